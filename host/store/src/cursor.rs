@@ -1,0 +1,37 @@
+//! Opaque cursors: the last key of a page. New entries do not move a page.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::types::Error;
+
+/// A cursor of the list named `list` after `key`.
+pub(crate) fn encode(list: &str, key: &str) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{list}:{key}"))
+}
+
+/// The key of a cursor that was made for `list`.
+pub(crate) fn decode(list: &str, cursor: &str) -> Result<String, Error> {
+    let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| Error::InvalidCursor)?;
+    let text = String::from_utf8(bytes).map_err(|_| Error::InvalidCursor)?;
+    let key = text.strip_prefix(list).and_then(|rest| rest.strip_prefix(':'));
+    key.map(str::to_owned).ok_or(Error::InvalidCursor)
+}
+
+/// The same for a list ordered by number.
+pub(crate) fn decode_number(list: &str, cursor: &str) -> Result<i64, Error> {
+    decode(list, cursor)?.parse().map_err(|_| Error::InvalidCursor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_fits_its_own_list_only() {
+        let cursor = encode("documents", "a:b");
+        assert_eq!(decode("documents", &cursor).unwrap(), "a:b");
+        assert!(matches!(decode("jobs", &cursor), Err(Error::InvalidCursor)));
+        assert!(matches!(decode("documents", "%%%"), Err(Error::InvalidCursor)));
+    }
+}

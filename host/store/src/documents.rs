@@ -1,0 +1,442 @@
+//! Documents and collections in the database.
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use rusqlite::{Connection, OptionalExtension, Row};
+use sha2::{Digest, Sha256};
+
+use crate::Filter;
+use crate::cursor;
+use crate::types::{
+    Chunk, Collection, Document, DocumentSummary, Error, NewDocument, Outcome, Passage, Put, Quote,
+};
+use crate::writer::Effects;
+
+/// The collection that is always there.
+const DEFAULT: &str = "default";
+/// A collection's name.
+const MAX_NAME: usize = 64;
+/// A document's id, in bytes: it is part of URLs.
+const MAX_ID: usize = 1_024;
+
+const SUMMARY: &str = "id, title, media_type, metadata, length(CAST(text AS BLOB)), chunk_count, sha256, \
+                       created_at, updated_at, last_chunk";
+
+/// The key of a collection.
+pub(crate) fn collection_key(connection: &Connection, name: &str) -> Result<i64, Error> {
+    let mut statement = connection.prepare_cached("SELECT key FROM collections WHERE name = ?1")?;
+    statement.query_row([name], |row| row.get(0)).optional()?.ok_or(Error::UnknownCollection)
+}
+
+pub(crate) fn collections(connection: &Connection) -> Result<Vec<Collection>, Error> {
+    let mut statement = connection.prepare_cached("SELECT name FROM collections ORDER BY name")?;
+    let names: Vec<String> =
+        statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    names.iter().map(|name| collection(connection, name)).collect()
+}
+
+pub(crate) fn collection(connection: &Connection, name: &str) -> Result<Collection, Error> {
+    let mut statement = connection.prepare_cached(
+        "SELECT name, created_at,
+             (SELECT count(*) FROM documents WHERE collection = collections.key),
+             (SELECT count(*) FROM chunks WHERE collection = collections.key)
+         FROM collections WHERE name = ?1",
+    )?;
+    let found = statement.query_row([name], |row| {
+        Ok(Collection {
+            name: row.get(0)?,
+            created_at: row.get(1)?,
+            documents: row.get(2)?,
+            chunks: row.get(3)?,
+        })
+    });
+    found.optional()?.ok_or(Error::UnknownCollection)
+}
+
+pub(crate) fn create_collection(
+    connection: &Connection,
+    name: &str,
+    now: u64,
+) -> Result<Collection, Error> {
+    let allowed = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-'
+    };
+    let starts = name
+        .bytes()
+        .next()
+        .is_some_and(|first| first.is_ascii_lowercase() || first.is_ascii_digit());
+    if !starts || name.len() > MAX_NAME || !name.bytes().all(allowed) {
+        return Err(Error::Invalid(format!(
+            "a collection's name has 1 to {MAX_NAME} of a-z 0-9 _ - and starts with a letter or digit"
+        )));
+    }
+    let made = connection.execute(
+        "INSERT OR IGNORE INTO collections (name, created_at) VALUES (?1, ?2)",
+        (name, now),
+    )?;
+    if made == 0 {
+        return Err(Error::CollectionExists);
+    }
+    collection(connection, name)
+}
+
+pub(crate) fn delete_collection(
+    connection: &Connection,
+    name: &str,
+    effects: &mut Effects,
+) -> Result<(), Error> {
+    let key = collection_key(connection, name)?;
+    if name == DEFAULT {
+        return Err(Error::CollectionProtected);
+    }
+    connection.execute("DELETE FROM removals WHERE collection = ?1", [key])?;
+    connection.execute("DELETE FROM collections WHERE key = ?1", [key])?;
+    effects.dropped.push(key);
+    Ok(())
+}
+
+/// A document checked and hashed, before the writing thread takes it.
+pub(crate) struct Prepared {
+    document: NewDocument,
+    id: String,
+    sha256: String,
+    /// Hash of everything a client can set, so that a document sent again is
+    /// known again.
+    fingerprint: Vec<u8>,
+}
+
+pub(crate) fn prepare(document: NewDocument) -> Result<Prepared, Error> {
+    let id = match &document.id {
+        Some(id) => id.clone(),
+        None => uuid::Uuid::now_v7().to_string(),
+    };
+    if id.is_empty() || id.len() > MAX_ID || id.chars().any(char::is_control) {
+        return Err(Error::Invalid(format!(
+            "an id has 1 to {MAX_ID} bytes and no control characters"
+        )));
+    }
+    for chunk in &document.chunks {
+        if slice(&document.text, &chunk.span).is_none_or(str::is_empty) {
+            return Err(Error::Invalid(
+                "a chunk lies outside its text or splits a character".into(),
+            ));
+        }
+    }
+    let sha256 = Sha256::digest(&document.text);
+    let mut hash = Sha256::new();
+    for part in
+        [document.title.as_deref().unwrap_or_default(), &document.media_type, &document.metadata]
+    {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.update([u8::from(document.title.is_some())]);
+    hash.update(sha256);
+    for chunk in &document.chunks {
+        hash.update(chunk.span.start.to_le_bytes());
+        hash.update(chunk.span.end.to_le_bytes());
+        hash.update(headings_to_json(&chunk.headings));
+    }
+    let sha256 = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Prepared { id, sha256, fingerprint: hash.finalize().to_vec(), document })
+}
+
+/// Stores a document, replacing the one of the same id.
+pub(crate) fn put(
+    connection: &Connection,
+    collection: &str,
+    prepared: &Prepared,
+    now: u64,
+    effects: &mut Effects,
+) -> Result<Put, Error> {
+    let collection = collection_key(connection, collection)?;
+    let (id, document) = (&prepared.id, &prepared.document);
+    let old: Option<(i64, Vec<u8>, u64)> = connection
+        .prepare_cached(
+            "SELECT key, fingerprint, created_at FROM documents WHERE collection = ?1 AND id = ?2",
+        )?
+        .query_row((collection, id), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let (outcome, created_at) = match &old {
+        Some((_, fingerprint, _)) if *fingerprint == prepared.fingerprint => {
+            let (summary, seq) = summary(connection, collection, id)?;
+            return Ok(Put { outcome: Outcome::Unchanged, summary, seq });
+        }
+        Some((key, _, created_at)) => {
+            remove(connection, collection, *key, effects)?;
+            (Outcome::Replaced, *created_at)
+        }
+        None => (Outcome::Created, now),
+    };
+    connection
+        .prepare_cached(
+            "INSERT INTO documents (collection, id, title, text, media_type, metadata, sha256,
+                 fingerprint, chunk_count, last_chunk, created_at, updated_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10, ?11)",
+        )?
+        .execute(rusqlite::params![
+            collection,
+            id,
+            document.title,
+            document.text,
+            document.media_type,
+            document.metadata,
+            prepared.sha256,
+            prepared.fingerprint,
+            document.chunks.len(),
+            created_at,
+            now,
+        ])?;
+    let key = connection.last_insert_rowid();
+    add_chunks(connection, collection, key, document)?;
+    let (summary, seq) = summary(connection, collection, id)?;
+    Ok(Put { outcome, summary, seq })
+}
+
+fn add_chunks(
+    connection: &Connection,
+    collection: i64,
+    document: i64,
+    new: &NewDocument,
+) -> Result<(), Error> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO chunks (collection, document, start, end, headings) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    for chunk in &new.chunks {
+        let headings = headings_to_json(&chunk.headings);
+        insert.execute((collection, document, chunk.span.start, chunk.span.end, headings))?;
+    }
+    if !new.chunks.is_empty() {
+        connection
+            .prepare_cached("UPDATE documents SET last_chunk = ?1 WHERE key = ?2")?
+            .execute((connection.last_insert_rowid(), document))?;
+    }
+    Ok(())
+}
+
+pub(crate) fn delete(
+    connection: &Connection,
+    collection: &str,
+    id: &str,
+    effects: &mut Effects,
+) -> Result<(), Error> {
+    let collection = collection_key(connection, collection)?;
+    let key: i64 = connection
+        .prepare_cached("SELECT key FROM documents WHERE collection = ?1 AND id = ?2")?
+        .query_row((collection, id), |row| row.get(0))
+        .optional()?
+        .ok_or(Error::UnknownDocument)?;
+    remove(connection, collection, key, effects)
+}
+
+fn remove(
+    connection: &Connection,
+    collection: i64,
+    key: i64,
+    effects: &mut Effects,
+) -> Result<(), Error> {
+    let mut chunks = connection.prepare_cached("SELECT id FROM chunks WHERE document = ?1")?;
+    for chunk in chunks.query_map([key], |row| row.get::<_, u64>(0))? {
+        effects.removed.push((collection, chunk?));
+    }
+    connection
+        .prepare_cached("INSERT INTO removals (collection, chunk) SELECT collection, id FROM chunks WHERE document = ?1")?
+        .execute([key])?;
+    connection.prepare_cached("DELETE FROM documents WHERE key = ?1")?.execute([key])?;
+    Ok(())
+}
+
+/// A document's summary and its last chunk. Whether it is searchable is the
+/// caller's to say.
+fn summary(
+    connection: &Connection,
+    collection: i64,
+    id: &str,
+) -> Result<(DocumentSummary, u64), Error> {
+    let sql = format!("SELECT {SUMMARY} FROM documents WHERE collection = ?1 AND id = ?2");
+    let mut statement = connection.prepare_cached(&sql)?;
+    statement.query_row((collection, id), summary_of).optional()?.ok_or(Error::UnknownDocument)
+}
+
+fn summary_of(row: &Row<'_>) -> rusqlite::Result<(DocumentSummary, u64)> {
+    let summary = DocumentSummary {
+        id: row.get(0)?,
+        title: row.get(1)?,
+        media_type: row.get(2)?,
+        metadata: row.get(3)?,
+        bytes: row.get(4)?,
+        chunks: row.get(5)?,
+        sha256: row.get(6)?,
+        created_at: row.get(7)?,
+        updated_at: row.get(8)?,
+        searchable: false,
+    };
+    Ok((summary, row.get(9)?))
+}
+
+pub(crate) fn document(
+    connection: &Connection,
+    collection: &str,
+    id: &str,
+    through: u64,
+) -> Result<Document, Error> {
+    let key = collection_key(connection, collection)?;
+    let (mut summary, last) = summary(connection, key, id)?;
+    summary.searchable = last <= through;
+    let text = connection
+        .prepare_cached("SELECT text FROM documents WHERE collection = ?1 AND id = ?2")?
+        .query_row((key, id), |row| row.get(0))?;
+    Ok(Document { summary, text })
+}
+
+pub(crate) fn documents(
+    connection: &Connection,
+    collection: &str,
+    after: Option<&str>,
+    limit: usize,
+    through: u64,
+) -> Result<(Vec<DocumentSummary>, Option<String>), Error> {
+    const LIST: &str = "documents";
+    let key = collection_key(connection, collection)?;
+    let after = after.map(|after| cursor::decode(LIST, after)).transpose()?.unwrap_or_default();
+    let sql = format!(
+        "SELECT {SUMMARY} FROM documents WHERE collection = ?1 AND id > ?2 ORDER BY id LIMIT ?3"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map((key, after, limit + 1), summary_of)?;
+    let mut page = Vec::with_capacity(limit);
+    for row in rows {
+        let (mut summary, last) = row?;
+        summary.searchable = last <= through;
+        page.push(summary);
+    }
+    let next =
+        cut(&mut page, limit).then(|| page.last().map(|last| cursor::encode(LIST, &last.id)));
+    Ok((page, next.flatten()))
+}
+
+pub(crate) fn chunks(
+    connection: &Connection,
+    collection: &str,
+    id: &str,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<(Vec<Chunk>, Option<String>), Error> {
+    const LIST: &str = "chunks";
+    let text = document(connection, collection, id, 0)?.text;
+    let collection = collection_key(connection, collection)?;
+    let after = after.map(|after| cursor::decode_number(LIST, after)).transpose()?.unwrap_or(0);
+    let mut statement = connection.prepare_cached(
+        "SELECT chunks.id, start, end, headings FROM chunks JOIN documents ON documents.key = chunks.document
+         WHERE documents.collection = ?1 AND documents.id = ?2 AND chunks.id > ?3 ORDER BY chunks.id LIMIT ?4",
+    )?;
+    let rows = statement.query_map((collection, id, after, limit + 1), |row| {
+        let span: Range<u64> = row.get(1)?..row.get(2)?;
+        Ok(Chunk {
+            id: row.get(0)?,
+            text: slice(&text, &span).unwrap_or_default().to_owned(),
+            span,
+            headings: headings_from_json(&row.get::<_, String>(3)?),
+        })
+    })?;
+    let mut page = rows.collect::<Result<Vec<_>, _>>()?;
+    let next = cut(&mut page, limit)
+        .then(|| page.last().map(|last| cursor::encode(LIST, &last.id.to_string())));
+    Ok((page, next.flatten()))
+}
+
+/// Cuts a page that was read one entry too long; true when there was more.
+pub(crate) fn cut<T>(page: &mut Vec<T>, limit: usize) -> bool {
+    let more = page.len() > limit;
+    page.truncate(limit);
+    more
+}
+
+pub(crate) fn passages(
+    connection: &Connection,
+    collection: &str,
+    ids: &[u64],
+) -> Result<Vec<Passage>, Error> {
+    let collection = collection_key(connection, collection)?;
+    // Bytes are cut out of the text by SQLite, so that a long document is not
+    // copied for the sake of one chunk.
+    let mut statement = connection.prepare_cached(
+        "SELECT documents.id, title, headings, start, end,
+             CAST(substr(CAST(text AS BLOB), start + 1, end - start) AS TEXT), metadata
+         FROM chunks JOIN documents ON documents.key = chunks.document
+         WHERE chunks.id = ?1 AND chunks.collection = ?2",
+    )?;
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        let passage = statement.query_row((id, collection), |row| {
+            Ok(Passage {
+                chunk: *id,
+                document_id: row.get(0)?,
+                title: row.get(1)?,
+                headings: headings_from_json(&row.get::<_, String>(2)?),
+                span: row.get(3)?..row.get(4)?,
+                text: row.get(5)?,
+                metadata: row.get(6)?,
+            })
+        });
+        found.extend(passage.optional()?);
+    }
+    Ok(found)
+}
+
+pub(crate) fn quotes(
+    connection: &Connection,
+    collection: &str,
+    requests: &[(&str, Range<u64>)],
+) -> Result<Vec<Quote>, Error> {
+    let collection = collection_key(connection, collection)?;
+    let mut statement = connection
+        .prepare_cached("SELECT text, sha256 FROM documents WHERE collection = ?1 AND id = ?2")?;
+    requests
+        .iter()
+        .map(|(id, span)| {
+            let found = statement.query_row((collection, id), |row| Ok((row.get(0)?, row.get(1)?)));
+            let (text, sha256): (String, String) =
+                found.optional()?.ok_or(Error::UnknownDocument)?;
+            let quote = slice(&text, span).filter(|quote| !quote.is_empty());
+            let quote = quote.ok_or_else(|| {
+                Error::Invalid("a citation lies outside its text or splits a character".into())
+            })?;
+            Ok(Quote { quote: quote.to_owned(), sha256 })
+        })
+        .collect()
+}
+
+/// The documents of a collection that a filter allows.
+pub(crate) fn matching(
+    connection: &Connection,
+    collection: i64,
+    filter: &Filter,
+) -> Result<HashSet<u64>, Error> {
+    let mut statement =
+        connection.prepare_cached("SELECT key, metadata FROM documents WHERE collection = ?1")?;
+    let mut rows = statement.query([collection])?;
+    let mut matching = HashSet::new();
+    while let Some(row) = rows.next()? {
+        let metadata = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
+        let metadata = serde_json::from_str(metadata).unwrap_or(serde_json::Value::Null);
+        if filter.matches(&metadata) {
+            matching.insert(row.get(0)?);
+        }
+    }
+    Ok(matching)
+}
+
+fn slice<'a>(text: &'a str, span: &Range<u64>) -> Option<&'a str> {
+    text.get(usize::try_from(span.start).ok()?..usize::try_from(span.end).ok()?)
+}
+
+fn headings_to_json(headings: &[String]) -> String {
+    serde_json::Value::from(headings).to_string()
+}
+
+/// The inverse; what is stored was written by [`headings_to_json`].
+pub(crate) fn headings_from_json(json: &str) -> Vec<String> {
+    serde_json::from_str(json).unwrap_or_default()
+}

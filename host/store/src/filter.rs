@@ -1,0 +1,242 @@
+//! Filters on metadata.
+//!
+//! `{"field": value}` and `{"field": {"gte": 3, "lt": 9}}` compare a field;
+//! `{"and": […]}`, `{"or": […]}` and `{"not": {…}}` combine. Fields of one
+//! object must all match. `a.b` reaches into nested metadata.
+
+use std::cmp::Ordering;
+
+use serde_json::{Map, Value};
+
+use crate::types::Error;
+
+/// How deep conditions may nest.
+const MAX_DEPTH: usize = 16;
+
+/// A condition on a document's metadata.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Filter(Node);
+
+#[derive(Debug, Clone, PartialEq)]
+enum Node {
+    All(Vec<Node>),
+    Any(Vec<Node>),
+    Not(Box<Node>),
+    Field(Vec<String>, Test),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Test {
+    Eq(Value),
+    Ne(Value),
+    Less(Value),
+    LessOrEqual(Value),
+    Greater(Value),
+    GreaterOrEqual(Value),
+    In(Vec<Value>),
+    NotIn(Vec<Value>),
+    Exists(bool),
+}
+
+impl Filter {
+    /// Reads a filter. The error says where it breaks which rule.
+    pub fn parse(json: &str) -> Result<Self, Error> {
+        let value: Value = serde_json::from_str(json)
+            .map_err(|error| Error::Invalid(format!("filter: {error}")))?;
+        Ok(Self(node(&value, "/filter", MAX_DEPTH)?))
+    }
+
+    /// Whether metadata meets the condition. A field that is missing meets
+    /// `ne`, `nin` and `exists: false` only.
+    pub fn matches(&self, metadata: &Value) -> bool {
+        self.0.matches(metadata)
+    }
+}
+
+fn broken(pointer: &str, rule: &str) -> Error {
+    Error::Invalid(format!("{pointer}: {rule}"))
+}
+
+fn node(value: &Value, pointer: &str, depth: usize) -> Result<Node, Error> {
+    let Some(fields) = value.as_object() else {
+        return Err(broken(pointer, "a condition is an object"));
+    };
+    if depth == 0 {
+        return Err(broken(pointer, "conditions nest too deep"));
+    }
+    let parts = fields.iter().map(|(name, value)| {
+        let pointer = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
+        match name.as_str() {
+            "and" => Ok(Node::All(nodes(value, &pointer, depth)?)),
+            "or" => Ok(Node::Any(nodes(value, &pointer, depth)?)),
+            "not" => Ok(Node::Not(Box::new(node(value, &pointer, depth - 1)?))),
+            _ => field(name, value, &pointer),
+        }
+    });
+    Ok(Node::All(parts.collect::<Result<_, _>>()?))
+}
+
+fn nodes(value: &Value, pointer: &str, depth: usize) -> Result<Vec<Node>, Error> {
+    let Some(list) = value.as_array().filter(|list| !list.is_empty()) else {
+        return Err(broken(pointer, "takes a list of at least one condition"));
+    };
+    let parts = list.iter().enumerate();
+    parts.map(|(place, part)| node(part, &format!("{pointer}/{place}"), depth - 1)).collect()
+}
+
+fn field(name: &str, value: &Value, pointer: &str) -> Result<Node, Error> {
+    let path: Vec<_> = name.split('.').map(str::to_owned).collect();
+    match value {
+        Value::Object(tests) if tests.is_empty() => Err(broken(pointer, "takes at least one test")),
+        Value::Object(tests) => {
+            let tests = tests.iter().map(|(operator, operand)| {
+                let pointer = format!("{pointer}/{operator}");
+                Ok(Node::Field(path.clone(), test(operator, operand, &pointer)?))
+            });
+            Ok(Node::All(tests.collect::<Result<_, Error>>()?))
+        }
+        Value::Array(_) => Err(broken(pointer, "takes a value; for a list use in")),
+        value => Ok(Node::Field(path, Test::Eq(value.clone()))),
+    }
+}
+
+fn test(operator: &str, operand: &Value, pointer: &str) -> Result<Test, Error> {
+    let ordered = || match operand {
+        Value::Number(_) | Value::String(_) => Ok(operand.clone()),
+        _ => Err(broken(pointer, "compares numbers or strings")),
+    };
+    let list = || match operand {
+        Value::Array(list) => Ok(list.clone()),
+        _ => Err(broken(pointer, "takes a list")),
+    };
+    match operator {
+        "eq" => Ok(Test::Eq(operand.clone())),
+        "ne" => Ok(Test::Ne(operand.clone())),
+        "lt" => Ok(Test::Less(ordered()?)),
+        "lte" => Ok(Test::LessOrEqual(ordered()?)),
+        "gt" => Ok(Test::Greater(ordered()?)),
+        "gte" => Ok(Test::GreaterOrEqual(ordered()?)),
+        "in" => Ok(Test::In(list()?)),
+        "nin" => Ok(Test::NotIn(list()?)),
+        "exists" => operand
+            .as_bool()
+            .map(Test::Exists)
+            .ok_or_else(|| broken(pointer, "takes true or false")),
+        _ => Err(broken(
+            pointer,
+            "no such operator: use eq, ne, gt, gte, lt, lte, in, nin or exists",
+        )),
+    }
+}
+
+impl Node {
+    fn matches(&self, metadata: &Value) -> bool {
+        match self {
+            Self::All(parts) => parts.iter().all(|part| part.matches(metadata)),
+            Self::Any(parts) => parts.iter().any(|part| part.matches(metadata)),
+            Self::Not(part) => !part.matches(metadata),
+            Self::Field(path, test) => test.matches(lookup(metadata, path)),
+        }
+    }
+}
+
+fn lookup<'a>(metadata: &'a Value, path: &[String]) -> Option<&'a Value> {
+    path.iter().try_fold(metadata, |value, name| {
+        value.as_object().and_then(|map: &Map<_, _>| map.get(name))
+    })
+}
+
+impl Test {
+    fn matches(&self, found: Option<&Value>) -> bool {
+        let Some(found) = found else {
+            return matches!(self, Self::Ne(_) | Self::NotIn(_) | Self::Exists(false));
+        };
+        match self {
+            Self::Eq(value) => equal(found, value),
+            Self::Ne(value) => !equal(found, value),
+            Self::Less(value) => order(found, value).is_some_and(Ordering::is_lt),
+            Self::LessOrEqual(value) => order(found, value).is_some_and(Ordering::is_le),
+            Self::Greater(value) => order(found, value).is_some_and(Ordering::is_gt),
+            Self::GreaterOrEqual(value) => order(found, value).is_some_and(Ordering::is_ge),
+            Self::In(list) => list.iter().any(|value| equal(found, value)),
+            Self::NotIn(list) => !list.iter().any(|value| equal(found, value)),
+            Self::Exists(wanted) => *wanted,
+        }
+    }
+}
+
+/// Numbers compare by value; a list equals a value that it contains.
+fn equal(found: &Value, value: &Value) -> bool {
+    match (found, value) {
+        (Value::Array(list), value) if !value.is_array() => {
+            list.iter().any(|item| equal(item, value))
+        }
+        (Value::Number(_), Value::Number(_)) => order(found, value).is_some_and(Ordering::is_eq),
+        _ => found == value,
+    }
+}
+
+fn order(a: &Value, b: &Value) -> Option<Ordering> {
+    match (a, b) {
+        (Value::String(a), Value::String(b)) => Some(a.cmp(b)),
+        (Value::Number(a), Value::Number(b)) => match (a.as_i64(), b.as_i64()) {
+            (Some(a), Some(b)) => Some(a.cmp(&b)),
+            _ => a.as_f64()?.partial_cmp(&b.as_f64()?),
+        },
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn matches(filter: Value, metadata: Value) -> bool {
+        Filter::parse(&filter.to_string()).unwrap().matches(&metadata)
+    }
+
+    #[test]
+    fn every_operator_does_what_it_says() {
+        let metadata = json!({"year": 1961, "lang": "en", "tags": ["a", "b"], "deep": {"x": 1.0}});
+        for (filter, expected) in [
+            (json!({"lang": "en"}), true),
+            (json!({"lang": {"ne": "en"}}), false),
+            (json!({"year": {"gt": 1960, "lte": 1961}}), true),
+            (json!({"year": {"lt": 1961}}), false),
+            (json!({"year": {"gte": 1961.5}}), false),
+            (json!({"lang": {"in": ["de", "en"]}}), true),
+            (json!({"lang": {"nin": ["de", "en"]}}), false),
+            (json!({"tags": "b"}), true),
+            (json!({"deep.x": 1}), true),
+            (json!({"none": {"exists": false}}), true),
+            (json!({"none": {"ne": 1}}), true),
+            (json!({"none": {"lt": 1}}), false),
+            (json!({"or": [{"year": 1}, {"lang": "en"}]}), true),
+            (json!({"and": [{"year": 1961}, {"not": {"lang": "en"}}]}), false),
+            (json!({}), true),
+        ] {
+            assert_eq!(matches(filter.clone(), metadata.clone()), expected, "{filter}");
+        }
+    }
+
+    #[test]
+    fn a_broken_filter_says_where() {
+        for (filter, pointer) in [
+            (json!([]), "/filter"),
+            (json!({"a": {"like": 1}}), "/filter/a/like"),
+            (json!({"and": []}), "/filter/and"),
+            (json!({"or": [{"a": {"in": 3}}]}), "/filter/or/0/a/in"),
+            (json!({"a": [1]}), "/filter/a"),
+        ] {
+            let error = Filter::parse(&filter.to_string()).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{pointer}: ")), "{error}");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_is_refused() {
+        let deep = (0..50).fold(json!({"a": 1}), |inner, _| json!({ "not": inner }));
+        assert!(Filter::parse(&deep.to_string()).is_err());
+    }
+}

@@ -1,0 +1,381 @@
+//! Documents in SQLite, and the indexes derived from them.
+//!
+//! SQLite is the truth. The lexical index (tantivy) and the vector index follow
+//! it by chunk id and can be rebuilt from it at any time, so a crash can
+//! neither lose nor invent a document.
+
+mod cursor;
+mod documents;
+mod filter;
+mod index;
+mod indexer;
+mod jobs;
+mod keys;
+mod lexical;
+mod reader;
+mod schema;
+mod types;
+mod vectors;
+mod writer;
+
+pub use filter::Filter;
+pub use types::*;
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::JoinHandle;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ragtime_policy::key::KeyId;
+use ragtime_policy::key_record::KeyRecord;
+use rusqlite::Connection;
+use tokio::sync::watch;
+
+use index::Indexes;
+use indexer::{Indexer, Wake};
+use reader::Readers;
+use writer::{Effects, Writer};
+
+const DATABASE: &str = "ragtime.sqlite";
+const INDEXES: &str = "index";
+const LOCK: &str = "lock";
+
+/// The store. Clones share it.
+#[derive(Clone)]
+pub struct Store(Arc<Shared>);
+
+struct Shared {
+    writer: Arc<Writer>,
+    readers: Arc<Readers>,
+    indexes: Arc<Indexes>,
+    embedder: Arc<OnceLock<Arc<dyn Embed>>>,
+    watermark: watch::Receiver<u64>,
+    vectors_complete: Arc<AtomicBool>,
+    wake: Sender<Wake>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Held as long as the store is open: two processes would disagree about
+    /// the indexes.
+    _lock: File,
+}
+
+impl Store {
+    /// Opens the store in `dir`, making it if need be. Blocking.
+    pub fn open(dir: &Path, settings: Settings) -> Result<Self, OpenError> {
+        std::fs::create_dir_all(dir)?;
+        let lock = File::create(dir.join(LOCK))?;
+        lock.try_lock().map_err(|_| OpenError::InUse)?;
+        let database = dir.join(DATABASE);
+        let connection = schema::open_writer(&database)?;
+        let readers = Arc::new(Readers::new(database));
+        let indexes = Arc::new(Indexes::new(dir.join(INDEXES), Arc::clone(&readers)));
+        let start = resume_from(&connection, &indexes)?;
+        let (wake, wakes) = channel();
+        let (effects_on, wake_writer) = (Arc::clone(&indexes), wake.clone());
+        let after = Box::new(move |effects: &Effects| {
+            effects_on.remove(&effects.removed);
+            effects.dropped.iter().for_each(|collection| effects_on.drop_collection(*collection));
+            // The indexer may have stopped already; then it reads the database
+            // at the next start.
+            let _ = wake_writer.send(Wake::Written);
+        });
+        let (writer, writer_thread) = Writer::start(connection, &settings, after)?;
+        let writer = Arc::new(writer);
+        let (sender, watermark) = watch::channel(start);
+        let embedder = Arc::new(OnceLock::new());
+        let vectors_complete = Arc::new(AtomicBool::new(false));
+        let indexer = Indexer {
+            readers: Arc::clone(&readers),
+            writer: Arc::clone(&writer),
+            indexes: Arc::clone(&indexes),
+            embedder: Arc::clone(&embedder),
+            watermark: sender,
+            vectors_complete: Arc::clone(&vectors_complete),
+            batch: settings.index_batch,
+            open: HashMap::new(),
+        };
+        let indexer_thread = std::thread::Builder::new()
+            .name("ragtime-indexer".into())
+            .spawn(move || indexer.run(&wakes))?;
+        Ok(Self(Arc::new(Shared {
+            writer,
+            readers,
+            indexes,
+            embedder,
+            watermark,
+            vectors_complete,
+            wake,
+            threads: Mutex::new(vec![indexer_thread, writer_thread]),
+            _lock: lock,
+        })))
+    }
+
+    /// Brings a model in. Chunks that have no vector yet get one in the
+    /// background. A second model is ignored.
+    pub fn set_embedder(&self, embedder: Arc<dyn Embed>) {
+        if self.0.embedder.set(embedder).is_ok() {
+            let _ = self.0.wake.send(Wake::Embedder);
+        }
+    }
+
+    /// Resolves when search finds every chunk up to `seq`.
+    pub async fn wait_searchable(&self, seq: Seq) {
+        // The sender lives as long as the indexer; when that has stopped the
+        // server is shutting down.
+        let _ = self.0.watermark.clone().wait_for(|through| *through >= seq).await;
+    }
+
+    /// How the store is doing.
+    pub fn status(&self) -> Status {
+        let through = self.through();
+        let last = self.0.readers.read(indexer::last_chunk);
+        Status {
+            writable: self.0.writer.healthy() && last.is_ok(),
+            index_lag: last.map_or(0, |last| last.saturating_sub(through)),
+            vectors_complete: self.0.embedder.get().is_none()
+                || self.0.vectors_complete.load(Relaxed),
+        }
+    }
+
+    /// Stops the indexer. What it has not done yet it does after the next
+    /// start.
+    pub async fn close(&self) {
+        let _ = self.0.wake.send(Wake::Stop);
+        let thread = {
+            let mut threads =
+                self.0.threads.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            (!threads.is_empty()).then(|| threads.remove(0))
+        };
+        if let Some(thread) = thread {
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+
+    fn through(&self) -> u64 {
+        *self.0.watermark.borrow()
+    }
+}
+
+/// Collections.
+impl Store {
+    /// All of them, by name. Blocking.
+    pub fn collections(&self) -> Result<Vec<Collection>, Error> {
+        self.0.readers.read(documents::collections)
+    }
+
+    /// One of them. Blocking.
+    pub fn collection(&self, name: &str) -> Result<Collection, Error> {
+        self.0.readers.read(|db| documents::collection(db, name))
+    }
+
+    /// Makes an empty one.
+    pub async fn create_collection(&self, name: &str) -> Result<Collection, Error> {
+        let name = name.to_owned();
+        self.0.writer.write(move |db, _| documents::create_collection(db, &name, now())).await
+    }
+
+    /// Deletes one with all that is in it.
+    pub async fn delete_collection(&self, name: &str) -> Result<(), Error> {
+        let name = name.to_owned();
+        self.0
+            .writer
+            .write(move |db, effects| documents::delete_collection(db, &name, effects))
+            .await
+    }
+}
+
+/// Documents.
+impl Store {
+    /// Stores a document, replacing the one of the same id. It is on disk when
+    /// this returns.
+    pub async fn put(&self, collection: &str, document: NewDocument) -> Result<Put, Error> {
+        let prepared = documents::prepare(document)?;
+        let collection = collection.to_owned();
+        let write = move |db: &Connection, effects: &mut Effects| {
+            documents::put(db, &collection, &prepared, now(), effects)
+        };
+        let mut put = self.0.writer.write(write).await?;
+        put.summary.searchable = put.seq <= self.through();
+        Ok(put)
+    }
+
+    /// Stores a batch as one job. A document that breaks a rule fails alone.
+    pub async fn ingest(
+        &self,
+        collection: &str,
+        documents: Vec<NewDocument>,
+        failures: Vec<Failure>,
+    ) -> Result<(Job, Seq), Error> {
+        let items = items_of(documents, failures);
+        let collection = collection.to_owned();
+        let write = move |db: &Connection, effects: &mut Effects| {
+            jobs::ingest(db, &collection, &items, now(), effects)
+        };
+        let (id, seq) = self.0.writer.write(write).await?;
+        let this = self.clone();
+        let job = tokio::task::spawn_blocking(move || this.job(&id)).await;
+        let job = job.map_err(|error| Error::Internal(error.to_string()))??;
+        Ok((job, seq))
+    }
+
+    /// Deletes a document. Search does not find it any more when this returns.
+    pub async fn delete_document(&self, collection: &str, id: &str) -> Result<(), Error> {
+        let (collection, id) = (collection.to_owned(), id.to_owned());
+        self.0
+            .writer
+            .write(move |db, effects| documents::delete(db, &collection, &id, effects))
+            .await
+    }
+
+    /// A document with its text. Blocking.
+    pub fn document(&self, collection: &str, id: &str) -> Result<Document, Error> {
+        let through = self.through();
+        self.0.readers.read(|db| documents::document(db, collection, id, through))
+    }
+
+    /// Documents by id, and the cursor of the next page. Blocking.
+    pub fn documents(
+        &self,
+        collection: &str,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<DocumentSummary>, Option<String>), Error> {
+        let through = self.through();
+        self.0.readers.read(|db| documents::documents(db, collection, cursor, limit, through))
+    }
+
+    /// The chunks of a document in order, and the cursor of the next page.
+    /// Blocking.
+    pub fn chunks(
+        &self,
+        collection: &str,
+        id: &str,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<Chunk>, Option<String>), Error> {
+        self.0.readers.read(|db| documents::chunks(db, collection, id, cursor, limit))
+    }
+
+    /// A job. Blocking.
+    pub fn job(&self, id: &str) -> Result<Job, Error> {
+        let through = self.through();
+        self.0.readers.read(|db| jobs::job(db, id, through))
+    }
+
+    /// Jobs, newest first, and the cursor of the next page. Blocking.
+    pub fn jobs(
+        &self,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<Job>, Option<String>), Error> {
+        let through = self.through();
+        self.0.readers.read(|db| jobs::jobs(db, cursor, limit, through))
+    }
+}
+
+/// Retrieval.
+impl Store {
+    /// The union of what both legs found, in no order. Blocking.
+    pub fn candidates(
+        &self,
+        collection: &str,
+        query: &CandidateQuery<'_>,
+    ) -> Result<Vec<Candidate>, Error> {
+        let (key, allowed) = self.0.readers.read(|db| {
+            let key = documents::collection_key(db, collection)?;
+            let allowed =
+                query.filter.map(|filter| documents::matching(db, key, filter)).transpose()?;
+            Ok((key, allowed))
+        })?;
+        self.0.indexes.get(key, self.through())?.candidates(query, allowed)
+    }
+
+    /// Chunks in the order asked; those that are gone are left out. Blocking.
+    pub fn passages(&self, collection: &str, chunks: &[u64]) -> Result<Vec<Passage>, Error> {
+        self.0.readers.read(|db| documents::passages(db, collection, chunks))
+    }
+
+    /// Pieces of stored texts, in the order asked. A span that its text does
+    /// not have is an error. Blocking.
+    pub fn quotes(
+        &self,
+        collection: &str,
+        requests: &[(&str, Range<u64>)],
+    ) -> Result<Vec<Quote>, Error> {
+        self.0.readers.read(|db| documents::quotes(db, collection, requests))
+    }
+}
+
+/// Keys.
+impl Store {
+    /// All of them, oldest first. Blocking.
+    pub fn keys(&self) -> Result<Vec<StoredKey>, Error> {
+        self.0.readers.read(keys::all)
+    }
+
+    /// Stores a key, replacing the one of the same id.
+    pub async fn put_key(&self, key: KeyRecord) -> Result<(), Error> {
+        self.0.writer.write(move |db, _| keys::put(db, &key)).await
+    }
+
+    /// Removes a key.
+    pub async fn revoke_key(&self, id: &KeyId) -> Result<(), Error> {
+        let id = id.clone();
+        self.0.writer.write(move |db, _| keys::revoke(db, &id)).await
+    }
+
+    /// Notes when a key was last used, in seconds since the Unix epoch.
+    pub async fn touch_key(&self, id: &KeyId, at: u64) -> Result<(), Error> {
+        let id = id.clone();
+        self.0.writer.write(move |db, _| keys::touch(db, &id, at)).await
+    }
+}
+
+/// Gives each document the place in its batch that the failures leave free.
+fn items_of(documents: Vec<NewDocument>, failures: Vec<Failure>) -> Vec<(u32, jobs::Item)> {
+    let taken: std::collections::HashSet<u32> =
+        failures.iter().map(|failure| failure.position).collect();
+    let free = (0..).filter(|position| !taken.contains(position));
+    let prepared = free.zip(documents).map(|(position, document)| {
+        let id = document.id.clone();
+        let item = documents::prepare(document).map_err(|error| Failure {
+            position,
+            id,
+            reason: error.to_string(),
+        });
+        (position, item)
+    });
+    let mut items: Vec<_> = prepared.collect();
+    items.extend(failures.into_iter().map(|failure| (failure.position, Err(failure))));
+    items
+}
+
+/// Where the indexer goes on: before the first chunk that some lexical index
+/// does not have.
+fn resume_from(db: &Connection, indexes: &Indexes) -> Result<u64, Error> {
+    let last = indexer::last_chunk(db)?;
+    let mut statement = db.prepare("SELECT key FROM collections")?;
+    let keys: Vec<i64> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let mut start = last;
+    for key in keys {
+        let folder = indexes.folder(key);
+        let done = if folder.exists() { lexical::progress_of(&folder) } else { 0 };
+        let first_missing: Option<u64> = db.query_row(
+            "SELECT min(id) FROM chunks WHERE collection = ?1 AND id > ?2",
+            (key, done),
+            |row| row.get(0),
+        )?;
+        if let Some(first) = first_missing {
+            start = start.min(first.saturating_sub(1));
+        }
+    }
+    Ok(start)
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+}

@@ -1,0 +1,116 @@
+//! The database: connections and schema.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::types::OpenError;
+
+/// The schema this version reads and writes, as `PRAGMA user_version`.
+const VERSION: i64 = 1;
+
+/// How long a reader waits for a checkpoint.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Chunk ids only grow, so they order writes: a chunk is indexed when the
+/// index has come as far as its id.
+const CREATE: &str = "
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE collections (
+    key INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE,
+    created_at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE documents (
+    key INTEGER PRIMARY KEY AUTOINCREMENT,
+    collection INTEGER NOT NULL REFERENCES collections ON DELETE CASCADE,
+    id TEXT NOT NULL,
+    title TEXT,
+    text TEXT NOT NULL,
+    media_type TEXT NOT NULL,
+    metadata TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    fingerprint BLOB NOT NULL,
+    chunk_count INTEGER NOT NULL,
+    last_chunk INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    UNIQUE (collection, id)
+) STRICT;
+CREATE TABLE chunks (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    collection INTEGER NOT NULL,
+    document INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
+    start INTEGER NOT NULL,
+    end INTEGER NOT NULL,
+    headings TEXT NOT NULL
+) STRICT;
+CREATE INDEX chunks_by_document ON chunks (document, id);
+CREATE INDEX chunks_by_collection ON chunks (collection, id);
+CREATE TABLE vectors (
+    chunk INTEGER PRIMARY KEY REFERENCES chunks ON DELETE CASCADE,
+    vector BLOB NOT NULL
+) STRICT;
+CREATE TABLE removals (
+    n INTEGER PRIMARY KEY AUTOINCREMENT,
+    collection INTEGER NOT NULL,
+    chunk INTEGER NOT NULL
+) STRICT;
+CREATE TABLE jobs (
+    n INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    collection TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE job_items (
+    job INTEGER NOT NULL REFERENCES jobs ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    document TEXT,
+    last_chunk INTEGER,
+    failure TEXT,
+    PRIMARY KEY (job, position)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE keys (
+    id TEXT PRIMARY KEY,
+    digest BLOB NOT NULL,
+    name TEXT NOT NULL,
+    scopes TEXT NOT NULL,
+    collections TEXT,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    rate_per_minute INTEGER NOT NULL,
+    burst INTEGER NOT NULL,
+    last_used_at INTEGER
+) STRICT;
+INSERT INTO collections (name, created_at) VALUES ('default', unixepoch());
+";
+
+/// The one connection that writes. A commit is on disk when it returns
+/// (`synchronous = FULL` syncs the log at each commit).
+pub(crate) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
+    let mut connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > VERSION {
+        return Err(OpenError::Newer { found, known: VERSION });
+    }
+    if found == 0 {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(CREATE)?;
+        transaction.pragma_update(None, "user_version", VERSION)?;
+        transaction.commit()?;
+    }
+    Ok(connection)
+}
+
+/// A connection that only reads.
+pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    Ok(connection)
+}

@@ -1,0 +1,234 @@
+//! What goes into the store and what comes out. The shapes are those of
+//! `wit/`; see there for each field.
+
+#![allow(missing_docs, reason = "the contract in wit/ documents each field")]
+
+use std::ops::Range;
+use std::time::Duration;
+
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Turns texts into vectors. Blocking.
+pub trait Embed: Send + Sync {
+    /// Length of a vector.
+    fn dimensions(&self) -> usize;
+    /// Names the model; vectors of another model are made anew.
+    fn name(&self) -> &str;
+    /// One vector of unit length for each text.
+    fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, BoxError>;
+}
+
+/// Bounds of the store.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Writes that may wait for the disk at once; more are refused as busy
+    /// after `write_wait`.
+    pub queued_writes: usize,
+    /// How long a write waits for a place in the queue.
+    pub write_wait: Duration,
+    /// Chunks embedded and indexed in one step. Large enough to keep all
+    /// cores at work, small enough that a single document does not wait long
+    /// behind a batch.
+    pub index_batch: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { queued_writes: 1_024, write_wait: Duration::from_secs(5), index_batch: 256 }
+    }
+}
+
+/// Why the store refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("no collection has this name")]
+    UnknownCollection,
+    #[error("a collection of this name exists")]
+    CollectionExists,
+    #[error("the collection \"default\" cannot be deleted")]
+    CollectionProtected,
+    #[error("no document has this id")]
+    UnknownDocument,
+    #[error("no job has this id")]
+    UnknownJob,
+    #[error("the cursor was not made for this list")]
+    InvalidCursor,
+    /// A rule is broken; the text says which and is fit for the client.
+    #[error("{0}")]
+    Invalid(String),
+    #[error("the store cannot take more now")]
+    Busy { retry_after: Duration },
+    /// The text is for the log.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Internal(format!("sqlite: {error}"))
+    }
+}
+
+impl From<tantivy::TantivyError> for Error {
+    fn from(error: tantivy::TantivyError) -> Self {
+        Self::Internal(format!("tantivy: {error}"))
+    }
+}
+
+/// Why the store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    #[error("the database: {0}")]
+    Database(#[from] rusqlite::Error),
+    #[error(
+        "the database was made by a newer version of Ragtime (schema {found}, this one knows {known})"
+    )]
+    Newer { found: i64, known: i64 },
+    #[error("another process has this folder open")]
+    InUse,
+    #[error("{0}")]
+    Read(#[from] Error),
+}
+
+/// Every chunk up to this id.
+pub type Seq = u64;
+
+#[derive(Debug, Clone)]
+pub struct NewChunk {
+    pub span: Range<u64>,
+    pub headings: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct NewDocument {
+    pub id: Option<String>,
+    pub title: Option<String>,
+    pub text: String,
+    pub media_type: String,
+    pub metadata: String,
+    pub chunks: Vec<NewChunk>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Created,
+    Replaced,
+    Unchanged,
+}
+
+#[derive(Debug, Clone)]
+pub struct DocumentSummary {
+    pub id: String,
+    pub title: Option<String>,
+    pub media_type: String,
+    pub metadata: String,
+    pub bytes: u64,
+    pub chunks: u32,
+    pub sha256: String,
+    pub created_at: u64,
+    pub updated_at: u64,
+    pub searchable: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct Document {
+    pub summary: DocumentSummary,
+    pub text: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct Put {
+    pub outcome: Outcome,
+    pub summary: DocumentSummary,
+    pub seq: Seq,
+}
+
+#[derive(Debug, Clone)]
+pub struct Chunk {
+    pub id: u64,
+    pub span: Range<u64>,
+    pub headings: Vec<String>,
+    pub text: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct Collection {
+    pub name: String,
+    pub documents: u64,
+    pub chunks: u64,
+    pub created_at: u64,
+}
+
+#[derive(Debug, Clone)]
+pub struct Failure {
+    pub position: u32,
+    pub id: Option<String>,
+    pub reason: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct Job {
+    pub id: String,
+    pub collection: String,
+    pub received: u32,
+    pub indexed: u32,
+    pub pending: u32,
+    pub failed: Vec<Failure>,
+    pub created_at: u64,
+}
+
+/// What to look for.
+pub struct CandidateQuery<'a> {
+    pub text: &'a str,
+    pub lexical: bool,
+    /// The query's vector; without it the vector leg does not run.
+    pub vector: Option<&'a [f32]>,
+    /// The most chunks to take from each leg.
+    pub depth: usize,
+    pub filter: Option<&'a crate::Filter>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Candidate {
+    pub chunk: u64,
+    pub document: u64,
+    pub lexical: Option<f32>,
+    pub vector: Option<f32>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Passage {
+    pub chunk: u64,
+    pub document_id: String,
+    pub title: Option<String>,
+    pub headings: Vec<String>,
+    pub span: Range<u64>,
+    pub text: String,
+    pub metadata: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quote {
+    pub quote: String,
+    pub sha256: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct StoredKey {
+    pub record: ragtime_policy::key_record::KeyRecord,
+    pub last_used_at: Option<u64>,
+}
+
+/// How the store is doing.
+#[derive(Debug, Clone, Copy)]
+pub struct Status {
+    /// Whether the last write reached the disk.
+    pub writable: bool,
+    /// Chunks on disk that search does not find yet.
+    pub index_lag: u64,
+    /// Whether every chunk that search finds has its vector, as far as there
+    /// is a model.
+    pub vectors_complete: bool,
+}

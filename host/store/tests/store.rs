@@ -1,0 +1,355 @@
+//! The store as its callers see it, on real files.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use ragtime_store::{
+    BoxError, CandidateQuery, Embed, Error, Failure, Filter, NewChunk, NewDocument, OpenError,
+    Outcome, Settings, Store,
+};
+
+/// Vectors from letter counts: no model, but near texts have near vectors.
+#[derive(Default)]
+struct Letters {
+    calls: AtomicUsize,
+}
+
+impl Embed for Letters {
+    fn dimensions(&self) -> usize {
+        26
+    }
+
+    fn name(&self) -> &str {
+        "letters"
+    }
+
+    fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, BoxError> {
+        self.calls.fetch_add(1, Relaxed);
+        Ok(texts.iter().map(|text| letters(text)).collect())
+    }
+}
+
+fn letters(text: &str) -> Vec<f32> {
+    let mut counts = vec![0.0_f32; 26];
+    for byte in text.bytes().filter(u8::is_ascii_lowercase) {
+        counts[usize::from(byte - b'a')] += 1.0;
+    }
+    let norm = counts.iter().map(|count| count * count).sum::<f32>().sqrt().max(1.0);
+    counts.iter().map(|count| count / norm).collect()
+}
+
+fn open(dir: &Path) -> Store {
+    Store::open(dir, Settings::default()).unwrap()
+}
+
+fn document(id: &str, text: &str) -> NewDocument {
+    NewDocument {
+        id: Some(id.into()),
+        title: None,
+        text: text.into(),
+        media_type: "text/plain".into(),
+        metadata: "{}".into(),
+        chunks: vec![NewChunk { span: 0..text.len() as u64, headings: Vec::new() }],
+    }
+}
+
+async fn put(store: &Store, id: &str, text: &str) -> Outcome {
+    let put = store.put("default", document(id, text)).await.unwrap();
+    store.wait_searchable(put.seq).await;
+    put.outcome
+}
+
+fn find(store: &Store, text: &str) -> Vec<String> {
+    find_with(store, text, None, None)
+}
+
+fn find_with(
+    store: &Store,
+    text: &str,
+    vector: Option<&[f32]>,
+    filter: Option<&Filter>,
+) -> Vec<String> {
+    let query = CandidateQuery { text, lexical: vector.is_none(), vector, depth: 10, filter };
+    let mut found = store.candidates("default", &query).unwrap();
+    let score = |c: &ragtime_store::Candidate| c.lexical.or(c.vector).unwrap();
+    found.sort_by(|a, b| score(b).total_cmp(&score(a)).then(a.chunk.cmp(&b.chunk)));
+    let chunks: Vec<_> = found.iter().map(|candidate| candidate.chunk).collect();
+    let passages = store.passages("default", &chunks).unwrap();
+    passages.into_iter().map(|passage| passage.document_id).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_is_found_once_it_is_searchable() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    assert_eq!(put(&store, "a", "the quick brown fox").await, Outcome::Created);
+    assert_eq!(put(&store, "b", "a lazy dog").await, Outcome::Created);
+    assert_eq!(find(&store, "foxes"), ["a"]);
+    assert!(store.document("default", "a").unwrap().summary.searchable);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_content_is_not_written_again_and_another_replaces_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    assert_eq!(put(&store, "a", "apples").await, Outcome::Created);
+    assert_eq!(put(&store, "a", "apples").await, Outcome::Unchanged);
+    assert_eq!(put(&store, "a", "pears").await, Outcome::Replaced);
+    assert!(find(&store, "apples").is_empty());
+    assert_eq!(find(&store, "pears"), ["a"]);
+    assert_eq!(store.collection("default").unwrap().chunks, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_document_is_gone_when_the_call_returns() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    store.set_embedder(Arc::new(Letters::default()));
+    for round in 0..20 {
+        let id = format!("doc{round}");
+        put(&store, &id, "zebra stripes").await;
+        store.delete_document("default", &id).await.unwrap();
+        assert!(find(&store, "zebra").is_empty());
+        assert!(find_with(&store, "", Some(&letters("zebra stripes")), None).is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_for_a_document_that_was_deleted_before_its_turn() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let put = store.put("default", document("a", "brief")).await.unwrap();
+    store.delete_document("default", "a").await.unwrap();
+    store.wait_searchable(put.seq).await;
+    assert!(find(&store, "brief").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_survives_a_process_that_just_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for number in 0..50 {
+        store
+            .put("default", document(&number.to_string(), &format!("common word{number}")))
+            .await
+            .unwrap();
+    }
+    store.delete_document("default", "7").await.unwrap();
+    // The folder as a kill would leave it: nothing closed, nothing flushed.
+    let copy = tempfile::tempdir().unwrap();
+    copy_files(dir.path(), copy.path());
+    let reopened = open(copy.path());
+    reopened.wait_searchable(50).await;
+    assert_eq!(reopened.collection("default").unwrap().documents, 49);
+    for number in 0..50 {
+        let expected = if number == 7 { vec![] } else { vec![number.to_string()] };
+        assert_eq!(find(&reopened, &format!("word{number}")), expected);
+    }
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir_all(&target).unwrap();
+            copy_files(&entry.path(), &target);
+        } else {
+            // The indexer may be replacing a file just now.
+            let _ = std::fs::copy(entry.path(), target);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_is_lost_or_damaged_is_built_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    put(&store, "a", "phoenix").await;
+    store.close().await;
+    drop(store);
+    let meta = dir.path().join("index/1/meta.json");
+    for damage in [None, Some("no json"), Some("")] {
+        match damage {
+            None => std::fs::remove_dir_all(dir.path().join("index")).unwrap(),
+            Some(bytes) => std::fs::write(&meta, bytes).unwrap(),
+        }
+        let store = open_when_free(dir.path());
+        store.wait_searchable(1).await;
+        assert_eq!(find(&store, "phoenix"), ["a"], "{damage:?}");
+        store.close().await;
+    }
+}
+
+/// The writing thread lets go of the folder a moment after the last handle.
+fn open_when_free(dir: &Path) -> Store {
+    loop {
+        match Store::open(dir, Settings::default()) {
+            Err(OpenError::InUse) => std::thread::sleep(std::time::Duration::from_millis(5)),
+            opened => return opened.unwrap(),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_is_open_in_one_process_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let _store = open(dir.path());
+    assert!(matches!(Store::open(dir.path(), Settings::default()), Err(OpenError::InUse)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_comes_late_gives_every_chunk_its_vector() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    put(&store, "a", "kangaroo").await;
+    put(&store, "b", "zzz").await;
+    let query = letters("kangaroo");
+    assert!(find_with(&store, "", Some(&query), None).is_empty());
+    store.set_embedder(Arc::new(Letters::default()));
+    while !store.status().vectors_complete {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert_eq!(find_with(&store, "", Some(&query), None)[0], "a");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_leg_gives_its_score_for_what_the_other_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    store.set_embedder(Arc::new(Letters::default()));
+    while !store.status().vectors_complete {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    put(&store, "word", "abc qqqq").await;
+    put(&store, "letters", "cab cab cab").await;
+    let vector = letters("abc");
+    let query = CandidateQuery {
+        text: "abc",
+        lexical: true,
+        vector: Some(&vector),
+        depth: 1,
+        filter: None,
+    };
+    let found = store.candidates("default", &query).unwrap();
+    assert_eq!(found.len(), 2);
+    let by_word = found.iter().find(|candidate| candidate.lexical.is_some()).unwrap();
+    let by_vector = found.iter().find(|candidate| candidate.lexical.is_none()).unwrap();
+    assert!(by_word.vector.unwrap() < by_vector.vector.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn filters_hold_in_both_legs_without_making_the_list_short() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    store.set_embedder(Arc::new(Letters::default()));
+    for number in 0..40 {
+        let mut new = document(&number.to_string(), "same text");
+        new.metadata = format!("{{\"n\":{number}}}");
+        let put = store.put("default", new).await.unwrap();
+        store.wait_searchable(put.seq).await;
+    }
+    let filter = Filter::parse(r#"{"n": {"gte": 30}}"#).unwrap();
+    let wanted: Vec<_> = (30..40).map(|number| number.to_string()).collect();
+    assert_eq!(find_with(&store, "same", None, Some(&filter)), wanted);
+    while !store.status().vectors_complete {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert_eq!(find_with(&store, "", Some(&letters("same text")), Some(&filter)), wanted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_account_of_a_job_always_adds_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mut documents: Vec<_> = (0..300).map(|n| document(&n.to_string(), "text")).collect();
+    documents[5].chunks[0].span.end = 999;
+    let failure = Failure { position: 0, id: None, reason: "not text".into() };
+    let (job, seq) = store.ingest("default", documents, vec![failure]).await.unwrap();
+    loop {
+        let now = store.job(&job.id).unwrap();
+        assert_eq!(now.received, 301);
+        assert_eq!(now.received, now.indexed + now.pending + now.failed.len() as u32);
+        if now.pending == 0 {
+            assert_eq!((now.failed[0].position, now.failed[1].position), (0, 6));
+            break;
+        }
+        store.wait_searchable(seq).await;
+    }
+    assert_eq!(store.jobs(None, 10).unwrap().0[0].id, job.id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_writers_at_once_lose_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let writes = (0..200).map(|n| {
+        let store = store.clone();
+        tokio::spawn(async move { store.put("default", document(&n.to_string(), "crowd")).await })
+    });
+    for write in writes.collect::<Vec<_>>() {
+        write.await.unwrap().unwrap();
+    }
+    assert_eq!(store.collection("default").unwrap().documents, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_stay_where_they_are_while_documents_come_and_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for id in ["b", "d", "f"] {
+        put(&store, id, "x").await;
+    }
+    let (first, next) = store.documents("default", None, 2).unwrap();
+    assert_eq!(first.iter().map(|d| d.id.as_str()).collect::<Vec<_>>(), ["b", "d"]);
+    put(&store, "a", "x").await;
+    store.delete_document("default", "b").await.unwrap();
+    let (second, next) = store.documents("default", next.as_deref(), 2).unwrap();
+    assert_eq!(second.iter().map(|d| d.id.as_str()).collect::<Vec<_>>(), ["f"]);
+    assert_eq!(next, None);
+    assert!(matches!(store.documents("default", Some("!"), 2), Err(Error::InvalidCursor)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quote_is_the_stored_bytes_or_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    put(&store, "a", "naïve café").await;
+    let quote =
+        |span| store.quotes("default", &[("a", span)]).map(|quotes| quotes[0].quote.clone());
+    assert_eq!(quote(0..6).unwrap(), "naïve");
+    for bad in [3..6, 0..99, 4..4, std::ops::Range { start: 6, end: 2 }] {
+        assert!(matches!(quote(bad.clone()), Err(Error::Invalid(_))), "{bad:?}");
+    }
+    assert!(matches!(store.quotes("default", &[("b", 0..1)]), Err(Error::UnknownDocument)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn collections_do_not_see_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    store.create_collection("other").await.unwrap();
+    let put = store.put("other", document("a", "secret")).await.unwrap();
+    store.wait_searchable(put.seq).await;
+    assert!(find(&store, "secret").is_empty());
+    let chunk = store.chunks("other", "a", None, 10).unwrap().0[0].id;
+    assert!(store.passages("default", &[chunk]).unwrap().is_empty());
+    store.delete_collection("other").await.unwrap();
+    assert!(matches!(store.document("other", "a"), Err(Error::UnknownCollection)));
+    assert!(matches!(store.delete_collection("default").await, Err(Error::CollectionProtected)));
+    assert!(matches!(store.create_collection("No!").await, Err(Error::Invalid(_))));
+    assert!(matches!(store.create_collection("default").await, Err(Error::CollectionExists)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_query_text_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    put(&store, "a", "plain words").await;
+    for text in ["", "   ", "\"", "AND OR NOT", "title:(", "*?~^[]{}", "words)", "\u{0}\u{ffff}"] {
+        find(&store, text);
+    }
+    assert_eq!(find(&store, "words)"), ["a"]);
+}
