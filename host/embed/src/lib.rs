@@ -1,0 +1,138 @@
+//! Sentence embeddings by all-MiniLM-L6-v2, on the CPU.
+//!
+//! The forward pass is our own, on well-kept kernels: the model is six small
+//! layers, and what general runtimes lose on it (padding, copies, one pass over
+//! memory for each operation) is most of what it costs.
+
+mod bert;
+pub mod files;
+mod tokens;
+mod weights;
+
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use bert::Bert;
+use tokens::Tokens;
+
+/// Tokens that one pass takes together: enough rows to keep the kernels busy,
+/// few enough that the activations stay in the second-level cache.
+const TOKENS_PER_PASS: usize = 512;
+
+/// The model and its tokenizer.
+pub struct Embedder {
+    bert: Bert,
+    tokens: Tokens,
+}
+
+/// Why a model could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// A file cannot be read.
+    #[error("{path} cannot be read: {error}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The weights are not those of all-MiniLM-L6-v2.
+    #[error("the weights are not those of all-MiniLM-L6-v2: {0}")]
+    Weights(String),
+    /// The tokenizer cannot be used.
+    #[error("the tokenizer cannot be used: {0}")]
+    Tokenizer(String),
+}
+
+/// Why texts could not be embedded.
+#[derive(Debug, thiserror::Error)]
+pub enum EmbedError {
+    /// The tokenizer failed.
+    #[error("a text could not be split into tokens: {0}")]
+    Tokenizer(String),
+    /// A kernel was given what does not fit; a bug of this crate.
+    #[error("the forward pass failed: {0}")]
+    Kernel(String),
+}
+
+impl Embedder {
+    /// The model's name.
+    pub const NAME: &str = "all-MiniLM-L6-v2";
+    /// Length of a vector.
+    pub const DIMENSIONS: usize = bert::HIDDEN;
+    /// Tokens of a text that count, the two special ones among them.
+    pub const MAX_TOKENS: usize = 256;
+
+    /// Loads `model.safetensors` and `tokenizer.json`. Blocking.
+    pub fn load(weights: &Path, tokenizer: &Path) -> Result<Self, LoadError> {
+        let (bert, tokens) =
+            rayon::join(|| weights::load(weights), || Tokens::load(tokenizer, Self::MAX_TOKENS));
+        Ok(Self { bert: bert?, tokens: tokens? })
+    }
+
+    /// One vector of unit length for each text. Blocking; uses all cores for
+    /// many texts and one for a single text.
+    pub fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError> {
+        let ids: Vec<Vec<u32>> = match texts {
+            [text] => vec![self.tokens.encode(text)?],
+            texts => {
+                texts.par_iter().map(|text| self.tokens.encode(text)).collect::<Result<_, _>>()?
+            }
+        };
+        let mut order: Vec<usize> = (0..ids.len()).collect();
+        order.sort_by_key(|at| std::cmp::Reverse(ids.get(*at).map_or(0, Vec::len)));
+        let passes = passes(&order, &ids);
+        let run = |pass: &[usize]| {
+            let sequences: Vec<&[u32]> =
+                pass.iter().filter_map(|at| ids.get(*at)).map(Vec::as_slice).collect();
+            self.bert.embed(&sequences)
+        };
+        let embedded: Vec<Vec<Vec<f32>>> = match passes.as_slice() {
+            [one] => vec![run(one)?],
+            many => many.par_iter().map(|pass| run(pass)).collect::<Result<_, _>>()?,
+        };
+        let mut vectors = vec![Vec::new(); texts.len()];
+        for (at, vector) in order.into_iter().zip(embedded.into_iter().flatten()) {
+            if let Some(place) = vectors.get_mut(at) {
+                *place = vector;
+            }
+        }
+        Ok(vectors)
+    }
+
+    /// The byte at which each token of `text` starts, in order; special tokens
+    /// left out, nothing cut.
+    pub fn token_starts(&self, text: &str) -> Result<Vec<u32>, EmbedError> {
+        self.tokens.starts(text)
+    }
+}
+
+/// Cuts the order into runs of about [`TOKENS_PER_PASS`] tokens.
+fn passes<'a>(order: &'a [usize], ids: &[Vec<u32>]) -> Vec<&'a [usize]> {
+    let mut passes = Vec::new();
+    let (mut start, mut tokens) = (0, 0);
+    for (end, at) in order.iter().enumerate() {
+        tokens += ids.get(*at).map_or(0, Vec::len);
+        if tokens >= TOKENS_PER_PASS {
+            passes.extend(order.get(start..=end));
+            (start, tokens) = (end + 1, 0);
+        }
+    }
+    passes.extend(order.get(start..).filter(|rest| !rest.is_empty()));
+    passes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passes_hold_every_text_once_and_in_order() {
+        let ids: Vec<Vec<u32>> = (0..40).map(|n| vec![0; 2 + 7 * n]).collect();
+        let order: Vec<usize> = (0..40).rev().collect();
+        let passes = passes(&order, &ids);
+        assert!(passes.len() > 1);
+        assert_eq!(passes.concat(), order);
+    }
+}
