@@ -1,0 +1,133 @@
+//! Puts a text together block by block.
+
+use super::{Block, Extracted, Kind};
+
+/// A text in the making.
+#[derive(Debug, Default)]
+pub(super) struct Builder {
+    text: String,
+    blocks: Vec<Block>,
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    kind: Kind,
+    start: usize,
+    /// A space is due before the next word.
+    gap: bool,
+}
+
+impl Builder {
+    /// Starts a block, ending the one before.
+    pub(super) fn start(&mut self, kind: Kind) {
+        self.end();
+        self.open = Some(Open { kind, start: self.text.len(), gap: false });
+    }
+
+    /// The kind of the block that is open.
+    pub(super) fn kind(&self) -> Option<Kind> {
+        self.open.as_ref().map(|open| open.kind)
+    }
+
+    /// Adds running text: white space collapses to single spaces.
+    pub(super) fn words(&mut self, text: &str) {
+        for char in text.chars() {
+            if char.is_whitespace() {
+                self.gap();
+            } else if let Some(char) = clean(char) {
+                self.char(char);
+            }
+        }
+    }
+
+    /// Adds text as it is.
+    pub(super) fn verbatim(&mut self, text: &str) {
+        self.ensure_open();
+        self.text.extend(text.chars().filter_map(clean));
+    }
+
+    /// Adds a mark of our own, for example a list bullet, which does not count
+    /// as content.
+    pub(super) fn mark(&mut self, mark: &str) {
+        if let Some(open) = &mut self.open {
+            self.text.push_str(mark);
+            open.gap = false;
+        }
+    }
+
+    /// Adds a line break, or nothing at the start of a block.
+    pub(super) fn line_break(&mut self) {
+        let Some(open) = &mut self.open else { return };
+        open.gap = false;
+        if self.text.len() > open.start && !self.text.ends_with('\n') {
+            self.text.push('\n');
+        }
+    }
+
+    /// Asks for a space before the next word.
+    pub(super) fn gap(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.gap = true;
+        }
+    }
+
+    /// Ends the open block and drops it when it has no content.
+    pub(super) fn end(&mut self) {
+        let Some(open) = self.open.take() else { return };
+        let content = self.text.get(open.start..).unwrap_or_default();
+        let trimmed = content.trim_end();
+        let body = if open.kind == Kind::Code { trimmed.trim_start_matches('\n') } else { trimmed.trim_start() };
+        if body.is_empty() || (open.kind == Kind::ListItem && body.trim_start_matches("- ").trim_matches('-').is_empty()) {
+            self.text.truncate(open.start);
+            return;
+        }
+        let end = open.start + trimmed.len();
+        let start = end - body.len();
+        self.text.truncate(end);
+        self.blocks.push(Block { kind: open.kind, range: start..end });
+        self.text.push_str(if open.kind == Kind::ListItem { "\n" } else { "\n\n" });
+    }
+
+    /// Adds an empty line, after the last item of a list.
+    pub(super) fn paragraph_break(&mut self) {
+        self.end();
+        if !self.text.is_empty() && !self.text.ends_with("\n\n") {
+            self.text.push('\n');
+        }
+    }
+
+    /// The text of the last block.
+    pub(super) fn last(&self) -> Option<&str> {
+        self.blocks.last().and_then(|block| self.text.get(block.range.clone()))
+    }
+
+    /// The text and its blocks.
+    pub(super) fn finish(mut self, title: Option<String>) -> Extracted {
+        self.end();
+        self.text.truncate(self.text.trim_end().len());
+        Extracted { title, text: self.text, blocks: self.blocks }
+    }
+
+    fn char(&mut self, char: char) {
+        self.ensure_open();
+        let Some(open) = &mut self.open else { return };
+        if open.gap && self.text.len() > open.start && !self.text.ends_with(['\n', ' ']) {
+            self.text.push(' ');
+        }
+        open.gap = false;
+        self.text.push(char);
+    }
+
+    fn ensure_open(&mut self) {
+        if self.open.is_none() {
+            self.start(Kind::Paragraph);
+        }
+    }
+}
+
+/// The character, unless it is a control character or a byte order mark, which
+/// have no place in a text.
+pub(super) fn clean(char: char) -> Option<char> {
+    (!char.is_control() && char != '\u{feff}' || matches!(char, '\n' | '\t')).then_some(char)
+}

@@ -1,0 +1,118 @@
+//! Strict reading of JSON bodies: every fault gets a pointer, unknown and
+//! repeated members are faults, and all faults of a body come in one answer.
+
+mod fields;
+mod value;
+
+use serde::Serialize;
+
+pub use fields::{Check, Fields, Location};
+pub use value::Json;
+
+use crate::limits;
+use crate::problem::{Code, Problem};
+
+/// One thing wrong with a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    /// What is wrong and what is allowed.
+    pub detail: String,
+    /// Where in the body, as a JSON Pointer in URI fragment form (RFC 6901
+    /// section 6, as in RFC 9457 section 3).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<String>,
+    /// Which parameter of the path or query.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parameter: Option<String>,
+}
+
+impl Fault {
+    /// A fault at a place in the body.
+    pub fn at(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { detail: detail.into(), pointer: Some(pointer.into()), parameter: None }
+    }
+
+    /// A fault in a parameter of the path or query.
+    pub fn parameter(name: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { detail: detail.into(), pointer: None, parameter: Some(name.into()) }
+    }
+}
+
+/// The faults of one request.
+#[derive(Debug, Default)]
+pub struct Faults(Vec<Fault>);
+
+impl Faults {
+    /// Notes a fault; those beyond [`limits::MAX_REPORTED_FAULTS`] are left out.
+    pub fn push(&mut self, fault: Fault) {
+        if self.0.len() < limits::MAX_REPORTED_FAULTS {
+            self.0.push(fault);
+        }
+    }
+
+    /// The value, if there was no fault.
+    ///
+    /// # Errors
+    ///
+    /// `validation_failed` with every fault noted.
+    pub fn finish<T>(self, value: Option<T>) -> Result<T, Problem> {
+        match value {
+            Some(value) if self.0.is_empty() => Ok(value),
+            _ => Err(Problem::invalid(self.0)),
+        }
+    }
+
+    /// The first fault in words, for a report that has room for one.
+    pub fn first(&self) -> Option<String> {
+        let fault = self.0.first()?;
+        let place = fault.pointer.as_deref().unwrap_or_default();
+        Some(format!("{place} {}", fault.detail).trim().to_owned())
+    }
+
+    /// Whether nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Reads the bytes of a body as UTF-8.
+///
+/// # Errors
+///
+/// `invalid_utf8`, naming the first bad byte.
+pub fn utf8(body: &[u8]) -> Result<&str, Problem> {
+    std::str::from_utf8(body).map_err(|error| {
+        let detail = format!("The byte at {} is not UTF-8.", error.valid_up_to());
+        Problem::new(Code::InvalidUtf8, detail)
+    })
+}
+
+/// Reads a text as one JSON value.
+///
+/// # Errors
+///
+/// `malformed_json`, naming line and column.
+pub fn parse(text: &str) -> Result<Json<'_>, Problem> {
+    serde_json::from_str(text).map_err(|error| Problem::new(Code::MalformedJson, format!("{error}.")))
+}
+
+/// Reads a body with `read`, which notes what is wrong.
+///
+/// # Errors
+///
+/// `invalid_utf8`, `malformed_json` or `validation_failed`.
+pub fn read<'a, T>(
+    body: &'a [u8],
+    read: impl FnOnce(Json<'a>, &mut Faults) -> Option<T>,
+) -> Result<T, Problem> {
+    let json = parse(utf8(body)?)?;
+    let mut faults = Faults::default();
+    let value = read(json, &mut faults);
+    faults.finish(value)
+}
+
+/// Writes a value as compact JSON. The types of this crate have string keys
+/// and no fallible `Serialize`, which are the only ways to fail.
+pub fn encode(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}

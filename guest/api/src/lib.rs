@@ -1,0 +1,19 @@
+//! The pure part of the handler: routes, limits, problems, validation, text
+//! extraction, chunking, fusion and the prompt. No I/O, no clock, no bindings;
+//! all of it runs in native tests.
+
+pub mod body;
+pub mod chunk;
+pub mod credential;
+pub mod extract;
+pub mod fusion;
+pub mod json;
+pub mod limits;
+pub mod parameters;
+pub mod problem;
+pub mod prompt;
+pub mod rate;
+pub mod resource;
+pub mod routes;
+pub mod sse;
+pub mod time;

@@ -1,0 +1,87 @@
+//! Every limit of the HTTP contract, with its unit and its reason.
+
+/// Bytes of a request body. The host has a limit of its own; this one holds
+/// under every host.
+pub const MAX_BODY_BYTES: usize = 32 * 1024 * 1024;
+
+/// Bytes of one document as sent: a book is 1 to 2 MiB of text.
+pub const MAX_TEXT_BYTES: usize = 8 * 1024 * 1024;
+
+/// Documents of one batch: beyond this a job's report is unreadable.
+pub const MAX_BATCH_DOCUMENTS: usize = 10_000;
+
+/// Bytes of a query: the embedding model reads 256 tokens, about 1 KiB, and
+/// lexical search gains nothing from more than a few pages.
+pub const MAX_QUERY_BYTES: usize = 8_192;
+
+/// Results of one search.
+pub const MAX_TOP_K: u32 = 100;
+
+/// Results of a search that does not say how many.
+pub const DEFAULT_SEARCH_TOP_K: u32 = 10;
+
+/// Sources of an answer that does not say how many: six passages of 200 tokens
+/// fit the smallest context of a language model in use.
+pub const DEFAULT_QUERY_TOP_K: u32 = 6;
+
+/// Candidates from each leg for each result wanted: several chunks of one
+/// document may stand before the next document.
+pub const DEPTH_PER_RESULT: u32 = 8;
+
+/// The fewest candidates from each leg: fusion needs the tail of both lists to
+/// normalise their scores.
+pub const MIN_DEPTH: u32 = 200;
+
+/// Characters of a document id: longer than any path or URL in normal use.
+pub const MAX_ID_CHARS: usize = 256;
+
+/// Characters of a collection name.
+pub const MAX_COLLECTION_CHARS: usize = 64;
+
+/// Bytes of a title: it is indexed with every chunk.
+pub const MAX_TITLE_BYTES: usize = 1_024;
+
+/// Bytes of a document's metadata as JSON: it is returned with every result.
+pub const MAX_METADATA_BYTES: usize = 16 * 1024;
+
+/// Levels of nesting in metadata.
+pub const MAX_METADATA_DEPTH: usize = 8;
+
+/// Bytes of a filter as JSON.
+pub const MAX_FILTER_BYTES: usize = 16 * 1024;
+
+/// Levels of nesting in a filter: the host evaluates it recursively.
+pub const MAX_FILTER_DEPTH: usize = 16;
+
+/// Items of a page.
+pub const MAX_PAGE_ITEMS: u32 = 1_000;
+
+/// Items of a page that does not say how many.
+pub const DEFAULT_PAGE_ITEMS: u32 = 100;
+
+/// Bytes of a cursor; this host's are far shorter.
+pub const MAX_CURSOR_BYTES: usize = 1_024;
+
+/// Characters of a key's name.
+pub const MAX_KEY_NAME_CHARS: usize = 100;
+
+/// Collections that one key may be limited to.
+pub const MAX_KEY_COLLECTIONS: usize = 100;
+
+/// Bytes of a generator's name.
+pub const MAX_GENERATOR_BYTES: usize = 256;
+
+/// Seconds that a rotated key goes on working when the request does not say.
+pub const DEFAULT_GRACE_SECONDS: u32 = 3_600;
+
+/// Seconds that a rotated key may go on working: a week.
+pub const MAX_GRACE_SECONDS: u32 = 7 * 24 * 3_600;
+
+/// Faults reported in one answer: enough to fix a request, too few to make the
+/// answer larger than the request.
+pub const MAX_REPORTED_FAULTS: usize = 20;
+
+/// Candidates that each leg of a search is asked for.
+pub fn depth(top_k: u32) -> u32 {
+    top_k.saturating_mul(DEPTH_PER_RESULT).max(MIN_DEPTH)
+}

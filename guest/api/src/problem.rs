@@ -1,0 +1,254 @@
+//! The problem catalogue (RFC 9457): every error this server answers, with a
+//! stable code, in one exhaustive table.
+
+use serde::Serialize;
+
+use crate::json::Fault;
+
+/// What a client and an operator need to know about one code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// Stable, in snake case.
+    pub code: &'static str,
+    /// HTTP status.
+    pub status: u16,
+    /// The same for every occurrence.
+    pub title: &'static str,
+    /// What to do about it.
+    pub detail: &'static str,
+}
+
+macro_rules! catalogue {
+    ($($(#[$doc:meta])* $variant:ident = $code:literal, $status:literal, $title:literal, $detail:literal;)*) => {
+        /// What went wrong.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Code {
+            $(#[doc = $title] $variant,)*
+        }
+
+        impl Code {
+            /// Every code.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// The catalogue's entry.
+            pub fn entry(self) -> Entry {
+                match self {
+                    $(Self::$variant => Entry { code: $code, status: $status, title: $title, detail: $detail },)*
+                }
+            }
+        }
+    };
+}
+
+catalogue! {
+    Unauthenticated = "unauthenticated", 401, "A key is required",
+        "Send a key as `Authorization: Bearer KEY` or as `X-API-Key: KEY`.";
+    InvalidCredential = "invalid_credential", 401, "The key is not valid",
+        "Check that the key is complete and has not been revoked, or ask an administrator for a new one.";
+    ExpiredCredential = "expired_credential", 401, "The key has expired",
+        "Ask an administrator for a new key.";
+    ConflictingCredentials = "conflicting_credentials", 400, "Two different keys were sent",
+        "Send the key once: as `Authorization: Bearer KEY` or as `X-API-Key: KEY`.";
+    ScopeRequired = "scope_required", 403, "The key lacks a scope",
+        "Use a key that has the scope named in `detail`.";
+    CollectionForbidden = "collection_forbidden", 403, "The key is limited to other collections",
+        "Use a key that may reach this collection.";
+    RateLimited = "rate_limited", 429, "The key's budget is spent",
+        "Try again after `Retry-After` seconds. `RateLimit` says what is left, `RateLimit-Policy` what the budget is.";
+    NotFound = "not_found", 404, "No such route",
+        "Check the path.";
+    MethodNotAllowed = "method_not_allowed", 405, "The route does not take this method",
+        "Use one of the methods in `Allow`.";
+    UnsupportedMediaType = "unsupported_media_type", 415, "The body's media type is not supported",
+        "Send `Content-Type: application/json`. Batches of documents may also be `application/x-ndjson`.";
+    MalformedJson = "malformed_json", 400, "The body is not JSON",
+        "Correct the body at the place named in `detail`.";
+    InvalidUtf8 = "invalid_utf8", 400, "The body is not UTF-8",
+        "Encode the body as UTF-8.";
+    BodyTooLarge = "body_too_large", 413, "The body is too large",
+        "Send smaller documents or smaller batches.";
+    BodyBroken = "body_broken", 400, "The body broke off",
+        "Send the request again.";
+    BodyTimeout = "body_timeout", 408, "The body did not arrive in time",
+        "Send it faster or in smaller pieces.";
+    ValidationFailed = "validation_failed", 422, "The request is not valid",
+        "Correct the places named in `errors`.";
+    InvalidRequest = "invalid_request", 422, "The request breaks a rule of the store",
+        "Correct what `detail` names.";
+    UnknownCollection = "unknown_collection", 404, "No collection has this name",
+        "Create it with `POST /v1/collections`, or list what exists with `GET /v1/collections`.";
+    CollectionExists = "collection_exists", 409, "A collection of this name exists",
+        "Use the one that exists, or choose another name.";
+    CollectionProtected = "collection_protected", 409, "The collection cannot be deleted",
+        "The collection `default` always exists. Delete its documents instead.";
+    UnknownDocument = "unknown_document", 404, "No document has this id",
+        "List what exists with `GET /v1/collections/{collection}/documents`.";
+    UnknownJob = "unknown_job", 404, "No job has this id",
+        "List what exists with `GET /v1/jobs`.";
+    UnknownKey = "unknown_key", 404, "No key has this id",
+        "List what exists with `GET /v1/keys`.";
+    LastAdminKey = "last_admin_key", 409, "The last key with the scope `admin` cannot be revoked",
+        "Create another key with the scope `admin` first.";
+    InvalidCursor = "invalid_cursor", 400, "The cursor is not valid",
+        "Use `next_cursor` of the page before, unchanged, with the same list; or start again without a cursor.";
+    Busy = "busy", 503, "The store cannot take more now",
+        "Try again after `Retry-After` seconds.";
+    EmbeddingUnavailable = "embedding_unavailable", 503, "No embedding model is loaded",
+        "Search with `\"mode\": \"lexical\"`, or have the operator load a model.";
+    UnknownGenerator = "unknown_generator", 422, "No generator has this name",
+        "Leave `generator` out to use the default, or ask the operator which are configured.";
+    GeneratorUnavailable = "generator_unavailable", 503, "The generator cannot be reached",
+        "Try again after `Retry-After` seconds, or use `\"generator\": \"extractive\"`.";
+    GenerationFailed = "generation_failed", 502, "The generator broke off",
+        "The answer is not complete. Send the request again.";
+    Overloaded = "overloaded", 503, "The server has too much to do",
+        "Try again after `Retry-After` seconds.";
+    NoInstance = "no_instance", 503, "Every handler instance is busy",
+        "Try again after `Retry-After` seconds.";
+    Draining = "draining", 503, "The server is shutting down",
+        "Try again after `Retry-After` seconds; another instance may answer.";
+    HandlerTimeout = "handler_timeout", 504, "The handler did not answer in time",
+        "Try again, or ask for less at once.";
+    HandlerFailed = "handler_failed", 500, "The handler failed",
+        "Tell the operator the request id; the log says what happened.";
+    Internal = "internal", 500, "The server failed",
+        "Tell the operator the request id; the log says what happened.";
+}
+
+impl Code {
+    /// The code of this name.
+    pub fn parse(code: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|known| known.entry().code == code)
+    }
+}
+
+/// One occurrence of a problem.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// What went wrong.
+    pub code: Code,
+    /// What is special about this occurrence; the catalogue's advice when absent.
+    pub detail: Option<String>,
+    /// The places that are wrong, for `validation_failed`.
+    pub faults: Vec<Fault>,
+    /// Seconds after which another try makes sense.
+    pub retry_after: Option<u32>,
+    /// The scope that is missing, for `scope_required`.
+    pub scope: Option<&'static str>,
+}
+
+impl From<Code> for Problem {
+    fn from(code: Code) -> Self {
+        Self { code, detail: None, faults: Vec::new(), retry_after: None, scope: None }
+    }
+}
+
+impl Problem {
+    /// A problem that says what is special about this occurrence.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { detail: Some(detail.into()), ..code.into() }
+    }
+
+    /// A request with faults; at least one.
+    pub fn invalid(faults: Vec<Fault>) -> Self {
+        Self { faults, ..Code::ValidationFailed.into() }
+    }
+
+    /// A key without this scope.
+    pub fn scope_required(scope: &'static str) -> Self {
+        let detail = format!("This needs a key with the scope `{scope}`.");
+        Self { scope: Some(scope), ..Self::new(Code::ScopeRequired, detail) }
+    }
+
+    /// A problem that passes with time.
+    pub fn retry(code: Code, seconds: u32) -> Self {
+        Self { retry_after: Some(seconds), ..code.into() }
+    }
+
+    /// The body of an `application/problem+json` response.
+    pub fn json(&self, instance: &str, request_id: &str) -> String {
+        let Entry { code, status, title, detail } = self.code.entry();
+        crate::json::encode(&Body {
+            r#type: format!("/problems/{code}"),
+            title,
+            status,
+            detail: self.detail.as_deref().unwrap_or(detail),
+            instance,
+            code,
+            request_id,
+            errors: &self.faults,
+        })
+    }
+
+    /// The value of `WWW-Authenticate` (RFC 6750 section 3), where the status
+    /// calls for one.
+    pub fn challenge(&self) -> Option<String> {
+        const REALM: &str = "Bearer realm=\"ragtime\"";
+        match (self.code, self.scope) {
+            (Code::Unauthenticated, _) => Some(REALM.to_owned()),
+            (Code::InvalidCredential | Code::ExpiredCredential, _) => {
+                Some(format!("{REALM}, error=\"invalid_token\""))
+            }
+            (Code::ScopeRequired, Some(scope)) => {
+                Some(format!("{REALM}, error=\"insufficient_scope\", scope=\"{scope}\""))
+            }
+            _ => None,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    instance: &'a str,
+    code: &'a str,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [Fault],
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use super::*;
+
+    #[test]
+    fn every_code_is_found_by_its_name_alone() {
+        for code in Code::ALL {
+            assert_eq!(Code::parse(code.entry().code), Some(*code));
+        }
+        assert_eq!(Code::parse("no_such_code"), None);
+    }
+
+    #[test]
+    fn every_code_is_snake_case_and_has_an_error_status() {
+        for entry in Code::ALL.iter().map(|code| code.entry()) {
+            assert!(entry.code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte == b'8'));
+            assert!((400..600).contains(&entry.status), "{entry:?}");
+            assert!(entry.detail.ends_with('.'), "{entry:?}");
+        }
+    }
+
+    #[test]
+    fn a_problem_names_its_type_code_and_request() {
+        let fault = Fault::at("#/top_k", "must be 1 to 100");
+        let body = Problem::invalid(vec![fault]).json("/v1/x", "r-1");
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(body["type"], "/problems/validation_failed");
+        assert_eq!(body["status"], 422);
+        assert_eq!(body["request_id"], "r-1");
+        assert_eq!(body["errors"][0]["pointer"], "#/top_k");
+    }
+
+    #[test]
+    fn a_challenge_tells_a_missing_key_from_a_bad_one() {
+        let challenge = |code: Code| Problem::from(code).challenge();
+        assert_eq!(challenge(Code::Unauthenticated).unwrap(), "Bearer realm=\"ragtime\"");
+        assert!(challenge(Code::InvalidCredential).unwrap().contains("invalid_token"));
+        assert!(Problem::scope_required("write").challenge().unwrap().contains("scope=\"write\""));
+        assert_eq!(challenge(Code::NotFound), None);
+    }
+}

@@ -1,0 +1,52 @@
+//! Collections.
+
+use serde::Serialize;
+
+use super::rules;
+use crate::json::{self, Fields, Location};
+use crate::problem::Problem;
+
+/// Reads the body of `POST /v1/collections`, `{"name": …}`.
+///
+/// # Errors
+///
+/// See [`json::read`].
+pub fn read(body: &[u8]) -> Result<String, Problem> {
+    json::read(body, |json, faults| {
+        let mut fields = Fields::open(json, Location::Root, &["name"], faults)?;
+        fields.required_string("name", rules::collection, faults).map(Into::into)
+    })
+}
+
+/// A collection and its size.
+#[derive(Debug, Serialize)]
+pub struct Collection {
+    /// Unique.
+    pub name: String,
+    /// Number of documents.
+    pub documents: u64,
+    /// Number of chunks.
+    pub chunks: u64,
+    /// RFC 3339.
+    pub created_at: String,
+}
+
+/// The answer of `GET /v1/collections`.
+#[derive(Debug, Serialize)]
+pub struct List {
+    /// By name.
+    pub collections: Vec<Collection>,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use super::*;
+
+    #[test]
+    fn a_name_is_read_and_checked() {
+        assert_eq!(read(br#"{"name":"papers"}"#).unwrap(), "papers");
+        assert_eq!(read(br#"{"name":"P"}"#).unwrap_err().faults[0].pointer.as_deref(), Some("#/name"));
+        assert_eq!(read(b"{}").unwrap_err().faults[0].detail, "is required");
+    }
+}

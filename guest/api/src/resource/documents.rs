@@ -1,0 +1,327 @@
+//! Documents, chunks and jobs.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{Span, rules};
+use crate::extract::MediaType;
+use crate::json::{self, Faults, Fields, Json, Location};
+use crate::limits;
+use crate::problem::Problem;
+
+/// A document as it was sent, checked.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NewDocument {
+    /// Unique in its collection; the host makes one when absent.
+    pub id: Option<String>,
+    /// For people.
+    pub title: Option<String>,
+    /// The source, not yet plain text.
+    pub text: String,
+    /// What the source is.
+    pub media_type: MediaType,
+    /// A JSON object.
+    pub metadata: String,
+}
+
+/// A document of a batch that cannot be taken.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// Its place in the batch, from 0.
+    pub position: u32,
+    /// Its id, where it has one.
+    pub id: Option<String>,
+    /// Why.
+    pub reason: String,
+}
+
+/// A batch: the documents that can be taken, with their places, and the rest.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// In order.
+    pub documents: Vec<(u32, NewDocument)>,
+    /// In order.
+    pub rejected: Vec<Rejected>,
+}
+
+/// Reads the body of `PUT …/documents/{id}`.
+///
+/// # Errors
+///
+/// See [`json::read`].
+pub fn read(body: &[u8]) -> Result<NewDocument, Problem> {
+    const KNOWN: &[&str] = &["title", "text", "content_type", "metadata"];
+    json::read(body, |json, faults| document(json, Location::Root, KNOWN, faults))
+}
+
+/// Reads the body of `POST …/documents` as JSON, `{"documents": […]}`.
+///
+/// # Errors
+///
+/// See [`json::read`].
+pub fn read_batch(body: &[u8]) -> Result<Batch, Problem> {
+    json::read(body, |json, faults| {
+        let mut fields = Fields::open(json, Location::Root, &["documents"], faults)?;
+        let items = match fields.required("documents", faults)? {
+            Json::Array(items) if (1..=limits::MAX_BATCH_DOCUMENTS).contains(&items.len()) => items,
+            _ => {
+                let detail = format!("must be an array of 1 to {} documents", limits::MAX_BATCH_DOCUMENTS);
+                fields.fault("documents", detail, faults);
+                return None;
+            }
+        };
+        let location = fields.location("documents");
+        let documents = (0..)
+            .zip(items)
+            .filter_map(|(index, item)| {
+                let document = document(item, Location::Item(&location, index as usize), BATCH_KNOWN, faults)?;
+                Some((index, document))
+            })
+            .collect();
+        Some(Batch { documents, rejected: Vec::new() })
+    })
+}
+
+/// Reads the body of `POST …/documents` as NDJSON, one document a line. A line
+/// that cannot be taken is rejected and the others go on.
+///
+/// # Errors
+///
+/// `invalid_utf8`, or `validation_failed` when there are no lines or too many.
+pub fn read_lines(body: &[u8]) -> Result<Batch, Problem> {
+    let lines: Vec<_> = json::utf8(body)?.lines().filter(|line| !line.trim().is_empty()).collect();
+    if !(1..=limits::MAX_BATCH_DOCUMENTS).contains(&lines.len()) {
+        let detail = format!("must be 1 to {} lines, one document each", limits::MAX_BATCH_DOCUMENTS);
+        return Err(Problem::invalid(vec![Location::Root.fault(detail)]));
+    }
+    let mut batch = Batch::default();
+    for (position, line) in (0..).zip(lines) {
+        match read_line(line) {
+            Ok(document) => batch.documents.push((position, document)),
+            Err((id, reason)) => batch.rejected.push(Rejected { position, id, reason }),
+        }
+    }
+    Ok(batch)
+}
+
+/// Members of a document in a batch.
+const BATCH_KNOWN: &[&str] = &["id", "title", "text", "content_type", "metadata"];
+
+fn read_line(line: &str) -> Result<NewDocument, (Option<String>, String)> {
+    let json = json::parse(line).map_err(|problem| (None, problem.detail.unwrap_or_default()))?;
+    let id = line_id(&json);
+    let mut faults = Faults::default();
+    match document(json, Location::Root, BATCH_KNOWN, &mut faults) {
+        Some(document) if faults.is_empty() => Ok(document),
+        _ => Err((id, faults.first().unwrap_or_default())),
+    }
+}
+
+/// The id of a line that may be wrong otherwise.
+fn line_id(json: &Json<'_>) -> Option<String> {
+    let Json::Object(members) = json else { return None };
+    members.iter().find_map(|(name, value)| match value {
+        Json::String(id) if name == "id" && rules::document_id(id).is_ok() => Some(id.to_string()),
+        _ => None,
+    })
+}
+
+fn document(json: Json<'_>, location: Location<'_>, known: &[&str], faults: &mut Faults) -> Option<NewDocument> {
+    let mut fields = Fields::open(json, location, known, faults)?;
+    let id = fields.string("id", rules::document_id, faults);
+    let title = fields.string("title", rules::title, faults);
+    let text = fields.required_string("text", rules::text, faults);
+    let media_type = fields.choice("content_type", MediaType::WORDS, faults).unwrap_or(MediaType::Plain);
+    let metadata = metadata(&mut fields, faults);
+    Some(NewDocument {
+        id: id.map(Into::into),
+        title: title.map(Into::into),
+        text: text?.into(),
+        media_type,
+        metadata: metadata?,
+    })
+}
+
+/// Takes `metadata`, an object of bounded size and depth.
+fn metadata(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<String> {
+    let Some(metadata) = fields.take("metadata") else { return Some("{}".to_owned()) };
+    let detail = match &metadata {
+        Json::Object(_) if metadata.depth() > limits::MAX_METADATA_DEPTH => {
+            format!("must be at most {} levels deep", limits::MAX_METADATA_DEPTH)
+        }
+        Json::Object(_) => match metadata.repeated() {
+            Some(name) => format!("must not give `{name}` twice in one object"),
+            None => {
+                let encoded = json::encode(&metadata);
+                if encoded.len() <= limits::MAX_METADATA_BYTES {
+                    return Some(encoded);
+                }
+                format!("must be at most {} bytes", limits::MAX_METADATA_BYTES)
+            }
+        },
+        other => format!("must be an object, not {}", other.kind()),
+    };
+    fields.fault("metadata", detail, faults);
+    None
+}
+
+/// A document without its text.
+#[derive(Debug, Serialize)]
+pub struct Summary<'a> {
+    /// Unique in its collection.
+    pub id: &'a str,
+    /// For people.
+    pub title: Option<&'a str>,
+    /// What the text was made from.
+    pub content_type: &'a str,
+    /// A JSON object.
+    pub metadata: &'a RawValue,
+    /// Length of the text in bytes.
+    pub bytes: u64,
+    /// Number of chunks.
+    pub chunks: u32,
+    /// SHA-256 of the text, lower-case hex.
+    pub sha256: &'a str,
+    /// RFC 3339.
+    pub created_at: String,
+    /// RFC 3339.
+    pub updated_at: String,
+    /// Whether search finds this version.
+    pub searchable: bool,
+}
+
+/// A document.
+#[derive(Debug, Serialize)]
+pub struct Document<'a> {
+    /// All but the text.
+    #[serde(flatten)]
+    pub summary: Summary<'a>,
+    /// The plain text that spans point into.
+    pub text: &'a str,
+}
+
+/// A page of documents.
+#[derive(Debug, Serialize)]
+pub struct DocumentPage<'a> {
+    /// By id.
+    pub documents: Vec<Summary<'a>>,
+    /// Where the next page starts; null at the end.
+    pub next_cursor: Option<String>,
+}
+
+/// A piece of a document.
+#[derive(Debug, Serialize)]
+pub struct Chunk<'a> {
+    /// A string: JSON numbers are not safe beyond 2^53.
+    pub id: String,
+    /// The bytes of the document's text.
+    pub span: Span,
+    /// Headings above it, outermost first.
+    pub headings: &'a [String],
+    /// The text of the span.
+    pub text: &'a str,
+}
+
+/// A page of chunks.
+#[derive(Debug, Serialize)]
+pub struct ChunkPage<'a> {
+    /// In the order of the text.
+    pub chunks: Vec<Chunk<'a>>,
+    /// Where the next page starts; null at the end.
+    pub next_cursor: Option<String>,
+}
+
+/// A batch on its way into the index: `received` = `indexed` + number of
+/// `failed` + `pending`.
+#[derive(Debug, Serialize)]
+pub struct Job {
+    /// Unique.
+    pub job_id: String,
+    /// Where the documents go.
+    pub collection: String,
+    /// `running` or `done`.
+    pub state: &'static str,
+    /// Documents that were taken: `received` without `failed`.
+    pub accepted: u32,
+    /// Documents in the batch.
+    pub received: u32,
+    /// Documents that search finds.
+    pub indexed: u32,
+    /// Documents that search does not find yet.
+    pub pending: u32,
+    /// Documents that could not be taken.
+    pub failed: Vec<Failure>,
+    /// RFC 3339.
+    pub created_at: String,
+}
+
+/// A document of a batch that could not be taken.
+#[derive(Debug, Serialize)]
+pub struct Failure {
+    /// Its place in the batch, from 0.
+    pub position: u32,
+    /// Its id, where it has one.
+    pub id: Option<String>,
+    /// Why.
+    pub reason: String,
+}
+
+/// A page of jobs.
+#[derive(Debug, Serialize)]
+pub struct JobPage {
+    /// Newest first.
+    pub jobs: Vec<Job>,
+    /// Where the next page starts; null at the end.
+    pub next_cursor: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use super::*;
+
+    #[test]
+    fn a_document_has_defaults() {
+        let document = read(br#"{"text":"Hello"}"#).unwrap();
+        assert_eq!((document.metadata.as_str(), document.media_type), ("{}", MediaType::Plain));
+    }
+
+    #[test]
+    fn a_fault_deep_in_a_batch_is_pointed_at() {
+        let body = br#"{"documents":[{"text":"a"},{"text":3},{"text":"c","content_type":"image/png","x":1}]}"#;
+        let faults = read_batch(body).unwrap_err().faults;
+        let pointers: Vec<_> = faults.iter().filter_map(|fault| fault.pointer.as_deref()).collect();
+        assert_eq!(pointers, ["#/documents/1/text", "#/documents/2/x", "#/documents/2/content_type"]);
+    }
+
+    #[test]
+    fn the_id_of_a_put_is_in_the_path_alone() {
+        assert_eq!(read(br#"{"id":"a","text":"b"}"#).unwrap_err().faults[0].pointer.as_deref(), Some("#/id"));
+    }
+
+    #[test]
+    fn a_bad_line_does_not_stop_the_others() {
+        let batch = read_lines(b"{\"id\":\"a\",\"text\":\"one\"}\n\n{oops\r\n{\"id\":\"c\",\"text\":7}\n{\"text\":\"four\"}").unwrap();
+        let taken: Vec<_> = batch.documents.iter().map(|(position, _)| *position).collect();
+        assert_eq!(taken, [0, 3]);
+        assert_eq!(batch.rejected.len(), 2);
+        assert_eq!(batch.rejected[1].id.as_deref(), Some("c"));
+        assert!(batch.rejected[1].reason.contains("#/text must be a string"), "{:?}", batch.rejected);
+    }
+
+    #[test]
+    fn metadata_is_bounded_in_depth_size_and_kind() {
+        let at = |metadata: &str| read(format!(r#"{{"text":"a","metadata":{metadata}}}"#).as_bytes());
+        assert_eq!(at(r#"{"year":1958}"#).unwrap().metadata, r#"{"year":1958}"#);
+        assert!(at("[]").is_err());
+        assert!(at(r#"{"a":1,"a":2}"#).is_err());
+        assert!(at(&format!("{}1{}", r#"{"a":"#.repeat(9), "}".repeat(9))).is_err());
+        assert!(at(&format!(r#"{{"a":"{}"}}"#, "x".repeat(limits::MAX_METADATA_BYTES))).is_err());
+    }
+
+    #[test]
+    fn an_empty_batch_is_refused() {
+        assert!(read_batch(br#"{"documents":[]}"#).is_err());
+        assert!(read_lines(b"\n \n").is_err());
+    }
+}

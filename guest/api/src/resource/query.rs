@@ -1,0 +1,144 @@
+//! Questions and answers.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{Span, rules, search};
+use crate::json::{self, Fields, Location};
+use crate::limits;
+use crate::problem::Problem;
+
+/// What the caller hears when nothing that was found could hold an answer.
+pub const NO_SOURCES: &str = "The documents do not answer this question.";
+
+/// What to answer.
+#[derive(Debug, PartialEq, Eq)]
+pub struct QueryRequest {
+    /// The user's question.
+    pub query: String,
+    /// Sources to answer from.
+    pub top_k: u32,
+    /// Whether the answer comes as events.
+    pub stream: bool,
+    /// A filter on metadata, as JSON.
+    pub filter: Option<String>,
+    /// By which generator.
+    pub generator: Option<String>,
+}
+
+/// Reads the body of `POST …/query`.
+///
+/// # Errors
+///
+/// See [`json::read`].
+pub fn read(body: &[u8]) -> Result<QueryRequest, Problem> {
+    const KNOWN: &[&str] = &["query", "top_k", "stream", "filter", "generator"];
+    json::read(body, |json, faults| {
+        let mut fields = Fields::open(json, Location::Root, KNOWN, faults)?;
+        let query = fields.required_string("query", rules::query, faults);
+        let top_k = search::top_k(&mut fields, limits::DEFAULT_QUERY_TOP_K, faults);
+        let stream = fields.boolean("stream", faults).unwrap_or(false);
+        let filter = search::filter(&mut fields, faults);
+        let generator = fields.string("generator", rules::generator, faults).map(Into::into);
+        Some(QueryRequest { query: query?.into(), top_k, stream, filter, generator })
+    })
+}
+
+/// The answer of `POST …/query`.
+#[derive(Debug, Serialize)]
+pub struct QueryResponse<'a> {
+    /// The text of the answer.
+    pub answer: &'a str,
+    /// Whether the sources do not hold an answer.
+    pub abstained: bool,
+    /// What the answer rests on, in its order.
+    pub citations: &'a [Citation],
+    /// What the generator was given, best first.
+    pub sources: Vec<Source<'a>>,
+    /// Who answered.
+    pub generator: &'a str,
+    /// What it took.
+    pub usage: Usage,
+    /// Milliseconds.
+    pub took_ms: u64,
+}
+
+/// A quote that the host read from the stored text.
+#[derive(Debug, Clone, Serialize)]
+pub struct Citation {
+    /// The document's id in its collection.
+    pub document_id: String,
+    /// Exactly the bytes of the span.
+    pub quote: String,
+    /// The bytes of the document's text.
+    pub span: Span,
+    /// SHA-256 of the document's text, lower-case hex.
+    pub sha256: String,
+}
+
+/// A passage that the generator was given.
+#[derive(Debug, Serialize)]
+pub struct Source<'a> {
+    /// The document's id in its collection.
+    pub document_id: &'a str,
+    /// The chunk's id. A string: JSON numbers are not safe beyond 2^53.
+    pub chunk_id: String,
+    /// As in a search.
+    pub score: f64,
+    /// The document's title.
+    pub title: Option<&'a str>,
+    /// Headings above the chunk, outermost first.
+    pub headings: &'a [String],
+    /// The text of the span.
+    pub text: &'a str,
+    /// The bytes of the document's text.
+    pub span: Span,
+    /// The document's metadata.
+    pub metadata: &'a RawValue,
+}
+
+/// What an answer took.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Usage {
+    /// Tokens read.
+    pub input_tokens: u32,
+    /// Tokens written.
+    pub output_tokens: u32,
+}
+
+/// Data of the event `delta`.
+#[derive(Debug, Serialize)]
+pub struct Delta<'a> {
+    /// More of the answer.
+    pub text: &'a str,
+}
+
+/// Data of the event `done`.
+#[derive(Debug, Serialize)]
+pub struct Done<'a> {
+    /// Whether the sources do not hold an answer.
+    pub abstained: bool,
+    /// Who answered.
+    pub generator: &'a str,
+    /// Milliseconds.
+    pub took_ms: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_question_has_defaults() {
+        let request = read(br#"{"query":"why?","generator":null}"#).unwrap();
+        assert_eq!((request.top_k, request.stream, request.generator), (6, false, None));
+    }
+
+    #[test]
+    fn every_fault_is_pointed_at() {
+        let faults = read(br#"{"stream":"yes","generator":""}"#).unwrap_err().faults;
+        let pointers: Vec<_> = faults.iter().filter_map(|fault| fault.pointer.as_deref()).collect();
+        assert_eq!(pointers, ["#/query", "#/stream", "#/generator"]);
+    }
+}

@@ -1,0 +1,115 @@
+//! What strings of the contract may be. Each rule says what is wrong in words
+//! that follow the name of the field.
+
+use crate::limits;
+
+/// Result of a rule.
+pub type Verdict = Result<(), String>;
+
+/// `^[a-z0-9][a-z0-9_-]{0,63}$`
+pub fn collection(name: &str) -> Verdict {
+    let alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let valid = name.len() <= limits::MAX_COLLECTION_CHARS
+        && name.bytes().next().is_some_and(alphanumeric)
+        && name.bytes().all(|byte| alphanumeric(byte) || matches!(byte, b'_' | b'-'));
+    require(valid, || {
+        format!(
+            "must be 1 to {} of a-z, 0-9, _ and -, starting with a letter or digit",
+            limits::MAX_COLLECTION_CHARS
+        )
+    })
+}
+
+/// Any visible text that cannot be taken for a step in a path.
+pub fn document_id(id: &str) -> Verdict {
+    let valid = (1..=limits::MAX_ID_CHARS).contains(&id.chars().count())
+        && !id.chars().any(char::is_control)
+        && !matches!(id, "." | "..")
+        && id.trim() == id;
+    require(valid, || {
+        format!(
+            "must be 1 to {} characters, without control characters or outer spaces, and not \".\" or \"..\"",
+            limits::MAX_ID_CHARS
+        )
+    })
+}
+
+/// A title; may be empty.
+pub fn title(title: &str) -> Verdict {
+    let valid = title.len() <= limits::MAX_TITLE_BYTES && !title.chars().any(char::is_control);
+    require(valid, || format!("must be at most {} bytes, without control characters", limits::MAX_TITLE_BYTES))
+}
+
+/// A document as sent.
+pub fn text(text: &str) -> Verdict {
+    require(text.len() <= limits::MAX_TEXT_BYTES, || format!("must be at most {} bytes", limits::MAX_TEXT_BYTES))?;
+    require(!text.trim().is_empty(), || "must not be empty".to_owned())
+}
+
+/// A question or search.
+pub fn query(text: &str) -> Verdict {
+    let control = |char: char| char.is_control() && !matches!(char, '\t' | '\n' | '\r');
+    require(text.len() <= limits::MAX_QUERY_BYTES, || format!("must be at most {} bytes", limits::MAX_QUERY_BYTES))?;
+    require(!text.trim().is_empty(), || "must not be empty".to_owned())?;
+    require(!text.chars().any(control), || "must not hold control characters".to_owned())
+}
+
+/// A generator's name.
+pub fn generator(name: &str) -> Verdict {
+    require((1..=limits::MAX_GENERATOR_BYTES).contains(&name.len()), || {
+        format!("must be 1 to {} bytes", limits::MAX_GENERATOR_BYTES)
+    })
+}
+
+/// A key's name.
+pub fn key_name(name: &str) -> Verdict {
+    let valid = (1..=limits::MAX_KEY_NAME_CHARS).contains(&name.chars().count())
+        && !name.trim().is_empty()
+        && !name.chars().any(char::is_control);
+    require(valid, || format!("must be 1 to {} characters, without control characters", limits::MAX_KEY_NAME_CHARS))
+}
+
+/// An RFC 3339 time.
+pub fn time(text: &str) -> Verdict {
+    require(crate::time::parse(text).is_some(), || {
+        "must be an RFC 3339 time, for example 2030-01-31T08:30:00Z".to_owned()
+    })
+}
+
+fn require(valid: bool, detail: impl FnOnce() -> String) -> Verdict {
+    if valid { Ok(()) } else { Err(detail()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn collection_names_are_safe_in_paths_and_models() {
+        for name in ["a", "0", "default", "a-b_c", &"x".repeat(64)] {
+            assert_eq!(collection(name), Ok(()), "{name}");
+        }
+        for name in ["", "A", "_a", "-a", "a.b", "a/b", "ä", &"x".repeat(65)] {
+            assert!(collection(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn document_ids_may_be_any_visible_text() {
+        for id in ["a", "docs/intro.md", "https://x.example/?q=1#f", "日本語", "a b", "..."] {
+            assert_eq!(document_id(id), Ok(()), "{id}");
+        }
+        for id in ["", ".", "..", "a\nb", "a\0", " a", &"é".repeat(257)] {
+            assert!(document_id(id).is_err(), "{id:?}");
+        }
+        assert_eq!(document_id(&"é".repeat(256)), Ok(()));
+    }
+
+    #[test]
+    fn a_query_has_words_and_no_control_characters() {
+        assert_eq!(query("what\tis\nthis?"), Ok(()));
+        for text in ["", "  \n", "a\0b", "\u{1b}[0m", &"x".repeat(8_193)] {
+            assert!(query(text).is_err());
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The one table of routes: dispatch, documentation and `Allow` come from it.
+
+/// What a key must allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Search, query, and read documents.
+    Read,
+    /// Add, replace and delete documents and collections.
+    Write,
+    /// Manage keys.
+    Admin,
+}
+
+impl Scope {
+    /// The word for it in the contract.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The scope of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Read, Self::Write, Self::Admin].into_iter().find(|scope| scope.name() == name)
+    }
+}
+
+/// Who may call a route and what a call costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody, at no cost.
+    Open(Open),
+    /// A key, with this scope if any, for `cost` units of its budget.
+    Key {
+        /// The scope; none means that any key will do.
+        scope: Option<Scope>,
+        /// Units of the key's budget.
+        cost: u32,
+        /// What the route does.
+        operation: Operation,
+    },
+}
+
+/// The methods in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// `GET`, and `HEAD` with it.
+    Get,
+    /// `POST`
+    Post,
+    /// `PUT`
+    Put,
+    /// `DELETE`
+    Delete,
+}
+
+/// What a route does that needs no key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Open {
+    /// Says that the handler answers.
+    Live,
+    /// Says how the parts of the host are.
+    Ready,
+    /// Explains a problem code.
+    ExplainProblem,
+}
+
+/// What a route does for a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it, and the table below says the rest")]
+pub enum Operation {
+    ListCollections,
+    CreateCollection,
+    GetCollection,
+    DeleteCollection,
+    ListDocuments,
+    IngestDocuments,
+    PutDocument,
+    GetDocument,
+    DeleteDocument,
+    ListChunks,
+    ListJobs,
+    GetJob,
+    Search,
+    Query,
+    ListKeys,
+    CreateKey,
+    CurrentKey,
+    RevokeKey,
+    RotateKey,
+}
+
+/// One route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    /// The method.
+    pub method: Method,
+    /// The path, with parameters in braces.
+    pub path: &'static str,
+    /// Who may call it, and what it does for them.
+    pub access: Access,
+}
+
+/// Units of a request that reads or writes one thing.
+const PLAIN: u32 = 1;
+
+/// Units of an answer: a search plus a generation.
+const ANSWER: u32 = 4;
+
+const COLLECTIONS: &str = "/v1/collections";
+const COLLECTION: &str = "/v1/collections/{collection}";
+const DOCUMENTS: &str = "/v1/collections/{collection}/documents";
+const DOCUMENT: &str = "/v1/collections/{collection}/documents/{id}";
+
+const fn route(method: Method, path: &'static str, scope: Option<Scope>, cost: u32, operation: Operation) -> Route {
+    Route { method, path, access: Access::Key { scope, cost, operation } }
+}
+
+const fn open(path: &'static str, operation: Open) -> Route {
+    Route { method: Method::Get, path, access: Access::Open(operation) }
+}
+
+/// Every route.
+pub const ROUTES: &[Route] = {
+    use Method::{Delete, Get, Post, Put};
+    use Operation as Do;
+    const READ: Option<Scope> = Some(Scope::Read);
+    const WRITE: Option<Scope> = Some(Scope::Write);
+    const ADMIN: Option<Scope> = Some(Scope::Admin);
+    &[
+        route(Get, COLLECTIONS, READ, PLAIN, Do::ListCollections),
+        route(Post, COLLECTIONS, WRITE, PLAIN, Do::CreateCollection),
+        route(Get, COLLECTION, READ, PLAIN, Do::GetCollection),
+        route(Delete, COLLECTION, WRITE, PLAIN, Do::DeleteCollection),
+        route(Get, DOCUMENTS, READ, PLAIN, Do::ListDocuments),
+        route(Post, DOCUMENTS, WRITE, PLAIN, Do::IngestDocuments),
+        route(Put, DOCUMENT, WRITE, PLAIN, Do::PutDocument),
+        route(Get, DOCUMENT, READ, PLAIN, Do::GetDocument),
+        route(Delete, DOCUMENT, WRITE, PLAIN, Do::DeleteDocument),
+        route(Get, "/v1/collections/{collection}/documents/{id}/chunks", READ, PLAIN, Do::ListChunks),
+        route(Get, "/v1/jobs", WRITE, PLAIN, Do::ListJobs),
+        route(Get, "/v1/jobs/{id}", WRITE, PLAIN, Do::GetJob),
+        route(Post, "/v1/collections/{collection}/search", READ, PLAIN, Do::Search),
+        route(Post, "/v1/collections/{collection}/query", READ, ANSWER, Do::Query),
+        route(Get, "/v1/keys", ADMIN, PLAIN, Do::ListKeys),
+        route(Post, "/v1/keys", ADMIN, PLAIN, Do::CreateKey),
+        route(Get, "/v1/keys/self", None, PLAIN, Do::CurrentKey),
+        route(Delete, "/v1/keys/{id}", ADMIN, PLAIN, Do::RevokeKey),
+        route(Post, "/v1/keys/{id}/rotate", ADMIN, PLAIN, Do::RotateKey),
+        open("/livez", Open::Live),
+        open("/readyz", Open::Ready),
+        open("/problems/{code}", Open::ExplainProblem),
+    ]
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_routes_share_method_and_path() {
+        for (index, route) in ROUTES.iter().enumerate() {
+            let twin = ROUTES.iter().skip(index + 1).find(|other| {
+                (other.method, other.path) == (route.method, route.path)
+            });
+            assert_eq!(twin, None);
+        }
+    }
+
+    #[test]
+    fn only_health_and_explanations_are_open() {
+        for route in ROUTES.iter().filter(|route| matches!(route.access, Access::Open(_))) {
+            assert!(!route.path.starts_with("/v1/"), "{route:?}");
+        }
+    }
+
+    #[test]
+    fn every_change_of_documents_needs_write_and_of_keys_admin() {
+        for route in ROUTES.iter().filter(|route| matches!(route.method, Method::Put | Method::Delete)) {
+            let scope = if route.path.starts_with("/v1/keys") { Scope::Admin } else { Scope::Write };
+            let needed = match route.access {
+                Access::Key { scope, .. } => scope,
+                Access::Open(_) => None,
+            };
+            assert_eq!(needed, Some(scope), "{route:?}");
+        }
+    }
+
+    #[test]
+    fn a_scope_is_found_by_its_name() {
+        assert_eq!(Scope::parse("write"), Some(Scope::Write));
+        assert_eq!(Scope::parse("Write"), None);
+    }
+}

@@ -1,0 +1,78 @@
+//! From the table of routes to an axum application.
+
+use std::cell::OnceCell;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::response::Response;
+use axum::routing::{MethodFilter, on};
+use http::StatusCode;
+use ragtime_api::problem::Code;
+use ragtime_api::routes::{Access, Method, ROUTES, Route};
+use tower_service::Service;
+
+use crate::call::{Call, Origin};
+use crate::{gate, reply, routes};
+
+thread_local! {
+    /// Built once for each instance of the component.
+    static ROUTER: OnceCell<Router> = const { OnceCell::new() };
+}
+
+/// Answers one request.
+pub(crate) async fn serve(request: Request) -> Response {
+    let mut router = ROUTER.with(|router| router.get_or_init(router_of_table).clone());
+    match router.call(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+fn router_of_table() -> Router {
+    let add = |router: Router, route: &'static Route| {
+        router.route(route.path, on(filter(route.method), move |request| dispatch(route, request)))
+    };
+    ROUTES
+        .iter()
+        .fold(Router::new(), add)
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(async |request: Request| reply::problem(&Code::NotFound.into(), &Origin::of(&request)))
+}
+
+fn filter(method: Method) -> MethodFilter {
+    match method {
+        // axum answers HEAD with it.
+        Method::Get => MethodFilter::GET,
+        Method::Post => MethodFilter::POST,
+        Method::Put => MethodFilter::PUT,
+        Method::Delete => MethodFilter::DELETE,
+    }
+}
+
+/// axum adds `Allow`.
+async fn method_not_allowed(request: Request) -> Response {
+    if request.method() == http::Method::OPTIONS {
+        return reply::empty(StatusCode::NO_CONTENT);
+    }
+    reply::problem(&Code::MethodNotAllowed.into(), &Origin::of(&request))
+}
+
+/// The one place where a problem becomes a response.
+async fn dispatch(route: &'static Route, request: Request) -> Response {
+    let origin = Origin::of(&request);
+    let (access, quota) = match route.access {
+        Access::Open(operation) => {
+            let answer = routes::open(operation, request).await;
+            return answer.unwrap_or_else(|problem| reply::problem(&problem, &origin));
+        }
+        Access::Key { scope, cost, operation } => match gate::pass(request.headers(), scope, cost).await {
+            Ok((permit, quota)) => ((operation, permit), quota),
+            Err(refusal) => return reply::refusal(&refusal, &origin),
+        },
+    };
+    let (operation, permit) = access;
+    let answer = routes::keyed(operation, Call::new(permit, request)).await;
+    let mut response = answer.unwrap_or_else(|problem| reply::problem(&problem, &origin));
+    reply::add_quota(response.headers_mut(), &quota);
+    response
+}

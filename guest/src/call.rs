@@ -1,0 +1,115 @@
+//! One request that was admitted.
+
+use std::sync::{Mutex, PoisonError};
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequestParts, RawPathParams, Request};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::request::Parts;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use ragtime_api::body::BodyType;
+use ragtime_api::json::Fault;
+use ragtime_api::problem::{Code, Problem};
+use ragtime_api::{limits, parameters};
+
+use crate::bindings::admission::Permit;
+
+/// What a problem says of the request that it answers.
+#[derive(Clone)]
+pub(crate) struct Origin {
+    /// The path as it was sent.
+    pub(crate) path: String,
+    /// The host's id of this request.
+    pub(crate) request_id: String,
+}
+
+impl Origin {
+    /// Of a request.
+    pub(crate) fn of(request: &Request) -> Self {
+        let id = request.headers().get("x-request-id").and_then(|value| value.to_str().ok());
+        Self { path: request.uri().path().to_owned(), request_id: id.unwrap_or_default().to_owned() }
+    }
+}
+
+/// A request with the leave to serve it.
+pub(crate) struct Call {
+    /// The leave.
+    pub(crate) permit: Permit,
+    /// For problems that arise after the response has begun.
+    pub(crate) origin: Origin,
+    parts: Parts,
+    /// A body is not `Sync`, and axum asks for futures that are `Send`; nobody
+    /// ever waits for this lock.
+    body: Mutex<Body>,
+}
+
+impl Call {
+    /// Joins a request and its leave.
+    pub(crate) fn new(permit: Permit, request: Request) -> Self {
+        let origin = Origin::of(&request);
+        let (parts, body) = request.into_parts();
+        Self { permit, origin, parts, body: Mutex::new(body) }
+    }
+
+    /// The path parameter `collection`, checked.
+    pub(crate) async fn collection(&mut self) -> Result<String, Problem> {
+        let name = path_parameter(&mut self.parts, "collection").await?;
+        parameters::collection(&name)?;
+        Ok(name)
+    }
+
+    /// The path parameter `id` of a document, checked.
+    pub(crate) async fn document_id(&mut self) -> Result<String, Problem> {
+        let id = self.id().await?;
+        parameters::document_id(&id)?;
+        Ok(id)
+    }
+
+    /// The path parameter `id`.
+    pub(crate) async fn id(&mut self) -> Result<String, Problem> {
+        path_parameter(&mut self.parts, "id").await
+    }
+
+    /// The query string.
+    pub(crate) fn query(&self) -> &str {
+        self.parts.uri.query().unwrap_or_default()
+    }
+
+    /// A header's value.
+    pub(crate) fn header(&self, name: http::HeaderName) -> Option<&[u8]> {
+        self.parts.headers.get(name).map(http::HeaderValue::as_bytes)
+    }
+
+    /// The body of a request that must be JSON.
+    pub(crate) async fn json_body(&mut self) -> Result<Bytes, Problem> {
+        BodyType::require_json(self.header(CONTENT_TYPE))?;
+        self.read_body().await
+    }
+
+    /// The body, and what it claims to be.
+    pub(crate) async fn body(&mut self) -> Result<(BodyType, Bytes), Problem> {
+        let body_type = BodyType::of(self.header(CONTENT_TYPE))?;
+        Ok((body_type, self.read_body().await?))
+    }
+
+    async fn read_body(&mut self) -> Result<Bytes, Problem> {
+        let announced = self.header(CONTENT_LENGTH).and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
+        if announced.is_some_and(|bytes: usize| bytes > limits::MAX_BODY_BYTES) {
+            return Err(Code::BodyTooLarge.into());
+        }
+        let body = std::mem::take(self.body.get_mut().unwrap_or_else(PoisonError::into_inner));
+        match Limited::new(body, limits::MAX_BODY_BYTES).collect().await {
+            Ok(body) => Ok(body.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => Err(Code::BodyTooLarge.into()),
+            Err(_) => Err(Code::BodyBroken.into()),
+        }
+    }
+}
+
+/// A parameter of the path, decoded.
+pub(crate) async fn path_parameter(parts: &mut Parts, name: &str) -> Result<String, Problem> {
+    let invalid = |_| Problem::invalid(vec![Fault::parameter(name, "must be percent-encoded UTF-8")]);
+    let parameters = RawPathParams::from_request_parts(parts, &()).await.map_err(invalid)?;
+    let value = parameters.iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_owned());
+    value.ok_or_else(|| Code::NotFound.into())
+}

@@ -1,0 +1,84 @@
+//! Responses.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::header::{CONTENT_TYPE, ETAG, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use ragtime_api::json;
+use ragtime_api::problem::Problem;
+use ragtime_api::rate::Quota;
+use serde::Serialize;
+
+use crate::call::Origin;
+use crate::gate::Refused;
+
+/// Compact JSON, as one piece.
+pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    with_type(status, "application/json", Body::from(json::encode(body)))
+}
+
+/// No body.
+pub(crate) fn empty(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+/// A body of a media type.
+pub(crate) fn with_type(status: StatusCode, media_type: &'static str, body: Body) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
+}
+
+/// A problem, with the headers that go with it.
+pub(crate) fn problem(problem: &Problem, origin: &Origin) -> Response {
+    let status = StatusCode::from_u16(problem.code.entry().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = Body::from(problem.json(&origin.path, &origin.request_id));
+    let mut response = with_type(status, "application/problem+json", body);
+    if let Some(seconds) = problem.retry_after {
+        response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
+    if let Some(challenge) = problem.challenge() {
+        insert(response.headers_mut(), WWW_AUTHENTICATE, &challenge);
+    }
+    response
+}
+
+/// A request that did not pass the gate.
+pub(crate) fn refusal(refused: &Refused, origin: &Origin) -> Response {
+    let mut response = problem(&refused.problem, origin);
+    if let Some(quota) = &refused.quota {
+        add_quota(response.headers_mut(), quota);
+    }
+    response
+}
+
+/// Says what is left of the caller's budget.
+pub(crate) fn add_quota(headers: &mut HeaderMap, quota: &Quota) {
+    insert(headers, HeaderName::from_static("ratelimit-policy"), &quota.policy_header());
+    insert(headers, HeaderName::from_static("ratelimit"), &quota.state_header());
+}
+
+/// Says where what was made can be found.
+pub(crate) fn add_location(response: &mut Response, path: &str) {
+    insert(response.headers_mut(), LOCATION, path);
+}
+
+/// The entity tag of a document.
+pub(crate) fn etag(sha256: &str) -> String {
+    format!("\"{sha256}\"")
+}
+
+/// Adds the entity tag of a document.
+pub(crate) fn add_etag(response: &mut Response, sha256: &str) {
+    insert(response.headers_mut(), ETAG, &etag(sha256));
+}
+
+/// A value that no header may have is left out.
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}

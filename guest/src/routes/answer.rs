@@ -1,0 +1,181 @@
+//! An answer in the making: generation, and the proof of its quotes.
+
+use std::time::Instant;
+
+use ragtime_api::problem::{Code, Problem};
+use ragtime_api::prompt::{self, Role};
+use ragtime_api::resource::query::{Citation, Usage};
+use wit_bindgen::StreamReader;
+
+use crate::bindings::generation::{self, Completion, Event, Quoted};
+use crate::bindings::log::Level;
+use crate::bindings::search::{self, CitationRequest, Passage};
+use crate::bindings::store;
+use crate::call::Call;
+use crate::failure;
+
+/// The generator that answers without a prompt.
+const EXTRACTIVE: &str = "extractive";
+
+/// Events taken from the host at once: tokens that are ready together go to the
+/// client together.
+const EVENTS_PER_READ: usize = 64;
+
+/// All that an answer needs.
+pub(super) struct Answering {
+    /// The request.
+    pub(super) call: Call,
+    /// Where the passages are.
+    pub(super) collection: String,
+    /// The user's question.
+    pub(super) question: String,
+    /// Who answers.
+    pub(super) generator: String,
+    /// From what, best first.
+    pub(super) hits: Vec<(Passage, f64)>,
+    /// When the request came.
+    pub(super) started: Instant,
+}
+
+/// An answer that is complete.
+pub(super) struct Whole {
+    /// Its text.
+    pub(super) text: String,
+    /// What it rests on.
+    pub(super) citations: Vec<Citation>,
+    /// How it ended.
+    pub(super) completion: Completion,
+}
+
+impl Whole {
+    /// An answer that says that there is none.
+    pub(super) fn abstained(text: &str) -> Self {
+        let usage = generation::Usage { input_tokens: 0, output_tokens: 0 };
+        Self { text: text.to_owned(), citations: Vec::new(), completion: Completion { abstained: true, usage } }
+    }
+}
+
+impl Answering {
+    /// Starts the generator.
+    pub(super) async fn start(&self) -> Result<StreamReader<Event>, Problem> {
+        let request = generation::Request {
+            generator: Some(self.generator.clone()),
+            collection: self.collection.clone(),
+            question: self.question.clone(),
+            chunks: self.hits.iter().map(|(passage, _)| passage.chunk).collect(),
+            messages: self.messages(),
+        };
+        Ok(generation::generate(&self.call.permit, request).await?)
+    }
+
+    /// Runs the generator to its end.
+    pub(super) async fn complete(&self) -> Result<Whole, Problem> {
+        let mut events = self.start().await?;
+        let (mut text, mut quotes) = (String::new(), Vec::new());
+        loop {
+            let batch = next(&mut events).await.ok_or_else(cut)?;
+            for event in batch {
+                match event {
+                    Event::Delta(more) => text.push_str(&more),
+                    Event::Quote(quoted) => quotes.push(quoted),
+                    Event::Failed(reason) => return Err(failed(reason)),
+                    Event::Done(completion) => {
+                        let citations = self.cite(&quotes).await;
+                        return Ok(Whole { text, citations, completion });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Citations for quotes, read by the host from the stored text. A quote
+    /// that cannot be proven is left out: its document may have changed since.
+    pub(super) async fn cite(&self, quotes: &[Quoted]) -> Vec<Citation> {
+        let requests: Vec<_> = quotes.iter().filter_map(|quoted| self.citation_request(quoted)).collect();
+        if requests.is_empty() {
+            return Vec::new();
+        }
+        match self.cite_all(requests.clone()).await {
+            Ok(citations) => citations,
+            Err(_) => self.cite_each(requests).await,
+        }
+    }
+
+    async fn cite_each(&self, requests: Vec<CitationRequest>) -> Vec<Citation> {
+        let mut citations = Vec::new();
+        for request in requests {
+            match self.cite_all(vec![request]).await {
+                Ok(proven) => citations.extend(proven),
+                Err(error) => failure::report(Level::Warn, "quote left out", "cite", Some(error.to_string())),
+            }
+        }
+        citations
+    }
+
+    async fn cite_all(&self, requests: Vec<CitationRequest>) -> Result<Vec<Citation>, store::Error> {
+        let citations = search::cite(&self.call.permit, self.collection.clone(), requests).await?;
+        Ok(citations.into_iter().map(Citation::from).collect())
+    }
+
+    fn citation_request(&self, quoted: &Quoted) -> Option<CitationRequest> {
+        let (passage, _) = self.hits.get(quoted.source as usize)?;
+        Some(CitationRequest { document_id: passage.document_id.clone(), span: quoted.span })
+    }
+
+    fn messages(&self) -> Vec<generation::Message> {
+        if self.generator == EXTRACTIVE {
+            return Vec::new();
+        }
+        let source = |(passage, _): &'_ (Passage, f64)| (passage.title.clone(), passage.headings.clone(), passage.text.clone());
+        let owned: Vec<_> = self.hits.iter().map(source).collect();
+        let sources: Vec<_> = owned
+            .iter()
+            .map(|(title, headings, text)| prompt::Source { title: title.as_deref(), headings, text })
+            .collect();
+        prompt::messages(&self.question, &sources).into_iter().map(generation::Message::from).collect()
+    }
+}
+
+/// The next events, or none at the end of the stream.
+pub(super) async fn next(events: &mut StreamReader<Event>) -> Option<Vec<Event>> {
+    let (_, batch) = events.read(Vec::with_capacity(EVENTS_PER_READ)).await;
+    (!batch.is_empty()).then_some(batch)
+}
+
+/// The problem of a stream that stopped without an end.
+pub(super) fn cut() -> Problem {
+    failed(Some("the stream of events was cut".to_owned()))
+}
+
+/// The problem of a generator that broke off.
+pub(super) fn failed(reason: Option<String>) -> Problem {
+    failure::report(Level::Error, "generation failed", "generate", reason);
+    Code::GenerationFailed.into()
+}
+
+impl From<search::Citation> for Citation {
+    fn from(citation: search::Citation) -> Self {
+        Self {
+            document_id: citation.document_id,
+            quote: citation.quote,
+            span: citation.span.into(),
+            sha256: citation.sha256,
+        }
+    }
+}
+
+impl From<generation::Usage> for Usage {
+    fn from(usage: generation::Usage) -> Self {
+        Self { input_tokens: usage.input_tokens, output_tokens: usage.output_tokens }
+    }
+}
+
+impl From<prompt::Message> for generation::Message {
+    fn from(message: prompt::Message) -> Self {
+        let role = match message.role {
+            Role::System => generation::Role::System,
+            Role::User => generation::Role::User,
+        };
+        Self { role, content: message.content }
+    }
+}

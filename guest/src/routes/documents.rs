@@ -1,0 +1,94 @@
+//! `/v1/collections/{collection}/documents`: reading and deleting.
+
+use http::StatusCode;
+use http::header::IF_NONE_MATCH;
+use ragtime_api::resource::documents::{Chunk, ChunkPage, Document, DocumentPage, Summary};
+use ragtime_api::resource::{Span, raw};
+use ragtime_api::{parameters, time};
+
+use super::Answer;
+use crate::bindings::store;
+use crate::call::Call;
+use crate::reply;
+
+/// `GET …/documents`
+pub(super) async fn list(mut call: Call) -> Answer {
+    let collection = call.collection().await?;
+    let page = parameters::page(call.query())?.into();
+    let (documents, next_cursor) = store::list_documents(&call.permit, collection, page).await?;
+    let documents = documents.iter().map(summary).collect();
+    Ok(reply::json(StatusCode::OK, &DocumentPage { documents, next_cursor }))
+}
+
+/// `GET …/documents/{id}`; 304 when the caller has this version.
+pub(super) async fn get(mut call: Call) -> Answer {
+    parameters::none(call.query())?;
+    let (collection, id) = (call.collection().await?, call.document_id().await?);
+    let document = store::get_document(&call.permit, collection, id).await?;
+    let sha256 = &document.summary.sha256;
+    let known = call.header(IF_NONE_MATCH).is_some_and(|tags| names(tags, &reply::etag(sha256)));
+    let mut response = match known {
+        true => reply::empty(StatusCode::NOT_MODIFIED),
+        false => {
+            let body = Document { summary: summary(&document.summary), text: &document.text };
+            reply::json(StatusCode::OK, &body)
+        }
+    };
+    reply::add_etag(&mut response, sha256);
+    Ok(response)
+}
+
+/// Whether `If-None-Match` names this tag (RFC 9110 section 13.1.2).
+fn names(tags: &[u8], etag: &str) -> bool {
+    let mut tags = tags.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    tags.any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == etag.as_bytes())
+}
+
+/// `DELETE …/documents/{id}`
+pub(super) async fn delete(mut call: Call) -> Answer {
+    parameters::none(call.query())?;
+    let (collection, id) = (call.collection().await?, call.document_id().await?);
+    store::delete_document(&call.permit, collection, id).await?;
+    Ok(reply::empty(StatusCode::NO_CONTENT))
+}
+
+/// `GET …/documents/{id}/chunks`
+pub(super) async fn chunks(mut call: Call) -> Answer {
+    let (collection, id) = (call.collection().await?, call.document_id().await?);
+    let page = parameters::page(call.query())?.into();
+    let (chunks, next_cursor) = store::list_chunks(&call.permit, collection, id, page).await?;
+    let chunks = chunks.iter().map(chunk).collect();
+    Ok(reply::json(StatusCode::OK, &ChunkPage { chunks, next_cursor }))
+}
+
+/// A document without its text, as it is answered.
+pub(super) fn summary(summary: &store::DocumentSummary) -> Summary<'_> {
+    Summary {
+        id: &summary.id,
+        title: summary.title.as_deref(),
+        content_type: &summary.media_type,
+        metadata: raw(&summary.metadata),
+        bytes: summary.bytes,
+        chunks: summary.chunks,
+        sha256: &summary.sha256,
+        created_at: time::rfc3339(summary.created_at),
+        updated_at: time::rfc3339(summary.updated_at),
+        searchable: summary.searchable,
+    }
+}
+
+fn chunk(chunk: &store::Chunk) -> Chunk<'_> {
+    Chunk { id: chunk.id.to_string(), span: chunk.span.into(), headings: &chunk.headings, text: &chunk.text }
+}
+
+impl From<store::Span> for Span {
+    fn from(span: store::Span) -> Self {
+        Self { start: span.start, end: span.end }
+    }
+}
+
+impl From<parameters::Page> for store::Page {
+    fn from(page: parameters::Page) -> Self {
+        Self { cursor: page.cursor, limit: page.limit }
+    }
+}

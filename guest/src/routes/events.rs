@@ -1,0 +1,86 @@
+//! An answer as server-sent events: `sources`, then `delta` and `citation` as
+//! they come, then `usage` and `done`, or `error`.
+
+use std::convert::Infallible;
+
+use axum::body::Bytes;
+use futures::future::ready;
+use futures::stream::{self, BoxStream, StreamExt};
+use ragtime_api::problem::Problem;
+use ragtime_api::resource::query::{Delta, Done, NO_SOURCES, Usage};
+use ragtime_api::sse;
+use wit_bindgen::StreamReader;
+
+use super::answer::{Answering, cut, failed, next};
+use super::query::sources;
+use super::search::took_ms;
+use crate::bindings::generation::{Completion, Event};
+
+/// Pieces of the body.
+pub(super) type Events = BoxStream<'static, Result<Bytes, Infallible>>;
+
+/// The events of an answer to a question for which nothing was found.
+pub(super) fn abstained(answering: &Answering) -> Events {
+    let mut out = first(answering);
+    sse::push(&mut out, "delta", &Delta { text: NO_SOURCES });
+    end(&mut out, answering, true, Usage::default());
+    stream::once(ready(Ok(out.into()))).boxed()
+}
+
+/// The events of an answer. Dropping the stream drops the generator's, and the
+/// host cancels the work behind it.
+pub(super) async fn stream(answering: Answering) -> Result<Events, Problem> {
+    let events = answering.start().await?;
+    let first = first(&answering);
+    let rest = stream::unfold(Some((answering, events)), async |state| {
+        let (answering, mut events) = state?;
+        let (out, ended) = step(&answering, &mut events).await;
+        Some((Ok(Bytes::from(out)), (!ended).then_some((answering, events))))
+    });
+    Ok(stream::once(ready(Ok(first.into()))).chain(rest).boxed())
+}
+
+/// What the next events of the generator become, and whether they are the last.
+async fn step(answering: &Answering, events: &mut StreamReader<Event>) -> (String, bool) {
+    let mut out = String::new();
+    let Some(batch) = next(events).await else {
+        error(&mut out, answering, &cut());
+        return (out, true);
+    };
+    for event in batch {
+        match event {
+            Event::Delta(text) => sse::push(&mut out, "delta", &Delta { text: &text }),
+            Event::Quote(quoted) => {
+                for citation in answering.cite(&[quoted]).await {
+                    sse::push(&mut out, "citation", &citation);
+                }
+            }
+            Event::Done(Completion { abstained, usage }) => {
+                end(&mut out, answering, abstained, usage.into());
+                return (out, true);
+            }
+            Event::Failed(reason) => {
+                error(&mut out, answering, &failed(reason));
+                return (out, true);
+            }
+        }
+    }
+    (out, false)
+}
+
+fn first(answering: &Answering) -> String {
+    let mut out = String::new();
+    sse::push(&mut out, "sources", &sources(&answering.hits));
+    out
+}
+
+fn end(out: &mut String, answering: &Answering, abstained: bool, usage: Usage) {
+    sse::push(out, "usage", &usage);
+    let done = Done { abstained, generator: &answering.generator, took_ms: took_ms(answering.started) };
+    sse::push(out, "done", &done);
+}
+
+fn error(out: &mut String, answering: &Answering, problem: &Problem) {
+    let origin = &answering.call.origin;
+    sse::push_json(out, "error", &problem.json(&origin.path, &origin.request_id));
+}

@@ -1,0 +1,132 @@
+//! `/v1/collections/{collection}/documents`: writing.
+
+use http::StatusCode;
+use ragtime_api::body::BodyType;
+use ragtime_api::chunk::chunk;
+use ragtime_api::extract::{Extracted, extract};
+use ragtime_api::json::Fault;
+use ragtime_api::parameters::{self, Wait};
+use ragtime_api::problem::Problem;
+use ragtime_api::resource::documents::{self, Batch, NewDocument, Rejected};
+use ragtime_api::resource::rules;
+
+use super::{Answer, documents::summary, jobs};
+use crate::bindings::admission::Permit;
+use crate::bindings::store::{self, ChunkInput, DocumentInput, Outcome};
+use crate::bindings::embedding;
+use crate::call::Call;
+use crate::reply;
+
+/// Texts whose tokens are asked for at once: few calls, and no more than a
+/// part of a large batch in memory twice.
+const TEXTS_PER_CALL: usize = 256;
+
+const NO_TEXT: &str = "holds no text once markup is taken away";
+
+/// `PUT …/documents/{id}`
+pub(super) async fn put(mut call: Call) -> Answer {
+    let choices = [("durable", Wait::Durable), ("searchable", Wait::Searchable)];
+    let wait = parameters::wait(call.query(), &choices, Wait::Searchable)?;
+    let (collection, id) = (call.collection().await?, call.document_id().await?);
+    let path = format!("/v1/collections/{collection}/documents/{}", parameters::encode(&id));
+    let document = documents::read(&call.json_body().await?)?;
+    let document = NewDocument { id: Some(id), ..document };
+    let prepared = prepare(&call.permit, vec![(0, document)]).await?;
+    let Some(document) = prepared.documents.into_iter().next() else {
+        return Err(Problem::invalid(vec![Fault::at("#/text", NO_TEXT)]));
+    };
+    let stored = store::put(&call.permit, collection, document, wait.into()).await?;
+    let created = stored.outcome == Outcome::Created;
+    let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+    let mut response = reply::json(status, &summary(&stored.summary));
+    reply::add_etag(&mut response, &stored.summary.sha256);
+    if created {
+        reply::add_location(&mut response, &path);
+    }
+    Ok(response)
+}
+
+/// `POST …/documents`
+pub(super) async fn batch(mut call: Call) -> Answer {
+    let wait = parameters::wait(call.query(), &[("indexed", Wait::Searchable)], Wait::Durable)?;
+    let collection = call.collection().await?;
+    let (body_type, body) = call.body().await?;
+    let Batch { documents, rejected } = match body_type {
+        BodyType::Json => documents::read_batch(&body)?,
+        BodyType::Lines => documents::read_lines(&body)?,
+    };
+    drop(body);
+    let mut prepared = prepare(&call.permit, documents).await?;
+    prepared.failures.extend(rejected.into_iter().map(store::Failure::from));
+    prepared.failures.sort_unstable_by_key(|failure| failure.position);
+    let job = store::ingest(&call.permit, collection, prepared.documents, prepared.failures, wait.into()).await?;
+    let path = format!("/v1/jobs/{}", parameters::encode(&job.id));
+    let status = if wait == Wait::Searchable { StatusCode::OK } else { StatusCode::ACCEPTED };
+    let mut response = reply::json(status, &jobs::job(job));
+    reply::add_location(&mut response, &path);
+    Ok(response)
+}
+
+/// Documents ready to store, and those that are not.
+#[derive(Default)]
+struct Prepared {
+    documents: Vec<DocumentInput>,
+    failures: Vec<store::Failure>,
+}
+
+/// Extracts the text of documents, asks the host for its tokens and cuts it.
+async fn prepare(permit: &Permit, documents: Vec<(u32, NewDocument)>) -> Result<Prepared, Problem> {
+    let mut prepared = Prepared { documents: Vec::with_capacity(documents.len()), failures: Vec::new() };
+    let mut readable = Vec::with_capacity(documents.len());
+    for (position, mut document) in documents {
+        let extracted = extract(&std::mem::take(&mut document.text), document.media_type);
+        if extracted.text.trim().is_empty() {
+            let reason = format!("#/text {NO_TEXT}");
+            prepared.failures.push(Rejected { position, id: document.id, reason }.into());
+        } else {
+            readable.push((document, extracted));
+        }
+    }
+    let mut readable = readable.into_iter().peekable();
+    while readable.peek().is_some() {
+        let group: Vec<_> = readable.by_ref().take(TEXTS_PER_CALL).collect();
+        let texts = group.iter().map(|(_, extracted)| extracted.text.clone()).collect();
+        let tokens = embedding::tokens(permit, texts).await?;
+        let inputs = group.into_iter().zip(tokens).map(|((document, extracted), tokens)| input(document, extracted, &tokens));
+        prepared.documents.extend(inputs);
+    }
+    Ok(prepared)
+}
+
+fn input(document: NewDocument, extracted: Extracted, tokens: &[u32]) -> DocumentInput {
+    let chunks = chunk(&extracted, tokens)
+        .into_iter()
+        .map(|chunk| ChunkInput {
+            span: store::Span { start: chunk.span.start as u64, end: chunk.span.end as u64 },
+            headings: chunk.headings,
+        })
+        .collect();
+    DocumentInput {
+        id: document.id,
+        title: document.title.or(extracted.title.filter(|title| rules::title(title).is_ok())),
+        text: extracted.text,
+        media_type: document.media_type.name().to_owned(),
+        metadata: document.metadata,
+        chunks,
+    }
+}
+
+impl From<Rejected> for store::Failure {
+    fn from(rejected: Rejected) -> Self {
+        Self { position: rejected.position, id: rejected.id, reason: rejected.reason }
+    }
+}
+
+impl From<Wait> for store::Wait {
+    fn from(wait: Wait) -> Self {
+        match wait {
+            Wait::Durable => Self::Durable,
+            Wait::Searchable => Self::Searchable,
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! `/v1/jobs`
+
+use http::StatusCode;
+use ragtime_api::resource::documents::{Failure, Job, JobPage};
+use ragtime_api::{parameters, time};
+
+use super::Answer;
+use crate::bindings::store::{self, JobState};
+use crate::call::Call;
+use crate::reply;
+
+/// `GET /v1/jobs`
+pub(super) async fn list(call: Call) -> Answer {
+    let page = parameters::page(call.query())?.into();
+    let (jobs, next_cursor) = store::list_jobs(&call.permit, page).await?;
+    let jobs = jobs.into_iter().map(job).collect();
+    Ok(reply::json(StatusCode::OK, &JobPage { jobs, next_cursor }))
+}
+
+/// `GET /v1/jobs/{id}`
+pub(super) async fn get(mut call: Call) -> Answer {
+    parameters::none(call.query())?;
+    let id = call.id().await?;
+    let found = store::get_job(&call.permit, id).await?;
+    Ok(reply::json(StatusCode::OK, &job(found)))
+}
+
+/// A job as it is answered.
+pub(super) fn job(job: store::Job) -> Job {
+    let state = match job.state {
+        JobState::Running => "running",
+        JobState::Done => "done",
+    };
+    let failed = job.failed.into_iter();
+    Job {
+        job_id: job.id,
+        collection: job.collection,
+        state,
+        accepted: job.indexed.saturating_add(job.pending),
+        received: job.received,
+        indexed: job.indexed,
+        pending: job.pending,
+        failed: failed
+            .map(|failure| Failure { position: failure.position, id: failure.id, reason: failure.reason })
+            .collect(),
+        created_at: time::rfc3339(job.created_at),
+    }
+}

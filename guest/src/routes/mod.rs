@@ -1,0 +1,56 @@
+//! What each route does.
+
+mod answer;
+mod collections;
+mod documents;
+mod events;
+mod health;
+mod ingest;
+mod jobs;
+mod keys;
+mod query;
+mod search;
+
+use axum::extract::Request;
+use axum::response::Response;
+use ragtime_api::problem::Problem;
+use ragtime_api::routes::{Open, Operation};
+
+use crate::call::Call;
+
+/// What a route answers.
+pub(crate) type Answer = Result<Response, Problem>;
+
+/// Serves a route that needs no key.
+pub(crate) async fn open(operation: Open, request: Request) -> Answer {
+    match operation {
+        Open::Live => Ok(health::live()),
+        Open::Ready => Ok(health::ready()),
+        Open::ExplainProblem => health::explain(request).await,
+    }
+}
+
+/// Serves a route for a caller that was admitted.
+pub(crate) async fn keyed(operation: Operation, call: Call) -> Answer {
+    match operation {
+        Operation::ListCollections => collections::list(call).await,
+        Operation::CreateCollection => collections::create(call).await,
+        Operation::GetCollection => collections::get(call).await,
+        Operation::DeleteCollection => collections::delete(call).await,
+        Operation::ListDocuments => documents::list(call).await,
+        Operation::IngestDocuments => ingest::batch(call).await,
+        Operation::PutDocument => ingest::put(call).await,
+        Operation::GetDocument => documents::get(call).await,
+        Operation::DeleteDocument => documents::delete(call).await,
+        Operation::ListChunks => documents::chunks(call).await,
+        Operation::ListJobs => jobs::list(call).await,
+        Operation::GetJob => jobs::get(call).await,
+        Operation::Search => search::search(call).await,
+        Operation::Query => query::query(call).await,
+        Operation::ListKeys => keys::list(call).await,
+        Operation::CreateKey => keys::create(call).await,
+        Operation::CurrentKey => keys::current(call).await,
+        Operation::RevokeKey => keys::revoke(call).await,
+        Operation::RotateKey => keys::rotate(call).await,
+    }
+}

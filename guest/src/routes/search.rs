@@ -1,0 +1,138 @@
+//! `POST /v1/collections/{collection}/search`, and the retrieval that answers
+//! share with it: two host calls, one for candidates and one for passages.
+
+use std::time::Instant;
+
+use http::StatusCode;
+use ragtime_api::fusion::{self, Candidate, Ranked, Ranking};
+use ragtime_api::problem::{Code, Problem};
+use ragtime_api::resource::raw;
+use ragtime_api::resource::search::{self as api, Mode, SearchResponse, SearchResult};
+use ragtime_api::{limits, parameters};
+
+use super::Answer;
+use crate::bindings::admission::Permit;
+use crate::bindings::search::{self, Legs, Passage};
+use crate::call::Call;
+use crate::reply;
+
+/// What is looked for.
+pub(super) struct Wanted {
+    /// Where.
+    pub(super) collection: String,
+    /// The user's words.
+    pub(super) text: String,
+    /// A filter on metadata, as JSON.
+    pub(super) filter: Option<String>,
+    /// How what is found is ranked.
+    pub(super) ranking: Ranking,
+}
+
+/// What was found.
+pub(super) struct Found {
+    /// What the legs found.
+    pub(super) candidates: Vec<Candidate>,
+    /// Passages with their scores, best first.
+    pub(super) hits: Vec<(Passage, f64)>,
+    /// The mode in effect.
+    pub(super) mode: Mode,
+}
+
+/// `POST …/search`
+pub(super) async fn search(mut call: Call) -> Answer {
+    let started = Instant::now();
+    parameters::none(call.query())?;
+    let collection = call.collection().await?;
+    let request = api::read(&call.json_body().await?)?;
+    let ranking = Ranking {
+        mode: request.mode,
+        vector_weight: Ranking::EQUAL,
+        per_document: request.per_document,
+        top_k: request.top_k as usize,
+        min_score: request.min_score,
+    };
+    let wanted = Wanted { collection, text: request.query, filter: request.filter, ranking };
+    let found = retrieve(&call.permit, wanted).await?;
+    let explained = request.explain.then_some(found.candidates.as_slice());
+    let response = SearchResponse {
+        results: found.hits.iter().map(|(passage, score)| result(passage, *score, explained)).collect(),
+        mode: found.mode.name(),
+        degraded: found.mode != request.mode,
+        took_ms: took_ms(started),
+    };
+    Ok(reply::json(StatusCode::OK, &response))
+}
+
+/// Finds the best passages.
+pub(super) async fn retrieve(permit: &Permit, wanted: Wanted) -> Result<Found, Problem> {
+    let Wanted { collection, text, filter, mut ranking } = wanted;
+    let depth = limits::depth(u32::try_from(ranking.top_k).unwrap_or(limits::MAX_TOP_K));
+    let query = search::Query { collection: collection.clone(), text, legs: legs(ranking.mode), depth, filter };
+    let found = search::find_candidates(permit, query).await?;
+    ranking.mode = effective(ranking.mode, found.legs)?;
+    let candidates: Vec<_> = found.items.into_iter().map(Candidate::from).collect();
+    let ranked = fusion::rank(&candidates, &ranking);
+    let chunks: Vec<_> = ranked.iter().map(|ranked| ranked.chunk).collect();
+    let passages = match chunks.is_empty() {
+        true => Vec::new(),
+        false => search::passages(permit, collection, chunks).await?,
+    };
+    Ok(Found { candidates, hits: with_scores(passages, &ranked), mode: ranking.mode })
+}
+
+fn legs(mode: Mode) -> Legs {
+    match mode {
+        Mode::Hybrid => Legs::LEXICAL | Legs::VECTOR,
+        Mode::Lexical => Legs::LEXICAL,
+        Mode::Vector => Legs::VECTOR,
+    }
+}
+
+/// The mode that the legs which ran allow.
+fn effective(asked: Mode, ran: Legs) -> Result<Mode, Problem> {
+    match asked {
+        Mode::Vector if !ran.contains(Legs::VECTOR) => Err(Code::EmbeddingUnavailable.into()),
+        Mode::Hybrid if !ran.contains(Legs::VECTOR) => Ok(Mode::Lexical),
+        asked => Ok(asked),
+    }
+}
+
+/// Passages come in the order asked, without those deleted since.
+fn with_scores(passages: Vec<Passage>, ranked: &[Ranked]) -> Vec<(Passage, f64)> {
+    let mut ranked = ranked.iter();
+    let scored = passages.into_iter().map_while(|passage| {
+        let score = ranked.find(|ranked| ranked.chunk == passage.chunk)?.score;
+        Some((passage, score))
+    });
+    scored.collect()
+}
+
+fn result<'a>(passage: &'a Passage, score: f64, candidates: Option<&[Candidate]>) -> SearchResult<'a> {
+    SearchResult {
+        document_id: &passage.document_id,
+        chunk_id: passage.chunk.to_string(),
+        score,
+        title: passage.title.as_deref(),
+        headings: &passage.headings,
+        text: &passage.text,
+        span: passage.span.into(),
+        metadata: raw(&passage.metadata),
+        explain: candidates.and_then(|candidates| fusion::explain(candidates, passage.chunk)),
+    }
+}
+
+/// Milliseconds since.
+pub(super) fn took_ms(started: Instant) -> u64 {
+    u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+impl From<search::Candidate> for Candidate {
+    fn from(candidate: search::Candidate) -> Self {
+        Self {
+            chunk: candidate.chunk,
+            document: candidate.document,
+            lexical: candidate.lexical,
+            vector: candidate.vector,
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Builds the default handler for `wasm32-wasip2`, so that it can be part of
+//! the binary.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::{env, fs};
+
+const TARGET: &str = "wasm32-wasip2";
+const PACKAGE: &str = "ragtime-guest";
+
+fn main() -> ExitCode {
+    match build() {
+        Ok(component) => {
+            println!("cargo::rustc-env=RAGTIME_HANDLER={}", component.display());
+            ExitCode::SUCCESS
+        }
+        Err(message) => {
+            for line in message.lines() {
+                println!("cargo::error={line}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn build() -> Result<PathBuf, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for path in ["guest", "wit", "Cargo.toml", "Cargo.lock"] {
+        println!("cargo::rerun-if-changed={}", root.join(path).display());
+    }
+    let out = env::var_os("OUT_DIR").map(PathBuf::from).ok_or("OUT_DIR is not set")?;
+    // A target directory of its own: the outer cargo holds the lock of its own,
+    // and every profile of the host shares one handler.
+    let target_dir = match out.ancestors().find(|dir| dir.ends_with("build")).and_then(|dir| dir.ancestors().nth(2)) {
+        Some(target) => target.join("guest"),
+        None => out.join("guest"),
+    };
+    ensure_target()?;
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command
+        .args(["build", "--release", "--locked", "--package", PACKAGE, "--target", TARGET])
+        .arg("--target-dir")
+        .arg(&target_dir)
+        .current_dir(&root);
+    // What the outer build is told about its own target must not leak in.
+    for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CLIPPY_ARGS"] {
+        command.env_remove(name);
+    }
+    let output = command.output().map_err(|error| format!("could not run cargo: {error}"))?;
+    if !output.status.success() {
+        let log = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("the handler did not build:\n{log}"));
+    }
+    let built = target_dir.join(TARGET).join("release/ragtime_guest.wasm");
+    let component = out.join("handler.wasm");
+    fs::copy(&built, &component)
+        .map_err(|error| format!("{} was not built: {error}", built.display()))?;
+    Ok(component)
+}
+
+/// Adds the target with rustup when the toolchain lacks it.
+fn ensure_target() -> Result<(), String> {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let libdir = Command::new(rustc).args(["--print", "target-libdir", "--target", TARGET]).output();
+    let installed = libdir.is_ok_and(|output| {
+        output.status.success() && Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir()
+    });
+    if installed {
+        return Ok(());
+    }
+    let added = Command::new("rustup").args(["target", "add", TARGET]).status();
+    if added.is_ok_and(|status| status.success()) {
+        return Ok(());
+    }
+    Err(format!(
+        "the Rust target {TARGET} is missing and `rustup target add {TARGET}` failed.\n\
+         Run that command yourself, or install the target's standard library with your\n\
+         system's package manager, and build again."
+    ))
+}

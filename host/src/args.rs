@@ -1,0 +1,166 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::cli;
+use crate::config::{LogFormat, ModelSource, Settings};
+use crate::serve;
+
+/// A RAG API server whose handler is a sandboxed, swappable WebAssembly component
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the API
+    Serve(ServeArgs),
+    /// Put documents in: folders, files, or NDJSON
+    Ingest(WithServer<cli::ingest::Args>),
+    /// Find passages
+    Search(WithServer<cli::search::Args>),
+    /// Answer a question from the documents, with citations
+    Query(WithServer<cli::query::Args>),
+    /// Manage keys
+    Keys(WithServer<cli::keys::Args>),
+    /// Measure retrieval on a folder in BEIR's layout
+    Eval(EvalArgs),
+    /// Fetch the embedding model now, rather than at the first start
+    Model(SettingsArgs),
+    /// Show the settings in force, secrets left out
+    Config(SettingsArgs),
+}
+
+/// Which settings are in force.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Settings")]
+pub struct SettingsArgs {
+    /// The settings file [default: ragtime.toml, if there is one]
+    #[arg(long, env = "RAGTIME_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where documents, indexes and compiled handlers live
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Do without the embedding model: search is lexical only
+    #[arg(long)]
+    no_model: bool,
+    /// How log lines look
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+    /// What is logged: a level, or directives as in info,ragtime=debug
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+struct ServeArgs {
+    /// Address and port to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// Serve this component instead of the built-in handler
+    #[arg(long, value_name = "FILE.wasm")]
+    handler: Option<PathBuf>,
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct WithServer<A: clap::Args> {
+    #[command(flatten)]
+    connection: cli::Connection,
+    #[command(flatten)]
+    args: A,
+}
+
+#[derive(Debug, clap::Args)]
+struct EvalArgs {
+    #[command(flatten)]
+    args: cli::eval::Args,
+    /// Measure this server instead of one started for the purpose
+    #[arg(long, env = "RAGTIME_SERVER", value_name = "URL")]
+    server: Option<String>,
+    /// The key for that server
+    #[arg(long, env = "RAGTIME_KEY", hide_env_values = true, value_name = "KEY")]
+    key: Option<cli::Key>,
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+impl SettingsArgs {
+    /// Flags over environment over file over defaults.
+    fn load(&self) -> Result<Settings, serve::ServeError> {
+        let mut settings = Settings::load(self.config.as_deref())?;
+        if let Some(dir) = &self.data_dir {
+            settings.data.dir.clone_from(dir);
+        }
+        if self.no_model {
+            settings.model.source = ModelSource::None;
+        }
+        if let Some(format) = self.log_format {
+            settings.log.format = format;
+        }
+        if let Some(level) = &self.log_level {
+            settings.log.level.clone_from(level);
+        }
+        Ok(settings)
+    }
+}
+
+/// Runs the command.
+pub async fn run(args: Args) -> ExitCode {
+    match args.command {
+        Command::Serve(args) => outcome(serve_command(args).await),
+        Command::Ingest(with) => cli::outcome(cli::ingest::run(with.args, &with.connection.context()).await),
+        Command::Search(with) => cli::outcome(cli::search::run(with.args, &with.connection.context()).await),
+        Command::Query(with) => cli::outcome(cli::query::run(with.args, &with.connection.context()).await),
+        Command::Keys(with) => cli::outcome(cli::keys::run(with.args, &with.connection.context()).await),
+        Command::Eval(args) => eval_command(args).await,
+        Command::Model(args) => outcome(args.load().and_then(|settings| serve::fetch_model(&settings))),
+        Command::Config(args) => outcome(args.load().map(|settings| cli::out::data(&format!("{settings:#?}")))),
+    }
+}
+
+async fn serve_command(args: ServeArgs) -> Result<(), serve::ServeError> {
+    let mut settings = args.settings.load()?;
+    if let Some(listen) = args.listen {
+        settings.server.listen = listen;
+    }
+    if args.handler.is_some() {
+        settings.handler.file = args.handler;
+    }
+    serve::run(settings).await
+}
+
+async fn eval_command(args: EvalArgs) -> ExitCode {
+    if let Some(server) = args.server {
+        let context = cli::Context::new(server, args.key);
+        return cli::outcome(cli::eval::run(args.args, &context).await);
+    }
+    let scratch = match args.settings.load() {
+        Ok(settings) => serve::scratch(settings).await,
+        Err(error) => Err(error),
+    };
+    match scratch {
+        Ok(scratch) => {
+            let context = cli::Context::new(scratch.url.clone(), Some(scratch.key.clone().into()));
+            let code = cli::outcome(cli::eval::run(args.args, &context).await);
+            scratch.stop().await;
+            code
+        }
+        Err(error) => outcome(Err(error)),
+    }
+}
+
+fn outcome(result: Result<(), serve::ServeError>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => cli::out::fail(&error.to_string(), error.hint()),
+    }
+}

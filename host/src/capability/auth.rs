@@ -1,0 +1,93 @@
+//! `ragtime:auth/principals`
+
+use std::sync::{Arc, Weak};
+
+use ragtime_policy::scope::{Scope, Scopes};
+use wasmtime::component::{Accessor, Resource};
+
+use super::bindings::ragtime::auth::principals as wit;
+use crate::keyring::{Key, Rejected};
+use crate::runtime::request::RequestContext;
+use crate::runtime::state::{Capabilities, CapabilityView};
+
+/// A caller whose credential was checked. Holds on to the key, and not to the
+/// request: a principal kept after its request is worth nothing.
+pub struct Principal {
+    pub(super) key: Arc<Key>,
+    pub(super) request: Weak<RequestContext>,
+}
+
+impl wit::Host for CapabilityView<'_> {}
+
+impl wit::HostPrincipal for CapabilityView<'_> {
+    fn identity(&mut self, principal: Resource<Principal>) -> wasmtime::Result<wit::Identity> {
+        let record = &self.table.get(&principal)?.key.record;
+        Ok(wit::Identity {
+            key_id: record.id.to_string(),
+            name: record.name.clone(),
+            scopes: scopes_to_wit(record.scopes),
+            collections: record.collections.clone().map(|names| names.into_iter().collect()),
+            expires_at: record.expires_at,
+        })
+    }
+
+    fn drop(&mut self, principal: Resource<Principal>) -> wasmtime::Result<()> {
+        self.table.delete(principal)?;
+        Ok(())
+    }
+}
+
+impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
+    async fn authenticate(
+        accessor: &Accessor<T, Self>,
+        reference: Option<String>,
+    ) -> wasmtime::Result<Result<Resource<Principal>, wit::AuthError>> {
+        accessor.with(|mut access| {
+            let view = access.get();
+            let Some(reference) = reference else { return Ok(Err(wit::AuthError::Missing)) };
+            let Some(request) = view.request_behind(&reference) else {
+                return Ok(Err(wit::AuthError::Malformed));
+            };
+            let Some(credential) = request.credential_behind(&reference) else {
+                return Ok(Err(wit::AuthError::Malformed));
+            };
+            match view.services.keyring.authenticate(credential.expose()) {
+                Ok(key) => {
+                    request.set_key_id(&key.record.id.to_string());
+                    let principal = Principal { key, request: Arc::downgrade(&request) };
+                    Ok(Ok(view.table.push(principal)?))
+                }
+                Err(Rejected::Malformed) => Ok(Err(wit::AuthError::Malformed)),
+                Err(Rejected::Unknown) => Ok(Err(wit::AuthError::Unknown)),
+                Err(Rejected::Expired) => Ok(Err(wit::AuthError::Expired)),
+            }
+        })
+    }
+}
+
+/// Scopes as the contract spells them.
+pub(super) fn scopes_to_wit(scopes: Scopes) -> Vec<wit::Scope> {
+    [(Scope::Read, wit::Scope::Read), (Scope::Write, wit::Scope::Write), (Scope::Admin, wit::Scope::Admin)]
+        .into_iter()
+        .filter(|(scope, _)| scopes.contains(*scope))
+        .map(|(_, scope)| scope)
+        .collect()
+}
+
+/// A scope as the policy spells it.
+pub(super) fn scope_from_wit(scope: wit::Scope) -> Scope {
+    match scope {
+        wit::Scope::Read => Scope::Read,
+        wit::Scope::Write => Scope::Write,
+        wit::Scope::Admin => Scope::Admin,
+    }
+}
+
+/// A scope as the contract spells it.
+pub(super) fn scope_to_wit(scope: Scope) -> wit::Scope {
+    match scope {
+        Scope::Read => wit::Scope::Read,
+        Scope::Write => wit::Scope::Write,
+        Scope::Admin => wit::Scope::Admin,
+    }
+}

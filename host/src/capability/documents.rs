@@ -1,0 +1,368 @@
+//! `ragtime:documents/store`
+
+use ragtime_policy::scope::Scope;
+use ragtime_store as store;
+use wasmtime::component::{Accessor, Resource};
+
+use super::auth::scope_to_wit;
+use super::bindings::ragtime::documents::store as wit;
+use super::rate_limit::{Denied, Permit};
+use super::{Call, GONE, call};
+use crate::runtime::state::{Capabilities, CapabilityView};
+
+type Answer<R> = wasmtime::Result<Result<R, wit::Error>>;
+
+impl wit::Host for CapabilityView<'_> {}
+
+impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
+    async fn collections(
+        accessor: &Accessor<T, Self>,
+        permit: Resource<Permit>,
+    ) -> Answer<Vec<wit::Collection>> {
+        let call = match allowed(call(accessor, &permit)?, Scope::Read, None) {
+            Ok(call) => call,
+            Err(error) => return Ok(Err(error)),
+        };
+        Ok(read(call, |call| {
+            let mut collections = call.services.store.collections()?;
+            collections.retain(|collection| call.permit.key().record.allows_collection(&collection.name));
+            Ok(collections.into_iter().map(collection_to_wit).collect())
+        })
+        .await)
+    }
+
+    async fn create_collection(
+        accessor: &Accessor<T, Self>,
+        permit: Resource<Permit>,
+        name: String,
+    ) -> Answer<wit::Collection> {
+        let call = match allowed(call(accessor, &permit)?, Scope::Write, Some(&name)) {
+            Ok(call) => call,
+            Err(error) => return Ok(Err(error)),
+        };
+        call.request.set_wrote();
+        Ok(call.services.store.create_collection(&name).await.map(collection_to_wit).map_err(error_to_wit))
+    }
+
+    async fn get_collection(
+        accessor: &Accessor<T, Self>,
+        permit: Resource<Permit>,
+        name: String,
+    ) -> Answer<wit::Collection> {
+        let call = match allowed(call(accessor, &permit)?, Scope::Read, Some(&name)) {
+            Ok(call) => call,
+            Err(error) => return Ok(Err(error)),
+        };
+        Ok(read(call, move |call| Ok(collection_to_wit(call.services.store.collection(&name)?))).await)
+    }
+
+    async fn delete_collection(
+        accessor: &Accessor<T, Self>,
+        permit: Resource<Permit>,
+        name: String,
+    ) -> Answer<()> {
+        let call = match allowed(call(accessor, &permit)?, Scope::Write, Some(&name)) {
+            Ok(call) => call,
+            Err(error) => return Ok(Err(error)),
+        };
+        call.request.set_wrote();
+        Ok(call.services.store.delete_collection(&name).await.map_err(error_to_wit))
+    }
+
+    async fn put(
+        accessor: &Accessor<T, Self>,
+        permit: Resource<Permit>,
+        collection: String,
+        document: wit::DocumentInput,
+        wait: wit::Wait,
+    ) -> Answer<wit::PutResult> {
+        let call = match allowed(call(accessor, &permit)?, Scope::Write, Some(&collection)) {
+            Ok(call) => call,
+            Err(error) => return Ok(Err(error)),
+        };
+        call.request.set_wrote();
+        let store = &call.services.store;
+        let put = match store.put(&collection, document_from_wit(document)).await {
+            Ok(put) => put,
+            Err(error) => return Ok(Err(error_to_wit(error))),
+        };
+        let mut summary = put.summary;
+        if wait == wit::Wait::Searchable {
+            if call.until_gone(store.wait_searchable(put.seq)).await.is_none() {
+                return Ok(Err(gone()));
+            }
+            summary.searchable = true;
+        }
+        Ok(Ok(wit::PutResult { outcome: outcome_to_wit(put.outcome), summary: summary_to_wit(summary) }))
+    }
+
+    async fn ingest(
+        accessor: &Accessor<T, Self>,
+        permit: Resource<Permit>,
+        collection: String,
+        documents: Vec<wit::DocumentInput>,
+        failures: Vec<wit::Failure>,
+        wait: wit::Wait,
+    ) -> Answer<wit::Job> {
+        let call = match allowed(call(accessor, &permit)?, Scope::Write, Some(&collection)) {
+            Ok(call) => call,
+            Err(error) => return Ok(Err(error)),
+        };
+        call.request.set_wrote();
+        let documents = documents.into_iter().map(document_from_wit).collect();
+        let failures = failures.into_iter().map(failure_from_wit).collect();
+        let (job, seq) = match call.services.store.ingest(&collection, documents, failures).await {
+            Ok(taken) => taken,
+            Err(error) => return Ok(Err(error_to_wit(error))),
+        };
+        if wait == wit::Wait::Durable {
+            return Ok(Ok(job_to_wit(job)));
+        }
+        if call.until_gone(call.services.store.wait_searchable(seq)).await.is_none() {
+            return Ok(Err(gone()));
+        }
+        Ok(read(call, move |call| Ok(job_to_wit(call.services.store.job(&job.id)?))).await)
+    }
+
+    async fn list_documents(
+        accessor: &Accessor<T, Self>,
+        permit: Resource<Permit>,
+        collection: String,
+        page: wit::Page,
+    ) -> Answer<(Vec<wit::DocumentSummary>, Option<String>)> {
+        let call = match allowed(call(accessor, &permit)?, Scope::Read, Some(&collection)) {
+            Ok(call) => call,
+            Err(error) => return Ok(Err(error)),
+        };
+        Ok(read(call, move |call| {
+            let store = &call.services.store;
+            let (documents, next) = store.documents(&collection, page.cursor.as_deref(), limit(&page)?)?;
+            Ok((documents.into_iter().map(summary_to_wit).collect(), next))
+        })
+        .await)
+    }
+
+    async fn get_document(
+        accessor: &Accessor<T, Self>,
+        permit: Resource<Permit>,
+        collection: String,
+        id: String,
+    ) -> Answer<wit::Document> {
+        let call = match allowed(call(accessor, &permit)?, Scope::Read, Some(&collection)) {
+            Ok(call) => call,
+            Err(error) => return Ok(Err(error)),
+        };
+        Ok(read(call, move |call| {
+            let document = call.services.store.document(&collection, &id)?;
+            Ok(wit::Document { summary: summary_to_wit(document.summary), text: document.text })
+        })
+        .await)
+    }
+
+    async fn list_chunks(
+        accessor: &Accessor<T, Self>,
+        permit: Resource<Permit>,
+        collection: String,
+        id: String,
+        page: wit::Page,
+    ) -> Answer<(Vec<wit::Chunk>, Option<String>)> {
+        let call = match allowed(call(accessor, &permit)?, Scope::Read, Some(&collection)) {
+            Ok(call) => call,
+            Err(error) => return Ok(Err(error)),
+        };
+        Ok(read(call, move |call| {
+            let store = &call.services.store;
+            let (chunks, next) = store.chunks(&collection, &id, page.cursor.as_deref(), limit(&page)?)?;
+            Ok((chunks.into_iter().map(chunk_to_wit).collect(), next))
+        })
+        .await)
+    }
+
+    async fn delete_document(
+        accessor: &Accessor<T, Self>,
+        permit: Resource<Permit>,
+        collection: String,
+        id: String,
+    ) -> Answer<()> {
+        let call = match allowed(call(accessor, &permit)?, Scope::Write, Some(&collection)) {
+            Ok(call) => call,
+            Err(error) => return Ok(Err(error)),
+        };
+        call.request.set_wrote();
+        Ok(call.services.store.delete_document(&collection, &id).await.map_err(error_to_wit))
+    }
+
+    async fn list_jobs(
+        accessor: &Accessor<T, Self>,
+        permit: Resource<Permit>,
+        page: wit::Page,
+    ) -> Answer<(Vec<wit::Job>, Option<String>)> {
+        let call = match allowed(call(accessor, &permit)?, Scope::Write, None) {
+            Ok(call) => call,
+            Err(error) => return Ok(Err(error)),
+        };
+        Ok(read(call, move |call| {
+            let (mut jobs, next) = call.services.store.jobs(page.cursor.as_deref(), limit(&page)?)?;
+            jobs.retain(|job| call.permit.key().record.allows_collection(&job.collection));
+            Ok((jobs.into_iter().map(job_to_wit).collect(), next))
+        })
+        .await)
+    }
+
+    async fn get_job(
+        accessor: &Accessor<T, Self>,
+        permit: Resource<Permit>,
+        id: String,
+    ) -> Answer<wit::Job> {
+        let call = match allowed(call(accessor, &permit)?, Scope::Write, None) {
+            Ok(call) => call,
+            Err(error) => return Ok(Err(error)),
+        };
+        Ok(read(call, move |call| {
+            let job = call.services.store.job(&id)?;
+            match call.permit.key().record.allows_collection(&job.collection) {
+                true => Ok(job_to_wit(job)),
+                // Another tenant's job does not exist, as far as this key goes.
+                false => Err(store::Error::UnknownJob),
+            }
+        })
+        .await)
+    }
+}
+
+/// The call, if its permit covers `scope` (in `collection`).
+pub(super) fn allowed(
+    call: Option<Call>,
+    scope: Scope,
+    collection: Option<&str>,
+) -> Result<Call, wit::Error> {
+    let call = call.ok_or_else(gone)?;
+    let verdict = match collection {
+        Some(collection) => call.permit.allows_in(scope, collection),
+        None => call.permit.allows(scope),
+    };
+    match verdict {
+        Ok(()) => Ok(call),
+        Err(Denied::Scope(scope)) => Err(wit::Error::ScopeRequired(scope_to_wit(scope))),
+        Err(Denied::Collection) => Err(wit::Error::CollectionForbidden),
+    }
+}
+
+/// Reads the store, off the serving threads.
+pub(super) async fn read<R, F>(call: Call, work: F) -> Result<R, wit::Error>
+where
+    R: Send + 'static,
+    F: FnOnce(&Call) -> Result<R, store::Error> + Send + 'static,
+{
+    match call.blocking(work).await {
+        Some(result) => result.map_err(error_to_wit),
+        None => Err(gone()),
+    }
+}
+
+fn gone() -> wit::Error {
+    wit::Error::Other(Some(GONE.into()))
+}
+
+/// The most a page may hold, so that one list cannot fill a handler's memory.
+const MAX_PAGE: u32 = 1_000;
+
+fn limit(page: &wit::Page) -> Result<usize, store::Error> {
+    match page.limit {
+        1..=MAX_PAGE => Ok(page.limit as usize),
+        _ => Err(store::Error::Invalid(format!("a page has 1 to {MAX_PAGE} entries"))),
+    }
+}
+
+pub(super) fn error_to_wit(error: store::Error) -> wit::Error {
+    match error {
+        store::Error::UnknownCollection => wit::Error::UnknownCollection,
+        store::Error::CollectionExists => wit::Error::CollectionExists,
+        store::Error::CollectionProtected => wit::Error::CollectionProtected,
+        store::Error::UnknownDocument => wit::Error::UnknownDocument,
+        store::Error::UnknownJob => wit::Error::UnknownJob,
+        store::Error::InvalidCursor => wit::Error::InvalidCursor,
+        store::Error::Invalid(rule) => wit::Error::Invalid(rule),
+        store::Error::Busy { retry_after } => {
+            wit::Error::Busy(u32::try_from(retry_after.as_secs().max(1)).unwrap_or(u32::MAX))
+        }
+        error => wit::Error::Other(Some(error.to_string())),
+    }
+}
+
+fn document_from_wit(document: wit::DocumentInput) -> store::NewDocument {
+    store::NewDocument {
+        id: document.id,
+        title: document.title,
+        text: document.text,
+        media_type: document.media_type,
+        metadata: document.metadata,
+        chunks: document
+            .chunks
+            .into_iter()
+            .map(|chunk| store::NewChunk { span: chunk.span.start..chunk.span.end, headings: chunk.headings })
+            .collect(),
+    }
+}
+
+fn failure_from_wit(failure: wit::Failure) -> store::Failure {
+    store::Failure { position: failure.position, id: failure.id, reason: failure.reason }
+}
+
+fn failure_to_wit(failure: store::Failure) -> wit::Failure {
+    wit::Failure { position: failure.position, id: failure.id, reason: failure.reason }
+}
+
+fn outcome_to_wit(outcome: store::Outcome) -> wit::Outcome {
+    match outcome {
+        store::Outcome::Created => wit::Outcome::Created,
+        store::Outcome::Replaced => wit::Outcome::Replaced,
+        store::Outcome::Unchanged => wit::Outcome::Unchanged,
+    }
+}
+
+fn summary_to_wit(summary: store::DocumentSummary) -> wit::DocumentSummary {
+    wit::DocumentSummary {
+        id: summary.id,
+        title: summary.title,
+        media_type: summary.media_type,
+        metadata: summary.metadata,
+        bytes: summary.bytes,
+        chunks: summary.chunks,
+        sha256: summary.sha256,
+        created_at: summary.created_at,
+        updated_at: summary.updated_at,
+        searchable: summary.searchable,
+    }
+}
+
+fn chunk_to_wit(chunk: store::Chunk) -> wit::Chunk {
+    wit::Chunk {
+        id: chunk.id,
+        span: wit::Span { start: chunk.span.start, end: chunk.span.end },
+        headings: chunk.headings,
+        text: chunk.text,
+    }
+}
+
+fn collection_to_wit(collection: store::Collection) -> wit::Collection {
+    wit::Collection {
+        name: collection.name,
+        documents: collection.documents,
+        chunks: collection.chunks,
+        created_at: collection.created_at,
+    }
+}
+
+fn job_to_wit(job: store::Job) -> wit::Job {
+    wit::Job {
+        state: if job.pending == 0 { wit::JobState::Done } else { wit::JobState::Running },
+        id: job.id,
+        collection: job.collection,
+        received: job.received,
+        indexed: job.indexed,
+        pending: job.pending,
+        failed: job.failed.into_iter().map(failure_to_wit).collect(),
+        created_at: job.created_at,
+    }
+}

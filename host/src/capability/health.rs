@@ -1,0 +1,32 @@
+//! `ragtime:health/readiness`
+
+use super::bindings::ragtime::health::readiness as wit;
+use crate::model::LoadState;
+use crate::runtime::state::CapabilityView;
+
+impl wit::Host for CapabilityView<'_> {
+    fn check(&mut self) -> wasmtime::Result<Vec<wit::Component>> {
+        let services = self.services;
+        let status = services.store.status();
+        let server = match services.draining() {
+            true => (wit::State::Unready, Some("shutting down")),
+            false => (wit::State::Ready, None),
+        };
+        let store = match status.writable {
+            true => (wit::State::Ready, None),
+            false => (wit::State::Unready, Some("writes fail")),
+        };
+        let model = match services.embeddings.state() {
+            LoadState::Ready => (wit::State::Ready, None),
+            LoadState::Off => (wit::State::Ready, Some("no model wanted, search is lexical only")),
+            LoadState::Coming => (wit::State::Degraded, Some("on its way, search is lexical only until then")),
+            LoadState::Failed => (wit::State::Degraded, Some("could not be had, search is lexical only")),
+        };
+        let part = |name: &str, (state, detail): (wit::State, Option<&str>)| wit::Component {
+            name: name.into(),
+            state,
+            detail: detail.map(str::to_owned),
+        };
+        Ok(vec![part("server", server), part("store", store), part("embedding-model", model)])
+    }
+}

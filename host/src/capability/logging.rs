@@ -1,0 +1,59 @@
+//! `ragtime:logging/log`
+
+use wasmtime::AsContextMut;
+use wasmtime::component::Access;
+
+use super::bindings::ragtime::logging::log as wit;
+use crate::runtime::state::{Capabilities, CapabilityView};
+
+impl wit::Host for CapabilityView<'_> {}
+
+impl<T: 'static> wit::HostWithStore<T> for Capabilities {
+    fn write(
+        mut access: Access<'_, T, Self>,
+        level: wit::Level,
+        message: String,
+        fields: Vec<(String, String)>,
+    ) -> wasmtime::Result<()> {
+        let tasks: Vec<_> = access.as_context_mut().async_call_stack()?.collect();
+        let view = access.get();
+        let bounds = &view.services.bounds;
+        let request = view.request_of(&tasks);
+        if let Some(request) = &request {
+            let before = request.count_log_line();
+            if before >= bounds.max_log_lines {
+                if before == bounds.max_log_lines {
+                    tracing::warn!(blame = "guest", request_id = request.id, "log lines of this request are dropped");
+                }
+                return Ok(());
+            }
+        }
+        let request_id = request.as_ref().map(|request| request.id.as_str());
+        let message = cut(&message, bounds.max_log_bytes);
+        let fields: Vec<_> = fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let fields = fields.join(" ");
+        let fields = cut(&fields, bounds.max_log_bytes);
+        line(level, request_id, message, fields);
+        Ok(())
+    }
+}
+
+/// The levels of `tracing` are part of a line's type, hence one call for each.
+fn line(level: wit::Level, request_id: Option<&str>, message: &str, fields: &str) {
+    macro_rules! at {
+        ($level:ident) => {
+            tracing::$level!(target: "ragtime::handler", request_id, fields, "{message}")
+        };
+    }
+    match level {
+        wit::Level::Trace => at!(trace),
+        wit::Level::Debug => at!(debug),
+        wit::Level::Info => at!(info),
+        wit::Level::Warn => at!(warn),
+        wit::Level::Error => at!(error),
+    }
+}
+
+fn cut(text: &str, bytes: usize) -> &str {
+    text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
+}

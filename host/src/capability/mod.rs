@@ -1,0 +1,71 @@
+//! The capabilities: what `wit/` promises, one small file each.
+//!
+//! A trap here is a bug in the host or a handle the handler never had.
+//! Everything a caller can cause is a variant.
+
+pub mod auth;
+mod bindings;
+mod documents;
+mod embedding;
+mod generation;
+mod health;
+mod keys;
+mod logging;
+pub mod rate_limit;
+mod retrieval;
+
+use std::sync::Arc;
+
+use wasmtime::component::{Accessor, Linker, Resource};
+
+use crate::runtime::request::RequestContext;
+use crate::runtime::state::{Capabilities, InstanceState};
+use crate::services::Services;
+use rate_limit::Permit;
+
+/// Gives a handler everything in `wit/`.
+pub fn add_to_linker(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
+    bindings::Capabilities::add_to_linker::<_, Capabilities>(linker, InstanceState::capabilities)
+}
+
+/// A permit at work: the call it is used for, and everything that call needs.
+struct Call {
+    permit: Permit,
+    request: Arc<RequestContext>,
+    services: Arc<Services>,
+}
+
+/// Said to a handler whose request has ended, or whose client has gone.
+const GONE: &str = "the request is over";
+
+/// The permit behind a handle. `None` when its request is over.
+fn call<T: 'static>(
+    accessor: &Accessor<T, Capabilities>,
+    permit: &Resource<Permit>,
+) -> wasmtime::Result<Option<Call>> {
+    accessor.with(|mut access| {
+        let view = access.get();
+        let permit = view.table.get(permit)?.clone();
+        let services = Arc::clone(view.services);
+        Ok(permit.request().map(|request| Call { permit, request, services }))
+    })
+}
+
+impl Call {
+    /// Runs work that blocks, off the serving threads, unless the client goes
+    /// first.
+    async fn blocking<R, F>(self, work: F) -> Option<R>
+    where
+        R: Send + 'static,
+        F: FnOnce(&Call) -> R + Send + 'static,
+    {
+        let cancelled = self.request.cancelled.clone();
+        let work = tokio::task::spawn_blocking(move || work(&self));
+        cancelled.run_until_cancelled(work).await?.ok()
+    }
+
+    /// Waits for `work`, unless the client goes first.
+    async fn until_gone<R>(&self, work: impl Future<Output = R>) -> Option<R> {
+        self.request.cancelled.run_until_cancelled(work).await
+    }
+}

@@ -1,0 +1,123 @@
+//! `ragtime:rate-limit/admission`
+
+use std::sync::{Arc, Weak};
+
+use ragtime_policy::bucket::{Decision, Quota};
+use ragtime_policy::scope::Scope;
+use wasmtime::component::{Accessor, Resource};
+
+use super::auth::Principal;
+use super::bindings::ragtime::rate_limit::admission as wit;
+use super::GONE;
+use crate::keyring::Key;
+use crate::runtime::request::RequestContext;
+use crate::runtime::state::{Capabilities, CapabilityView};
+
+/// Leave to do the work of one request. Only `admit` makes one, from a
+/// principal, and it ends with the request.
+#[derive(Clone)]
+pub struct Permit {
+    key: Arc<Key>,
+    quota: Quota,
+    request: Weak<RequestContext>,
+}
+
+/// Why a permit does not cover a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Denied {
+    /// The key lacks this scope.
+    Scope(Scope),
+    /// The key is limited to other collections.
+    Collection,
+}
+
+impl Permit {
+    /// The request this permit was given for, while it lasts.
+    pub(super) fn request(&self) -> Option<Arc<RequestContext>> {
+        self.request.upgrade()
+    }
+
+    /// The key behind it.
+    pub(super) fn key(&self) -> &Arc<Key> {
+        &self.key
+    }
+
+    /// Whether it covers `scope`.
+    pub(super) fn allows(&self, scope: Scope) -> Result<(), Denied> {
+        if self.key.record.allows(scope) { Ok(()) } else { Err(Denied::Scope(scope)) }
+    }
+
+    /// Whether it covers `scope` in `collection`.
+    pub(super) fn allows_in(&self, scope: Scope, collection: &str) -> Result<(), Denied> {
+        self.allows(scope)?;
+        if self.key.record.allows_collection(collection) { Ok(()) } else { Err(Denied::Collection) }
+    }
+}
+
+impl wit::Host for CapabilityView<'_> {}
+
+impl wit::HostPermit for CapabilityView<'_> {
+    fn quota(&mut self, permit: Resource<Permit>) -> wasmtime::Result<wit::Quota> {
+        Ok(quota_to_wit(&self.table.get(&permit)?.quota))
+    }
+
+    fn drop(&mut self, permit: Resource<Permit>) -> wasmtime::Result<()> {
+        self.table.delete(permit)?;
+        Ok(())
+    }
+}
+
+impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
+    async fn admit(
+        accessor: &Accessor<T, Self>,
+        principal: Resource<Principal>,
+        cost: u32,
+    ) -> wasmtime::Result<Result<Resource<Permit>, wit::Refusal>> {
+        accessor.with(|mut access| {
+            let view = access.get();
+            let (key, request) = {
+                let principal = view.table.get(&principal)?;
+                (Arc::clone(&principal.key), principal.request.clone())
+            };
+            let Some(live) = request.upgrade() else {
+                return Ok(Err(wit::Refusal::Other(Some(GONE.into()))));
+            };
+            let keyring = &view.services.keyring;
+            // Every request costs something, whatever the handler says.
+            let charged = live.charge_once(cost.max(1), |units| match keyring.admit(&key, units) {
+                Decision::Admitted(quota) => Ok(quota),
+                refused => Err(refused),
+            });
+            match charged {
+                Ok(quota) => {
+                    let quota = quota.unwrap_or_else(|| keyring.quota(&key));
+                    Ok(Ok(view.table.push(Permit { key, quota, request })?))
+                }
+                Err(refused) => Ok(Err(refusal(refused))),
+            }
+        })
+    }
+}
+
+fn refusal(decision: Decision) -> wit::Refusal {
+    match decision {
+        Decision::Exhausted { quota, retry_after } => wit::Refusal::Exhausted(wit::Exhaustion {
+            quota: quota_to_wit(&quota),
+            retry_after_seconds: u32::try_from(retry_after.as_millis().div_ceil(1000)).unwrap_or(u32::MAX),
+        }),
+        _ => wit::Refusal::Other(Some("the cost is above the key's burst".into())),
+    }
+}
+
+/// The name of the policy in `RateLimit-Policy`.
+const POLICY: &str = "perkey";
+
+fn quota_to_wit(quota: &Quota) -> wit::Quota {
+    wit::Quota {
+        policy: POLICY.into(),
+        limit: quota.limit,
+        window_seconds: quota.window_seconds,
+        remaining: quota.remaining,
+        reset_seconds: quota.reset_seconds,
+    }
+}

@@ -1,0 +1,144 @@
+//! `ragtime:retrieval/search`
+
+use ragtime_policy::scope::Scope;
+use ragtime_store as store;
+use wasmtime::component::{Accessor, Resource};
+
+use super::bindings::ragtime::documents::store::{Error, Span};
+use super::bindings::ragtime::retrieval::search as wit;
+use super::documents::{allowed, read};
+use super::rate_limit::Permit;
+use super::{Call, call};
+use crate::runtime::state::{Capabilities, CapabilityView};
+
+/// Candidates from one leg. Beyond this, fusion gains nothing (Bruch et al.
+/// 2022 find no gain over 1,000).
+const MAX_DEPTH: u32 = 1_000;
+/// Passages or citations of one call.
+const MAX_FETCHED: usize = 1_000;
+
+type Answer<R> = wasmtime::Result<Result<R, Error>>;
+
+impl wit::Host for CapabilityView<'_> {}
+
+impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
+    async fn find_candidates(
+        accessor: &Accessor<T, Self>,
+        permit: Resource<Permit>,
+        query: wit::Query,
+    ) -> Answer<wit::Candidates> {
+        let call = match allowed(call(accessor, &permit)?, Scope::Read, Some(&query.collection)) {
+            Ok(call) => call,
+            Err(error) => return Ok(Err(error)),
+        };
+        Ok(read(call, move |call| find(call, &query)).await)
+    }
+
+    async fn passages(
+        accessor: &Accessor<T, Self>,
+        permit: Resource<Permit>,
+        collection: String,
+        chunks: Vec<u64>,
+    ) -> Answer<Vec<wit::Passage>> {
+        let call = match allowed(call(accessor, &permit)?, Scope::Read, Some(&collection)) {
+            Ok(call) => call,
+            Err(error) => return Ok(Err(error)),
+        };
+        Ok(read(call, move |call| {
+            bounded(chunks.len())?;
+            let passages = call.services.store.passages(&collection, &chunks)?;
+            Ok(passages.into_iter().map(passage_to_wit).collect())
+        })
+        .await)
+    }
+
+    async fn cite(
+        accessor: &Accessor<T, Self>,
+        permit: Resource<Permit>,
+        collection: String,
+        requests: Vec<wit::CitationRequest>,
+    ) -> Answer<Vec<wit::Citation>> {
+        let call = match allowed(call(accessor, &permit)?, Scope::Read, Some(&collection)) {
+            Ok(call) => call,
+            Err(error) => return Ok(Err(error)),
+        };
+        Ok(read(call, move |call| cite(call, &collection, requests)).await)
+    }
+}
+
+fn find(call: &Call, query: &wit::Query) -> Result<wit::Candidates, store::Error> {
+    if query.depth == 0 || query.depth > MAX_DEPTH {
+        return Err(store::Error::Invalid(format!("the depth is 1 to {MAX_DEPTH}")));
+    }
+    let filter = query.filter.as_deref().map(store::Filter::parse).transpose()?;
+    let vector = match query.legs.contains(wit::Legs::VECTOR) {
+        true => call.services.embeddings.query(&query.text).transpose(),
+        false => Ok(None),
+    };
+    let vector = vector.map_err(|error| store::Error::Internal(error.to_string()))?;
+    let legs = if vector.is_some() { query.legs } else { query.legs & wit::Legs::LEXICAL };
+    let items = call.services.store.candidates(
+        &query.collection,
+        &store::CandidateQuery {
+            text: &query.text,
+            lexical: legs.contains(wit::Legs::LEXICAL),
+            vector: vector.as_deref(),
+            depth: query.depth as usize,
+            filter: filter.as_ref(),
+        },
+    )?;
+    let items = items
+        .into_iter()
+        .map(|found| wit::Candidate {
+            chunk: found.chunk,
+            document: found.document,
+            lexical: found.lexical,
+            vector: found.vector,
+        })
+        .collect();
+    Ok(wit::Candidates { items, legs })
+}
+
+/// The quote is read from the stored text, so a citation cannot say what its
+/// source does not.
+fn cite(
+    call: &Call,
+    collection: &str,
+    requests: Vec<wit::CitationRequest>,
+) -> Result<Vec<wit::Citation>, store::Error> {
+    bounded(requests.len())?;
+    let spans: Vec<_> = requests
+        .iter()
+        .map(|request| (request.document_id.as_str(), request.span.start..request.span.end))
+        .collect();
+    let quotes = call.services.store.quotes(collection, &spans)?;
+    Ok(requests
+        .into_iter()
+        .zip(quotes)
+        .map(|(request, quote)| wit::Citation {
+            document_id: request.document_id,
+            quote: quote.quote,
+            span: request.span,
+            sha256: quote.sha256,
+        })
+        .collect())
+}
+
+fn bounded(count: usize) -> Result<(), store::Error> {
+    match count {
+        0..=MAX_FETCHED => Ok(()),
+        _ => Err(store::Error::Invalid(format!("at most {MAX_FETCHED} in one call"))),
+    }
+}
+
+fn passage_to_wit(passage: store::Passage) -> wit::Passage {
+    wit::Passage {
+        chunk: passage.chunk,
+        document_id: passage.document_id,
+        title: passage.title,
+        headings: passage.headings,
+        span: Span { start: passage.span.start, end: passage.span.end },
+        text: passage.text,
+        metadata: passage.metadata,
+    }
+}

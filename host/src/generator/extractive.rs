@@ -1,0 +1,101 @@
+//! The generator that quotes: no model writes a word of the answer.
+
+use std::sync::Arc;
+
+use ragtime_extractive::{Passage, Settings, Similarity, answer};
+use ragtime_store::Store;
+
+use crate::model::Embeddings;
+
+/// Its name in requests and responses.
+pub const NAME: &str = "extractive";
+
+/// Picks and orders the sentences that answer a question.
+pub struct Extractive {
+    store: Store,
+    embeddings: Arc<Embeddings>,
+    settings: Settings,
+}
+
+/// A sentence of the answer and where it stands.
+pub struct Sentence {
+    /// Exactly the bytes of the span.
+    pub text: String,
+    /// The passage it is from, as its place in the request.
+    pub source: u32,
+    /// Bytes of the document's text.
+    pub span: std::ops::Range<u64>,
+}
+
+/// An answer made of quotes.
+pub struct Extract {
+    /// In reading order.
+    pub sentences: Vec<Sentence>,
+    /// True when the passages hold no answer.
+    pub abstained: bool,
+    /// Tokens of the question and the passages.
+    pub input_tokens: u32,
+    /// Tokens of the answer.
+    pub output_tokens: u32,
+}
+
+impl Extractive {
+    /// Reads passages from `store`, and compares by `embeddings` when it can.
+    pub fn new(store: Store, embeddings: Arc<Embeddings>) -> Self {
+        Self { store, embeddings, settings: Settings::default() }
+    }
+
+    /// Answers from the chunks, best first. Blocking.
+    pub fn answer(
+        &self,
+        collection: &str,
+        question: &str,
+        chunks: &[u64],
+    ) -> Result<Extract, ragtime_store::Error> {
+        let passages = self.store.passages(collection, chunks)?;
+        let texts: Vec<_> = passages.iter().map(|passage| Passage { text: &passage.text }).collect();
+        let similarity = ToQuestion { embeddings: &self.embeddings, question };
+        let picked = answer(question, &texts, &similarity, &self.settings);
+        let sentences: Vec<_> = picked
+            .quotes
+            .iter()
+            .filter_map(|quote| {
+                let passage = passages.get(quote.passage)?;
+                let place = chunks.iter().position(|chunk| *chunk == passage.chunk)?;
+                Some(Sentence {
+                    text: passage.text.get(quote.start..quote.end)?.to_owned(),
+                    source: u32::try_from(place).ok()?,
+                    span: passage.span.start + quote.start as u64..passage.span.start + quote.end as u64,
+                })
+            })
+            .collect();
+        let read = std::iter::once(question).chain(texts.iter().map(|passage| passage.text));
+        Ok(Extract {
+            input_tokens: read.map(|text| self.count(text)).sum(),
+            output_tokens: sentences.iter().map(|sentence| self.count(&sentence.text)).sum(),
+            abstained: picked.abstained,
+            sentences,
+        })
+    }
+
+    /// Tokens as the embedding model counts them, or words without a model.
+    fn count(&self, text: &str) -> u32 {
+        let tokens = self.embeddings.model().and_then(|model| model.token_starts(text).ok());
+        let count = tokens.map_or_else(|| text.split_whitespace().count(), |tokens| tokens.len());
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+}
+
+struct ToQuestion<'a> {
+    embeddings: &'a Embeddings,
+    question: &'a str,
+}
+
+impl Similarity for ToQuestion<'_> {
+    fn to_question(&self, texts: &[&str]) -> Option<Vec<f32>> {
+        let question = self.embeddings.query(self.question)?.ok()?;
+        let vectors = self.embeddings.model()?.embed(texts).ok()?;
+        let dot = |vector: &Vec<f32>| vector.iter().zip(question.iter()).map(|(a, b)| a * b).sum();
+        Some(vectors.iter().map(dot).collect())
+    }
+}

@@ -1,0 +1,251 @@
+//! Keys at work: the records of the store with their budgets.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use ragtime_policy::bucket::{Decision, Limits, Quota, TokenBucket};
+use ragtime_policy::key::{Credential, KeyId};
+use ragtime_policy::key_record::KeyRecord;
+use ragtime_policy::scope::{Scope, Scopes};
+use ragtime_store::Store;
+
+/// How often the last use of a key is written down.
+const LAST_USED_RESOLUTION_SECONDS: u64 = 60;
+
+/// All live keys. Reads never wait for the store: revocation takes effect with
+/// the next request.
+pub struct Keyring {
+    keys: RwLock<HashMap<KeyId, Arc<Key>>>,
+    store: Store,
+    started: Instant,
+}
+
+/// A key and its budget.
+pub struct Key {
+    /// What it may do.
+    pub record: KeyRecord,
+    bucket: Mutex<TokenBucket>,
+    last_used_at: AtomicU64,
+}
+
+/// Why a credential is not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Rejected {
+    /// Not of the form this host issues.
+    #[error("the credential is malformed")]
+    Malformed,
+    /// No live key matches.
+    #[error("no live key matches the credential")]
+    Unknown,
+    /// The key's life is over.
+    #[error("the key has expired")]
+    Expired,
+}
+
+/// Why the keyring could not change.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyringError {
+    /// No live key has this id.
+    #[error("no key has this id")]
+    Unknown,
+    /// Nobody could make another key.
+    #[error("the last key with the scope admin cannot be revoked")]
+    LastAdmin,
+    /// The operating system gave no randomness.
+    #[error("no randomness: {0}")]
+    Entropy(#[from] getrandom::Error),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] ragtime_store::Error),
+}
+
+/// What a new key is to be.
+pub struct NewKey {
+    /// For people.
+    pub name: String,
+    /// What it allows.
+    pub scopes: Scopes,
+    /// The collections it is limited to.
+    pub collections: Option<std::collections::BTreeSet<String>>,
+    /// When it stops working, in seconds since the Unix epoch.
+    pub expires_at: Option<u64>,
+    /// Its budget.
+    pub limits: Limits,
+}
+
+impl Keyring {
+    /// The keys of `store`. Blocking.
+    pub fn open(store: Store) -> Result<Self, ragtime_store::Error> {
+        let started = Instant::now();
+        let keys = store.keys()?.into_iter().map(|stored| {
+            let key = Key::new(stored.record, stored.last_used_at, started);
+            (key.record.id.clone(), Arc::new(key))
+        });
+        Ok(Self { keys: RwLock::new(keys.collect()), store, started })
+    }
+
+    /// Whether no key exists, as on the first start.
+    pub fn is_empty(&self) -> bool {
+        self.read().is_empty()
+    }
+
+    /// The key behind a credential.
+    pub fn authenticate(&self, credential: &str) -> Result<Arc<Key>, Rejected> {
+        let credential = Credential::parse(credential).map_err(|_| Rejected::Malformed)?;
+        let key = self.read().get(credential.id()).cloned().ok_or(Rejected::Unknown)?;
+        if !key.record.digest.verify(&credential) {
+            return Err(Rejected::Unknown);
+        }
+        key.record.admits_at(unix_now()).map_err(|_| Rejected::Expired)?;
+        self.note_use(&key);
+        Ok(key)
+    }
+
+    /// Takes `cost` units from a key's budget.
+    pub fn admit(&self, key: &Key, cost: u32) -> Decision {
+        key.bucket().try_take(self.started.elapsed(), cost)
+    }
+
+    /// A key's budget as it stands.
+    pub fn quota(&self, key: &Key) -> Quota {
+        key.bucket().quota(self.started.elapsed())
+    }
+
+    /// Every live key, oldest first.
+    pub fn all(&self) -> Vec<Arc<Key>> {
+        let mut keys: Vec<_> = self.read().values().cloned().collect();
+        keys.sort_by(|a, b| (a.record.created_at, &a.record.id).cmp(&(b.record.created_at, &b.record.id)));
+        keys
+    }
+
+    /// Issues a key. The credential is returned and kept nowhere.
+    pub async fn issue(&self, new: NewKey) -> Result<(Arc<Key>, Credential), KeyringError> {
+        let credential = random_credential()?;
+        let key = self.add(&credential, new).await?;
+        Ok((key, credential))
+    }
+
+    /// Adds a key for a credential made elsewhere.
+    pub async fn add(&self, credential: &Credential, new: NewKey) -> Result<Arc<Key>, KeyringError> {
+        let record = KeyRecord {
+            id: credential.id().clone(),
+            digest: credential.digest(),
+            name: new.name,
+            scopes: new.scopes,
+            collections: new.collections,
+            created_at: unix_now(),
+            expires_at: new.expires_at,
+            rate_per_minute: new.limits.rate_per_minute,
+            burst: new.limits.burst,
+        };
+        Ok(self.keep(record, None).await?)
+    }
+
+    /// Issues a successor with the same rights. The old credential goes on
+    /// working for `grace_seconds`.
+    pub async fn rotate(
+        &self,
+        id: &str,
+        grace_seconds: u32,
+    ) -> Result<(Arc<Key>, Credential), KeyringError> {
+        let old = self.find(id)?;
+        let new = NewKey {
+            name: old.record.name.clone(),
+            scopes: old.record.scopes,
+            collections: old.record.collections.clone(),
+            expires_at: old.record.expires_at,
+            limits: Limits { rate_per_minute: old.record.rate_per_minute, burst: old.record.burst },
+        };
+        let issued = self.issue(new).await?;
+        let end = unix_now() + u64::from(grace_seconds);
+        let mut record = old.record.clone();
+        record.expires_at = Some(record.expires_at.map_or(end, |set| set.min(end)));
+        self.keep(record, old.last_used_at()).await?;
+        Ok(issued)
+    }
+
+    /// Ends a key at once.
+    pub async fn revoke(&self, id: &str) -> Result<(), KeyringError> {
+        let key = self.find(id)?;
+        if key.is_lasting_admin() && self.all().iter().filter(|key| key.is_lasting_admin()).count() == 1 {
+            return Err(KeyringError::LastAdmin);
+        }
+        self.store.revoke_key(&key.record.id).await?;
+        self.write().remove(&key.record.id);
+        Ok(())
+    }
+
+    fn find(&self, id: &str) -> Result<Arc<Key>, KeyringError> {
+        let id = KeyId::parse(id).map_err(|_| KeyringError::Unknown)?;
+        self.read().get(&id).cloned().ok_or(KeyringError::Unknown)
+    }
+
+    async fn keep(&self, record: KeyRecord, last_used_at: Option<u64>) -> Result<Arc<Key>, ragtime_store::Error> {
+        self.store.put_key(record.clone()).await?;
+        let key = Arc::new(Key::new(record, last_used_at, self.started));
+        self.write().insert(key.record.id.clone(), Arc::clone(&key));
+        Ok(key)
+    }
+
+    fn note_use(&self, key: &Arc<Key>) {
+        let now = unix_now();
+        let before = key.last_used_at.load(Relaxed);
+        if now.saturating_sub(before) < LAST_USED_RESOLUTION_SECONDS {
+            return;
+        }
+        if key.last_used_at.compare_exchange(before, now, Relaxed, Relaxed).is_ok() {
+            let (store, id) = (self.store.clone(), key.record.id.clone());
+            tokio::spawn(async move {
+                if let Err(error) = store.touch_key(&id, now).await {
+                    tracing::warn!(%error, "the last use of a key was not written down");
+                }
+            });
+        }
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<KeyId, Arc<Key>>> {
+        self.keys.read().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<KeyId, Arc<Key>>> {
+        self.keys.write().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Key {
+    fn new(record: KeyRecord, last_used_at: Option<u64>, started: Instant) -> Self {
+        let limits = Limits { rate_per_minute: record.rate_per_minute, burst: record.burst };
+        Self {
+            bucket: Mutex::new(TokenBucket::new(limits, started.elapsed())),
+            last_used_at: AtomicU64::new(last_used_at.unwrap_or(0)),
+            record,
+        }
+    }
+
+    /// When it was last used, in seconds since the Unix epoch.
+    pub fn last_used_at(&self) -> Option<u64> {
+        Some(self.last_used_at.load(Relaxed)).filter(|at| *at > 0)
+    }
+
+    fn is_lasting_admin(&self) -> bool {
+        self.record.allows(Scope::Admin) && self.record.expires_at.is_none()
+    }
+
+    fn bucket(&self) -> std::sync::MutexGuard<'_, TokenBucket> {
+        self.bucket.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// Seconds since the Unix epoch.
+pub fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+}
+
+fn random_credential() -> Result<Credential, getrandom::Error> {
+    let (mut id, mut secret) = ([0_u8; 9], [0_u8; 32]);
+    getrandom::fill(&mut id)?;
+    getrandom::fill(&mut secret)?;
+    Ok(Credential::from_entropy(id, secret))
+}

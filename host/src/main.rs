@@ -1,0 +1,33 @@
+//! Ragtime: a RAG API server whose handler is a sandboxed, swappable
+//! WebAssembly component.
+
+mod args;
+mod capability;
+mod cli;
+mod config;
+mod generator;
+mod keyring;
+mod logging;
+mod model;
+mod runtime;
+mod serve;
+mod server;
+mod services;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    // The only TLS implementation in the binary; nothing else can have set one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return cli::out::fail(&error.to_string(), None),
+    };
+    let outcome = runtime.block_on(args::run(args));
+    // A blocking call that is still at work must not keep the process.
+    runtime.shutdown_background();
+    outcome
+}

@@ -1,0 +1,104 @@
+//! The embedding model: absent at first, perhaps for good.
+
+mod load;
+
+pub use load::{fetch, start};
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use lru::LruCache;
+use ragtime_embed::Embedder;
+
+/// The model once it is there, and the queries it has embedded of late.
+pub struct Embeddings {
+    model: OnceLock<Embedder>,
+    state: Mutex<LoadState>,
+    queries: Mutex<LruCache<String, Arc<[f32]>>>,
+}
+
+/// How far the model is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoadState {
+    /// Being fetched or loaded.
+    Coming,
+    /// Loaded.
+    Ready,
+    /// Not wanted.
+    Off,
+    /// Could not be had.
+    Failed,
+}
+
+impl Embeddings {
+    /// No model yet, and room for `cached_queries`.
+    pub fn new(cached_queries: usize) -> Self {
+        let capacity = NonZeroUsize::new(cached_queries).unwrap_or(NonZeroUsize::MIN);
+        Self {
+            model: OnceLock::new(),
+            state: Mutex::new(LoadState::Coming),
+            queries: Mutex::new(LruCache::new(capacity)),
+        }
+    }
+
+    /// The model, if it is there.
+    pub fn model(&self) -> Option<&Embedder> {
+        self.model.get()
+    }
+
+    /// How far the model is.
+    pub fn state(&self) -> LoadState {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
+    fn set_state(&self, state: LoadState) {
+        *self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = state;
+    }
+
+    fn set_model(&self, model: Embedder) {
+        if self.model.set(model).is_ok() {
+            self.set_state(LoadState::Ready);
+        }
+    }
+
+    /// The vector of a query, from memory when it was asked of late. `None`
+    /// without a model. Blocking: a short query takes some milliseconds.
+    pub fn query(&self, text: &str) -> Option<Result<Arc<[f32]>, ragtime_embed::EmbedError>> {
+        let model = self.model()?;
+        if let Some(vector) = self.queries().get(text) {
+            return Some(Ok(Arc::clone(vector)));
+        }
+        let vector: Arc<[f32]> = match model.embed(&[text]) {
+            Ok(vectors) => vectors.into_iter().next().unwrap_or_default().into(),
+            Err(error) => return Some(Err(error)),
+        };
+        self.queries().put(text.to_owned(), Arc::clone(&vector));
+        Some(Ok(vector))
+    }
+
+    fn queries(&self) -> std::sync::MutexGuard<'_, LruCache<String, Arc<[f32]>>> {
+        self.queries.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// The store's view of the model.
+pub struct StoreEmbedder(pub Arc<Embeddings>);
+
+/// The store asked for vectors before the model was there.
+#[derive(Debug, thiserror::Error)]
+#[error("the embedding model is not loaded")]
+struct NotLoaded;
+
+impl ragtime_store::Embed for StoreEmbedder {
+    fn dimensions(&self) -> usize {
+        Embedder::DIMENSIONS
+    }
+
+    fn name(&self) -> &str {
+        Embedder::NAME
+    }
+
+    fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, ragtime_store::BoxError> {
+        Ok(self.0.model().ok_or(NotLoaded)?.embed(texts)?)
+    }
+}

@@ -1,0 +1,268 @@
+//! One compiled handler and the instances that run it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use wasmtime::component::{Component, GuestTaskId, Linker};
+use wasmtime::{AsContextMut, Store, StoreContextMut, UpdateDeadline};
+use wasmtime_wasi_http::WasiHttpView;
+use wasmtime_wasi_http::handler::{
+    ExpirationError, HandlerState, Instance, InstantiationError, ProxyHandler, ProxyPre, Request,
+    Response, ShouldAccept, WorkerExpiration, WorkerState, WorkerStatus,
+};
+
+use super::engine::{Compiled, TICK};
+use super::request::{Fate, RequestContext};
+use super::state::InstanceState;
+use crate::config;
+use crate::services::Services;
+
+/// A handler that can take requests. Replaced as a whole: a request stays on
+/// the generation it began on.
+pub struct Generation {
+    /// Counts up from 1 in one process.
+    pub id: u64,
+    /// SHA-256 of the component, lower-case hex.
+    pub sha256: String,
+    shared: ProxyHandler<Pool>,
+    /// One request per instance: where a request goes whose instance was lost
+    /// through no proven fault of its own.
+    solitary: ProxyHandler<Pool>,
+}
+
+/// What generations are made with.
+pub struct Workshop {
+    linker: Linker<InstanceState>,
+    services: Arc<Services>,
+    bounds: config::Handler,
+    request_timeout: Duration,
+}
+
+/// Why a handler gave no response.
+#[derive(Debug, thiserror::Error)]
+pub enum HandlerFailure {
+    /// Every instance slot is taken.
+    #[error("no instance is free")]
+    Full,
+    /// No response within the deadline.
+    #[error("the handler did not answer in time")]
+    Deadline,
+    /// The instance trapped, or the handler returned an error.
+    #[error("the handler failed: {0}")]
+    Failed(String),
+}
+
+impl Workshop {
+    /// Generations made here share `services` and `bounds`.
+    pub fn new(
+        linker: Linker<InstanceState>,
+        services: Arc<Services>,
+        settings: &config::Settings,
+    ) -> Self {
+        Self {
+            linker,
+            services,
+            bounds: settings.handler.clone(),
+            request_timeout: Duration::from_millis(settings.server.request_timeout_ms),
+        }
+    }
+
+    /// Links a component. Errors name the import that is missing or has another
+    /// type.
+    pub fn build(&self, id: u64, compiled: &Compiled) -> wasmtime::Result<Generation> {
+        let component = &compiled.component;
+        Ok(Generation {
+            id,
+            sha256: compiled.sha256.clone(),
+            shared: self.pool(component, self.bounds.max_instance_reuse, self.bounds.max_requests_per_instance)?,
+            solitary: self.pool(component, 1, 1)?,
+        })
+    }
+
+    fn pool(
+        &self,
+        component: &Component,
+        reuse: usize,
+        concurrency: usize,
+    ) -> wasmtime::Result<ProxyHandler<Pool>> {
+        let pre = self.linker.instantiate_pre(component)?;
+        let (pre, concurrency) = match wasmtime_wasi_http::p3::bindings::ServicePre::new(pre.clone()) {
+            Ok(service) => (ProxyPre::P3(service), concurrency),
+            // WASI 0.2 has no way to run two requests in one instance at once.
+            Err(_) => (ProxyPre::P2(wasmtime_wasi_http::p2::bindings::ProxyPre::new(pre)?), 1),
+        };
+        Ok(ProxyHandler::new(Pool {
+            pre,
+            services: Arc::clone(&self.services),
+            bounds: self.bounds.clone(),
+            request_timeout: self.request_timeout,
+            reuse,
+            concurrency,
+        }))
+    }
+}
+
+impl Generation {
+    /// Runs a request in an instance shared with others.
+    pub async fn handle(
+        &self,
+        context: Arc<RequestContext>,
+        request: Request,
+    ) -> Result<Response, HandlerFailure> {
+        self.shared.handle(context, request).await.map_err(failure)
+    }
+
+    /// Runs a request in an instance of its own.
+    pub async fn handle_alone(
+        &self,
+        context: Arc<RequestContext>,
+        request: Request,
+    ) -> Result<Response, HandlerFailure> {
+        self.solitary.handle(context, request).await.map_err(failure)
+    }
+}
+
+fn failure(error: wasmtime::Error) -> HandlerFailure {
+    if error.is::<InstantiationError<Arc<RequestContext>>>() {
+        HandlerFailure::Full
+    } else if error.is::<ExpirationError>() {
+        HandlerFailure::Deadline
+    } else {
+        HandlerFailure::Failed(format!("{error:#}"))
+    }
+}
+
+/// Makes instances of one component.
+struct Pool {
+    pre: ProxyPre<InstanceState>,
+    services: Arc<Services>,
+    bounds: config::Handler,
+    request_timeout: Duration,
+    reuse: usize,
+    concurrency: usize,
+}
+
+impl HandlerState for Pool {
+    type StoreData = InstanceState;
+    type WorkerExpiration = Expiration;
+    type WorkerState = Worker;
+
+    async fn instantiate(&self) -> wasmtime::Result<Instance<InstanceState, Expiration, Worker>> {
+        let engine = match &self.pre {
+            ProxyPre::P2(pre) => pre.engine(),
+            ProxyPre::P3(pre) => pre.engine(),
+        };
+        let state = InstanceState::new(Arc::clone(&self.services), &self.bounds);
+        let mut store = Store::new(engine, state);
+        store.limiter(|state| &mut state.limits);
+        let tick = u64::try_from(TICK.as_millis()).unwrap_or(1).max(1);
+        let most_ticks = self.bounds.max_cpu_ms / tick;
+        store.epoch_deadline_callback(move |mut store| {
+            let state = store.data_mut();
+            state.busy_ticks += 1;
+            if state.busy_ticks > most_ticks {
+                return Ok(UpdateDeadline::Interrupt);
+            }
+            Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+        });
+        store.set_epoch_deadline(1);
+        let proxy = self.pre.instantiate_async(store.as_context_mut()).await?;
+        Ok(Instance {
+            store,
+            proxy,
+            view: WasiHttpView::http,
+            expiration: Expiration {
+                idle: Duration::from_millis(self.bounds.idle_timeout_ms),
+                request: self.request_timeout,
+                sleep: Box::pin(tokio::time::sleep(self.request_timeout)),
+            },
+            state: Worker {
+                reuse: self.reuse,
+                concurrency: self.concurrency,
+                request_timeout: self.request_timeout,
+            },
+        })
+    }
+}
+
+/// Ends instances that have no work, or whose event loop a busy handler keeps
+/// from noticing a deadline.
+struct Expiration {
+    idle: Duration,
+    request: Duration,
+    sleep: Pin<Box<tokio::time::Sleep>>,
+}
+
+impl WorkerExpiration for Expiration {
+    fn poll(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        status: WorkerStatus,
+        start: Instant,
+    ) -> Poll<()> {
+        let allowed = match status {
+            WorkerStatus::Idle => self.idle,
+            WorkerStatus::Requests => self.request,
+            // A response is on its way out; the edge bounds how long it takes.
+            WorkerStatus::PostReturn => return Poll::Pending,
+        };
+        let deadline = (start + allowed).into();
+        if self.sleep.deadline() != deadline {
+            self.sleep.as_mut().reset(deadline);
+        }
+        self.sleep.as_mut().poll(cx)
+    }
+}
+
+/// The rules of one instance.
+struct Worker {
+    reuse: usize,
+    concurrency: usize,
+    request_timeout: Duration,
+}
+
+impl WorkerState for Worker {
+    type StoreData = InstanceState;
+    type RequestData = Arc<RequestContext>;
+
+    fn should_accept_request(&self, concurrent: usize, total: usize) -> ShouldAccept {
+        if total >= self.reuse {
+            ShouldAccept::Never
+        } else if concurrent >= self.concurrency {
+            ShouldAccept::No
+        } else {
+            ShouldAccept::Yes
+        }
+    }
+
+    fn on_request_start(
+        &self,
+        mut store: StoreContextMut<'_, InstanceState>,
+        request: Arc<RequestContext>,
+        task: GuestTaskId,
+    ) -> Pin<Box<dyn Future<Output = ()> + 'static + Send + Sync>> {
+        store.data_mut().begin(task, &request);
+        Box::pin(tokio::time::sleep(self.request_timeout))
+    }
+
+    fn drop(&self, store: Store<InstanceState>, result: Result<(), wasmtime::Error>) {
+        if let Err(error) = result {
+            let requests: Vec<_> = store.data().requests().collect();
+            for request in &requests {
+                request.set_fate(fate_of(&error));
+            }
+            let ids: Vec<_> = requests.iter().map(|request| request.id.as_str()).collect();
+            // The chain below the first line may quote what the handler said.
+            tracing::error!(blame = "guest", requests = ids.join(","), error = %error, "an instance was lost");
+            tracing::debug!(error = ?error, "an instance was lost");
+        }
+    }
+}
+
+/// Wasmtime says that an instance outlived its [`Expiration`] in words only.
+fn fate_of(error: &wasmtime::Error) -> Fate {
+    let interrupted = error.downcast_ref::<wasmtime::Trap>() == Some(&wasmtime::Trap::Interrupt);
+    if interrupted || error.to_string() == "guest timed out" { Fate::Overran } else { Fate::Trapped }
+}

@@ -1,0 +1,126 @@
+//! One request, as the host knows it.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Secret;
+
+/// What the host keeps of a request while a handler works on it. The handler
+/// sees the reference in place of the credential, and none of the rest.
+pub struct RequestContext {
+    /// Names the request in the log, in problems and in `X-Request-Id`.
+    pub id: String,
+    /// What stands in the credential's place, good for this request alone.
+    reference: String,
+    credential: Option<Secret>,
+    /// Cancelled when the client has gone; work behind the request ends then.
+    pub cancelled: CancellationToken,
+    /// The key, once authenticated, for the access line.
+    key_id: OnceLock<String>,
+    /// Units taken from the key's budget.
+    paid: Mutex<u32>,
+    wrote: AtomicBool,
+    fate: AtomicU8,
+    log_lines: AtomicU32,
+}
+
+impl RequestContext {
+    /// A context for a request that carried `credential`.
+    pub fn new(id: String, credential: Option<Secret>) -> Result<Arc<Self>, getrandom::Error> {
+        let mut bytes = [0_u8; 16];
+        getrandom::fill(&mut bytes)?;
+        Ok(Arc::new(Self {
+            id,
+            reference: format!("ref_{:032x}", u128::from_ne_bytes(bytes)),
+            credential,
+            cancelled: CancellationToken::new(),
+            key_id: OnceLock::new(),
+            paid: Mutex::new(0),
+            wrote: AtomicBool::new(false),
+            fate: AtomicU8::new(Fate::Running as u8),
+            log_lines: AtomicU32::new(0),
+        }))
+    }
+
+    /// What the handler gets in the credential's place.
+    pub fn reference(&self) -> &str {
+        &self.reference
+    }
+
+    /// The client's credential, for whoever shows the reference to it.
+    pub fn credential_behind(&self, reference: &str) -> Option<&Secret> {
+        self.credential.as_ref().filter(|_| reference == self.reference)
+    }
+
+    /// Notes whose request this is.
+    pub fn set_key_id(&self, id: &str) {
+        // A handler that authenticates twice changes nothing.
+        let _ = self.key_id.set(id.to_owned());
+    }
+
+    /// Whose request this is, once known.
+    pub fn key_id(&self) -> Option<&str> {
+        self.key_id.get().map(String::as_str)
+    }
+
+    /// Takes `cost` units by `charge`, less what this request has paid before:
+    /// a replay does not pay twice. `None` when nothing was left to pay.
+    pub fn charge_once<Q, E>(
+        &self,
+        cost: u32,
+        charge: impl FnOnce(u32) -> Result<Q, E>,
+    ) -> Result<Option<Q>, E> {
+        let mut paid = self.paid.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let due = cost.saturating_sub(*paid);
+        if due == 0 {
+            return Ok(None);
+        }
+        let quota = charge(due)?;
+        *paid += due;
+        Ok(Some(quota))
+    }
+
+    /// Notes that the handler changed something, so the request must not run
+    /// a second time.
+    pub fn set_wrote(&self) {
+        self.wrote.store(true, Relaxed);
+    }
+
+    /// Whether the handler changed something.
+    pub fn wrote(&self) -> bool {
+        self.wrote.load(Relaxed)
+    }
+
+    /// Notes what became of the instance at work on this request.
+    pub fn set_fate(&self, fate: Fate) {
+        self.fate.store(fate as u8, Relaxed);
+    }
+
+    /// What became of the instance at work on this request.
+    pub fn fate(&self) -> Fate {
+        match self.fate.load(Relaxed) {
+            0 => Fate::Running,
+            1 => Fate::Trapped,
+            _ => Fate::Overran,
+        }
+    }
+
+    /// Counts a log line and tells how many came before it.
+    pub fn count_log_line(&self) -> u32 {
+        self.log_lines.fetch_add(1, Relaxed)
+    }
+}
+
+/// What became of the instance at work on a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Fate {
+    /// It lives, or has done its work.
+    Running = 0,
+    /// It trapped, in this request or in another.
+    Trapped = 1,
+    /// It used up its time.
+    Overran = 2,
+}

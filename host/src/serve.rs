@@ -1,0 +1,287 @@
+//! Starting and ending a server. Everything that can fail fails before the
+//! port is bound.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+use std::{fs, io};
+
+use ragtime_policy::bucket::Limits;
+use ragtime_policy::key::Credential;
+use ragtime_policy::scope::{Scope, Scopes};
+use ragtime_store::Store;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use crate::config::{ConfigError, Secret, Settings};
+use crate::keyring::{Keyring, KeyringError, NewKey};
+use crate::model::{self, Embeddings};
+use crate::runtime::engine;
+use crate::runtime::generation::{Generation, Workshop};
+use crate::server::{self, edge::Edge};
+use crate::services::Services;
+use crate::{cli, logging};
+
+/// The handler that is part of the binary.
+const BUILT_IN_HANDLER: &[u8] = include_bytes!(env!("RAGTIME_HANDLER"));
+
+/// Why a server could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The settings cannot be read.
+    #[error("the settings cannot be used: {0}")]
+    Config(#[from] ConfigError),
+    /// The log level cannot be understood.
+    #[error(transparent)]
+    Log(#[from] logging::InvalidLevel),
+    /// The store cannot be opened.
+    #[error("the store cannot be opened: {0}")]
+    Open(#[from] ragtime_store::OpenError),
+    /// The store failed.
+    #[error("the store failed: {0}")]
+    Store(#[from] ragtime_store::Error),
+    /// The first key could not be made.
+    #[error("the first key could not be made: {0}")]
+    Key(#[from] KeyringError),
+    /// `auth.bootstrap_key` is not a key.
+    #[error("auth.bootstrap_key is not of the form rt_ID_SECRET")]
+    BootstrapKey,
+    /// The handler's file cannot be read.
+    #[error("the handler {path} cannot be read: {error}")]
+    HandlerFile {
+        /// The file.
+        path: String,
+        /// Why.
+        error: io::Error,
+    },
+    /// The handler does not compile, or asks for what the host does not have.
+    #[error("the handler cannot be served: {0:#}")]
+    Handler(wasmtime::Error),
+    /// The engine cannot start.
+    #[error("the WebAssembly engine cannot start: {0:#}")]
+    Engine(wasmtime::Error),
+    /// The port is taken, or not ours to take.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+    /// The embedding model could not be fetched.
+    #[error("the embedding model could not be fetched: {0}")]
+    Model(#[from] ragtime_embed::files::FetchError),
+    /// The operating system refused something else.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl ServeError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Config(_) => Some("ragtime.example.toml lists every setting with its default"),
+            Self::Open(_) => Some("set data.dir (or --data-dir) to a folder this user may write"),
+            Self::Handler(_) => Some("the world a handler targets is in wit/world.wit"),
+            Self::Listen { .. } => Some("--listen 127.0.0.1:0 takes a free port"),
+            _ => None,
+        }
+    }
+}
+
+/// A server whose port is bound.
+struct Bound {
+    listener: TcpListener,
+    address: SocketAddr,
+    edge: Arc<Edge>,
+    services: Arc<Services>,
+    settings: Settings,
+    /// Shown once, on the first start.
+    first_key: Option<Credential>,
+}
+
+/// Serves until SIGTERM or Ctrl-C.
+pub async fn run(settings: Settings) -> Result<(), ServeError> {
+    let started = Instant::now();
+    logging::start(&settings.log)?;
+    let bound = bind(settings).await?;
+    cli::out::note(&format!("Ragtime is ready on http://{} after {} ms", bound.address, started.elapsed().as_millis()));
+    if let Some(key) = &bound.first_key {
+        cli::out::note("This admin key is shown once; only its hash is kept:");
+        cli::out::note(&format!("  export RAGTIME_KEY={}", key.expose()));
+    }
+    bound.serve(stop_signal()).await;
+    Ok(())
+}
+
+/// Fetches the embedding model.
+pub fn fetch_model(settings: &Settings) -> Result<(), ServeError> {
+    model::fetch(&settings.model)?;
+    cli::out::note(&format!("the embedding model is in {}", settings.model.dir.display()));
+    Ok(())
+}
+
+/// A server in a temporary folder, for measurements.
+pub struct Scratch {
+    /// Where it listens.
+    pub url: String,
+    /// Its admin key.
+    pub key: String,
+    stop: oneshot::Sender<()>,
+    served: tokio::task::JoinHandle<()>,
+    _folder: tempfile::TempDir,
+}
+
+/// Starts a server in a temporary folder, on a free port of the loopback.
+pub async fn scratch(mut settings: Settings) -> Result<Scratch, ServeError> {
+    let folder = tempfile::tempdir()?;
+    settings.data.dir = folder.path().to_owned();
+    settings.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    settings.log.level = "warn".into();
+    // A measurement must not measure the budget.
+    settings.auth.rate_per_minute = u32::MAX;
+    settings.auth.burst = u32::MAX;
+    settings.auth.bootstrap_key = None;
+    logging::start(&settings.log)?;
+    // Comparing modes takes the model, so here it is worth waiting for.
+    tokio::task::block_in_place(|| model::fetch(&settings.model)).map_or_else(
+        |error| cli::out::note(&format!("lexical only: {error}")),
+        |_| (),
+    );
+    let bound = bind(settings).await?;
+    let key = bound.first_key.as_ref().map(Credential::expose).unwrap_or_default();
+    let url = format!("http://{}", bound.address);
+    let (stop, stopped) = oneshot::channel();
+    let served = tokio::spawn(bound.serve(async {
+        let _ = stopped.await;
+    }));
+    Ok(Scratch { url, key, stop, served, _folder: folder })
+}
+
+impl Scratch {
+    /// Ends the server and removes its folder.
+    pub async fn stop(self) {
+        let _ = self.stop.send(());
+        let _ = self.served.await;
+    }
+}
+
+impl Bound {
+    async fn serve(self, stop: impl Future<Output = ()>) {
+        let services = Arc::clone(&self.services);
+        let stop = async move {
+            stop.await;
+            services.start_draining();
+            tracing::info!("shutting down: no new connections, requests in flight finish");
+        };
+        server::serve(self.listener, self.edge, &self.settings.server, stop).await;
+        self.services.store.close().await;
+    }
+}
+
+async fn bind(settings: Settings) -> Result<Bound, ServeError> {
+    let folder = settings.data.dir.clone();
+    make_private(&folder)?;
+    let (compiled, store) = tokio::task::block_in_place(|| {
+        std::thread::scope(|scope| {
+            // Compiling and opening the store have nothing to do with each other.
+            let compiled = scope.spawn(|| compile(&settings));
+            let store = Store::open(&folder, ragtime_store::Settings::default());
+            (compiled.join(), store)
+        })
+    });
+    let store = store?;
+    let (engine, compiled) = match compiled {
+        Ok(compiled) => compiled?,
+        Err(_) => return Err(ServeError::Io(io::Error::other("the engine's thread panicked"))),
+    };
+    let keyring = tokio::task::block_in_place(|| Keyring::open(store.clone()))?;
+    let embeddings = Arc::new(Embeddings::new(settings.model.cached_queries));
+    model::start(settings.model.clone(), Arc::clone(&embeddings), store.clone())?;
+    let services = Arc::new(Services::new(store, keyring, embeddings, &settings));
+    let generation = tokio::task::block_in_place(|| build(&engine, &compiled, &services, &settings))?;
+    tracing::info!(generation = generation.id, sha256 = generation.sha256, "the handler is ready");
+    let first_key = first_key(&services.keyring, &settings).await?;
+    let edge = Arc::new(Edge::new(generation, settings.server.clone()));
+    let address = settings.server.listen;
+    let listener = TcpListener::bind(address).await.map_err(|error| ServeError::Listen { address, error })?;
+    let address = listener.local_addr()?;
+    Ok(Bound { listener, address, edge, services, settings, first_key })
+}
+
+/// The folder holds documents and key hashes: nobody else's business.
+fn make_private(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+fn compile(settings: &Settings) -> Result<(wasmtime::Engine, engine::Compiled), ServeError> {
+    let bytes = match &settings.handler.file {
+        Some(path) => Cow::from(read_handler(path)?),
+        None => Cow::from(BUILT_IN_HANDLER),
+    };
+    let cache: PathBuf = settings.data.dir.join("compiled");
+    let engine = engine::start(&settings.handler, &cache).map_err(ServeError::Engine)?;
+    let compiled = engine::compile(&engine, &bytes).map_err(ServeError::Handler)?;
+    Ok((engine, compiled))
+}
+
+fn read_handler(path: &Path) -> Result<Vec<u8>, ServeError> {
+    fs::read(path).map_err(|error| ServeError::HandlerFile { path: path.display().to_string(), error })
+}
+
+fn build(
+    engine: &wasmtime::Engine,
+    compiled: &engine::Compiled,
+    services: &Arc<Services>,
+    settings: &Settings,
+) -> Result<Generation, ServeError> {
+    let linker = engine::linker(engine).map_err(ServeError::Engine)?;
+    let workshop = Workshop::new(linker, Arc::clone(services), settings);
+    workshop.build(1, compiled).map_err(ServeError::Handler)
+}
+
+/// On the first start there has to be a key, or nobody could make one. It is
+/// returned when it was made here and nobody else knows it.
+async fn first_key(keyring: &Keyring, settings: &Settings) -> Result<Option<Credential>, ServeError> {
+    if !keyring.is_empty() {
+        return Ok(None);
+    }
+    let new = NewKey {
+        name: "first".into(),
+        scopes: [Scope::Read, Scope::Write, Scope::Admin].into_iter().collect::<Scopes>(),
+        collections: None,
+        expires_at: None,
+        limits: Limits { rate_per_minute: settings.auth.rate_per_minute, burst: settings.auth.burst },
+    };
+    match settings.auth.bootstrap_key.as_ref().map(Secret::expose) {
+        Some(given) => {
+            let credential = Credential::parse(given).map_err(|_| ServeError::BootstrapKey)?;
+            keyring.add(&credential, new).await?;
+            Ok(None)
+        }
+        None => Ok(Some(keyring.issue(new).await?.1)),
+    }
+}
+
+/// Resolves on SIGTERM or Ctrl-C.
+async fn stop_signal() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = interrupt => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = interrupt.await;
+}
