@@ -31,7 +31,11 @@ fn build() -> Result<PathBuf, String> {
     let out = env::var_os("OUT_DIR").map(PathBuf::from).ok_or("OUT_DIR is not set")?;
     // A target directory of its own: the outer cargo holds the lock of its own,
     // and every profile of the host shares one handler.
-    let target_dir = match out.ancestors().find(|dir| dir.ends_with("build")).and_then(|dir| dir.ancestors().nth(2)) {
+    let target_dir = match out
+        .ancestors()
+        .find(|dir| dir.ends_with("build"))
+        .and_then(|dir| dir.ancestors().nth(2))
+    {
         Some(target) => target.join("guest"),
         None => out.join("guest"),
     };
@@ -44,7 +48,14 @@ fn build() -> Result<PathBuf, String> {
         .arg(&target_dir)
         .current_dir(&root);
     // What the outer build is told about its own target must not leak in.
-    for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CLIPPY_ARGS"] {
+    for name in [
+        "RUSTFLAGS",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "CARGO_BUILD_TARGET",
+        "RUSTC_WRAPPER",
+        "RUSTC_WORKSPACE_WRAPPER",
+        "CLIPPY_ARGS",
+    ] {
         command.env_remove(name);
     }
     let output = command.output().map_err(|error| format!("could not run cargo: {error}"))?;
@@ -62,9 +73,11 @@ fn build() -> Result<PathBuf, String> {
 /// Adds the target with rustup when the toolchain lacks it.
 fn ensure_target() -> Result<(), String> {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let libdir = Command::new(rustc).args(["--print", "target-libdir", "--target", TARGET]).output();
+    let libdir =
+        Command::new(rustc).args(["--print", "target-libdir", "--target", TARGET]).output();
     let installed = libdir.is_ok_and(|output| {
-        output.status.success() && Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir()
+        output.status.success()
+            && Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir()
     });
     if installed {
         return Ok(());

@@ -30,13 +30,14 @@ pub(crate) async fn serve(request: Request) -> Response {
 
 fn router_of_table() -> Router {
     let add = |router: Router, route: &'static Route| {
-        router.route(route.path, on(filter(route.method), move |request| dispatch(route, request)))
+        router.route(
+            route.path,
+            on(filter(route.method), move |request: Request| dispatch(route, request)),
+        )
     };
-    ROUTES
-        .iter()
-        .fold(Router::new(), add)
-        .method_not_allowed_fallback(method_not_allowed)
-        .fallback(async |request: Request| reply::problem(&Code::NotFound.into(), &Origin::of(&request)))
+    ROUTES.iter().fold(Router::new(), add).method_not_allowed_fallback(method_not_allowed).fallback(
+        async |request: Request| reply::problem(&Code::NotFound.into(), &Origin::of(&request)),
+    )
 }
 
 fn filter(method: Method) -> MethodFilter {
@@ -60,19 +61,20 @@ async fn method_not_allowed(request: Request) -> Response {
 /// The one place where a problem becomes a response.
 async fn dispatch(route: &'static Route, request: Request) -> Response {
     let origin = Origin::of(&request);
-    let (access, quota) = match route.access {
-        Access::Open(operation) => {
-            let answer = routes::open(operation, request).await;
-            return answer.unwrap_or_else(|problem| reply::problem(&problem, &origin));
+    let (answer, quota) = match route.access {
+        Access::Open(operation) => (routes::open(operation, request).await, None),
+        Access::Key { scope, cost, operation } => {
+            match gate::pass(request.headers(), scope, cost).await {
+                Ok((permit, quota)) => {
+                    (routes::keyed(operation, Call::new(permit, request)).await, Some(quota))
+                }
+                Err(refused) => (Err(refused.problem), refused.quota),
+            }
         }
-        Access::Key { scope, cost, operation } => match gate::pass(request.headers(), scope, cost).await {
-            Ok((permit, quota)) => ((operation, permit), quota),
-            Err(refusal) => return reply::refusal(&refusal, &origin),
-        },
     };
-    let (operation, permit) = access;
-    let answer = routes::keyed(operation, Call::new(permit, request)).await;
     let mut response = answer.unwrap_or_else(|problem| reply::problem(&problem, &origin));
-    reply::add_quota(response.headers_mut(), &quota);
+    if let Some(quota) = quota {
+        reply::add_quota(response.headers_mut(), &quota);
+    }
     response
 }

@@ -1,7 +1,5 @@
 //! One request that was admitted.
 
-use std::sync::{Mutex, PoisonError};
-
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, RawPathParams, Request};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -27,7 +25,10 @@ impl Origin {
     /// Of a request.
     pub(crate) fn of(request: &Request) -> Self {
         let id = request.headers().get("x-request-id").and_then(|value| value.to_str().ok());
-        Self { path: request.uri().path().to_owned(), request_id: id.unwrap_or_default().to_owned() }
+        Self {
+            path: request.uri().path().to_owned(),
+            request_id: id.unwrap_or_default().to_owned(),
+        }
     }
 }
 
@@ -35,12 +36,9 @@ impl Origin {
 pub(crate) struct Call {
     /// The leave.
     pub(crate) permit: Permit,
-    /// For problems that arise after the response has begun.
-    pub(crate) origin: Origin,
+    origin: Origin,
     parts: Parts,
-    /// A body is not `Sync`, and axum asks for futures that are `Send`; nobody
-    /// ever waits for this lock.
-    body: Mutex<Body>,
+    body: Body,
 }
 
 impl Call {
@@ -48,7 +46,7 @@ impl Call {
     pub(crate) fn new(permit: Permit, request: Request) -> Self {
         let origin = Origin::of(&request);
         let (parts, body) = request.into_parts();
-        Self { permit, origin, parts, body: Mutex::new(body) }
+        Self { permit, origin, parts, body }
     }
 
     /// The path parameter `collection`, checked.
@@ -92,12 +90,19 @@ impl Call {
         Ok((body_type, self.read_body().await?))
     }
 
+    /// What goes on after the request has been read.
+    pub(crate) fn into_leave(self) -> (Permit, Origin) {
+        (self.permit, self.origin)
+    }
+
     async fn read_body(&mut self) -> Result<Bytes, Problem> {
-        let announced = self.header(CONTENT_LENGTH).and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
+        let announced = self
+            .header(CONTENT_LENGTH)
+            .and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
         if announced.is_some_and(|bytes: usize| bytes > limits::MAX_BODY_BYTES) {
             return Err(Code::BodyTooLarge.into());
         }
-        let body = std::mem::take(self.body.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let body = std::mem::take(&mut self.body);
         match Limited::new(body, limits::MAX_BODY_BYTES).collect().await {
             Ok(body) => Ok(body.to_bytes()),
             Err(error) if error.is::<LengthLimitError>() => Err(Code::BodyTooLarge.into()),
@@ -108,8 +113,10 @@ impl Call {
 
 /// A parameter of the path, decoded.
 pub(crate) async fn path_parameter(parts: &mut Parts, name: &str) -> Result<String, Problem> {
-    let invalid = |_| Problem::invalid(vec![Fault::parameter(name, "must be percent-encoded UTF-8")]);
+    let invalid =
+        |_| Problem::invalid(vec![Fault::parameter("path", "must be percent-encoded UTF-8")]);
     let parameters = RawPathParams::from_request_parts(parts, &()).await.map_err(invalid)?;
-    let value = parameters.iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_owned());
+    let value =
+        parameters.iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_owned());
     value.ok_or_else(|| Code::NotFound.into())
 }

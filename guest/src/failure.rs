@@ -23,7 +23,8 @@ pub(crate) fn internal(call: &str, text: Option<String>) -> Problem {
 
 /// Writes one line to the host's log.
 pub(crate) fn report(level: Level, message: &str, call: &str, text: Option<String>) {
-    let fields = [("call".to_owned(), call.to_owned()), ("error".to_owned(), text.unwrap_or_default())];
+    let fields =
+        [("call".to_owned(), call.to_owned()), ("error".to_owned(), text.unwrap_or_default())];
     log::write(level, message, &fields);
 }
 
@@ -50,7 +51,7 @@ impl From<store::Error> for Problem {
             Error::UnknownDocument => Code::UnknownDocument.into(),
             Error::UnknownJob => Code::UnknownJob.into(),
             Error::InvalidCursor => Code::InvalidCursor.into(),
-            Error::Invalid(detail) => Self::new(Code::InvalidRequest, detail),
+            Error::Invalid(detail) => Self::rule(&detail),
             Error::Busy(seconds) => Self::retry(Code::Busy, seconds),
             Error::Other(text) => internal("store", text),
         }

@@ -27,7 +27,11 @@ impl<P: Into<Problem>> From<P> for Refused {
 
 /// Authenticates, checks the scope, and admits at `cost` units, in this order.
 /// The scope is checked here to answer early; the host checks it at each call.
-pub(crate) async fn pass(headers: &HeaderMap, scope: Option<Scope>, cost: u32) -> Result<(Permit, Quota), Refused> {
+pub(crate) async fn pass(
+    headers: &HeaderMap,
+    scope: Option<Scope>,
+    cost: u32,
+) -> Result<(Permit, Quota), Refused> {
     let value = |name: &str| headers.get(name).map(http::HeaderValue::as_bytes);
     let credential = credential::find(value(AUTHORIZATION.as_str()), value("x-api-key"))?;
     let principal = principals::authenticate(credential.map(str::to_owned)).await?;

@@ -10,7 +10,6 @@ use ragtime_api::rate::Quota;
 use serde::Serialize;
 
 use crate::call::Origin;
-use crate::gate::Refused;
 
 /// Compact JSON, as one piece.
 pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response {
@@ -34,7 +33,8 @@ pub(crate) fn with_type(status: StatusCode, media_type: &'static str, body: Body
 
 /// A problem, with the headers that go with it.
 pub(crate) fn problem(problem: &Problem, origin: &Origin) -> Response {
-    let status = StatusCode::from_u16(problem.code.entry().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = StatusCode::from_u16(problem.code.entry().status)
+        .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = Body::from(problem.json(&origin.path, &origin.request_id));
     let mut response = with_type(status, "application/problem+json", body);
     if let Some(seconds) = problem.retry_after {
@@ -42,15 +42,6 @@ pub(crate) fn problem(problem: &Problem, origin: &Origin) -> Response {
     }
     if let Some(challenge) = problem.challenge() {
         insert(response.headers_mut(), WWW_AUTHENTICATE, &challenge);
-    }
-    response
-}
-
-/// A request that did not pass the gate.
-pub(crate) fn refusal(refused: &Refused, origin: &Origin) -> Response {
-    let mut response = problem(&refused.problem, origin);
-    if let Some(quota) = &refused.quota {
-        add_quota(response.headers_mut(), quota);
     }
     response
 }

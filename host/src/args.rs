@@ -117,13 +117,25 @@ impl SettingsArgs {
 pub async fn run(args: Args) -> ExitCode {
     match args.command {
         Command::Serve(args) => outcome(serve_command(args).await),
-        Command::Ingest(with) => cli::outcome(cli::ingest::run(with.args, &with.connection.context()).await),
-        Command::Search(with) => cli::outcome(cli::search::run(with.args, &with.connection.context()).await),
-        Command::Query(with) => cli::outcome(cli::query::run(with.args, &with.connection.context()).await),
-        Command::Keys(with) => cli::outcome(cli::keys::run(with.args, &with.connection.context()).await),
+        Command::Ingest(with) => {
+            cli::outcome(cli::ingest::run(with.args, &with.connection.context()).await)
+        }
+        Command::Search(with) => {
+            cli::outcome(cli::search::run(with.args, &with.connection.context()).await)
+        }
+        Command::Query(with) => {
+            cli::outcome(cli::query::run(with.args, &with.connection.context()).await)
+        }
+        Command::Keys(with) => {
+            cli::outcome(cli::keys::run(with.args, &with.connection.context()).await)
+        }
         Command::Eval(args) => eval_command(args).await,
-        Command::Model(args) => outcome(args.load().and_then(|settings| serve::fetch_model(&settings))),
-        Command::Config(args) => outcome(args.load().map(|settings| cli::out::data(&format!("{settings:#?}")))),
+        Command::Model(args) => {
+            outcome(args.load().and_then(|settings| serve::fetch_model(&settings)))
+        }
+        Command::Config(args) => {
+            outcome(args.load().map(|settings| cli::out::data(&format!("{settings:#?}"))))
+        }
     }
 }
 

@@ -116,7 +116,9 @@ impl Keyring {
     /// Every live key, oldest first.
     pub fn all(&self) -> Vec<Arc<Key>> {
         let mut keys: Vec<_> = self.read().values().cloned().collect();
-        keys.sort_by(|a, b| (a.record.created_at, &a.record.id).cmp(&(b.record.created_at, &b.record.id)));
+        keys.sort_by(|a, b| {
+            (a.record.created_at, &a.record.id).cmp(&(b.record.created_at, &b.record.id))
+        });
         keys
     }
 
@@ -128,7 +130,11 @@ impl Keyring {
     }
 
     /// Adds a key for a credential made elsewhere.
-    pub async fn add(&self, credential: &Credential, new: NewKey) -> Result<Arc<Key>, KeyringError> {
+    pub async fn add(
+        &self,
+        credential: &Credential,
+        new: NewKey,
+    ) -> Result<Arc<Key>, KeyringError> {
         let record = KeyRecord {
             id: credential.id().clone(),
             digest: credential.digest(),
@@ -169,7 +175,9 @@ impl Keyring {
     /// Ends a key at once.
     pub async fn revoke(&self, id: &str) -> Result<(), KeyringError> {
         let key = self.find(id)?;
-        if key.is_lasting_admin() && self.all().iter().filter(|key| key.is_lasting_admin()).count() == 1 {
+        if key.is_lasting_admin()
+            && self.all().iter().filter(|key| key.is_lasting_admin()).count() == 1
+        {
             return Err(KeyringError::LastAdmin);
         }
         self.store.revoke_key(&key.record.id).await?;
@@ -182,7 +190,11 @@ impl Keyring {
         self.read().get(&id).cloned().ok_or(KeyringError::Unknown)
     }
 
-    async fn keep(&self, record: KeyRecord, last_used_at: Option<u64>) -> Result<Arc<Key>, ragtime_store::Error> {
+    async fn keep(
+        &self,
+        record: KeyRecord,
+        last_used_at: Option<u64>,
+    ) -> Result<Arc<Key>, ragtime_store::Error> {
         self.store.put_key(record.clone()).await?;
         let key = Arc::new(Key::new(record, last_used_at, self.started));
         self.write().insert(key.record.id.clone(), Arc::clone(&key));

@@ -107,7 +107,11 @@ pub async fn run(settings: Settings) -> Result<(), ServeError> {
     let started = Instant::now();
     logging::start(&settings.log)?;
     let bound = bind(settings).await?;
-    cli::out::note(&format!("Ragtime is ready on http://{} after {} ms", bound.address, started.elapsed().as_millis()));
+    cli::out::note(&format!(
+        "Ragtime is ready on http://{} after {} ms",
+        bound.address,
+        started.elapsed().as_millis()
+    ));
     if let Some(key) = &bound.first_key {
         cli::out::note("This admin key is shown once; only its hash is kept:");
         cli::out::note(&format!("  export RAGTIME_KEY={}", key.expose()));
@@ -146,10 +150,8 @@ pub async fn scratch(mut settings: Settings) -> Result<Scratch, ServeError> {
     settings.auth.bootstrap_key = None;
     logging::start(&settings.log)?;
     // Comparing modes takes the model, so here it is worth waiting for.
-    tokio::task::block_in_place(|| model::fetch(&settings.model)).map_or_else(
-        |error| cli::out::note(&format!("lexical only: {error}")),
-        |_| (),
-    );
+    tokio::task::block_in_place(|| model::fetch(&settings.model))
+        .map_or_else(|error| cli::out::note(&format!("lexical only: {error}")), |_| ());
     let bound = bind(settings).await?;
     let key = bound.first_key.as_ref().map(Credential::expose).unwrap_or_default();
     let url = format!("http://{}", bound.address);
@@ -201,12 +203,14 @@ async fn bind(settings: Settings) -> Result<Bound, ServeError> {
     let embeddings = Arc::new(Embeddings::new(settings.model.cached_queries));
     model::start(settings.model.clone(), Arc::clone(&embeddings), store.clone())?;
     let services = Arc::new(Services::new(store, keyring, embeddings, &settings));
-    let generation = tokio::task::block_in_place(|| build(&engine, &compiled, &services, &settings))?;
+    let generation =
+        tokio::task::block_in_place(|| build(&engine, &compiled, &services, &settings))?;
     tracing::info!(generation = generation.id, sha256 = generation.sha256, "the handler is ready");
     let first_key = first_key(&services.keyring, &settings).await?;
     let edge = Arc::new(Edge::new(generation, settings.server.clone()));
     let address = settings.server.listen;
-    let listener = TcpListener::bind(address).await.map_err(|error| ServeError::Listen { address, error })?;
+    let listener =
+        TcpListener::bind(address).await.map_err(|error| ServeError::Listen { address, error })?;
     let address = listener.local_addr()?;
     Ok(Bound { listener, address, edge, services, settings, first_key })
 }
@@ -232,7 +236,8 @@ fn compile(settings: &Settings) -> Result<(wasmtime::Engine, engine::Compiled), 
 }
 
 fn read_handler(path: &Path) -> Result<Vec<u8>, ServeError> {
-    fs::read(path).map_err(|error| ServeError::HandlerFile { path: path.display().to_string(), error })
+    fs::read(path)
+        .map_err(|error| ServeError::HandlerFile { path: path.display().to_string(), error })
 }
 
 fn build(
@@ -248,7 +253,10 @@ fn build(
 
 /// On the first start there has to be a key, or nobody could make one. It is
 /// returned when it was made here and nobody else knows it.
-async fn first_key(keyring: &Keyring, settings: &Settings) -> Result<Option<Credential>, ServeError> {
+async fn first_key(
+    keyring: &Keyring,
+    settings: &Settings,
+) -> Result<Option<Credential>, ServeError> {
     if !keyring.is_empty() {
         return Ok(None);
     }
@@ -257,7 +265,10 @@ async fn first_key(keyring: &Keyring, settings: &Settings) -> Result<Option<Cred
         scopes: [Scope::Read, Scope::Write, Scope::Admin].into_iter().collect::<Scopes>(),
         collections: None,
         expires_at: None,
-        limits: Limits { rate_per_minute: settings.auth.rate_per_minute, burst: settings.auth.burst },
+        limits: Limits {
+            rate_per_minute: settings.auth.rate_per_minute,
+            burst: settings.auth.burst,
+        },
     };
     match settings.auth.bootstrap_key.as_ref().map(Secret::expose) {
         Some(given) => {

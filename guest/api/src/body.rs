@@ -53,7 +53,12 @@ mod tests {
 
     #[test]
     fn forms_and_files_are_not_taken_for_json() {
-        for value in ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain", ""] {
+        for value in [
+            "application/x-www-form-urlencoded",
+            "multipart/form-data; boundary=x",
+            "text/plain",
+            "",
+        ] {
             assert!(BodyType::of(Some(value.as_bytes())).is_err(), "{value}");
         }
         assert!(BodyType::require_json(Some(b"application/x-ndjson")).is_err());

@@ -9,11 +9,17 @@ use crate::problem::{Code, Problem};
 ///
 /// `invalid_credential` for another scheme than Bearer or an empty token,
 /// `conflicting_credentials` when both are present and differ.
-pub fn find<'h>(authorization: Option<&'h [u8]>, api_key: Option<&'h [u8]>) -> Result<Option<&'h str>, Problem> {
-    let bearer = authorization.map(|value| bearer(value).ok_or(Code::InvalidCredential)).transpose()?;
+pub fn find<'h>(
+    authorization: Option<&'h [u8]>,
+    api_key: Option<&'h [u8]>,
+) -> Result<Option<&'h str>, Problem> {
+    let bearer =
+        authorization.map(|value| bearer(value).ok_or(Code::InvalidCredential)).transpose()?;
     let api_key = api_key.map(|value| token(value).ok_or(Code::InvalidCredential)).transpose()?;
     match (bearer, api_key) {
-        (Some(bearer), Some(api_key)) if bearer != api_key => Err(Code::ConflictingCredentials.into()),
+        (Some(bearer), Some(api_key)) if bearer != api_key => {
+            Err(Code::ConflictingCredentials.into())
+        }
         (bearer, api_key) => Ok(bearer.or(api_key)),
     }
 }

@@ -46,12 +46,26 @@ pub struct Ranking {
     pub top_k: usize,
     /// Leaves out what scores lower.
     pub min_score: Option<f64>,
+    /// How many chunks each leg was asked for. A leg's scores are normalised
+    /// over its best so many; what it ranks lower counts as not found.
+    pub depth: usize,
 }
 
 impl Ranking {
     /// Both legs alike. Bruch et al. find the combination robust around the
     /// middle, and equal weights need no tuning to a set.
     pub const EQUAL: f64 = 0.5;
+}
+
+/// Chunks that tell the vector leg more of what is wanted. Few, since the first
+/// results are the surest.
+const FEEDBACK: usize = 4;
+
+/// The chunks to search with a second time: the best of the first search,
+/// whichever documents they are from.
+pub fn feedback(candidates: &[Candidate], ranking: &Ranking) -> Vec<u64> {
+    let best = Ranking { per_document: false, min_score: None, top_k: FEEDBACK, ..*ranking };
+    rank(candidates, &best).into_iter().map(|ranked| ranked.chunk).collect()
 }
 
 /// Ranks candidates, best first. The order of the candidates has no effect:
@@ -71,8 +85,8 @@ pub fn rank(candidates: &[Candidate], ranking: &Ranking) -> Vec<Ranked> {
 }
 
 fn score(candidates: &[Candidate], ranking: &Ranking) -> Vec<Ranked> {
-    let lexical = Range::of(candidates.iter().map(lexical_score));
-    let vector = Range::of(candidates.iter().filter_map(vector_score));
+    let lexical = Range::of(candidates.iter().map(lexical_score), ranking.depth);
+    let vector = Range::of(candidates.iter().filter_map(vector_score), ranking.depth);
     let weight = ranking.vector_weight.clamp(0.0, 1.0);
     candidates
         .iter()
@@ -81,7 +95,8 @@ fn score(candidates: &[Candidate], ranking: &Ranking) -> Vec<Ranked> {
                 Mode::Lexical => f64::from(finite(candidate.lexical)?),
                 Mode::Vector => vector_score(candidate)?,
                 Mode::Hybrid => {
-                    let vector = vector_score(candidate).map_or(0.0, |score| vector.normalise(score));
+                    let vector =
+                        vector_score(candidate).map_or(0.0, |score| vector.normalise(score));
                     weight * vector + (1.0 - weight) * lexical.normalise(lexical_score(candidate))
                 }
             };
@@ -111,18 +126,26 @@ struct Range {
 }
 
 impl Range {
-    fn of(scores: impl Iterator<Item = f64>) -> Self {
-        scores.fold(Self { min: f64::INFINITY, max: f64::NEG_INFINITY }, |range, score| Self {
-            min: range.min.min(score),
-            max: range.max.max(score),
-        })
+    /// Of the best `depth` scores.
+    fn of(scores: impl Iterator<Item = f64>, depth: usize) -> Self {
+        let mut scores: Vec<f64> = scores.collect();
+        scores.sort_unstable_by(|a, b| b.total_cmp(a));
+        scores.truncate(depth.max(1));
+        Self {
+            min: scores.last().copied().unwrap_or(f64::INFINITY),
+            max: scores.first().copied().unwrap_or(f64::NEG_INFINITY),
+        }
     }
 
     /// 0 to 1. Where all scores are the same they say nothing of the order:
     /// all are the best, or, where nothing matches, the worst.
     fn normalise(self, score: f64) -> f64 {
         let width = self.max - self.min;
-        if width > 0.0 { ((score - self.min) / width).clamp(0.0, 1.0) } else { f64::from(u8::from(self.max > 0.0)) }
+        if width > 0.0 {
+            ((score - self.min) / width).clamp(0.0, 1.0)
+        } else {
+            f64::from(u8::from(self.max > 0.0))
+        }
     }
 }
 
@@ -134,9 +157,15 @@ pub fn explain(candidates: &[Candidate], chunk: u64) -> Option<Explanation> {
         let own = finite(score(found))?;
         let better = candidates.iter().filter_map(|other| finite(score(other)));
         let better = better.filter(|other| other.total_cmp(&own) == Ordering::Greater).count();
-        Some(Leg { score: f64::from(own), rank: u32::try_from(better).unwrap_or(u32::MAX).saturating_add(1) })
+        Some(Leg {
+            score: f64::from(own),
+            rank: u32::try_from(better).unwrap_or(u32::MAX).saturating_add(1),
+        })
     };
-    Some(Explanation { lexical: leg(|candidate| candidate.lexical), vector: leg(|candidate| candidate.vector) })
+    Some(Explanation {
+        lexical: leg(|candidate| candidate.lexical),
+        vector: leg(|candidate| candidate.vector),
+    })
 }
 
 #[cfg(test)]
@@ -151,9 +180,15 @@ mod tests {
         per_document: false,
         top_k: 100,
         min_score: None,
+        depth: 100,
     };
 
-    fn candidate(chunk: u64, document: u64, lexical: impl Into<Option<f32>>, vector: impl Into<Option<f32>>) -> Candidate {
+    fn candidate(
+        chunk: u64,
+        document: u64,
+        lexical: impl Into<Option<f32>>,
+        vector: impl Into<Option<f32>>,
+    ) -> Candidate {
         Candidate { chunk, document, lexical: lexical.into(), vector: vector.into() }
     }
 
@@ -163,13 +198,15 @@ mod tests {
 
     #[test]
     fn what_both_legs_like_comes_first() {
-        let found = [candidate(1, 1, 9.0, 0.1), candidate(2, 2, 8.0, 0.8), candidate(3, 3, None, 0.9)];
+        let found =
+            [candidate(1, 1, 9.0, 0.1), candidate(2, 2, 8.0, 0.8), candidate(3, 3, None, 0.9)];
         assert_eq!(chunks(&rank(&found, &HYBRID)), [2, 1, 3]);
     }
 
     #[test]
     fn a_document_gives_its_best_chunk() {
-        let found = [candidate(1, 7, 1.0, 0.1), candidate(2, 7, 9.0, 0.9), candidate(3, 8, 2.0, 0.2)];
+        let found =
+            [candidate(1, 7, 1.0, 0.1), candidate(2, 7, 9.0, 0.9), candidate(3, 8, 2.0, 0.2)];
         let ranked = rank(&found, &Ranking { per_document: true, ..HYBRID });
         assert_eq!(chunks(&ranked), [2, 3]);
     }
@@ -210,7 +247,12 @@ mod tests {
             (0..)
                 .zip(scores)
                 .map(|(id, (lexical, vector))| {
-                    candidate(id, id / 2, lexical.map(f32::from), vector.map(|score| f32::from(score) / 20.0))
+                    candidate(
+                        id,
+                        id / 2,
+                        lexical.map(f32::from),
+                        vector.map(|score| f32::from(score) / 20.0),
+                    )
                 })
                 .collect()
         })

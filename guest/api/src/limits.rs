@@ -28,9 +28,9 @@ pub const DEFAULT_QUERY_TOP_K: u32 = 6;
 /// document may stand before the next document.
 pub const DEPTH_PER_RESULT: u32 = 8;
 
-/// The fewest candidates from each leg: fusion needs the tail of both lists to
-/// normalise their scores.
-pub const MIN_DEPTH: u32 = 200;
+/// The fewest candidates from each leg: with a short list, the score that a leg
+/// is normalised by depends too much on the query.
+pub const MIN_DEPTH: u32 = 400;
 
 /// Characters of a document id: longer than any path or URL in normal use.
 pub const MAX_ID_CHARS: usize = 256;

@@ -78,7 +78,10 @@ pub fn page(query: &str) -> Result<Page, Problem> {
         None => limits::DEFAULT_PAGE_ITEMS,
         Some(Ok(limit)) if allowed.contains(&limit) => limit,
         Some(_) => {
-            parameters.fault("limit", format!("must be a whole number from 1 to {}", limits::MAX_PAGE_ITEMS));
+            parameters.fault(
+                "limit",
+                format!("must be a whole number from 1 to {}", limits::MAX_PAGE_ITEMS),
+            );
             limits::DEFAULT_PAGE_ITEMS
         }
     };
@@ -135,7 +138,11 @@ pub fn encode(segment: &str) -> String {
     utf8_percent_encode(segment, SEGMENT).to_string()
 }
 
-fn path_parameter(name: &str, value: &str, check: fn(&str) -> Result<(), String>) -> Result<(), Problem> {
+fn path_parameter(
+    name: &str,
+    value: &str,
+    check: fn(&str) -> Result<(), String>,
+) -> Result<(), Problem> {
     check(value).map_err(|detail| Problem::invalid(vec![Fault::parameter(name, detail)]))
 }
 
@@ -147,7 +154,10 @@ mod tests {
     #[test]
     fn a_page_has_a_default_and_a_range() {
         assert_eq!(page("").unwrap(), Page { cursor: None, limit: limits::DEFAULT_PAGE_ITEMS });
-        assert_eq!(page("limit=5&cursor=a%20b").unwrap(), Page { cursor: Some("a b".into()), limit: 5 });
+        assert_eq!(
+            page("limit=5&cursor=a%20b").unwrap(),
+            Page { cursor: Some("a b".into()), limit: 5 }
+        );
         for query in ["limit=0", "limit=1001", "limit=x", "limit=-1", "limit=1&limit=2", "size=3"] {
             let problem = page(query).unwrap_err();
             assert!(problem.faults[0].parameter.is_some(), "{query}");
@@ -169,7 +179,10 @@ mod tests {
 
     #[test]
     fn a_path_parameter_at_fault_is_named() {
-        assert_eq!(collection("Bad Name").unwrap_err().faults[0].parameter.as_deref(), Some("collection"));
+        assert_eq!(
+            collection("Bad Name").unwrap_err().faults[0].parameter.as_deref(),
+            Some("collection")
+        );
         assert!(document_id("a/b c").is_ok());
         assert!(document_id("..").is_err());
     }

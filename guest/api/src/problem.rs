@@ -154,6 +154,17 @@ impl Problem {
         Self { faults, ..Code::ValidationFailed.into() }
     }
 
+    /// A request that breaks a rule of the host, in the host's words: `detail`,
+    /// or `/json/pointer: detail` where the host knows the place in the body.
+    pub fn rule(text: &str) -> Self {
+        match text.split_once(": ") {
+            Some((pointer, detail)) if pointer.starts_with('/') => {
+                Self::invalid(vec![Fault::at(crate::json::fragment(pointer), detail)])
+            }
+            _ => Self::new(Code::InvalidRequest, text),
+        }
+    }
+
     /// A key without this scope.
     pub fn scope_required(scope: &'static str) -> Self {
         let detail = format!("This needs a key with the scope `{scope}`.");
@@ -226,7 +237,12 @@ mod tests {
     #[test]
     fn every_code_is_snake_case_and_has_an_error_status() {
         for entry in Code::ALL.iter().map(|code| code.entry()) {
-            assert!(entry.code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte == b'8'));
+            assert!(
+                entry
+                    .code
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte == b'8')
+            );
             assert!((400..600).contains(&entry.status), "{entry:?}");
             assert!(entry.detail.ends_with('.'), "{entry:?}");
         }
@@ -241,6 +257,13 @@ mod tests {
         assert_eq!(body["status"], 422);
         assert_eq!(body["request_id"], "r-1");
         assert_eq!(body["errors"][0]["pointer"], "#/top_k");
+    }
+
+    #[test]
+    fn a_rule_of_the_host_keeps_its_pointer() {
+        let problem = Problem::rule("/filter/a b/zz: no such operator");
+        assert_eq!(problem.faults, [Fault::at("#/filter/a%20b/zz", "no such operator")]);
+        assert_eq!(Problem::rule("the depth is 1 to 9").code, Code::InvalidRequest);
     }
 
     #[test]

@@ -48,7 +48,13 @@ mod tests {
 
     #[test]
     fn the_headers_are_as_the_draft_shows_them() {
-        let quota = Quota { policy: "perkey".into(), limit: 60, window_seconds: 60, remaining: 59, reset_seconds: 1 };
+        let quota = Quota {
+            policy: "perkey".into(),
+            limit: 60,
+            window_seconds: 60,
+            remaining: 59,
+            reset_seconds: 1,
+        };
         assert_eq!(quota.policy_header(), "\"perkey\";q=60;w=60");
         assert_eq!(quota.state_header(), "\"perkey\";r=59;t=1");
     }

@@ -114,7 +114,13 @@ const COLLECTION: &str = "/v1/collections/{collection}";
 const DOCUMENTS: &str = "/v1/collections/{collection}/documents";
 const DOCUMENT: &str = "/v1/collections/{collection}/documents/{id}";
 
-const fn route(method: Method, path: &'static str, scope: Option<Scope>, cost: u32, operation: Operation) -> Route {
+const fn route(
+    method: Method,
+    path: &'static str,
+    scope: Option<Scope>,
+    cost: u32,
+    operation: Operation,
+) -> Route {
     Route { method, path, access: Access::Key { scope, cost, operation } }
 }
 
@@ -139,7 +145,13 @@ pub const ROUTES: &[Route] = {
         route(Put, DOCUMENT, WRITE, PLAIN, Do::PutDocument),
         route(Get, DOCUMENT, READ, PLAIN, Do::GetDocument),
         route(Delete, DOCUMENT, WRITE, PLAIN, Do::DeleteDocument),
-        route(Get, "/v1/collections/{collection}/documents/{id}/chunks", READ, PLAIN, Do::ListChunks),
+        route(
+            Get,
+            "/v1/collections/{collection}/documents/{id}/chunks",
+            READ,
+            PLAIN,
+            Do::ListChunks,
+        ),
         route(Get, "/v1/jobs", WRITE, PLAIN, Do::ListJobs),
         route(Get, "/v1/jobs/{id}", WRITE, PLAIN, Do::GetJob),
         route(Post, "/v1/collections/{collection}/search", READ, PLAIN, Do::Search),
@@ -162,9 +174,10 @@ mod tests {
     #[test]
     fn no_two_routes_share_method_and_path() {
         for (index, route) in ROUTES.iter().enumerate() {
-            let twin = ROUTES.iter().skip(index + 1).find(|other| {
-                (other.method, other.path) == (route.method, route.path)
-            });
+            let twin = ROUTES
+                .iter()
+                .skip(index + 1)
+                .find(|other| (other.method, other.path) == (route.method, route.path));
             assert_eq!(twin, None);
         }
     }
@@ -178,8 +191,11 @@ mod tests {
 
     #[test]
     fn every_change_of_documents_needs_write_and_of_keys_admin() {
-        for route in ROUTES.iter().filter(|route| matches!(route.method, Method::Put | Method::Delete)) {
-            let scope = if route.path.starts_with("/v1/keys") { Scope::Admin } else { Scope::Write };
+        for route in
+            ROUTES.iter().filter(|route| matches!(route.method, Method::Put | Method::Delete))
+        {
+            let scope =
+                if route.path.starts_with("/v1/keys") { Scope::Admin } else { Scope::Write };
             let needed = match route.access {
                 Access::Key { scope, .. } => scope,
                 Access::Open(_) => None,

@@ -7,11 +7,12 @@ use ragtime_api::prompt::{self, Role};
 use ragtime_api::resource::query::{Citation, Usage};
 use wit_bindgen::StreamReader;
 
+use crate::bindings::admission::Permit;
 use crate::bindings::generation::{self, Completion, Event, Quoted};
 use crate::bindings::log::Level;
 use crate::bindings::search::{self, CitationRequest, Passage};
 use crate::bindings::store;
-use crate::call::Call;
+use crate::call::Origin;
 use crate::failure;
 
 /// The generator that answers without a prompt.
@@ -23,8 +24,10 @@ const EVENTS_PER_READ: usize = 64;
 
 /// All that an answer needs.
 pub(super) struct Answering {
-    /// The request.
-    pub(super) call: Call,
+    /// The leave to do it.
+    pub(super) permit: Permit,
+    /// For problems that arise after the response has begun.
+    pub(super) origin: Origin,
     /// Where the passages are.
     pub(super) collection: String,
     /// The user's question.
@@ -48,10 +51,11 @@ pub(super) struct Whole {
 }
 
 impl Whole {
-    /// An answer that says that there is none.
-    pub(super) fn abstained(text: &str) -> Self {
+    /// Without text: there was nothing to answer from, so no generator ran.
+    pub(super) fn abstained() -> Self {
         let usage = generation::Usage { input_tokens: 0, output_tokens: 0 };
-        Self { text: text.to_owned(), citations: Vec::new(), completion: Completion { abstained: true, usage } }
+        let completion = Completion { abstained: true, usage };
+        Self { text: String::new(), citations: Vec::new(), completion }
     }
 }
 
@@ -65,7 +69,7 @@ impl Answering {
             chunks: self.hits.iter().map(|(passage, _)| passage.chunk).collect(),
             messages: self.messages(),
         };
-        Ok(generation::generate(&self.call.permit, request).await?)
+        Ok(generation::generate(&self.permit, request).await?)
     }
 
     /// Runs the generator to its end.
@@ -91,7 +95,8 @@ impl Answering {
     /// Citations for quotes, read by the host from the stored text. A quote
     /// that cannot be proven is left out: its document may have changed since.
     pub(super) async fn cite(&self, quotes: &[Quoted]) -> Vec<Citation> {
-        let requests: Vec<_> = quotes.iter().filter_map(|quoted| self.citation_request(quoted)).collect();
+        let requests: Vec<_> =
+            quotes.iter().filter_map(|quoted| self.citation_request(quoted)).collect();
         if requests.is_empty() {
             return Vec::new();
         }
@@ -106,14 +111,19 @@ impl Answering {
         for request in requests {
             match self.cite_all(vec![request]).await {
                 Ok(proven) => citations.extend(proven),
-                Err(error) => failure::report(Level::Warn, "quote left out", "cite", Some(error.to_string())),
+                Err(error) => {
+                    failure::report(Level::Warn, "quote left out", "cite", Some(error.to_string()))
+                }
             }
         }
         citations
     }
 
-    async fn cite_all(&self, requests: Vec<CitationRequest>) -> Result<Vec<Citation>, store::Error> {
-        let citations = search::cite(&self.call.permit, self.collection.clone(), requests).await?;
+    async fn cite_all(
+        &self,
+        requests: Vec<CitationRequest>,
+    ) -> Result<Vec<Citation>, store::Error> {
+        let citations = search::cite(&self.permit, self.collection.clone(), requests).await?;
         Ok(citations.into_iter().map(Citation::from).collect())
     }
 
@@ -126,13 +136,19 @@ impl Answering {
         if self.generator == EXTRACTIVE {
             return Vec::new();
         }
-        let source = |(passage, _): &'_ (Passage, f64)| (passage.title.clone(), passage.headings.clone(), passage.text.clone());
-        let owned: Vec<_> = self.hits.iter().map(source).collect();
-        let sources: Vec<_> = owned
-            .iter()
-            .map(|(title, headings, text)| prompt::Source { title: title.as_deref(), headings, text })
-            .collect();
-        prompt::messages(&self.question, &sources).into_iter().map(generation::Message::from).collect()
+        let sources: Vec<_> = self.hits.iter().map(|(passage, _)| prompt_source(passage)).collect();
+        prompt::messages(&self.question, &sources)
+            .into_iter()
+            .map(generation::Message::from)
+            .collect()
+    }
+}
+
+fn prompt_source(passage: &Passage) -> prompt::Source<'_> {
+    prompt::Source {
+        title: passage.title.as_deref(),
+        headings: &passage.headings,
+        text: &passage.text,
     }
 }
 

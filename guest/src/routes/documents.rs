@@ -78,7 +78,12 @@ pub(super) fn summary(summary: &store::DocumentSummary) -> Summary<'_> {
 }
 
 fn chunk(chunk: &store::Chunk) -> Chunk<'_> {
-    Chunk { id: chunk.id.to_string(), span: chunk.span.into(), headings: &chunk.headings, text: &chunk.text }
+    Chunk {
+        id: chunk.id.to_string(),
+        span: chunk.span.into(),
+        headings: &chunk.headings,
+        text: &chunk.text,
+    }
 }
 
 impl From<store::Span> for Span {

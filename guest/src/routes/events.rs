@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use futures::future::ready;
 use futures::stream::{self, BoxStream, StreamExt};
 use ragtime_api::problem::Problem;
-use ragtime_api::resource::query::{Delta, Done, NO_SOURCES, Usage};
+use ragtime_api::resource::query::{Delta, Done, Usage};
 use ragtime_api::sse;
 use wit_bindgen::StreamReader;
 
@@ -22,7 +22,6 @@ pub(super) type Events = BoxStream<'static, Result<Bytes, Infallible>>;
 /// The events of an answer to a question for which nothing was found.
 pub(super) fn abstained(answering: &Answering) -> Events {
     let mut out = first(answering);
-    sse::push(&mut out, "delta", &Delta { text: NO_SOURCES });
     end(&mut out, answering, true, Usage::default());
     stream::once(ready(Ok(out.into()))).boxed()
 }
@@ -76,11 +75,12 @@ fn first(answering: &Answering) -> String {
 
 fn end(out: &mut String, answering: &Answering, abstained: bool, usage: Usage) {
     sse::push(out, "usage", &usage);
-    let done = Done { abstained, generator: &answering.generator, took_ms: took_ms(answering.started) };
+    let done =
+        Done { abstained, generator: &answering.generator, took_ms: took_ms(answering.started) };
     sse::push(out, "done", &done);
 }
 
 fn error(out: &mut String, answering: &Answering, problem: &Problem) {
-    let origin = &answering.call.origin;
+    let origin = &answering.origin;
     sse::push_json(out, "error", &problem.json(&origin.path, &origin.request_id));
 }

@@ -20,11 +20,19 @@ pub(super) fn live() -> Response {
 pub(super) fn ready() -> Response {
     let components = readiness::check();
     let has = |state: State| components.iter().any(|component| component.state == state);
-    let worst = [State::Unready, State::Degraded].into_iter().find(|state| has(*state)).unwrap_or(State::Ready);
-    let status = if worst == State::Unready { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    let worst = [State::Unready, State::Degraded]
+        .into_iter()
+        .find(|state| has(*state))
+        .unwrap_or(State::Ready);
+    let status =
+        if worst == State::Unready { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     let components = components
         .into_iter()
-        .map(|component| Component { name: component.name, state: word(component.state), detail: component.detail })
+        .map(|component| Component {
+            name: component.name,
+            state: word(component.state),
+            detail: component.detail,
+        })
         .collect();
     reply::json(status, &Ready { status: word(worst), components })
 }

@@ -12,8 +12,8 @@ use ragtime_api::resource::rules;
 
 use super::{Answer, documents::summary, jobs};
 use crate::bindings::admission::Permit;
-use crate::bindings::store::{self, ChunkInput, DocumentInput, Outcome};
 use crate::bindings::embedding;
+use crate::bindings::store::{self, ChunkInput, DocumentInput, Outcome};
 use crate::call::Call;
 use crate::reply;
 
@@ -59,7 +59,9 @@ pub(super) async fn batch(mut call: Call) -> Answer {
     let mut prepared = prepare(&call.permit, documents).await?;
     prepared.failures.extend(rejected.into_iter().map(store::Failure::from));
     prepared.failures.sort_unstable_by_key(|failure| failure.position);
-    let job = store::ingest(&call.permit, collection, prepared.documents, prepared.failures, wait.into()).await?;
+    let job =
+        store::ingest(&call.permit, collection, prepared.documents, prepared.failures, wait.into())
+            .await?;
     let path = format!("/v1/jobs/{}", parameters::encode(&job.id));
     let status = if wait == Wait::Searchable { StatusCode::OK } else { StatusCode::ACCEPTED };
     let mut response = reply::json(status, &jobs::job(job));
@@ -76,7 +78,8 @@ struct Prepared {
 
 /// Extracts the text of documents, asks the host for its tokens and cuts it.
 async fn prepare(permit: &Permit, documents: Vec<(u32, NewDocument)>) -> Result<Prepared, Problem> {
-    let mut prepared = Prepared { documents: Vec::with_capacity(documents.len()), failures: Vec::new() };
+    let mut prepared =
+        Prepared { documents: Vec::with_capacity(documents.len()), failures: Vec::new() };
     let mut readable = Vec::with_capacity(documents.len());
     for (position, mut document) in documents {
         let extracted = extract(&std::mem::take(&mut document.text), document.media_type);
@@ -92,7 +95,10 @@ async fn prepare(permit: &Permit, documents: Vec<(u32, NewDocument)>) -> Result<
         let group: Vec<_> = readable.by_ref().take(TEXTS_PER_CALL).collect();
         let texts = group.iter().map(|(_, extracted)| extracted.text.clone()).collect();
         let tokens = embedding::tokens(permit, texts).await?;
-        let inputs = group.into_iter().zip(tokens).map(|((document, extracted), tokens)| input(document, extracted, &tokens));
+        let inputs = group
+            .into_iter()
+            .zip(tokens)
+            .map(|((document, extracted), tokens)| input(document, extracted, &tokens));
         prepared.documents.extend(inputs);
     }
     Ok(prepared)

@@ -41,7 +41,11 @@ pub(super) fn job(job: store::Job) -> Job {
         indexed: job.indexed,
         pending: job.pending,
         failed: failed
-            .map(|failure| Failure { position: failure.position, id: failure.id, reason: failure.reason })
+            .map(|failure| Failure {
+                position: failure.position,
+                id: failure.id,
+                reason: failure.reason,
+            })
             .collect(),
         created_at: time::rfc3339(job.created_at),
     }

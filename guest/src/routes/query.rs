@@ -7,7 +7,7 @@ use http::{HeaderValue, StatusCode};
 use ragtime_api::fusion::Ranking;
 use ragtime_api::parameters;
 use ragtime_api::problem::{Code, Problem};
-use ragtime_api::resource::query::{self as api, NO_SOURCES, QueryRequest, QueryResponse, Source};
+use ragtime_api::resource::query::{self as api, QueryRequest, QueryResponse, Source};
 use ragtime_api::resource::raw;
 use ragtime_api::resource::search::Mode;
 
@@ -37,10 +37,13 @@ pub(super) async fn query(mut call: Call) -> Answer {
             per_document: false,
             top_k: request.top_k as usize,
             min_score: None,
+            depth: 0,
         },
     };
     let hits = retrieve(&call.permit, wanted).await?.hits;
-    let answering = Answering { call, collection, question: request.query, generator, hits, started };
+    let (permit, origin) = call.into_leave();
+    let answering =
+        Answering { permit, origin, collection, question: request.query, generator, hits, started };
     if request.stream { stream(answering).await } else { whole(answering).await }
 }
 
@@ -60,7 +63,7 @@ fn generator(request: &QueryRequest) -> Result<String, Problem> {
 
 async fn whole(answering: Answering) -> Answer {
     let Whole { text, citations, completion } = match answering.hits.is_empty() {
-        true => Whole::abstained(NO_SOURCES),
+        true => Whole::abstained(),
         false => answering.complete().await?,
     };
     let response = QueryResponse {
@@ -81,7 +84,8 @@ async fn stream(answering: Answering) -> Answer {
         true => events::abstained(&answering),
         false => events::stream(answering).await?,
     };
-    let mut response = reply::with_type(StatusCode::OK, "text/event-stream", Body::from_stream(events));
+    let mut response =
+        reply::with_type(StatusCode::OK, "text/event-stream", Body::from_stream(events));
     let headers = response.headers_mut();
     headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // Proxies that buffer would hold back the tokens.

@@ -50,12 +50,17 @@ pub(super) async fn search(mut call: Call) -> Answer {
         per_document: request.per_document,
         top_k: request.top_k as usize,
         min_score: request.min_score,
+        depth: 0,
     };
     let wanted = Wanted { collection, text: request.query, filter: request.filter, ranking };
     let found = retrieve(&call.permit, wanted).await?;
     let explained = request.explain.then_some(found.candidates.as_slice());
     let response = SearchResponse {
-        results: found.hits.iter().map(|(passage, score)| result(passage, *score, explained)).collect(),
+        results: found
+            .hits
+            .iter()
+            .map(|(passage, score)| result(passage, *score, explained))
+            .collect(),
         mode: found.mode.name(),
         degraded: found.mode != request.mode,
         took_ms: took_ms(started),
@@ -67,10 +72,23 @@ pub(super) async fn search(mut call: Call) -> Answer {
 pub(super) async fn retrieve(permit: &Permit, wanted: Wanted) -> Result<Found, Problem> {
     let Wanted { collection, text, filter, mut ranking } = wanted;
     let depth = limits::depth(u32::try_from(ranking.top_k).unwrap_or(limits::MAX_TOP_K));
-    let query = search::Query { collection: collection.clone(), text, legs: legs(ranking.mode), depth, filter };
-    let found = search::find_candidates(permit, query).await?;
+    let legs = legs(ranking.mode);
+    let mut query = search::Query {
+        collection: collection.clone(),
+        text,
+        legs,
+        depth,
+        filter,
+        feedback: Vec::new(),
+    };
+    let mut found = search::find_candidates(permit, query.clone()).await?;
     ranking.mode = effective(ranking.mode, found.legs)?;
-    let candidates: Vec<_> = found.items.into_iter().map(Candidate::from).collect();
+    ranking.depth = depth as usize;
+    if ranking.mode == Mode::Hybrid {
+        query.feedback = fusion::feedback(&candidates(&found), &ranking);
+        found = search::find_candidates(permit, query).await?;
+    }
+    let candidates = candidates(&found);
     let ranked = fusion::rank(&candidates, &ranking);
     let chunks: Vec<_> = ranked.iter().map(|ranked| ranked.chunk).collect();
     let passages = match chunks.is_empty() {
@@ -78,6 +96,10 @@ pub(super) async fn retrieve(permit: &Permit, wanted: Wanted) -> Result<Found, P
         false => search::passages(permit, collection, chunks).await?,
     };
     Ok(Found { candidates, hits: with_scores(passages, &ranked), mode: ranking.mode })
+}
+
+fn candidates(found: &search::Candidates) -> Vec<Candidate> {
+    found.items.iter().map(|candidate| Candidate::from(*candidate)).collect()
 }
 
 fn legs(mode: Mode) -> Legs {
@@ -107,7 +129,11 @@ fn with_scores(passages: Vec<Passage>, ranked: &[Ranked]) -> Vec<(Passage, f64)>
     scored.collect()
 }
 
-fn result<'a>(passage: &'a Passage, score: f64, candidates: Option<&[Candidate]>) -> SearchResult<'a> {
+fn result<'a>(
+    passage: &'a Passage,
+    score: f64,
+    candidates: Option<&[Candidate]>,
+) -> SearchResult<'a> {
     SearchResult {
         document_id: &passage.document_id,
         chunk_id: passage.chunk.to_string(),

@@ -12,6 +12,7 @@ mod weights;
 use std::path::Path;
 
 use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use bert::Bert;
 use tokens::Tokens;
@@ -24,6 +25,9 @@ const TOKENS_PER_PASS: usize = 512;
 pub struct Embedder {
     bert: Bert,
     tokens: Tokens,
+    /// Threads for many texts at once, so that a query, which works on the
+    /// common ones, never queues behind a batch.
+    batches: ThreadPool,
 }
 
 /// Why a model could not be loaded.
@@ -43,6 +47,9 @@ pub enum LoadError {
     /// The tokenizer cannot be used.
     #[error("the tokenizer cannot be used: {0}")]
     Tokenizer(String),
+    /// The operating system gave no threads.
+    #[error("no threads to embed with: {0}")]
+    Threads(String),
 }
 
 /// Why texts could not be embedded.
@@ -68,30 +75,34 @@ impl Embedder {
     pub fn load(weights: &Path, tokenizer: &Path) -> Result<Self, LoadError> {
         let (bert, tokens) =
             rayon::join(|| weights::load(weights), || Tokens::load(tokenizer, Self::MAX_TOKENS));
-        Ok(Self { bert: bert?, tokens: tokens? })
+        let batches =
+            ThreadPoolBuilder::new().thread_name(|n| format!("ragtime-embed-{n}")).build();
+        let batches = batches.map_err(|error| LoadError::Threads(error.to_string()))?;
+        Ok(Self { bert: bert?, tokens: tokens?, batches })
     }
 
     /// One vector of unit length for each text. Blocking; uses all cores for
     /// many texts and one for a single text.
     pub fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError> {
-        let ids: Vec<Vec<u32>> = match texts {
-            [text] => vec![self.tokens.encode(text)?],
-            texts => {
-                texts.par_iter().map(|text| self.tokens.encode(text)).collect::<Result<_, _>>()?
-            }
-        };
+        match texts {
+            [] => Ok(Vec::new()),
+            [text] => self.bert.embed(&[&self.tokens.encode(text)?]),
+            texts => self.batches.install(|| self.embed_many(texts)),
+        }
+    }
+
+    fn embed_many(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError> {
+        let ids: Vec<Vec<u32>> =
+            texts.par_iter().map(|text| self.tokens.encode(text)).collect::<Result<_, _>>()?;
         let mut order: Vec<usize> = (0..ids.len()).collect();
         order.sort_by_key(|at| std::cmp::Reverse(ids.get(*at).map_or(0, Vec::len)));
-        let passes = passes(&order, &ids);
-        let run = |pass: &[usize]| {
+        let run = |pass: &&[usize]| {
             let sequences: Vec<&[u32]> =
                 pass.iter().filter_map(|at| ids.get(*at)).map(Vec::as_slice).collect();
             self.bert.embed(&sequences)
         };
-        let embedded: Vec<Vec<Vec<f32>>> = match passes.as_slice() {
-            [one] => vec![run(one)?],
-            many => many.par_iter().map(|pass| run(pass)).collect::<Result<_, _>>()?,
-        };
+        let embedded: Vec<Vec<Vec<f32>>> =
+            passes(&order, &ids).par_iter().map(run).collect::<Result<_, _>>()?;
         let mut vectors = vec![Vec::new(); texts.len()];
         for (at, vector) in order.into_iter().zip(embedded.into_iter().flatten()) {
             if let Some(place) = vectors.get_mut(at) {

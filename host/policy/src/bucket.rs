@@ -17,7 +17,8 @@ const PER_UNIT: u128 = 60_000_000_000;
 /// How fast a bucket fills and how much it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Units per minute.
+    /// Units per minute; at least 1. A rate of 0 refills nothing, and the
+    /// waits that are told are those of a rate of 1.
     pub rate_per_minute: u32,
     /// Units when full.
     pub burst: u32,
@@ -114,8 +115,6 @@ impl TokenBucket {
     }
 
     fn nanos_to_gain(&self, amount: u128) -> u128 {
-        // A bucket that never fills would make callers wait for ever: a rate
-        // of 0 is answered as the slowest there is.
         amount.div_ceil(u128::from(self.limits.rate_per_minute.max(1)))
     }
 
@@ -196,6 +195,36 @@ mod tests {
                     taken += u128::from(cost);
                 }
                 prop_assert!(taken * PER_UNIT <= u128::from(burst) * PER_UNIT + now * u128::from(rate));
+            }
+        }
+
+        /// The same limit in another formula: the generic cell rate algorithm
+        /// (ITU-T I.371) keeps the time at which the bucket would be full, here
+        /// in nanoseconds times rate, so that it is exact.
+        #[test]
+        fn decisions_and_waits_agree_with_the_cell_rate_algorithm(
+            rate in 1_u32..10_000, burst in 1_u32..1_000,
+            steps in prop::collection::vec((0_u64..5_000_000_000, 0_u32..200), 1..100),
+        ) {
+            let mut bucket = TokenBucket::new(Limits { rate_per_minute: rate, burst }, Duration::ZERO);
+            let (rate, tolerance) = (u128::from(rate), u128::from(burst) * PER_UNIT);
+            let (mut now, mut full_at) = (0_u128, 0_u128);
+            for (gap, cost) in steps {
+                now += u128::from(gap);
+                let after = full_at.max(now * rate) + u128::from(cost) * PER_UNIT;
+                match bucket.try_take(Duration::from_nanos(now as u64), cost) {
+                    Decision::Admitted(quota) => {
+                        prop_assert!(after <= now * rate + tolerance);
+                        full_at = after;
+                        let left = now * rate + tolerance - after;
+                        prop_assert_eq!(u128::from(quota.remaining), left / PER_UNIT);
+                    }
+                    Decision::Exhausted { retry_after, .. } => {
+                        prop_assert!(after > now * rate + tolerance);
+                        prop_assert_eq!(retry_after.as_nanos(), (after - tolerance - now * rate).div_ceil(rate));
+                    }
+                    Decision::CostAboveBurst(_) => prop_assert!(cost > burst),
+                }
             }
         }
 

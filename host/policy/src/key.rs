@@ -50,8 +50,10 @@ pub struct Credential {
 impl Credential {
     /// A credential from randomness: 72 bits for the id, 256 for the secret.
     pub fn from_entropy(id: [u8; 9], secret: [u8; 32]) -> Self {
+        // At the low end, where the last digits are: they keep log2(62^12) =
+        // 71.4 of the 72 bits.
         let mut wide = [0_u8; 32];
-        wide.iter_mut().zip(id).for_each(|(to, from)| *to = from);
+        wide.iter_mut().rev().zip(id).for_each(|(to, from)| *to = from);
         let digits = encode(wide);
         Self { id: KeyId(digits.chars().rev().take(ID_DIGITS).collect()), secret }
     }
@@ -172,11 +174,30 @@ mod tests {
     }
 
     #[test]
-    fn ids_differ_where_their_entropy_differs_in_the_low_bytes() {
-        let ids: std::collections::BTreeSet<_> = (0..=255)
-            .map(|byte| Credential::from_entropy([byte, 0, 0, 0, 0, 0, 0, 0, byte], [0; 32]).id)
-            .collect();
-        assert_eq!(ids.len(), 256);
+    fn every_byte_of_entropy_makes_another_id() {
+        for place in 0..9 {
+            let ids: std::collections::BTreeSet<_> = (0..=255)
+                .map(|byte| {
+                    let mut entropy = [0; 9];
+                    entropy[place] = byte;
+                    Credential::from_entropy(entropy, [0; 32]).id
+                })
+                .collect();
+            assert_eq!(ids.len(), 256, "byte {place}");
+        }
+    }
+
+    #[test]
+    fn every_place_of_an_id_takes_every_digit() {
+        let mut seen = vec![std::collections::BTreeSet::new(); ID_DIGITS];
+        for seed in 0..4_096_u32 {
+            let hash = Sha256::digest(seed.to_le_bytes());
+            let id = Credential::from_entropy(hash[..9].try_into().unwrap(), [0; 32]).id;
+            seen.iter_mut().zip(id.as_str().bytes()).for_each(|(digits, digit)| {
+                digits.insert(digit);
+            });
+        }
+        assert!(seen.iter().all(|digits| digits.len() == ALPHABET.len()));
     }
 
     #[test]

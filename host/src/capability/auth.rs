@@ -67,11 +67,15 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
 
 /// Scopes as the contract spells them.
 pub(super) fn scopes_to_wit(scopes: Scopes) -> Vec<wit::Scope> {
-    [(Scope::Read, wit::Scope::Read), (Scope::Write, wit::Scope::Write), (Scope::Admin, wit::Scope::Admin)]
-        .into_iter()
-        .filter(|(scope, _)| scopes.contains(*scope))
-        .map(|(_, scope)| scope)
-        .collect()
+    [
+        (Scope::Read, wit::Scope::Read),
+        (Scope::Write, wit::Scope::Write),
+        (Scope::Admin, wit::Scope::Admin),
+    ]
+    .into_iter()
+    .filter(|(scope, _)| scopes.contains(*scope))
+    .map(|(_, scope)| scope)
+    .collect()
 }
 
 /// A scope as the policy spells it.

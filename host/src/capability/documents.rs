@@ -25,7 +25,8 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         };
         Ok(read(call, |call| {
             let mut collections = call.services.store.collections()?;
-            collections.retain(|collection| call.permit.key().record.allows_collection(&collection.name));
+            collections
+                .retain(|collection| call.permit.key().record.allows_collection(&collection.name));
             Ok(collections.into_iter().map(collection_to_wit).collect())
         })
         .await)
@@ -41,7 +42,13 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
             Err(error) => return Ok(Err(error)),
         };
         call.request.set_wrote();
-        Ok(call.services.store.create_collection(&name).await.map(collection_to_wit).map_err(error_to_wit))
+        Ok(call
+            .services
+            .store
+            .create_collection(&name)
+            .await
+            .map(collection_to_wit)
+            .map_err(error_to_wit))
     }
 
     async fn get_collection(
@@ -53,7 +60,8 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
             Ok(call) => call,
             Err(error) => return Ok(Err(error)),
         };
-        Ok(read(call, move |call| Ok(collection_to_wit(call.services.store.collection(&name)?))).await)
+        Ok(read(call, move |call| Ok(collection_to_wit(call.services.store.collection(&name)?)))
+            .await)
     }
 
     async fn delete_collection(
@@ -93,7 +101,10 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
             }
             summary.searchable = true;
         }
-        Ok(Ok(wit::PutResult { outcome: outcome_to_wit(put.outcome), summary: summary_to_wit(summary) }))
+        Ok(Ok(wit::PutResult {
+            outcome: outcome_to_wit(put.outcome),
+            summary: summary_to_wit(summary),
+        }))
     }
 
     async fn ingest(
@@ -136,7 +147,8 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         };
         Ok(read(call, move |call| {
             let store = &call.services.store;
-            let (documents, next) = store.documents(&collection, page.cursor.as_deref(), limit(&page)?)?;
+            let (documents, next) =
+                store.documents(&collection, page.cursor.as_deref(), limit(&page)?)?;
             Ok((documents.into_iter().map(summary_to_wit).collect(), next))
         })
         .await)
@@ -172,7 +184,8 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         };
         Ok(read(call, move |call| {
             let store = &call.services.store;
-            let (chunks, next) = store.chunks(&collection, &id, page.cursor.as_deref(), limit(&page)?)?;
+            let (chunks, next) =
+                store.chunks(&collection, &id, page.cursor.as_deref(), limit(&page)?)?;
             Ok((chunks.into_iter().map(chunk_to_wit).collect(), next))
         })
         .await)
@@ -202,7 +215,8 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
             Err(error) => return Ok(Err(error)),
         };
         Ok(read(call, move |call| {
-            let (mut jobs, next) = call.services.store.jobs(page.cursor.as_deref(), limit(&page)?)?;
+            let (mut jobs, next) =
+                call.services.store.jobs(page.cursor.as_deref(), limit(&page)?)?;
             jobs.retain(|job| call.permit.key().record.allows_collection(&job.collection));
             Ok((jobs.into_iter().map(job_to_wit).collect(), next))
         })
@@ -300,7 +314,10 @@ fn document_from_wit(document: wit::DocumentInput) -> store::NewDocument {
         chunks: document
             .chunks
             .into_iter()
-            .map(|chunk| store::NewChunk { span: chunk.span.start..chunk.span.end, headings: chunk.headings })
+            .map(|chunk| store::NewChunk {
+                span: chunk.span.start..chunk.span.end,
+                headings: chunk.headings,
+            })
             .collect(),
     }
 }

@@ -32,7 +32,8 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         match extract.await {
             Some(Ok(extract)) => {
                 let events = events(extract);
-                accessor.with(|mut access| Ok(Ok(StreamReader::new(access.as_context_mut(), events)?)))
+                accessor
+                    .with(|mut access| Ok(Ok(StreamReader::new(access.as_context_mut(), events)?)))
             }
             Some(Err(error)) => Ok(Err(wit::Error::Other(Some(error.to_string())))),
             None => Ok(Err(wit::Error::Other(Some(GONE.into())))),

@@ -19,8 +19,12 @@ impl wit::Host for CapabilityView<'_> {
         let model = match services.embeddings.state() {
             LoadState::Ready => (wit::State::Ready, None),
             LoadState::Off => (wit::State::Ready, Some("no model wanted, search is lexical only")),
-            LoadState::Coming => (wit::State::Degraded, Some("on its way, search is lexical only until then")),
-            LoadState::Failed => (wit::State::Degraded, Some("could not be had, search is lexical only")),
+            LoadState::Coming => {
+                (wit::State::Degraded, Some("on its way, search is lexical only until then"))
+            }
+            LoadState::Failed => {
+                (wit::State::Degraded, Some("could not be had, search is lexical only"))
+            }
         };
         let part = |name: &str, (state, detail): (wit::State, Option<&str>)| wit::Component {
             name: name.into(),

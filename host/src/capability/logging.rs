@@ -23,7 +23,11 @@ impl<T: 'static> wit::HostWithStore<T> for Capabilities {
             let before = request.count_log_line();
             if before >= bounds.max_log_lines {
                 if before == bounds.max_log_lines {
-                    tracing::warn!(blame = "guest", request_id = request.id, "log lines of this request are dropped");
+                    tracing::warn!(
+                        blame = "guest",
+                        request_id = request.id,
+                        "log lines of this request are dropped"
+                    );
                 }
                 return Ok(());
             }

@@ -6,9 +6,9 @@ use ragtime_policy::bucket::{Decision, Quota};
 use ragtime_policy::scope::Scope;
 use wasmtime::component::{Accessor, Resource};
 
+use super::GONE;
 use super::auth::Principal;
 use super::bindings::ragtime::rate_limit::admission as wit;
-use super::GONE;
 use crate::keyring::Key;
 use crate::runtime::request::RequestContext;
 use crate::runtime::state::{Capabilities, CapabilityView};
@@ -103,7 +103,8 @@ fn refusal(decision: Decision) -> wit::Refusal {
     match decision {
         Decision::Exhausted { quota, retry_after } => wit::Refusal::Exhausted(wit::Exhaustion {
             quota: quota_to_wit(&quota),
-            retry_after_seconds: u32::try_from(retry_after.as_millis().div_ceil(1000)).unwrap_or(u32::MAX),
+            retry_after_seconds: u32::try_from(retry_after.as_millis().div_ceil(1000))
+                .unwrap_or(u32::MAX),
         }),
         _ => wit::Refusal::Other(Some("the cost is above the key's burst".into())),
     }

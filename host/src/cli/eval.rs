@@ -57,7 +57,12 @@ pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     deleted.map(|_| ())
 }
 
-async fn measure(args: &Args, task: &Task, collection: &str, context: &Context) -> Result<(), CliError> {
+async fn measure(
+    args: &Args,
+    task: &Task,
+    collection: &str,
+    context: &Context,
+) -> Result<(), CliError> {
     let started = Instant::now();
     let corpus = args.dir.join("corpus.jsonl");
     let done = ingest::ingest(&[corpus], collection, context).await?;
@@ -87,8 +92,10 @@ async fn ask_all(
         let started = Instant::now();
         let answer = context.json(request.json(&body)).await?;
         figures.latencies_ms.push(started.elapsed().as_secs_f64() * 1e3);
-        let ranking: Vec<String> =
-            list(&answer, "results").iter().map(|result| text(result, "document_id").to_owned()).collect();
+        let ranking: Vec<String> = list(&answer, "results")
+            .iter()
+            .map(|result| text(result, "document_id").to_owned())
+            .collect();
         figures.ndcg += metrics::ndcg(&ranking, judgements, NDCG_AT);
         figures.recall += metrics::recall(&ranking, judgements, RECALL_AT);
         figures.mrr += metrics::reciprocal_rank(&ranking, judgements, MRR_AT);
@@ -151,10 +158,14 @@ impl Task {
         let qrels = read(&dir.join("qrels").join("test.tsv"))?;
         for line in qrels.lines().skip(1) {
             let mut fields = line.split('\t');
-            let (Some(query), Some(document), Some(Ok(grade))) =
-                (fields.next(), fields.next(), fields.next().map(|grade| grade.trim().parse::<i64>()))
-            else {
-                return Err(CliError::new(format!("qrels/test.tsv: \"{line}\" is not query, document and grade")));
+            let (Some(query), Some(document), Some(Ok(grade))) = (
+                fields.next(),
+                fields.next(),
+                fields.next().map(|grade| grade.trim().parse::<i64>()),
+            ) else {
+                return Err(CliError::new(format!(
+                    "qrels/test.tsv: \"{line}\" is not query, document and grade"
+                )));
             };
             let grade = u32::try_from(grade).unwrap_or(0);
             judgements.entry(query.to_owned()).or_default().insert(document.to_owned(), grade);

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -67,7 +68,11 @@ pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
 
 /// Ingests `paths` into `collection`, making it if need be. Returns when
 /// everything is searchable.
-pub async fn ingest(paths: &[PathBuf], collection: &str, context: &Context) -> Result<Done, CliError> {
+pub async fn ingest(
+    paths: &[PathBuf],
+    collection: &str,
+    context: &Context,
+) -> Result<Done, CliError> {
     make(collection, context).await?;
     let mut sources = Sources::open(paths)?;
     let bar = bar(sources.total_bytes());
@@ -117,10 +122,21 @@ fn batch(sources: &mut Sources, failed: &mut Vec<String>) -> Vec<Document> {
     batch
 }
 
-async fn send(batch: Vec<Document>, collection: &str, context: &Context) -> Result<String, CliError> {
+async fn send(
+    batch: Vec<Document>,
+    collection: &str,
+    context: &Context,
+) -> Result<String, CliError> {
     let request = context.request(Method::POST, &["collections", collection, "documents"])?;
-    let answer = context.json(request.json(&json!({"documents": batch}))).await?;
-    Ok(text(&answer, "job_id").to_owned())
+    // As lines, so that a document that breaks a rule fails alone.
+    let mut lines = Vec::new();
+    for document in &batch {
+        serde_json::to_writer(&mut lines, document)
+            .map_err(|error| CliError::new(error.to_string()))?;
+        lines.push(b'\n');
+    }
+    let request = request.header(CONTENT_TYPE, "application/x-ndjson").body(lines);
+    Ok(text(&context.json(request).await?, "job_id").to_owned())
 }
 
 async fn finish(

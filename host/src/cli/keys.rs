@@ -65,7 +65,9 @@ pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
             let answer = context.json(context.request(Method::GET, &["keys"])?).await?;
             list(&answer, "keys").iter().for_each(show);
         }
-        Command::Current => show(&context.json(context.request(Method::GET, &["keys", "self"])?).await?),
+        Command::Current => {
+            show(&context.json(context.request(Method::GET, &["keys", "self"])?).await?)
+        }
         Command::Create(args) => {
             let request = context.request(Method::POST, &["keys"])?.json(&args.body());
             issued(&context.json(request).await?);
@@ -102,11 +104,12 @@ impl CreateArgs {
 
 fn issued(answer: &Value) {
     out::note("This key is shown once; only its hash is kept:");
-    out::data(text(answer, "key"));
+    out::data(text(answer, "credential"));
 }
 
 fn show(key: &Value) {
-    let words = |name: &str| list(key, name).iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",");
+    let words =
+        |name: &str| list(key, name).iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",");
     let collections = match words("collections") {
         none if none.is_empty() => "all collections".to_owned(),
         some => some,

@@ -9,7 +9,11 @@ pub type Judgements = HashMap<String, u32>;
 /// Kekäläinen 2002; linear gain, log2 discount).
 pub fn ndcg(ranking: &[String], judgements: &Judgements, k: usize) -> f64 {
     let discounted = |grades: &mut dyn Iterator<Item = u32>| -> f64 {
-        grades.take(k).enumerate().map(|(rank, grade)| f64::from(grade) / (rank as f64 + 2.0).log2()).sum()
+        grades
+            .take(k)
+            .enumerate()
+            .map(|(rank, grade)| f64::from(grade) / (rank as f64 + 2.0).log2())
+            .sum()
     };
     let mut ideal: Vec<u32> = judgements.values().copied().collect();
     ideal.sort_unstable_by(|a, b| b.cmp(a));
@@ -21,13 +25,18 @@ pub fn ndcg(ranking: &[String], judgements: &Judgements, k: usize) -> f64 {
 /// The share of relevant documents among the first `k`.
 pub fn recall(ranking: &[String], judgements: &Judgements, k: usize) -> f64 {
     let relevant = judgements.values().filter(|grade| **grade > 0).count();
-    let found = ranking.iter().take(k).filter(|id| judgements.get(*id).is_some_and(|grade| *grade > 0)).count();
+    let found = ranking
+        .iter()
+        .take(k)
+        .filter(|id| judgements.get(*id).is_some_and(|grade| *grade > 0))
+        .count();
     if relevant == 0 { 0.0 } else { found as f64 / relevant as f64 }
 }
 
 /// One over the rank of the first relevant document among the first `k`.
 pub fn reciprocal_rank(ranking: &[String], judgements: &Judgements, k: usize) -> f64 {
-    let first = ranking.iter().take(k).position(|id| judgements.get(id).is_some_and(|grade| *grade > 0));
+    let first =
+        ranking.iter().take(k).position(|id| judgements.get(id).is_some_and(|grade| *grade > 0));
     first.map_or(0.0, |rank| 1.0 / (rank as f64 + 1.0))
 }
 

@@ -51,7 +51,12 @@ impl fmt::Debug for Key {
 #[command(next_help_heading = "Connection")]
 pub struct Connection {
     /// The server
-    #[arg(long, env = "RAGTIME_SERVER", value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    #[arg(
+        long,
+        env = "RAGTIME_SERVER",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8080"
+    )]
     server: String,
     /// A key; better in the environment, where other users cannot see it
     #[arg(long, env = "RAGTIME_KEY", hide_env_values = true, value_name = "KEY")]
@@ -130,7 +135,10 @@ impl Context {
     /// A request to `/v1` followed by these path segments.
     fn request(&self, method: Method, segments: &[&str]) -> Result<RequestBuilder, CliError> {
         let key = self.key.as_ref().ok_or_else(|| {
-            CliError::with_hint("no key", "set RAGTIME_KEY to a key; the first start of the server prints one")
+            CliError::with_hint(
+                "no key",
+                "set RAGTIME_KEY to a key; the first start of the server prints one",
+            )
         })?;
         let mut url = reqwest::Url::parse(&self.server)
             .map_err(|error| CliError::new(format!("{} is not a URL: {error}", self.server)))?;
@@ -145,14 +153,19 @@ impl Context {
     async fn send(&self, request: RequestBuilder) -> Result<Response, CliError> {
         let mut retries = 0;
         loop {
-            let copy = request.try_clone().ok_or_else(|| CliError::new("the request cannot be repeated"))?;
+            let copy = request
+                .try_clone()
+                .ok_or_else(|| CliError::new("the request cannot be repeated"))?;
             let response = copy.send().await.map_err(|error| self.unreachable(&error))?;
             let again = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
             if !again.contains(&response.status()) || retries == MAX_RETRIES {
                 return problem_of(response).await;
             }
             retries += 1;
-            let wait = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+            let wait = response
+                .headers()
+                .get("retry-after")
+                .and_then(|value| value.to_str().ok()?.parse().ok());
             tokio::time::sleep(Duration::from_secs(wait.unwrap_or(1).clamp(1, 60))).await;
         }
     }
@@ -160,13 +173,19 @@ impl Context {
     /// Sends a request and reads the answer.
     async fn json(&self, request: RequestBuilder) -> Result<Value, CliError> {
         let response = self.send(request).await?;
-        response.json().await.map_err(|error| CliError::new(format!("the answer cannot be read: {error}")))
+        response
+            .json()
+            .await
+            .map_err(|error| CliError::new(format!("the answer cannot be read: {error}")))
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> CliError {
         let message = format!("{} cannot be reached: {error}", self.server);
         if error.is_connect() {
-            return CliError::with_hint(message, "is the server running? start it with: ragtime serve");
+            return CliError::with_hint(
+                message,
+                "is the server running? start it with: ragtime serve",
+            );
         }
         CliError::new(message)
     }
@@ -189,7 +208,9 @@ async fn problem_of(response: Response) -> Result<Response, CliError> {
         "unauthenticated" | "invalid_credential" | "expired_credential" => {
             Some("RAGTIME_KEY must hold a live key of this server")
         }
-        "scope_required" => Some("another key may do this; an admin makes one with: ragtime keys create"),
+        "scope_required" => {
+            Some("another key may do this; an admin makes one with: ragtime keys create")
+        }
         "unknown_collection" => Some("ragtime ingest --collection NAME makes it"),
         _ => None,
     };

@@ -34,7 +34,8 @@ pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     if let Some(generator) = &args.generator {
         body.as_object_mut().map(|body| body.insert("generator".into(), json!(generator)));
     }
-    let request = context.request(Method::POST, &["collections", &args.collection, "query"])?.json(&body);
+    let request =
+        context.request(Method::POST, &["collections", &args.collection, "query"])?.json(&body);
     if stream {
         return follow(context.send(request).await?).await;
     }
@@ -61,7 +62,8 @@ async fn follow(mut response: reqwest::Response) -> Result<(), CliError> {
     let broken = |what: &str| CliError::new(format!("the answer broke off: {what}"));
     while let Some(bytes) = response.chunk().await.map_err(|error| broken(&error.to_string()))? {
         for Event { name, data } in parser.push(&bytes) {
-            let data: Value = serde_json::from_str(&data).map_err(|error| broken(&error.to_string()))?;
+            let data: Value =
+                serde_json::from_str(&data).map_err(|error| broken(&error.to_string()))?;
             match name.as_str() {
                 "sources" => printer.sources = data,
                 "delta" => printer.text(text(&data, "text")),

@@ -34,8 +34,8 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let mut body = json!({"query": args.query, "top_k": args.top_k, "mode": args.mode});
     if let Some(filter) = &args.filter {
-        let filter: Value =
-            serde_json::from_str(filter).map_err(|error| CliError::new(format!("--filter is not JSON: {error}")))?;
+        let filter: Value = serde_json::from_str(filter)
+            .map_err(|error| CliError::new(format!("--filter is not JSON: {error}")))?;
         body.as_object_mut().map(|body| body.insert("filter".into(), filter));
     }
     let request = context.request(Method::POST, &["collections", &args.collection, "search"])?;

@@ -53,7 +53,8 @@ impl Extractive {
         chunks: &[u64],
     ) -> Result<Extract, ragtime_store::Error> {
         let passages = self.store.passages(collection, chunks)?;
-        let texts: Vec<_> = passages.iter().map(|passage| Passage { text: &passage.text }).collect();
+        let texts: Vec<_> =
+            passages.iter().map(|passage| Passage { text: &passage.text }).collect();
         let similarity = ToQuestion { embeddings: &self.embeddings, question };
         let picked = answer(question, &texts, &similarity, &self.settings);
         let sentences: Vec<_> = picked
@@ -65,7 +66,8 @@ impl Extractive {
                 Some(Sentence {
                     text: passage.text.get(quote.start..quote.end)?.to_owned(),
                     source: u32::try_from(place).ok()?,
-                    span: passage.span.start + quote.start as u64..passage.span.start + quote.end as u64,
+                    span: passage.span.start + quote.start as u64
+                        ..passage.span.start + quote.end as u64,
                 })
             })
             .collect();

@@ -13,7 +13,11 @@ use ragtime_store::Store;
 
 /// Loads the model, fetching it first when it is not in its folder. Returns
 /// at once; a thread does the work.
-pub fn start(settings: config::Model, embeddings: Arc<Embeddings>, store: Store) -> std::io::Result<()> {
+pub fn start(
+    settings: config::Model,
+    embeddings: Arc<Embeddings>,
+    store: Store,
+) -> std::io::Result<()> {
     if settings.source == ModelSource::None {
         embeddings.set_state(LoadState::Off);
         tracing::info!("no embedding model wanted: search is lexical only");
@@ -52,11 +56,15 @@ pub fn fetch(settings: &config::Model) -> Result<files::ModelFiles, files::Fetch
 /// A bar on a terminal; elsewhere a line for each source.
 fn show(bar: &ProgressBar, progress: &Progress) {
     match progress {
-        Progress::Asking(source) => tracing::info!(source, "fetching the embedding model, 91 MB, once"),
+        Progress::Asking(source) => {
+            tracing::info!(source, "fetching the embedding model, 91 MB, once")
+        }
         Progress::Fetched(bytes, total) if std::io::stderr().is_terminal() => {
             if bar.is_hidden() {
                 bar.set_draw_target(ProgressDrawTarget::stderr());
-                if let Ok(style) = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {eta} left") {
+                if let Ok(style) =
+                    ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {eta} left")
+                {
                     bar.set_style(style);
                 }
                 bar.set_length(*total);

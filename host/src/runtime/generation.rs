@@ -76,7 +76,11 @@ impl Workshop {
         Ok(Generation {
             id,
             sha256: compiled.sha256.clone(),
-            shared: self.pool(component, self.bounds.max_instance_reuse, self.bounds.max_requests_per_instance)?,
+            shared: self.pool(
+                component,
+                self.bounds.max_instance_reuse,
+                self.bounds.max_requests_per_instance,
+            )?,
             solitary: self.pool(component, 1, 1)?,
         })
     }
@@ -88,11 +92,12 @@ impl Workshop {
         concurrency: usize,
     ) -> wasmtime::Result<ProxyHandler<Pool>> {
         let pre = self.linker.instantiate_pre(component)?;
-        let (pre, concurrency) = match wasmtime_wasi_http::p3::bindings::ServicePre::new(pre.clone()) {
-            Ok(service) => (ProxyPre::P3(service), concurrency),
-            // WASI 0.2 has no way to run two requests in one instance at once.
-            Err(_) => (ProxyPre::P2(wasmtime_wasi_http::p2::bindings::ProxyPre::new(pre)?), 1),
-        };
+        let (pre, concurrency) =
+            match wasmtime_wasi_http::p3::bindings::ServicePre::new(pre.clone()) {
+                Ok(service) => (ProxyPre::P3(service), concurrency),
+                // WASI 0.2 has no way to run two requests in one instance at once.
+                Err(_) => (ProxyPre::P2(wasmtime_wasi_http::p2::bindings::ProxyPre::new(pre)?), 1),
+            };
         Ok(ProxyHandler::new(Pool {
             pre,
             services: Arc::clone(&self.services),
@@ -253,6 +258,10 @@ impl WorkerState for Worker {
             for request in &requests {
                 request.set_fate(fate_of(&error));
             }
+            // At the end of the process instances go as they are.
+            if requests.is_empty() && store.data().draining() {
+                return;
+            }
             let ids: Vec<_> = requests.iter().map(|request| request.id.as_str()).collect();
             // The chain below the first line may quote what the handler said.
             tracing::error!(blame = "guest", requests = ids.join(","), error = %error, "an instance was lost");
@@ -264,5 +273,9 @@ impl WorkerState for Worker {
 /// Wasmtime says that an instance outlived its [`Expiration`] in words only.
 fn fate_of(error: &wasmtime::Error) -> Fate {
     let interrupted = error.downcast_ref::<wasmtime::Trap>() == Some(&wasmtime::Trap::Interrupt);
-    if interrupted || error.to_string() == "guest timed out" { Fate::Overran } else { Fate::Trapped }
+    if interrupted || error.to_string() == "guest timed out" {
+        Fate::Overran
+    } else {
+        Fate::Trapped
+    }
 }

@@ -53,6 +53,11 @@ impl InstanceState {
         self.busy_ticks = 0;
     }
 
+    /// Whether the server is going away, and instances with it.
+    pub fn draining(&self) -> bool {
+        self.services.draining()
+    }
+
     /// The requests at work.
     pub fn requests(&self) -> impl Iterator<Item = Arc<RequestContext>> {
         self.requests.values().filter_map(Weak::upgrade)
@@ -60,7 +65,11 @@ impl InstanceState {
 
     /// What the capabilities work with.
     pub fn capabilities(&mut self) -> CapabilityView<'_> {
-        CapabilityView { table: &mut self.table, services: &self.services, requests: &self.requests }
+        CapabilityView {
+            table: &mut self.table,
+            services: &self.services,
+            requests: &self.requests,
+        }
     }
 }
 
@@ -108,10 +117,7 @@ impl WasiHttpView for InstanceState {
 /// A handler reaches nothing by itself: every outgoing request is denied.
 struct NoOutgoingCalls;
 
-type Outgoing = (
-    http::Response<WasiBody>,
-    Box<dyn Future<Output = Result<(), Error>> + Send>,
-);
+type Outgoing = (http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
 
 impl WasiHttpHooks for NoOutgoingCalls {
     fn send_request(

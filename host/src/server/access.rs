@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
+use http::header::CONTENT_LENGTH;
 use http::{Method, Request, Response, StatusCode};
+use http_body::Body;
 
 use super::body::EdgeBody;
 use crate::runtime::request::RequestContext;
@@ -19,6 +21,8 @@ pub struct Line {
     key_id: Option<String>,
     problem: Option<&'static str>,
     bytes: u64,
+    /// What `Content-Length` promised, if anything.
+    length: Option<u64>,
     outcome: Outcome,
 }
 
@@ -47,6 +51,7 @@ impl Line {
             key_id: None,
             problem: None,
             bytes: 0,
+            length: None,
             outcome: Outcome::ClientGone,
         }
     }
@@ -69,14 +74,19 @@ impl Line {
         self
     }
 
-    /// Notes the status that went out.
-    pub fn set_status(&mut self, status: StatusCode) {
+    /// Notes the head that goes out.
+    fn set_head(&mut self, status: StatusCode, length: Option<u64>) {
         self.status = status;
+        self.length = length;
     }
 
-    /// Counts bytes of the body.
+    /// Counts bytes of the body. The server does not ask for more once it has
+    /// all that was promised.
     pub fn add_bytes(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
+        if self.length == Some(self.bytes) {
+            self.outcome = Outcome::Complete;
+        }
     }
 
     /// Notes how the response ended.
@@ -104,8 +114,11 @@ impl Drop for Line {
     }
 }
 
-/// Notes the status of a response that is about to be sent.
+/// Notes the head of a response that is about to be sent.
 pub fn head_sent(response: &mut Response<EdgeBody>) {
     let status = response.status();
-    response.body_mut().line_mut().set_status(status);
+    let length =
+        response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let length = length.or_else(|| response.body().size_hint().exact());
+    response.body_mut().line_mut().set_head(status, length);
 }

@@ -96,7 +96,10 @@ impl EdgeBody {
     }
 
     /// An event stream says that it broke; any other body is aborted.
-    fn break_off(&mut self, error_event: Option<Bytes>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    fn break_off(
+        &mut self,
+        error_event: Option<Bytes>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         self.end(Outcome::Broken);
         match error_event {
             Some(event) => Poll::Ready(Some(Ok(Frame::data(event)))),

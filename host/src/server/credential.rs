@@ -63,7 +63,9 @@ mod tests {
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         pairs
             .iter()
-            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()))
+            .map(|(name, value)| {
+                (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
+            })
             .collect()
     }
 
@@ -88,7 +90,10 @@ mod tests {
     fn two_credentials_that_differ_stay_different() {
         let mut headers = headers(&[("authorization", "Bearer one"), ("x-api-key", "two")]);
         replace(&mut headers, "ref_1");
-        assert_ne!(headers["authorization"], format!("Bearer {}", headers["x-api-key"].to_str().unwrap()));
+        assert_ne!(
+            headers["authorization"],
+            format!("Bearer {}", headers["x-api-key"].to_str().unwrap())
+        );
     }
 
     #[test]

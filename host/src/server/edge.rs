@@ -100,7 +100,9 @@ impl Edge {
         let whole = Limited::new(body, limit).collect();
         match timeout(Duration::from_millis(self.limits.body_timeout_ms), whole).await {
             Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(Problem::BodyTooLarge),
+            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+                Err(Problem::BodyTooLarge)
+            }
             Ok(Err(_)) => Err(Problem::BodyBroken),
             Err(_) => Err(Problem::BodyTimeout),
         }
@@ -140,7 +142,9 @@ impl Edge {
                 }
                 Err(HandlerFailure::Full) => return Err(Problem::NoInstance),
                 Err(HandlerFailure::Deadline) => return Err(Problem::HandlerTimeout),
-                Err(HandlerFailure::Failed(_)) if context.fate() != Fate::Running && !alone && !context.wrote() => {
+                Err(HandlerFailure::Failed(_))
+                    if context.fate() != Fate::Running && !alone && !context.wrote() =>
+                {
                     context.set_fate(Fate::Running);
                     alone = true;
                 }
@@ -148,7 +152,12 @@ impl Edge {
                     return Err(Problem::HandlerTimeout);
                 }
                 Err(HandlerFailure::Failed(reason)) => {
-                    tracing::error!(blame = "guest", request_id = context.id, reason, "the handler failed");
+                    tracing::error!(
+                        blame = "guest",
+                        request_id = context.id,
+                        reason,
+                        "the handler failed"
+                    );
                     return Err(Problem::HandlerFailed);
                 }
             }

@@ -107,4 +107,3 @@ fn connection_builder(limits: &config::Server) -> auto::Builder<TokioExecutor> {
         .keep_alive_timeout(header_timeout);
     builder
 }
-

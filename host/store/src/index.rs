@@ -175,6 +175,13 @@ impl CollectionIndex {
             .collect())
     }
 
+    /// The vectors of chunks, of those that have one.
+    pub(crate) fn vectors(&self, chunks: &[u64]) -> Vec<Vec<f32>> {
+        let live = self.read();
+        let rows = chunks.iter().filter_map(|chunk| live.find(*chunk)?.row);
+        rows.filter_map(|row| live.vectors.row(row as usize).map(<[f32]>::to_vec)).collect()
+    }
+
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Live> {
         self.live.read().unwrap_or_else(|poisoned| poisoned.into_inner())
     }

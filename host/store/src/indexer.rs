@@ -45,6 +45,8 @@ pub(crate) struct Indexer {
     pub(crate) vectors_complete: Arc<AtomicBool>,
     pub(crate) batch: usize,
     pub(crate) open: HashMap<i64, LexicalWriter>,
+    /// Whether the vectors in the database are known to be of this model.
+    pub(crate) adopted: bool,
 }
 
 /// A chunk that is to be indexed.
@@ -87,6 +89,12 @@ impl Indexer {
 
     /// Does one batch; true when there may be more.
     fn step(&mut self) -> Result<bool, Error> {
+        if let Some(embedder) = self.embedder.get()
+            && !self.adopted
+        {
+            self.adopt_model(embedder.name().to_owned())?;
+            self.adopted = true;
+        }
         if self.index_batch()? {
             return Ok(true);
         }
@@ -124,7 +132,13 @@ impl Indexer {
                 Some(index) => Arc::clone(index),
                 None => self.indexes.get(*collection, from)?,
             };
-            self.apply(*collection, &index, work, through)?;
+            let applied = self.apply(*collection, &index, work, through);
+            if self.indexes.is_loaded(*collection) {
+                applied?;
+            } else {
+                // Deleted meanwhile, and its files with it.
+                self.open.remove(collection);
+            }
         }
         if let Some(last) = last_removal {
             self.writer.write_blocking(move |db, _| {
@@ -223,11 +237,9 @@ impl Indexer {
 
     /// Makes vectors for chunks that were indexed before there was a model.
     fn fill_vectors(&mut self) -> Result<bool, Error> {
-        let Some(embedder) = self.embedder.get() else { return Ok(false) };
-        if self.vectors_complete.load(Relaxed) {
+        if self.embedder.get().is_none() || self.vectors_complete.load(Relaxed) {
             return Ok(false);
         }
-        self.adopt_model(embedder.name().to_owned())?;
         let through = *self.watermark.borrow();
         let missing = self.readers.read(|db| without_vector(db, through, self.batch))?;
         if missing.is_empty() {

@@ -10,7 +10,10 @@ use tantivy::query::{BooleanQuery, EnableScoring, Occur, Query, TermQuery, Weigh
 use tantivy::schema::{
     FAST, Field, INDEXED, IndexRecordOption, Schema, TextFieldIndexing, TextOptions,
 };
-use tantivy::tokenizer::TokenStream;
+use tantivy::tokenizer::{
+    Language, LowerCaser, RemoveLongFilter, SimpleTokenizer, Stemmer, StopWordFilter, TextAnalyzer,
+    TokenStream,
+};
 use tantivy::{
     DocAddress, DocId, Index, IndexReader, IndexWriter, ReloadPolicy, Searcher, TantivyDocument,
     Term,
@@ -20,8 +23,10 @@ use crate::types::Error;
 
 const CHUNK: &str = "chunk";
 const BODY: &str = "body";
-/// Lower case, words, English stems (Porter2).
-const ANALYSER: &str = "en_stem";
+/// Words in lower case, without the commonest of English, as stems (Porter2).
+const ANALYSER: &str = "ragtime_en";
+/// A longer word is an encoding or an accident.
+const MAX_WORD_BYTES: usize = 40;
 /// The smallest heap tantivy takes for one thread.
 const WRITER_HEAP: usize = 15_000_000;
 /// Terms of one query; the rest would cost much and change little.
@@ -49,6 +54,7 @@ impl Lexical {
         let directory =
             tantivy::directory::MmapDirectory::open(dir).map_err(tantivy::TantivyError::from)?;
         let index = Index::open_or_create(directory, schema.build())?;
+        index.tokenizers().register(ANALYSER, analyser());
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
         Ok(Self { index, reader, chunk, body })
     }
@@ -97,6 +103,18 @@ impl Lexical {
             terms.push(Term::from_field_text(self.body, &stream.token().text));
         }
         Ok(terms)
+    }
+}
+
+fn analyser() -> TextAnalyzer {
+    let words = TextAnalyzer::builder(SimpleTokenizer::default())
+        .filter(RemoveLongFilter::limit(MAX_WORD_BYTES))
+        .filter(LowerCaser);
+    match StopWordFilter::new(Language::English) {
+        Some(stop_words) => {
+            words.filter(stop_words).filter(Stemmer::new(Language::English)).build()
+        }
+        None => words.filter(Stemmer::new(Language::English)).build(),
     }
 }
 

@@ -97,6 +97,7 @@ impl Store {
             vectors_complete: Arc::clone(&vectors_complete),
             batch: settings.index_batch,
             open: HashMap::new(),
+            adopted: false,
         };
         let indexer_thread = std::thread::Builder::new()
             .name("ragtime-indexer".into())
@@ -292,6 +293,13 @@ impl Store {
             Ok((key, allowed))
         })?;
         self.0.indexes.get(key, self.through())?.candidates(query, allowed)
+    }
+
+    /// The vectors of chunks, in the order asked; those without one are left
+    /// out. Blocking.
+    pub fn vectors(&self, collection: &str, chunks: &[u64]) -> Result<Vec<Vec<f32>>, Error> {
+        let key = self.0.readers.read(|db| documents::collection_key(db, collection))?;
+        Ok(self.0.indexes.get(key, self.through())?.vectors(chunks))
     }
 
     /// Chunks in the order asked; those that are gone are left out. Blocking.

@@ -37,10 +37,15 @@ impl Vectors {
         self.chunks.len()
     }
 
+    /// One vector.
+    pub(crate) fn row(&self, row: usize) -> Option<&[f32]> {
+        let start = row.checked_mul(self.dimensions)?;
+        self.values.get(start..start + self.dimensions)
+    }
+
     /// The cosine of a row to `query`.
     pub(crate) fn similarity(&self, row: usize, query: &[f32]) -> Option<f32> {
-        let start = row.checked_mul(self.dimensions)?;
-        let vector = self.values.get(start..start + self.dimensions)?;
+        let vector = self.row(row)?;
         (vector.len() == query.len()).then(|| dot(vector, query))
     }
 

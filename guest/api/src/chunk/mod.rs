@@ -46,7 +46,7 @@ pub struct Chunk {
 }
 
 /// Cuts a text. `token_starts` holds the byte at which each token starts, in
-/// order. A text of up to [`AIM_TOKENS`] is one chunk. Chunks come in order,
+/// order. A text that fits into one chunk is not cut. Chunks come in order,
 /// cover all that is not white space, and may overlap. Deterministic.
 pub fn chunk(extracted: &Extracted, token_starts: &[u32]) -> Vec<Chunk> {
     let text = extracted.text.as_str();
@@ -54,7 +54,7 @@ pub fn chunk(extracted: &Extracted, token_starts: &[u32]) -> Vec<Chunk> {
     if text.trim().is_empty() {
         return Vec::new();
     }
-    if measure.tokens(0..text.len()) <= AIM_TOKENS {
+    if measure.tokens(0..text.len()) <= MAX_TOKENS {
         return vec![Chunk { span: 0..text.len(), headings: Vec::new() }];
     }
     let units = units::split(extracted, &measure);
@@ -66,7 +66,10 @@ fn pack(units: &[Unit], measure: &Measure<'_>) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = Vec::new();
     let mut first = 0;
     for (index, unit) in units.iter().enumerate() {
-        let Some(start) = units.get(first).map(|unit| unit.span.start).filter(|_| index > first) else { continue };
+        let Some(start) = units.get(first).map(|unit| unit.span.start).filter(|_| index > first)
+        else {
+            continue;
+        };
         let filled = units.get(index - 1).map_or(0, |last| measure.tokens(start..last.span.end));
         if closes(filled, start, unit, measure) {
             runs.push(first..index);
@@ -90,7 +93,9 @@ fn closes(filled: usize, start: usize, unit: &Unit, measure: &Measure<'_>) -> bo
 
 /// How many units before `next` the following chunk repeats.
 fn overlap(units: &[Unit], first: usize, next: usize, measure: &Measure<'_>) -> usize {
-    let Some(following) = units.get(next).filter(|unit| unit.boundary != Boundary::Section && unit.splittable) else {
+    let Some(following) =
+        units.get(next).filter(|unit| unit.boundary != Boundary::Section && unit.splittable)
+    else {
         return 0;
     };
     let end = units.get(next - 1).map_or(0, |unit| unit.span.end);
@@ -158,7 +163,9 @@ mod tests {
     }
 
     fn sentences(count: usize) -> String {
-        (0..count).map(|number| format!("This is the sentence of number {number} in the text. ")).collect()
+        (0..count)
+            .map(|number| format!("This is the sentence of number {number} in the text. "))
+            .collect()
     }
 
     #[test]
@@ -187,7 +194,12 @@ mod tests {
 
     #[test]
     fn sections_are_not_mixed_and_know_their_headings() {
-        let source = format!("# A\n\n{}\n\n## B\n\n{}\n\n# C\n\n{}", sentences(12), sentences(12), sentences(12));
+        let source = format!(
+            "# A\n\n{}\n\n## B\n\n{}\n\n# C\n\n{}",
+            sentences(12),
+            sentences(12),
+            sentences(12)
+        );
         let (extracted, chunks) = cut(&source, MediaType::Markdown);
         let paths: Vec<_> = chunks.iter().map(|chunk| chunk.headings.join("/")).collect();
         assert_eq!(paths, ["A", "A/B", "C"]);
@@ -199,7 +211,9 @@ mod tests {
         let code = "let a = b;\n".repeat(30);
         let source = format!("{}\n\n```\n{code}```\n\n{}", sentences(14), sentences(14));
         let (extracted, chunks) = cut(&source, MediaType::Markdown);
-        assert!(chunks.iter().any(|chunk| extracted.text[chunk.span.clone()].contains(code.trim_end())));
+        assert!(
+            chunks.iter().any(|chunk| extracted.text[chunk.span.clone()].contains(code.trim_end()))
+        );
     }
 
     #[test]

@@ -7,8 +7,9 @@ use unicode_segmentation::UnicodeSegmentation;
 
 /// Words after which a full stop ends no sentence.
 const ABBREVIATIONS: &[&str] = &[
-    "al", "approx", "ca", "cf", "ch", "dr", "e.g", "eq", "eqs", "etc", "fig", "figs", "i.e", "inc", "jr", "ltd", "mr",
-    "mrs", "ms", "no", "nr", "p", "pp", "prof", "ref", "refs", "sec", "sr", "st", "vol", "vs",
+    "al", "approx", "ca", "cf", "ch", "dr", "e.g", "eq", "eqs", "etc", "fig", "figs", "i.e", "inc",
+    "jr", "ltd", "mr", "mrs", "ms", "no", "nr", "p", "pp", "prof", "ref", "refs", "sec", "sr",
+    "st", "vol", "vs",
 ];
 
 /// The sentences of a text, without the white space between them.
@@ -35,7 +36,10 @@ pub(super) fn split(text: &str) -> Vec<Range<usize>> {
 /// Whether a piece ends in an abbreviation or an initial.
 fn ends_in_abbreviation(piece: &str) -> bool {
     let Some(piece) = piece.trim_end().strip_suffix('.') else { return false };
-    let word = piece.rsplit(|char: char| char.is_whitespace() || matches!(char, '(' | '[')).next().unwrap_or_default();
+    let word = piece
+        .rsplit(|char: char| char.is_whitespace() || matches!(char, '(' | '['))
+        .next()
+        .unwrap_or_default();
     let mut chars = word.chars();
     let initial = chars.next().is_some_and(char::is_uppercase) && chars.next().is_none();
     initial || ABBREVIATIONS.contains(&word.to_lowercase().as_str())
@@ -52,7 +56,10 @@ mod tests {
 
     #[test]
     fn sentences_end_at_their_marks() {
-        assert_eq!(texts("One two. Three?  Four! 五。六。"), ["One two.", "Three?", "Four!", "五。", "六。"]);
+        assert_eq!(
+            texts("One two. Three?  Four! 五。六。"),
+            ["One two.", "Three?", "Four!", "五。", "六。"]
+        );
     }
 
     #[test]

@@ -105,7 +105,15 @@ fn pieces(text: &str, block: &Block, measure: &Measure<'_>) -> Vec<Range<usize>>
     };
     let offset = block.range.start;
     let parts = parts.into_iter().map(|part| part.start + offset..part.end + offset);
-    parts.flat_map(|part| if measure.tokens(part.clone()) <= AIM_TOKENS { vec![part] } else { words(text, part, measure) }).collect()
+    parts
+        .flat_map(|part| {
+            if measure.tokens(part.clone()) <= AIM_TOKENS {
+                vec![part]
+            } else {
+                words(text, part, measure)
+            }
+        })
+        .collect()
 }
 
 fn lines(content: &str) -> Vec<Range<usize>> {
@@ -115,7 +123,9 @@ fn lines(content: &str) -> Vec<Range<usize>> {
         at += line.len();
         start..start + line.trim_end().len()
     });
-    lines.filter(|line| content.get(line.clone()).is_some_and(|line| !line.trim().is_empty())).collect()
+    lines
+        .filter(|line| content.get(line.clone()).is_some_and(|line| !line.trim().is_empty()))
+        .collect()
 }
 
 /// Cuts a piece that is too long into runs of up to [`AIM_TOKENS`], between
@@ -125,7 +135,8 @@ fn words(text: &str, part: Range<usize>, measure: &Measure<'_>) -> Vec<Range<usi
     let mut start = part.start;
     while start < part.end {
         let rest = text.get(start..part.end).unwrap_or_default();
-        let end = start + longest_prefix(rest, |length| measure.tokens(start..start + length) <= AIM_TOKENS);
+        let end = start
+            + longest_prefix(rest, |length| measure.tokens(start..start + length) <= AIM_TOKENS);
         let run = text.get(start..end).unwrap_or_default();
         if !run.trim().is_empty() {
             runs.push(start + run.len() - run.trim_start().len()..start + run.trim_end().len());

@@ -77,8 +77,15 @@ impl Builder {
         let Some(open) = self.open.take() else { return };
         let content = self.text.get(open.start..).unwrap_or_default();
         let trimmed = content.trim_end();
-        let body = if open.kind == Kind::Code { trimmed.trim_start_matches('\n') } else { trimmed.trim_start() };
-        if body.is_empty() || (open.kind == Kind::ListItem && body.trim_start_matches("- ").trim_matches('-').is_empty()) {
+        let body = if open.kind == Kind::Code {
+            trimmed.trim_start_matches('\n')
+        } else {
+            trimmed.trim_start()
+        };
+        if body.is_empty()
+            || (open.kind == Kind::ListItem
+                && body.trim_start_matches("- ").trim_matches('-').is_empty())
+        {
             self.text.truncate(open.start);
             return;
         }

@@ -5,26 +5,51 @@ use std::cell::RefCell;
 
 use html5ever::tendril::StrTendril;
 use html5ever::tokenizer::states::RawKind;
-use html5ever::tokenizer::{BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts};
+use html5ever::tokenizer::{
+    BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts,
+};
 
 use super::builder::Builder;
 use super::{Extracted, Kind};
 
 /// Elements whose content is not part of the text.
 const INVISIBLE: &[&str] = &[
-    "script", "style", "template", "noscript", "svg", "math", "iframe", "object", "select", "datalist", "canvas", "nav",
-    "textarea",
+    "script", "style", "template", "noscript", "svg", "math", "iframe", "object", "select",
+    "datalist", "canvas", "nav", "textarea",
 ];
 
 /// Elements that part paragraphs.
 const BLOCKS: &[&str] = &[
-    "address", "article", "aside", "blockquote", "body", "dd", "details", "dialog", "div", "dl", "dt", "fieldset",
-    "figcaption", "figure", "footer", "form", "header", "hr", "html", "main", "p", "section", "summary", "caption",
+    "address",
+    "article",
+    "aside",
+    "blockquote",
+    "body",
+    "dd",
+    "details",
+    "dialog",
+    "div",
+    "dl",
+    "dt",
+    "fieldset",
+    "figcaption",
+    "figure",
+    "footer",
+    "form",
+    "header",
+    "hr",
+    "html",
+    "main",
+    "p",
+    "section",
+    "summary",
+    "caption",
 ];
 
 /// Elements without an end tag (HTML section 13.1.2).
 const VOID: &[&str] = &[
-    "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr",
+    "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track",
+    "wbr",
 ];
 
 /// Keeps what a reader sees. The title is that of the head.
@@ -35,7 +60,8 @@ pub(super) fn extract(source: &str) -> Extracted {
     let _ = tokenizer.feed(&input);
     tokenizer.end();
     let reader = tokenizer.sink.reader.into_inner();
-    let title = Some(reader.title.split_whitespace().collect::<Vec<_>>().join(" ")).filter(|title| !title.is_empty());
+    let title = Some(reader.title.split_whitespace().collect::<Vec<_>>().join(" "))
+        .filter(|title| !title.is_empty());
     reader.builder.finish(title)
 }
 
@@ -99,7 +125,8 @@ impl Reader {
     fn start(&mut self, name: &str, tag: &Tag) {
         let is_hidden = INVISIBLE.contains(&name)
             || tag.attrs.iter().any(|attribute| {
-                &*attribute.name.local == "hidden" || (&*attribute.name.local == "aria-hidden" && &*attribute.value == "true")
+                &*attribute.name.local == "hidden"
+                    || (&*attribute.name.local == "aria-hidden" && &*attribute.value == "true")
             });
         let nested = self.hidden.iter().any(|open| open == name);
         if (is_hidden || nested) && !VOID.contains(&name) && !tag.self_closing {
@@ -110,7 +137,9 @@ impl Reader {
         }
         match name {
             "title" => self.in_title = true,
-            "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => self.builder.start(Kind::Heading(level(name))),
+            "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => {
+                self.builder.start(Kind::Heading(level(name)))
+            }
             "li" => {
                 self.builder.start(Kind::ListItem);
                 self.builder.mark("- ");
@@ -181,12 +210,14 @@ impl Reader {
 fn raw_text(name: &str) -> TokenSinkResult<()> {
     match name {
         "script" => TokenSinkResult::RawData(RawKind::ScriptData),
-        "style" | "iframe" | "noscript" | "xmp" | "noembed" | "noframes" => TokenSinkResult::RawData(RawKind::Rawtext),
+        "style" | "iframe" | "noscript" | "xmp" | "noembed" | "noframes" => {
+            TokenSinkResult::RawData(RawKind::Rawtext)
+        }
         "title" | "textarea" => TokenSinkResult::RawData(RawKind::Rcdata),
         _ => TokenSinkResult::Continue,
     }
 }
 
 fn level(name: &str) -> u8 {
-    name.bytes().nth(1).map_or(1, |digit| digit.saturating_sub(b'0'))
+    name.as_bytes().get(1).map_or(1, |digit| digit.saturating_sub(b'0'))
 }

@@ -34,7 +34,9 @@ impl Reader {
             Event::Start(tag) => self.start(tag),
             Event::End(tag) => self.end(tag),
             _ if self.hidden => {}
-            Event::Text(text) if self.builder.kind() == Some(Kind::Code) => self.builder.verbatim(&text),
+            Event::Text(text) if self.builder.kind() == Some(Kind::Code) => {
+                self.builder.verbatim(&text)
+            }
             Event::Text(text) | Event::Code(text) => self.builder.words(&text),
             Event::SoftBreak => self.builder.gap(),
             Event::HardBreak => self.builder.line_break(),
@@ -80,7 +82,9 @@ impl Reader {
                     self.title = self.builder.last().map(str::to_owned);
                 }
             }
-            TagEnd::Paragraph | TagEnd::CodeBlock | TagEnd::Item | TagEnd::Table => self.builder.end(),
+            TagEnd::Paragraph | TagEnd::CodeBlock | TagEnd::Item | TagEnd::Table => {
+                self.builder.end()
+            }
             TagEnd::List(_) => {
                 self.lists = self.lists.saturating_sub(1);
                 if self.lists == 0 {

@@ -21,8 +21,11 @@ pub enum MediaType {
 
 impl MediaType {
     /// The words of the contract.
-    pub const WORDS: &[(&str, Self)] =
-        &[("text/plain", Self::Plain), ("text/markdown", Self::Markdown), ("text/html", Self::Html)];
+    pub const WORDS: &[(&str, Self)] = &[
+        ("text/plain", Self::Plain),
+        ("text/markdown", Self::Markdown),
+        ("text/html", Self::Html),
+    ];
 
     /// The word for it.
     pub fn name(self) -> &'static str {
@@ -124,8 +127,11 @@ mod tests {
         let source = "# Guide\n\nSee [the *docs*](http://x).\n\n## Use\n\n- one\n- two\n\n```rust\nfn a() {\n  b();\n}\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n";
         let extracted = extract(source, MediaType::Markdown);
         assert_eq!(extracted.title.as_deref(), Some("Guide"));
-        let blocks: Vec<_> =
-            extracted.blocks.iter().map(|block| (block.kind, &extracted.text[block.range.clone()])).collect();
+        let blocks: Vec<_> = extracted
+            .blocks
+            .iter()
+            .map(|block| (block.kind, &extracted.text[block.range.clone()]))
+            .collect();
         assert_eq!(
             blocks,
             [
@@ -147,8 +153,11 @@ mod tests {
             <ul><li>x<li>y</ul><pre>a\n  b</pre><table><tr><td>1<td>2</tr></table><p hidden>no</p></body>";
         let extracted = extract(source, MediaType::Html);
         assert_eq!(extracted.title.as_deref(), Some("A & B"));
-        let blocks: Vec<_> =
-            extracted.blocks.iter().map(|block| (block.kind, &extracted.text[block.range.clone()])).collect();
+        let blocks: Vec<_> = extracted
+            .blocks
+            .iter()
+            .map(|block| (block.kind, &extracted.text[block.range.clone()]))
+            .collect();
         assert_eq!(
             blocks,
             [

@@ -6,7 +6,8 @@ use super::{Block, Extracted, Kind};
 /// Keeps the text as it is, but for line ends and control characters. Empty
 /// lines part its paragraphs.
 pub(super) fn extract(source: &str) -> Extracted {
-    let text: String = source.replace("\r\n", "\n").replace('\r', "\n").chars().filter_map(clean).collect();
+    let text: String =
+        source.replace("\r\n", "\n").replace('\r', "\n").chars().filter_map(clean).collect();
     let mut blocks: Vec<Block> = Vec::new();
     let mut start = 0;
     let mut joined = false;

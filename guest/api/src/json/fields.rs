@@ -9,8 +9,21 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use super::{Fault, Faults, Json};
 
 /// What RFC 3986 does not allow in a fragment.
-const FRAGMENT: &AsciiSet =
-    &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'<').add(b'>').add(b'[').add(b']').add(b'\\').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
+const FRAGMENT: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'[')
+    .add(b']')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
 
 /// A place in a body; shows as a JSON Pointer in URI fragment form.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +34,11 @@ pub enum Location<'l> {
     Member(&'l Location<'l>, &'l str),
     /// An item of an array.
     Item(&'l Location<'l>, usize),
+}
+
+/// A JSON Pointer in URI fragment form.
+pub(crate) fn fragment(pointer: &str) -> String {
+    format!("#{}", utf8_percent_encode(pointer, FRAGMENT))
 }
 
 impl fmt::Display for Location<'_> {
@@ -104,18 +122,34 @@ impl<'l, 'a> Fields<'l, 'a> {
     }
 
     /// Takes a string that `check` accepts.
-    pub fn string(&mut self, name: &str, check: Check, faults: &mut Faults) -> Option<Cow<'a, str>> {
+    pub fn string(
+        &mut self,
+        name: &str,
+        check: Check,
+        faults: &mut Faults,
+    ) -> Option<Cow<'a, str>> {
         let value = self.take(name)?;
         self.checked_string(name, value, check, faults)
     }
 
     /// Takes a string that must be there and that `check` accepts.
-    pub fn required_string(&mut self, name: &str, check: Check, faults: &mut Faults) -> Option<Cow<'a, str>> {
+    pub fn required_string(
+        &mut self,
+        name: &str,
+        check: Check,
+        faults: &mut Faults,
+    ) -> Option<Cow<'a, str>> {
         let value = self.required(name, faults)?;
         self.checked_string(name, value, check, faults)
     }
 
-    fn checked_string(&self, name: &str, value: Json<'a>, check: Check, faults: &mut Faults) -> Option<Cow<'a, str>> {
+    fn checked_string(
+        &self,
+        name: &str,
+        value: Json<'a>,
+        check: Check,
+        faults: &mut Faults,
+    ) -> Option<Cow<'a, str>> {
         let Json::String(value) = value else {
             self.fault(name, format!("must be a string, not {}", value.kind()), faults);
             return None;
@@ -141,7 +175,12 @@ impl<'l, 'a> Fields<'l, 'a> {
     }
 
     /// Takes a whole number in a range.
-    pub fn integer(&mut self, name: &str, range: RangeInclusive<u32>, faults: &mut Faults) -> Option<u32> {
+    pub fn integer(
+        &mut self,
+        name: &str,
+        range: RangeInclusive<u32>,
+        faults: &mut Faults,
+    ) -> Option<u32> {
         let value = self.take(name)?;
         let number = match &value {
             Json::Number(number) => number.as_u64().and_then(|number| u32::try_from(number).ok()),
@@ -169,7 +208,12 @@ impl<'l, 'a> Fields<'l, 'a> {
     }
 
     /// Takes one of a set of words.
-    pub fn choice<T: Copy>(&mut self, name: &str, choices: &[(&str, T)], faults: &mut Faults) -> Option<T> {
+    pub fn choice<T: Copy>(
+        &mut self,
+        name: &str,
+        choices: &[(&str, T)],
+        faults: &mut Faults,
+    ) -> Option<T> {
         let value = self.take(name)?;
         let chosen = match &value {
             Json::String(word) => choices.iter().find(|(known, _)| known == word),
@@ -223,7 +267,9 @@ mod tests {
 
     #[test]
     fn numbers_that_are_not_whole_or_in_range_are_faults() {
-        for body in [r#"{"a":1.5}"#, r#"{"a":-1}"#, r#"{"a":4294967296}"#, r#"{"a":"1"}"#, r#"{"a":1e30}"#] {
+        for body in
+            [r#"{"a":1.5}"#, r#"{"a":-1}"#, r#"{"a":4294967296}"#, r#"{"a":"1"}"#, r#"{"a":1e30}"#]
+        {
             assert_eq!(faults(body)[0].0, "#/a", "{body}");
         }
     }

@@ -6,6 +6,7 @@ mod value;
 
 use serde::Serialize;
 
+pub(crate) use fields::fragment;
 pub use fields::{Check, Fields, Location};
 pub use value::Json;
 
@@ -93,7 +94,8 @@ pub fn utf8(body: &[u8]) -> Result<&str, Problem> {
 ///
 /// `malformed_json`, naming line and column.
 pub fn parse(text: &str) -> Result<Json<'_>, Problem> {
-    serde_json::from_str(text).map_err(|error| Problem::new(Code::MalformedJson, format!("{error}.")))
+    serde_json::from_str(text)
+        .map_err(|error| Problem::new(Code::MalformedJson, format!("{error}.")))
 }
 
 /// Reads a body with `read`, which notes what is wrong.

@@ -166,7 +166,9 @@ mod tests {
 
     #[test]
     fn repeated_members_are_seen_at_any_depth() {
-        let repeated = |text: &str| serde_json::from_str::<Json<'_>>(text).unwrap().repeated().map(str::to_owned);
+        let repeated = |text: &str| {
+            serde_json::from_str::<Json<'_>>(text).unwrap().repeated().map(str::to_owned)
+        };
         assert_eq!(repeated(r#"{"a":1,"b":{"c":1,"c":2}}"#), Some("c".to_owned()));
         assert_eq!(repeated(r#"{"a":1,"b":{"a":2}}"#), None);
     }

@@ -46,7 +46,10 @@ mod tests {
     #[test]
     fn a_name_is_read_and_checked() {
         assert_eq!(read(br#"{"name":"papers"}"#).unwrap(), "papers");
-        assert_eq!(read(br#"{"name":"P"}"#).unwrap_err().faults[0].pointer.as_deref(), Some("#/name"));
+        assert_eq!(
+            read(br#"{"name":"P"}"#).unwrap_err().faults[0].pointer.as_deref(),
+            Some("#/name")
+        );
         assert_eq!(read(b"{}").unwrap_err().faults[0].detail, "is required");
     }
 }

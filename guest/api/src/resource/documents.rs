@@ -65,7 +65,8 @@ pub fn read_batch(body: &[u8]) -> Result<Batch, Problem> {
         let items = match fields.required("documents", faults)? {
             Json::Array(items) if (1..=limits::MAX_BATCH_DOCUMENTS).contains(&items.len()) => items,
             _ => {
-                let detail = format!("must be an array of 1 to {} documents", limits::MAX_BATCH_DOCUMENTS);
+                let detail =
+                    format!("must be an array of 1 to {} documents", limits::MAX_BATCH_DOCUMENTS);
                 fields.fault("documents", detail, faults);
                 return None;
             }
@@ -74,7 +75,8 @@ pub fn read_batch(body: &[u8]) -> Result<Batch, Problem> {
         let documents = (0..)
             .zip(items)
             .filter_map(|(index, item)| {
-                let document = document(item, Location::Item(&location, index as usize), BATCH_KNOWN, faults)?;
+                let document =
+                    document(item, Location::Item(&location, index as usize), BATCH_KNOWN, faults)?;
                 Some((index, document))
             })
             .collect();
@@ -91,7 +93,8 @@ pub fn read_batch(body: &[u8]) -> Result<Batch, Problem> {
 pub fn read_lines(body: &[u8]) -> Result<Batch, Problem> {
     let lines: Vec<_> = json::utf8(body)?.lines().filter(|line| !line.trim().is_empty()).collect();
     if !(1..=limits::MAX_BATCH_DOCUMENTS).contains(&lines.len()) {
-        let detail = format!("must be 1 to {} lines, one document each", limits::MAX_BATCH_DOCUMENTS);
+        let detail =
+            format!("must be 1 to {} lines, one document each", limits::MAX_BATCH_DOCUMENTS);
         return Err(Problem::invalid(vec![Location::Root.fault(detail)]));
     }
     let mut batch = Batch::default();
@@ -126,12 +129,18 @@ fn line_id(json: &Json<'_>) -> Option<String> {
     })
 }
 
-fn document(json: Json<'_>, location: Location<'_>, known: &[&str], faults: &mut Faults) -> Option<NewDocument> {
+fn document(
+    json: Json<'_>,
+    location: Location<'_>,
+    known: &[&str],
+    faults: &mut Faults,
+) -> Option<NewDocument> {
     let mut fields = Fields::open(json, location, known, faults)?;
     let id = fields.string("id", rules::document_id, faults);
     let title = fields.string("title", rules::title, faults);
     let text = fields.required_string("text", rules::text, faults);
-    let media_type = fields.choice("content_type", MediaType::WORDS, faults).unwrap_or(MediaType::Plain);
+    let media_type =
+        fields.choice("content_type", MediaType::WORDS, faults).unwrap_or(MediaType::Plain);
     let metadata = metadata(&mut fields, faults);
     Some(NewDocument {
         id: id.map(Into::into),
@@ -291,12 +300,18 @@ mod tests {
         let body = br#"{"documents":[{"text":"a"},{"text":3},{"text":"c","content_type":"image/png","x":1}]}"#;
         let faults = read_batch(body).unwrap_err().faults;
         let pointers: Vec<_> = faults.iter().filter_map(|fault| fault.pointer.as_deref()).collect();
-        assert_eq!(pointers, ["#/documents/1/text", "#/documents/2/x", "#/documents/2/content_type"]);
+        assert_eq!(
+            pointers,
+            ["#/documents/1/text", "#/documents/2/x", "#/documents/2/content_type"]
+        );
     }
 
     #[test]
     fn the_id_of_a_put_is_in_the_path_alone() {
-        assert_eq!(read(br#"{"id":"a","text":"b"}"#).unwrap_err().faults[0].pointer.as_deref(), Some("#/id"));
+        assert_eq!(
+            read(br#"{"id":"a","text":"b"}"#).unwrap_err().faults[0].pointer.as_deref(),
+            Some("#/id")
+        );
     }
 
     #[test]
@@ -306,12 +321,17 @@ mod tests {
         assert_eq!(taken, [0, 3]);
         assert_eq!(batch.rejected.len(), 2);
         assert_eq!(batch.rejected[1].id.as_deref(), Some("c"));
-        assert!(batch.rejected[1].reason.contains("#/text must be a string"), "{:?}", batch.rejected);
+        assert!(
+            batch.rejected[1].reason.contains("#/text must be a string"),
+            "{:?}",
+            batch.rejected
+        );
     }
 
     #[test]
     fn metadata_is_bounded_in_depth_size_and_kind() {
-        let at = |metadata: &str| read(format!(r#"{{"text":"a","metadata":{metadata}}}"#).as_bytes());
+        let at =
+            |metadata: &str| read(format!(r#"{{"text":"a","metadata":{metadata}}}"#).as_bytes());
         assert_eq!(at(r#"{"year":1958}"#).unwrap().metadata, r#"{"year":1958}"#);
         assert!(at("[]").is_err());
         assert!(at(r#"{"a":1,"a":2}"#).is_err());

@@ -32,23 +32,46 @@ pub struct NewKey {
 ///
 /// See [`json::read`].
 pub fn read(body: &[u8]) -> Result<NewKey, Problem> {
-    const KNOWN: &[&str] = &["name", "scopes", "collections", "expires_at", "rate_per_minute", "burst"];
+    const KNOWN: &[&str] =
+        &["name", "scopes", "collections", "expires_at", "rate_per_minute", "burst"];
     json::read(body, |json, faults| {
         let mut fields = Fields::open(json, Location::Root, KNOWN, faults)?;
         let name = fields.required_string("name", rules::key_name, faults);
-        let scopes = fields.required("scopes", faults).map(|json| words(json, &fields.location("scopes"), scope, faults));
+        let scopes = fields
+            .required("scopes", faults)
+            .map(|json| words(json, &fields.location("scopes"), scope, faults));
         if scopes.as_ref().is_some_and(Vec::is_empty) {
-            fields.fault("scopes", "must name at least one of \"read\", \"write\", \"admin\"", faults);
+            fields.fault(
+                "scopes",
+                "must name at least one of \"read\", \"write\", \"admin\"",
+                faults,
+            );
         }
         let collections = fields.take("collections");
-        let collections = collections.map(|json| words(json, &fields.location("collections"), collection, faults));
-        if collections.as_ref().is_some_and(|names| !(1..=limits::MAX_KEY_COLLECTIONS).contains(&names.len())) {
-            fields.fault("collections", format!("must name 1 to {}", limits::MAX_KEY_COLLECTIONS), faults);
+        let collections = collections
+            .map(|json| words(json, &fields.location("collections"), collection, faults));
+        if collections
+            .as_ref()
+            .is_some_and(|names| !(1..=limits::MAX_KEY_COLLECTIONS).contains(&names.len()))
+        {
+            fields.fault(
+                "collections",
+                format!("must name 1 to {}", limits::MAX_KEY_COLLECTIONS),
+                faults,
+            );
         }
-        let expires_at = fields.string("expires_at", rules::time, faults).and_then(|text| time::parse(&text));
+        let expires_at =
+            fields.string("expires_at", rules::time, faults).and_then(|text| time::parse(&text));
         let rate_per_minute = fields.integer("rate_per_minute", 1..=u32::MAX, faults);
         let burst = fields.integer("burst", 1..=u32::MAX, faults);
-        Some(NewKey { name: name?.into(), scopes: scopes?, collections, expires_at, rate_per_minute, burst })
+        Some(NewKey {
+            name: name?.into(),
+            scopes: scopes?,
+            collections,
+            expires_at,
+            rate_per_minute,
+            burst,
+        })
     })
 }
 
@@ -149,7 +172,12 @@ mod tests {
     use super::*;
 
     fn pointers(body: &str) -> Vec<String> {
-        read(body.as_bytes()).unwrap_err().faults.into_iter().filter_map(|fault| fault.pointer).collect()
+        read(body.as_bytes())
+            .unwrap_err()
+            .faults
+            .into_iter()
+            .filter_map(|fault| fault.pointer)
+            .collect()
     }
 
     #[test]
@@ -164,9 +192,15 @@ mod tests {
 
     #[test]
     fn each_bad_word_is_pointed_at() {
-        assert_eq!(pointers(r#"{"name":"x","scopes":["read","root",3]}"#), ["#/scopes/1", "#/scopes/2"]);
+        assert_eq!(
+            pointers(r#"{"name":"x","scopes":["read","root",3]}"#),
+            ["#/scopes/1", "#/scopes/2"]
+        );
         assert_eq!(pointers(r#"{"name":"","scopes":[]}"#), ["#/name", "#/scopes"]);
-        assert_eq!(pointers(r#"{"name":"x","scopes":["read"],"collections":[]}"#), ["#/collections"]);
+        assert_eq!(
+            pointers(r#"{"name":"x","scopes":["read"],"collections":[]}"#),
+            ["#/collections"]
+        );
     }
 
     #[test]

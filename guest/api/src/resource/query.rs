@@ -8,9 +8,6 @@ use crate::json::{self, Fields, Location};
 use crate::limits;
 use crate::problem::Problem;
 
-/// What the caller hears when nothing that was found could hold an answer.
-pub const NO_SOURCES: &str = "The documents do not answer this question.";
-
 /// What to answer.
 #[derive(Debug, PartialEq, Eq)]
 pub struct QueryRequest {
@@ -47,7 +44,7 @@ pub fn read(body: &[u8]) -> Result<QueryRequest, Problem> {
 /// The answer of `POST …/query`.
 #[derive(Debug, Serialize)]
 pub struct QueryResponse<'a> {
-    /// The text of the answer.
+    /// The text of the answer; empty where `abstained` says it all.
     pub answer: &'a str,
     /// Whether the sources do not hold an answer.
     pub abstained: bool,

@@ -37,19 +37,25 @@ pub fn document_id(id: &str) -> Verdict {
 /// A title; may be empty.
 pub fn title(title: &str) -> Verdict {
     let valid = title.len() <= limits::MAX_TITLE_BYTES && !title.chars().any(char::is_control);
-    require(valid, || format!("must be at most {} bytes, without control characters", limits::MAX_TITLE_BYTES))
+    require(valid, || {
+        format!("must be at most {} bytes, without control characters", limits::MAX_TITLE_BYTES)
+    })
 }
 
 /// A document as sent.
 pub fn text(text: &str) -> Verdict {
-    require(text.len() <= limits::MAX_TEXT_BYTES, || format!("must be at most {} bytes", limits::MAX_TEXT_BYTES))?;
+    require(text.len() <= limits::MAX_TEXT_BYTES, || {
+        format!("must be at most {} bytes", limits::MAX_TEXT_BYTES)
+    })?;
     require(!text.trim().is_empty(), || "must not be empty".to_owned())
 }
 
 /// A question or search.
 pub fn query(text: &str) -> Verdict {
     let control = |char: char| char.is_control() && !matches!(char, '\t' | '\n' | '\r');
-    require(text.len() <= limits::MAX_QUERY_BYTES, || format!("must be at most {} bytes", limits::MAX_QUERY_BYTES))?;
+    require(text.len() <= limits::MAX_QUERY_BYTES, || {
+        format!("must be at most {} bytes", limits::MAX_QUERY_BYTES)
+    })?;
     require(!text.trim().is_empty(), || "must not be empty".to_owned())?;
     require(!text.chars().any(control), || "must not hold control characters".to_owned())
 }
@@ -66,7 +72,12 @@ pub fn key_name(name: &str) -> Verdict {
     let valid = (1..=limits::MAX_KEY_NAME_CHARS).contains(&name.chars().count())
         && !name.trim().is_empty()
         && !name.chars().any(char::is_control);
-    require(valid, || format!("must be 1 to {} characters, without control characters", limits::MAX_KEY_NAME_CHARS))
+    require(valid, || {
+        format!(
+            "must be 1 to {} characters, without control characters",
+            limits::MAX_KEY_NAME_CHARS
+        )
+    })
 }
 
 /// An RFC 3339 time.

@@ -59,7 +59,8 @@ pub struct SearchRequest {
 ///
 /// See [`json::read`].
 pub fn read(body: &[u8]) -> Result<SearchRequest, Problem> {
-    const KNOWN: &[&str] = &["query", "top_k", "mode", "filter", "min_score", "explain", "per_document"];
+    const KNOWN: &[&str] =
+        &["query", "top_k", "mode", "filter", "min_score", "explain", "per_document"];
     json::read(body, |json, faults| {
         let mut fields = Fields::open(json, Location::Root, KNOWN, faults)?;
         let query = fields.required_string("query", rules::query, faults);
@@ -69,7 +70,15 @@ pub fn read(body: &[u8]) -> Result<SearchRequest, Problem> {
         let min_score = fields.number("min_score", faults);
         let explain = fields.boolean("explain", faults).unwrap_or(false);
         let per_document = fields.boolean("per_document", faults).unwrap_or(true);
-        Some(SearchRequest { query: query?.into(), top_k, mode, filter, min_score, explain, per_document })
+        Some(SearchRequest {
+            query: query?.into(),
+            top_k,
+            mode,
+            filter,
+            min_score,
+            explain,
+            per_document,
+        })
     })
 }
 
@@ -173,15 +182,25 @@ mod tests {
 
     #[test]
     fn every_fault_is_pointed_at() {
-        let body = br#"{"query":" ","top_k":0,"mode":"fuzzy","filter":[],"min_score":"x","extra":1}"#;
+        let body =
+            br#"{"query":" ","top_k":0,"mode":"fuzzy","filter":[],"min_score":"x","extra":1}"#;
         let faults = read(body).unwrap_err().faults;
         let pointers: Vec<_> = faults.iter().filter_map(|fault| fault.pointer.as_deref()).collect();
-        assert_eq!(pointers, ["#/extra", "#/query", "#/top_k", "#/mode", "#/filter", "#/min_score"]);
+        assert_eq!(
+            pointers,
+            ["#/extra", "#/query", "#/top_k", "#/mode", "#/filter", "#/min_score"]
+        );
     }
 
     #[test]
     fn a_filter_is_bounded_in_depth() {
-        let nested = |depth: usize| format!(r#"{{"query":"a","filter":{}1{}}}"#, r#"{"not":"#.repeat(depth), "}".repeat(depth));
+        let nested = |depth: usize| {
+            format!(
+                r#"{{"query":"a","filter":{}1{}}}"#,
+                r#"{"not":"#.repeat(depth),
+                "}".repeat(depth)
+            )
+        };
         assert!(read(nested(limits::MAX_FILTER_DEPTH).as_bytes()).is_ok());
         assert!(read(nested(limits::MAX_FILTER_DEPTH + 1).as_bytes()).is_err());
     }

@@ -79,7 +79,8 @@ impl Sources {
                 }
             }
             if files.len() == before {
-                let message = format!("{} holds no .txt .md .html .ndjson or .jsonl file", path.display());
+                let message =
+                    format!("{} holds no .txt .md .html .ndjson or .jsonl file", path.display());
                 return Err(CliError::new(message));
             }
         }
@@ -122,7 +123,8 @@ impl Sources {
         if kind(&file.path) == Some(Kind::Lines) {
             return match File::open(&file.path) {
                 Ok(open) => {
-                    self.lines = Some(Lines { reader: BufReader::new(open), name: file.id, number: 0 });
+                    self.lines =
+                        Some(Lines { reader: BufReader::new(open), name: file.id, number: 0 });
                     None
                 }
                 Err(error) => Some(Err(format!("{}: {error}", file.id))),
@@ -208,13 +210,17 @@ mod tests {
     #[test]
     fn a_folder_gives_its_documents_under_stable_ids() {
         let dir = tempfile::tempdir().unwrap();
-        let write = |name: &str, bytes: &[u8]| std::fs::write(dir.path().join(name), bytes).unwrap();
+        let write =
+            |name: &str, bytes: &[u8]| std::fs::write(dir.path().join(name), bytes).unwrap();
         std::fs::create_dir(dir.path().join("sub")).unwrap();
         write("sub/a.md", b"# A");
         write("b.txt", b"b");
         write("c.bin", b"\0");
         write("d.txt", b"\xff");
-        write("e.jsonl", b"{\"_id\":\"1\",\"text\":\"x\"}\n\n{\"oops\"\n{\"id\":\"2\",\"text\":\"y\"}");
+        write(
+            "e.jsonl",
+            b"{\"_id\":\"1\",\"text\":\"x\"}\n\n{\"oops\"\n{\"id\":\"2\",\"text\":\"y\"}",
+        );
         let mut sources = Sources::open(&[dir.path().to_owned()]).unwrap();
         let (mut ids, mut failures) = (Vec::new(), Vec::new());
         for document in &mut sources {

@@ -1,0 +1,130 @@
+//! The command line, as a person uses it.
+
+mod harness;
+
+use std::process::Output;
+
+use harness::{ADMIN, Server, Setup, binary};
+
+fn ragtime(server: &Server, arguments: &[&str]) -> Output {
+    binary()
+        .args(arguments)
+        .env("RAGTIME_SERVER", &server.url)
+        .env("RAGTIME_KEY", ADMIN)
+        .output()
+        .unwrap()
+}
+
+fn stdout(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+fn stderr(output: &Output) -> &str {
+    std::str::from_utf8(&output.stderr).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_is_ingested_searched_and_asked() {
+    let server = Setup::new().start();
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("lift.md", "# Lift\n\nLift is the force that holds an aircraft in the air.");
+    write("drag.txt", "Drag is the force that slows an aircraft down.");
+    write("page.html", "<title>Thrust</title><p>Thrust moves it forward.</p>");
+    let path = folder.path().to_str().unwrap();
+    let done = ragtime(&server, &["ingest", path, "--collection", "flight"]);
+    assert!(done.status.success(), "{done:?}");
+    assert!(stderr(&done).contains("3 documents searchable, 0 failed"), "{done:?}");
+    let again = ragtime(&server, &["ingest", path, "--collection", "flight"]);
+    assert!(again.status.success() && stdout(&again).is_empty(), "{again:?}");
+
+    let found = ragtime(&server, &["search", "forces", "--collection", "flight"]);
+    assert!(
+        stdout(&found).contains("Lift (lift.md)") && stdout(&found).contains("drag.txt"),
+        "{found:?}"
+    );
+    let asked = ragtime(
+        &server,
+        &["query", "What force holds an aircraft in the air?", "--collection", "flight"],
+    );
+    let expected = "Lift is the force that holds an aircraft in the air. [1]";
+    assert!(
+        stdout(&asked).contains(expected) && stdout(&asked).contains("[1] Lift (lift.md), bytes "),
+        "{asked:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_document_fails_alone_and_is_named() {
+    let server = Setup::new().start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("d.ndjson");
+    std::fs::write(
+        &file,
+        "{\"id\":\"ok\",\"text\":\"fine\"}\n{\"id\":\"empty\",\"text\":\"\"}\nbroken\n",
+    )
+    .unwrap();
+    let done = ragtime(&server, &["ingest", file.to_str().unwrap()]);
+    assert!(!done.status.success());
+    let said = stderr(&done);
+    assert!(said.contains("failed: empty: ") && said.contains("failed: d.ndjson:3: "), "{said}");
+    assert!(said.contains("1 documents searchable, 2 failed"), "{said}");
+    assert_eq!(server.search("fine").await, ["ok"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_managed() {
+    let server = Setup::new().start();
+    let made = ragtime(&server, &["keys", "create", "--name", "reader"]);
+    assert!(made.status.success(), "{made:?}");
+    let key = stdout(&made).trim();
+    assert!(key.starts_with("rt_") && key.lines().count() == 1);
+    let id = key.split('_').nth(1).unwrap();
+    assert!(stdout(&ragtime(&server, &["keys", "list"])).contains(id));
+    assert!(ragtime(&server, &["keys", "revoke", id]).status.success());
+    assert!(!stdout(&ragtime(&server, &["keys", "list"])).contains(id));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retrieval_is_measured_on_a_folder_in_beir_layout() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    std::fs::create_dir(folder.path().join("qrels")).unwrap();
+    write(
+        "corpus.jsonl",
+        "{\"_id\":\"a\",\"title\":\"\",\"text\":\"apple pie\"}\n{\"_id\":\"b\",\"title\":\"\",\"text\":\"banana bread\"}\n",
+    );
+    write(
+        "queries.jsonl",
+        "{\"_id\":\"1\",\"text\":\"apples\"}\n{\"_id\":\"2\",\"text\":\"bananas\"}\n",
+    );
+    write("qrels/test.tsv", "query-id\tcorpus-id\tscore\n1\ta\t1\n2\ta\t1\n");
+    let measured = binary().args(["eval", "--json"]).arg(folder.path()).output().unwrap();
+    assert!(measured.status.success(), "{measured:?}");
+    let figures: serde_json::Value = serde_json::from_str(stdout(&measured)).unwrap();
+    // The first query finds its document, the second only the other.
+    assert_eq!(figures["modes"]["lexical"]["ndcg_at_10"], 0.5, "{figures}");
+    assert_eq!(figures["documents"], 2);
+}
+
+#[test]
+fn what_is_wrong_is_said_with_what_to_do() {
+    let no_key = binary().args(["search", "x"]).output().unwrap();
+    assert_eq!(
+        stderr(&no_key),
+        "error: no key\nhint: set RAGTIME_KEY to a key; the first start of the server prints one\n"
+    );
+    let nobody = binary()
+        .args(["search", "x", "--server", "http://127.0.0.1:1", "--key", "k"])
+        .output()
+        .unwrap();
+    assert!(stderr(&nobody).contains("hint: is the server running?"), "{nobody:?}");
+    let setting = binary().args(["config"]).env("RAGTIME_SERVER__LISTEN_ON", "x").output().unwrap();
+    assert!(!setting.status.success() && stderr(&setting).contains("listen_on"), "{setting:?}");
+}
+
+#[test]
+fn help_lists_every_command() {
+    let help = binary().arg("--help").output().unwrap();
+    insta::assert_snapshot!(stdout(&help));
+}

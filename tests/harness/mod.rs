@@ -1,0 +1,292 @@
+//! Starts the real binary on a free port, in a folder of its own, and speaks
+//! HTTP to it.
+
+#![allow(dead_code, reason = "each suite uses a part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use reqwest::{Client, Method, RequestBuilder, Response};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// The first admin key of every server that the harness starts.
+pub const ADMIN: &str = "rt_000000000000_0000000000000000000000000000000000000000001";
+
+/// How long a server may take until it is ready: compiling the handler for the
+/// first time on a busy machine.
+const READY: Duration = Duration::from_secs(120);
+
+/// A server that ends with the test.
+pub struct Server {
+    child: Child,
+    pub url: String,
+    pub dir: Arc<TempDir>,
+    pub log: Arc<Mutex<Vec<String>>>,
+    client: Client,
+}
+
+/// How to start one.
+pub struct Setup {
+    dir: Arc<TempDir>,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+}
+
+impl Setup {
+    /// In a new folder, without the embedding model: most tests are not about
+    /// it and start faster.
+    pub fn new() -> Self {
+        Self::with_model().argument("--no-model")
+    }
+
+    /// In a new folder, with the embedding model.
+    pub fn with_model() -> Self {
+        Self {
+            dir: Arc::new(tempfile::tempdir().unwrap()),
+            arguments: Vec::new(),
+            environment: vec![("RAGTIME_AUTH__BOOTSTRAP_KEY".into(), ADMIN.into())],
+        }
+    }
+
+    /// In the folder of another server, which has ended.
+    pub fn again(server: &Server) -> Self {
+        Self { dir: Arc::clone(&server.dir), ..Self::new() }
+    }
+
+    /// The same with the embedding model.
+    pub fn with_model_again(server: &Server) -> Self {
+        Self { dir: Arc::clone(&server.dir), ..Self::with_model() }
+    }
+
+    pub fn argument(mut self, argument: impl Into<String>) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    /// A setting, as `SERVER__LISTEN`.
+    pub fn set(mut self, name: &str, value: impl ToString) -> Self {
+        self.environment.push((format!("RAGTIME_{name}"), value.to_string()));
+        self
+    }
+
+    /// Starts the server and waits until it takes requests.
+    pub fn start(self) -> Server {
+        let mut command = binary();
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--data-dir"])
+            .arg(self.dir.path())
+            .args(&self.arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let kept = Arc::clone(&log);
+        std::thread::spawn(move || {
+            lines.map_while(Result::ok).for_each(|line| kept.lock().unwrap().push(line))
+        });
+        let started = Instant::now();
+        let url = loop {
+            let ready = log.lock().unwrap().iter().find_map(|line| {
+                Some(line.strip_prefix("Ragtime is ready on ")?.split(' ').next()?.to_owned())
+            });
+            if let Some(url) = ready {
+                break url;
+            }
+            if let Some(status) = child.try_wait().unwrap() {
+                panic!("the server ended with {status}: {:#?}", log.lock().unwrap());
+            }
+            assert!(started.elapsed() < READY, "not ready: {:#?}", log.lock().unwrap());
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        Server { child, url, dir: self.dir, log, client: client() }
+    }
+}
+
+/// The command under test, with nothing of this machine's settings.
+pub fn binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ragtime"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("RAGTIME_")) {
+        // Where the model is is a fact about the machine.
+        if name != "RAGTIME_MODEL__DIR" {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+fn client() -> Client {
+    static PROVIDER: OnceLock<()> = OnceLock::new();
+    PROVIDER.get_or_init(|| {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+    Client::new()
+}
+
+impl Server {
+    /// A request with the admin key.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.anonymous(method, path).bearer_auth(ADMIN)
+    }
+
+    /// A request without a key.
+    pub fn anonymous(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.url))
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        Answer::of(self.request(Method::GET, path)).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        Answer::of(self.request(Method::POST, path).json(&body)).await
+    }
+
+    pub async fn put(&self, path: &str, body: Value) -> Answer {
+        Answer::of(self.request(Method::PUT, path).json(&body)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        Answer::of(self.request(Method::DELETE, path)).await
+    }
+
+    /// Puts a document into `default`, searchable on return.
+    pub async fn document(&self, id: &str, text: &str) {
+        let answer = self
+            .put(&format!("/v1/collections/default/documents/{id}"), json!({"text": text}))
+            .await;
+        assert!(answer.status == 201 || answer.status == 200, "{answer:?}");
+    }
+
+    /// The ids that a search in `default` finds.
+    pub async fn search(&self, query: &str) -> Vec<String> {
+        let answer = self.post("/v1/collections/default/search", json!({"query": query})).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let results = answer.body["results"].as_array().unwrap();
+        results.iter().map(|result| result["document_id"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// A new key.
+    pub async fn key(&self, request: Value) -> String {
+        let answer = self.post("/v1/keys", request).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.body["credential"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits until the embedding model is loaded.
+    pub async fn model(&self) {
+        let started = Instant::now();
+        while !self
+            .get("/readyz")
+            .await
+            .text
+            .contains(r#""name":"embedding-model","state":"ready""#)
+        {
+            assert!(started.elapsed() < READY, "{:#?}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it as a power cut would.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to end, and waits.
+    pub fn terminate(&mut self) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A response, read.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub text: String,
+    /// Null when the body is no JSON.
+    pub body: Value,
+}
+
+impl Answer {
+    pub async fn of(request: RequestBuilder) -> Self {
+        Self::read(request.send().await.unwrap()).await
+    }
+
+    pub async fn read(response: Response) -> Self {
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let text = response.text().await.unwrap();
+        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Self { status, headers, text, body }
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Asserts that it is this problem, in the contract's form.
+    pub fn assert_problem(&self, status: u16, code: &str) {
+        assert_eq!((self.status, self.body["code"].as_str()), (status, Some(code)), "{self:?}");
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        assert_eq!(self.body["status"], status);
+        assert_eq!(self.body["type"], format!("/problems/{code}"));
+        assert_eq!(self.body["request_id"], self.header("x-request-id"));
+        for name in ["title", "detail", "instance"] {
+            assert!(
+                self.body[name].as_str().is_some_and(|text| !text.is_empty()),
+                "{name}: {self:?}"
+            );
+        }
+    }
+}
+
+/// A fixture handler, built on first use.
+pub fn fixture(name: &str) -> PathBuf {
+    static BUILD: Mutex<()> = Mutex::new(());
+    let _one_at_a_time = BUILD.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let target = Path::new(env!("CARGO_BIN_EXE_ragtime")).ancestors().nth(2).unwrap().join("guest");
+    let package = format!("ragtime-fixture-{name}");
+    let built = Command::new(env!("CARGO"))
+        .args([
+            "build",
+            "--release",
+            "--locked",
+            "--target",
+            "wasm32-wasip2",
+            "--package",
+            &package,
+        ])
+        .arg("--target-dir")
+        .arg(&target)
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .env_remove("RUSTFLAGS")
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    target.join("wasm32-wasip2/release").join(format!("{}.wasm", package.replace('-', "_")))
+}

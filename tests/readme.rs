@@ -1,0 +1,71 @@
+//! The README, executed: every shell block that talks to a server, in order.
+
+mod harness;
+
+use std::process::Command;
+
+use harness::{ADMIN, Setup};
+
+const README: &str = include_str!("../README.md");
+
+/// Code blocks with their language.
+fn blocks() -> Vec<(&'static str, &'static str)> {
+    let mut rest = README;
+    let mut blocks = Vec::new();
+    while let Some((_, after)) = rest.split_once("\n```") {
+        let (language, after) = after.split_once('\n').unwrap();
+        let (code, after) = after.split_once("\n```").unwrap();
+        blocks.push((language, code));
+        rest = after;
+    }
+    blocks
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_quick_start_works_as_written() {
+    let server = Setup::with_model().start();
+    server.model().await;
+    let bin = std::path::Path::new(env!("CARGO_BIN_EXE_ragtime")).parent().unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let blocks = blocks();
+    let mut executed = 0;
+    for (place, (_, code)) in
+        blocks.iter().enumerate().filter(|(_, (language, _))| *language == "sh")
+    {
+        if code.lines().any(|line| {
+            line.starts_with("cargo ")
+                || line.contains("ragtime serve")
+                || line.contains("ragtime eval")
+        }) {
+            continue;
+        }
+        let output = Command::new("sh")
+            .args(["-euc", code])
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+            .env("PATH", &path)
+            .env("RAGTIME_SERVER", &server.url)
+            .env("RAGTIME_KEY", ADMIN)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{code}\n{output:?}");
+        let printed = String::from_utf8(output.stdout).unwrap();
+        // A text block behind shows what is printed, with … for what varies.
+        if let Some(("text", shown)) = blocks.get(place + 1) {
+            for piece in shown.split('…').map(str::trim).filter(|piece| !piece.is_empty()) {
+                assert!(printed.contains(piece), "{code}\nprinted\n{printed}\nand not\n{piece}");
+            }
+        }
+        executed += 1;
+    }
+    assert!(executed >= 3);
+}
+
+#[test]
+fn the_gate_runs_the_test_command_of_the_readme() {
+    let gate = include_str!("../.ci/run");
+    assert!(
+        README.contains("cargo test --workspace\n")
+            && gate.lines().last() == Some("cargo test --workspace")
+    );
+    assert!(README.contains("cargo run --release -- serve\n"));
+}
