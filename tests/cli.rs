@@ -1,5 +1,7 @@
 //! The command line, as a person uses it.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
 mod harness;
 
 use std::process::Output;

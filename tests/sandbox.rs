@@ -1,5 +1,7 @@
 //! What a handler that means ill can reach.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
 mod harness;
 
 use harness::{Answer, Server, Setup, fixture};

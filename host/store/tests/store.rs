@@ -33,7 +33,7 @@ impl Embed for Letters {
 }
 
 fn letters(text: &str) -> Vec<f32> {
-    let mut counts = vec![0.0_f32; 26];
+    let mut counts = [0.0_f32; 26];
     for byte in text.bytes().filter(u8::is_ascii_lowercase) {
         counts[usize::from(byte - b'a')] += 1.0;
     }
