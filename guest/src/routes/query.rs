@@ -5,11 +5,11 @@ use std::time::Instant;
 use axum::body::Body;
 use http::{HeaderValue, StatusCode};
 use ragtime_api::fusion::Ranking;
-use ragtime_api::parameters;
 use ragtime_api::problem::{Code, Problem};
 use ragtime_api::resource::query::{self as api, QueryRequest, QueryResponse, Source};
 use ragtime_api::resource::raw;
 use ragtime_api::resource::search::Mode;
+use ragtime_api::{limits, parameters};
 
 use super::answer::{Answering, Whole};
 use super::search::{Wanted, retrieve, took_ms};
@@ -37,7 +37,7 @@ pub(super) async fn query(mut call: Call) -> Answer {
             per_document: false,
             top_k: request.top_k as usize,
             min_score: None,
-            depth: 0,
+            depth: limits::depth(request.top_k) as usize,
         },
     };
     let hits = retrieve(&call.permit, wanted).await?.hits;

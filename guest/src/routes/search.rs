@@ -50,7 +50,7 @@ pub(super) async fn search(mut call: Call) -> Answer {
         per_document: request.per_document,
         top_k: request.top_k as usize,
         min_score: request.min_score,
-        depth: 0,
+        depth: limits::depth(request.top_k) as usize,
     };
     let wanted = Wanted { collection, text: request.query, filter: request.filter, ranking };
     let found = retrieve(&call.permit, wanted).await?;
@@ -71,7 +71,7 @@ pub(super) async fn search(mut call: Call) -> Answer {
 /// Finds the best passages.
 pub(super) async fn retrieve(permit: &Permit, wanted: Wanted) -> Result<Found, Problem> {
     let Wanted { collection, text, filter, mut ranking } = wanted;
-    let depth = limits::depth(u32::try_from(ranking.top_k).unwrap_or(limits::MAX_TOP_K));
+    let depth = u32::try_from(ranking.depth).unwrap_or(limits::MIN_DEPTH);
     let legs = legs(ranking.mode);
     let mut query = search::Query {
         collection: collection.clone(),
@@ -83,7 +83,6 @@ pub(super) async fn retrieve(permit: &Permit, wanted: Wanted) -> Result<Found, P
     };
     let mut found = search::find_candidates(permit, query.clone()).await?;
     ranking.mode = effective(ranking.mode, found.legs)?;
-    ranking.depth = depth as usize;
     if ranking.mode == Mode::Hybrid {
         query.feedback = fusion::feedback(&candidates(&found), &ranking);
         found = search::find_candidates(permit, query).await?;

@@ -85,6 +85,8 @@ impl Default for Settings {
 /// What a passage's place in the list is worth: the search has compared whole
 /// passages with more than one sentence to go by.
 const RANK_PENALTY: f32 = 0.01;
+/// A shorter run of words is a heading or a fragment, and answers nothing.
+const MIN_WORDS: usize = 4;
 /// What the words weigh beside the model.
 const WORDS_WEIGHT: f32 = 0.25;
 
@@ -144,6 +146,9 @@ fn candidates<'a>(
     for (passage, Passage { text }) in passages.iter().enumerate() {
         for span in sentences(text) {
             let sentence = text.get(span.clone()).unwrap_or_default();
+            if sentence.split_whitespace().count() < MIN_WORDS {
+                continue;
+            }
             let words = words::content(sentence);
             all.push(Sentence { passage, span, text: sentence, words, coverage: 0.0, score: 0.0 });
         }
@@ -232,6 +237,17 @@ mod tests {
         assert!(far.abstained && far.quotes.is_empty());
         assert!(ask("How do I bake sourdough bread?", &[FLUTTER], &NoModel).abstained);
         assert!(ask("anything", &[], &NoModel).abstained);
+    }
+
+    #[test]
+    fn a_heading_is_no_answer() {
+        let passage = "Flutter\n\nAn elastic structure vibrates in a flow until it breaks.";
+        let near: fn(&str) -> f32 = |text| if text == "Flutter" { 0.9 } else { 0.5 };
+        let answer = ask("What is flutter?", &[passage], &Cosines(near));
+        assert_eq!(
+            quoted(&[passage], &answer),
+            ["An elastic structure vibrates in a flow until it breaks."]
+        );
     }
 
     #[test]

@@ -78,6 +78,12 @@ impl Line {
     fn set_head(&mut self, status: StatusCode, length: Option<u64>) {
         self.status = status;
         self.length = length;
+        // These have no body (RFC 9110 sections 15.3.5 and 15.4.5), so nobody
+        // asks for one.
+        let bodiless = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status);
+        if bodiless || length == Some(0) || self.method == Method::HEAD {
+            self.outcome = Outcome::Complete;
+        }
     }
 
     /// Counts bytes of the body. The server does not ask for more once it has
