@@ -100,12 +100,8 @@ fn find(call: &Call, query: &wit::Query) -> Result<wit::Candidates, store::Error
     Ok(wit::Candidates { items, legs })
 }
 
-/// What the chunks of a first search weigh beside the query (β of Rocchio
-/// 1971, as applied to dense vectors by Li et al. 2021). Below the query
-/// itself, so that it stays what is asked.
-const FEEDBACK_WEIGHT: f32 = 0.8;
-
-/// The query's vector moved towards the mean of the feedback's.
+/// The query's vector and the mean of the feedback's, half and half (Rocchio
+/// 1971; for dense vectors Li et al. 2021).
 fn with_feedback(
     call: &Call,
     query: &wit::Query,
@@ -117,7 +113,7 @@ fn with_feedback(
     }
     bounded(query.feedback.len())?;
     let vectors = call.services.store.vectors(&query.collection, &query.feedback)?;
-    let weight = FEEDBACK_WEIGHT / vectors.len().max(1) as f32;
+    let weight = 1.0 / vectors.len().max(1) as f32;
     for near in &vectors {
         moved.iter_mut().zip(near).for_each(|(to, from)| *to += weight * from);
     }

@@ -46,7 +46,7 @@ pub struct Chunk {
 }
 
 /// Cuts a text. `token_starts` holds the byte at which each token starts, in
-/// order. A text that fits into one chunk is not cut. Chunks come in order,
+/// order. A text of up to [`AIM_TOKENS`] is one chunk. Chunks come in order,
 /// cover all that is not white space, and may overlap. Deterministic.
 pub fn chunk(extracted: &Extracted, token_starts: &[u32]) -> Vec<Chunk> {
     let text = extracted.text.as_str();
@@ -54,7 +54,7 @@ pub fn chunk(extracted: &Extracted, token_starts: &[u32]) -> Vec<Chunk> {
     if text.trim().is_empty() {
         return Vec::new();
     }
-    if measure.tokens(0..text.len()) <= MAX_TOKENS {
+    if measure.tokens(0..text.len()) <= AIM_TOKENS {
         return vec![Chunk { span: 0..text.len(), headings: Vec::new() }];
     }
     let units = units::split(extracted, &measure);
