@@ -153,6 +153,7 @@ pub async fn scratch(mut settings: Settings) -> Result<Scratch, ServeError> {
     tokio::task::block_in_place(|| model::fetch(&settings.model))
         .map_or_else(|error| cli::out::note(&format!("lexical only: {error}")), |_| ());
     let bound = bind(settings).await?;
+    bound.services.embeddings.settled().await;
     let key = bound.first_key.as_ref().map(Credential::expose).unwrap_or_default();
     let url = format!("http://{}", bound.address);
     let (stop, stopped) = oneshot::channel();

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use tokenizers::{Tokenizer, TruncationParams};
+use tokenizers::Tokenizer;
 
 use crate::{EmbedError, LoadError};
 
-/// The tokenizer, cutting for the model and whole for counting.
+/// The tokenizer, and where the model stops reading.
 pub(crate) struct Tokens {
-    cutting: Tokenizer,
-    whole: Tokenizer,
+    tokenizer: Tokenizer,
+    max_tokens: usize,
 }
 
 impl Tokens {
@@ -17,30 +17,32 @@ impl Tokens {
         let bytes = std::fs::read(path)
             .map_err(|error| LoadError::Unreadable { path: path.display().to_string(), error })?;
         let invalid = |error: tokenizers::Error| LoadError::Tokenizer(error.to_string());
-        let mut whole = Tokenizer::from_bytes(bytes).map_err(invalid)?;
+        let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(invalid)?;
         // The file pads and cuts to a length of its own.
-        whole.with_padding(None);
-        whole.with_truncation(None).map_err(invalid)?;
-        let mut cutting = whole.clone();
-        let truncation = TruncationParams { max_length: max_tokens, ..TruncationParams::default() };
-        cutting.with_truncation(Some(truncation)).map_err(invalid)?;
-        Ok(Self { cutting, whole })
+        tokenizer.with_padding(None);
+        tokenizer.with_truncation(None).map_err(invalid)?;
+        Ok(Self { tokenizer, max_tokens })
     }
 
-    /// Ids of the word pieces between the two special tokens.
+    /// Ids of the word pieces between the two special tokens, cut to what the
+    /// model reads.
     pub(crate) fn encode(&self, text: &str) -> Result<Vec<u32>, EmbedError> {
-        let encoding = self.cutting.encode_fast(text, true).map_err(failed)?;
-        Ok(encoding.get_ids().to_vec())
+        let encoding = self.tokenizer.encode_fast(text, true).map_err(failed)?;
+        let mut ids = encoding.get_ids().to_vec();
+        if ids.len() > self.max_tokens
+            && let Some(end) = ids.last().copied()
+        {
+            ids.truncate(self.max_tokens - 1);
+            ids.push(end);
+        }
+        Ok(ids)
     }
 
     /// The byte at which each word piece starts.
     pub(crate) fn starts(&self, text: &str) -> Result<Vec<u32>, EmbedError> {
-        let encoding = self.whole.encode(text, false).map_err(failed)?;
-        Ok(encoding
-            .get_offsets()
-            .iter()
-            .filter_map(|(start, _)| u32::try_from(*start).ok())
-            .collect())
+        let encoding = self.tokenizer.encode(text, false).map_err(failed)?;
+        let starts = encoding.get_offsets().iter();
+        Ok(starts.filter_map(|(start, _)| u32::try_from(*start).ok()).collect())
     }
 }
 

@@ -21,22 +21,28 @@ const POSITIONS: usize = 512;
 pub(crate) fn load(path: &Path) -> Result<Bert, LoadError> {
     let unreadable = |error| LoadError::Unreadable { path: path.display().to_string(), error };
     let file = File::open(path).map_err(unreadable)?;
-    #[allow(unsafe_code)]
-    // SAFETY: the file is written once under another name and renamed, so
-    // nothing changes it. If somebody truncates it all the same, the process
-    // is ended by a signal; no memory is corrupted.
-    let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
+    let whole = map(&file).map_err(unreadable)?;
     let tensors =
-        SafeTensors::deserialize(&map).map_err(|error| LoadError::Weights(error.to_string()))?;
+        SafeTensors::deserialize(&whole).map_err(|error| LoadError::Weights(error.to_string()))?;
     let reader =
-        Reader { tensors: &tensors, base: map.as_ptr() as usize, gemm: GemmExecutor::new() };
+        Reader { tensors: &tensors, base: whole.as_ptr() as usize, gemm: GemmExecutor::new() };
     let words = reader.table("embeddings.word_embeddings.weight", VOCABULARY)?;
     let positions = reader.table("embeddings.position_embeddings.weight", POSITIONS)?;
     let kinds = reader.floats("embeddings.token_type_embeddings.weight", &[2, HIDDEN])?;
     let norm = reader.norm("embeddings.LayerNorm")?;
     let layers = (0..LAYERS).map(|layer| reader.layer(layer)).collect::<Result<Vec<_>, _>>()?;
     let first_kind = kinds.into_iter().take(HIDDEN).collect();
+    // A fresh view: of this one only the rows that texts use come into memory.
+    let map = map(&file).map_err(unreadable)?;
     Ok(Bert { words, positions, first_kind, norm, layers, map })
+}
+
+#[allow(unsafe_code)]
+fn map(file: &File) -> std::io::Result<Mmap> {
+    // SAFETY: the file is written once under another name and renamed, so
+    // nothing changes it. If somebody truncates it all the same, the process
+    // is ended by a signal; no memory is corrupted.
+    unsafe { Mmap::map(file) }
 }
 
 struct Reader<'a> {

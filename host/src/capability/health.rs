@@ -17,7 +17,11 @@ impl wit::Host for CapabilityView<'_> {
             false => (wit::State::Unready, Some("writes fail")),
         };
         let model = match services.embeddings.state() {
-            LoadState::Ready => (wit::State::Ready, None),
+            LoadState::Ready if status.vectors_complete => (wit::State::Ready, None),
+            LoadState::Ready => (
+                wit::State::Degraded,
+                Some("older documents are being embedded, until then only words find them"),
+            ),
             LoadState::Off => (wit::State::Ready, Some("no model wanted, search is lexical only")),
             LoadState::Coming => {
                 (wit::State::Degraded, Some("on its way, search is lexical only until then"))

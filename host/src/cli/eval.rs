@@ -46,7 +46,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let collection = format!("eval-{}", uuid::Uuid::now_v7().simple());
     let measured = tokio::select! {
         measured = measure(&args, &task, &collection, context) => measured,
-        _ = tokio::signal::ctrl_c() => Err(CliError::new("interrupted")),
+        _ = tokio::signal::ctrl_c() => Err(CliError::interrupted()),
     };
     // Whatever happened, the scratch collection goes.
     let deleted = match context.request(Method::DELETE, &["collections", &collection]) {
@@ -64,16 +64,27 @@ async fn measure(
     context: &Context,
 ) -> Result<(), CliError> {
     let started = Instant::now();
-    let corpus = args.dir.join("corpus.jsonl");
-    let done = ingest::ingest(&[corpus], collection, context).await?;
+    let file = args.dir.join("corpus.jsonl");
+    let mut corpus = ingest::Progress::new();
+    ingest::ingest(&[file], collection, true, &mut corpus, context).await?;
+    // Collections of old hold empty documents; that is no reason not to measure.
+    for failure in &corpus.failed {
+        out::note(&format!("left out: {failure}"));
+    }
     let seconds = started.elapsed().as_secs_f64();
     let mut figures = Vec::new();
     for mode in ["hybrid", "lexical", "vector"] {
-        figures.push(ask_all(task, collection, mode, context).await?);
+        match ask_all(task, collection, mode, context).await {
+            Ok(measured) => figures.push(measured),
+            Err(error) if error.is("embedding_unavailable") => {
+                out::note("no embedding model: vector left out, and hybrid is lexical alone");
+            }
+            Err(error) => return Err(error),
+        }
     }
     match args.json {
-        true => out::data(&to_json(&figures, done.indexed, seconds).to_string()),
-        false => print(&figures, task, done.indexed, seconds),
+        true => out::data(&to_json(&figures, &corpus, seconds).to_string()),
+        false => print(&figures, corpus.indexed, seconds),
     }
     Ok(())
 }
@@ -108,11 +119,11 @@ async fn ask_all(
     Ok(figures)
 }
 
-fn print(figures: &[Figures], task: &Task, documents: u64, seconds: f64) {
+fn print(figures: &[Figures], documents: u64, seconds: f64) {
     out::data(&format!(
         "{documents} documents in {seconds:.1} s ({:.0}/s), {} queries",
         documents as f64 / seconds,
-        task.judgements.len()
+        queries(figures)
     ));
     out::data("mode      nDCG@10  Recall@100  MRR@10   p50 ms   p95 ms   p99 ms");
     for one in figures {
@@ -130,7 +141,11 @@ fn print(figures: &[Figures], task: &Task, documents: u64, seconds: f64) {
     }
 }
 
-fn to_json(figures: &[Figures], documents: u64, seconds: f64) -> Value {
+fn queries(figures: &[Figures]) -> usize {
+    figures.first().map_or(0, |figures| figures.latencies_ms.len())
+}
+
+fn to_json(figures: &[Figures], corpus: &ingest::Progress, seconds: f64) -> Value {
     let modes: serde_json::Map<_, _> = figures
         .iter()
         .map(|one| {
@@ -142,7 +157,12 @@ fn to_json(figures: &[Figures], documents: u64, seconds: f64) -> Value {
             (one.mode.to_owned(), figures)
         })
         .collect();
-    json!({"documents": documents, "ingest_seconds": seconds, "modes": modes})
+    json!({
+        "documents": corpus.indexed, "documents_left_out": corpus.failed.len(),
+        "ingest_seconds": seconds,
+        "documents_per_second": corpus.indexed as f64 / seconds,
+        "queries": queries(figures), "modes": modes,
+    })
 }
 
 impl Task {
@@ -156,19 +176,23 @@ impl Task {
         let queries = queries.collect::<Result<Vec<_>, CliError>>()?;
         let mut judgements: HashMap<String, Judgements> = HashMap::new();
         let qrels = read(&dir.join("qrels").join("test.tsv"))?;
-        for line in qrels.lines().skip(1) {
+        for (number, line) in qrels.lines().enumerate() {
             let mut fields = line.split('\t');
-            let (Some(query), Some(document), Some(Ok(grade))) = (
-                fields.next(),
-                fields.next(),
-                fields.next().map(|grade| grade.trim().parse::<i64>()),
-            ) else {
+            let (query, document) = (fields.next(), fields.next());
+            let grade = fields.next().and_then(|grade| grade.trim().parse::<i64>().ok());
+            let (Some(query), Some(document), Some(grade)) = (query, document, grade) else {
+                if number == 0 {
+                    continue; // The names of the columns.
+                }
                 return Err(CliError::new(format!(
                     "qrels/test.tsv: \"{line}\" is not query, document and grade"
                 )));
             };
             let grade = u32::try_from(grade).unwrap_or(0);
             judgements.entry(query.to_owned()).or_default().insert(document.to_owned(), grade);
+        }
+        if !queries.iter().any(|(id, _)| judgements.contains_key(id)) {
+            return Err(CliError::new("qrels/test.tsv judges none of queries.jsonl"));
         }
         Ok(Self { queries, judgements })
     }
@@ -177,4 +201,33 @@ impl Task {
 fn read(path: &Path) -> Result<String, CliError> {
     std::fs::read_to_string(path)
         .map_err(|error| CliError::new(format!("{} cannot be read: {error}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn task(qrels: &str) -> Result<Task, CliError> {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("qrels")).unwrap();
+        std::fs::write(dir.path().join("queries.jsonl"), "{\"_id\":\"1\",\"text\":\"a\"}\n")
+            .unwrap();
+        std::fs::write(dir.path().join("qrels/test.tsv"), qrels).unwrap();
+        Task::read(dir.path())
+    }
+
+    #[test]
+    fn judgements_are_read_with_column_names_or_without() {
+        for header in ["query-id\tcorpus-id\tscore\n", ""] {
+            let task = task(&format!("{header}1\td\t2\r\n1\te\t-1\n")).unwrap();
+            let expected = Judgements::from([("d".into(), 2), ("e".into(), 0)]);
+            assert_eq!(task.judgements["1"], expected);
+        }
+    }
+
+    #[test]
+    fn judgements_of_other_queries_are_an_error() {
+        assert!(task("2\td\t1\n").is_err());
+        assert!(task("1\td\t1\n1\td\n").is_err());
+    }
 }

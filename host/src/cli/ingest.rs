@@ -4,6 +4,9 @@
 //! the server takes a document it has for what it is, unchanged, in a fraction
 //! of the time.
 
+mod batches;
+mod document;
+mod lines;
 mod sources;
 
 use std::collections::VecDeque;
@@ -12,21 +15,22 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{CliError, Context, count, list, out, text};
-use sources::{Document, Sources};
+use batches::{Batch, Batches};
+use sources::Sources;
 
-/// Documents and bytes of one request: large enough for the server to embed in
-/// full batches, small enough to show progress.
-const BATCH_DOCUMENTS: usize = 256;
-const BATCH_BYTES: usize = 4 * 1024 * 1024;
-/// Batches that the server is still indexing while the next is sent.
-const BATCHES_AHEAD: usize = 2;
-/// How often to ask how far a job is.
-const POLL: Duration = Duration::from_millis(100);
+/// Batches at the server at once: one being indexed while the next is sent.
+const BATCHES_IN_FLIGHT: usize = 2;
+/// How soon to ask how far a job is, and how long to wait at most between two
+/// askings: each costs a unit of the key's budget.
+const FIRST_POLL: Duration = Duration::from_millis(50);
+const LAST_POLL: Duration = Duration::from_millis(400);
+
+const AGAIN: &str = "run the same command again to go on";
 
 /// What to put in.
 #[derive(Debug, clap::Args)]
@@ -37,141 +41,178 @@ pub struct Args {
     /// Where to put it; made if it does not exist
     #[arg(long, default_value = "default")]
     collection: String,
+    /// Return when search finds everything; the default
+    #[arg(long, overrides_with = "no_wait")]
+    wait: bool,
+    /// Return when everything is on the server's disk
+    #[arg(long, overrides_with = "wait")]
+    no_wait: bool,
 }
 
-/// What became of it.
-#[derive(Debug, Default)]
-pub struct Done {
+/// How far it is.
+pub struct Progress {
     /// Documents that search finds.
     pub indexed: u64,
+    /// Documents on the server's disk that search may not find yet.
+    pub pending: u64,
     /// What could not be taken, and why.
     pub failed: Vec<String>,
+    bar: ProgressBar,
 }
 
 /// Ingests and says what became of it.
 pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
-    let done = tokio::select! {
-        done = ingest(&args.paths, &args.collection, context) => done?,
-        _ = tokio::signal::ctrl_c() => {
-            return Err(CliError::with_hint("interrupted", "run the same command again to go on"));
-        }
+    let mut progress = Progress::new();
+    let ended = tokio::select! {
+        ended = ingest(&args.paths, &args.collection, !args.no_wait, &mut progress, context) => ended,
+        _ = tokio::signal::ctrl_c() => Err(CliError::interrupted()),
     };
-    for failure in &done.failed {
-        out::note(&format!("failed: {failure}"));
-    }
-    out::note(&format!("{} documents searchable, {} failed", done.indexed, done.failed.len()));
-    match done.failed.is_empty() {
+    progress.report();
+    ended.map_err(|error| error.or_hint(AGAIN))?;
+    match progress.failed.is_empty() {
         true => Ok(()),
         false => Err(CliError::new("some documents could not be taken")),
     }
 }
 
 /// Ingests `paths` into `collection`, making it if need be. Returns when
-/// everything is searchable.
+/// everything is searchable, or with `wait` false when everything is stored.
 pub async fn ingest(
     paths: &[PathBuf],
     collection: &str,
+    wait: bool,
+    progress: &mut Progress,
     context: &Context,
-) -> Result<Done, CliError> {
+) -> Result<(), CliError> {
+    let sources = Sources::open(paths)?;
+    progress.bar.set_length(sources.total_bytes());
+    let mut batches = Batches::new(sources);
     make(collection, context).await?;
-    let mut sources = Sources::open(paths)?;
-    let bar = bar(sources.total_bytes());
-    let mut done = Done::default();
     let mut jobs = VecDeque::new();
-    loop {
-        let batch = tokio::task::block_in_place(|| batch(&mut sources, &mut done.failed));
-        bar.set_position(sources.read_bytes());
-        if batch.is_empty() {
-            break;
+    while let Some(batch) = tokio::task::block_in_place(|| batches.next(&mut progress.failed)) {
+        if jobs.len() == BATCHES_IN_FLIGHT {
+            finish(jobs.pop_front(), progress, context).await?;
         }
-        jobs.push_back(send(batch, collection, context).await?);
-        while jobs.len() > BATCHES_AHEAD {
-            finish(jobs.pop_front(), &mut done, &bar, context).await?;
+        let Some(job) = send(batch, collection, progress, context).await? else { continue };
+        progress.pending += job.accepted;
+        progress.bar.set_position(batches.read_bytes());
+        match wait {
+            true => jobs.push_back(job),
+            false => progress.failed.extend(job.failed),
         }
     }
     while !jobs.is_empty() {
-        finish(jobs.pop_front(), &mut done, &bar, context).await?;
+        finish(jobs.pop_front(), progress, context).await?;
     }
-    bar.finish_and_clear();
-    Ok(done)
+    Ok(())
+}
+
+/// A batch that the server has on disk.
+struct Job {
+    id: String,
+    accepted: u64,
+    failed: Vec<String>,
 }
 
 async fn make(collection: &str, context: &Context) -> Result<(), CliError> {
     let request = context.request(Method::GET, &["collections", collection])?;
-    let found = request.send().await.map_err(|error| context.unreachable(&error))?;
-    if found.status() == StatusCode::NOT_FOUND {
-        let request = context.request(Method::POST, &["collections"])?;
-        context.send(request.json(&json!({"name": collection}))).await?;
-        return Ok(());
+    match context.send(request).await {
+        Err(error) if error.is("unknown_collection") => {}
+        known => return known.map(|_| ()),
     }
-    super::problem_of(found).await.map(|_| ())
-}
-
-fn batch(sources: &mut Sources, failed: &mut Vec<String>) -> Vec<Document> {
-    let (mut batch, mut bytes) = (Vec::new(), 0);
-    while batch.len() < BATCH_DOCUMENTS && bytes < BATCH_BYTES {
-        match sources.next() {
-            Some(Ok(document)) => {
-                bytes += document.size();
-                batch.push(document);
-            }
-            Some(Err(failure)) => failed.push(failure),
-            None => break,
-        }
+    let request = context.request(Method::POST, &["collections"])?;
+    match context.send(request.json(&json!({"name": collection}))).await {
+        // Somebody else was quicker.
+        Err(error) if error.is("collection_exists") => Ok(()),
+        made => made.map(|_| ()),
     }
-    batch
 }
 
 async fn send(
-    batch: Vec<Document>,
+    batch: Batch,
     collection: &str,
+    progress: &mut Progress,
     context: &Context,
-) -> Result<String, CliError> {
+) -> Result<Option<Job>, CliError> {
     let request = context.request(Method::POST, &["collections", collection, "documents"])?;
-    // As lines, so that a document that breaks a rule fails alone.
-    let mut lines = Vec::new();
-    for document in &batch {
-        serde_json::to_writer(&mut lines, document)
-            .map_err(|error| CliError::new(error.to_string()))?;
-        lines.push(b'\n');
+    let request = request.header(CONTENT_TYPE, "application/x-ndjson").body(batch.lines);
+    match context.json(request).await {
+        Ok(answer) => Ok(Some(Job {
+            id: text(&answer, "job_id").to_owned(),
+            accepted: count(&answer, "accepted"),
+            failed: failures(&answer),
+        })),
+        Err(error) if batch.documents == 1 && error.is("body_too_large") => {
+            progress.failed.push(format!("{}: larger than the server takes", batch.first));
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
-    let request = request.header(CONTENT_TYPE, "application/x-ndjson").body(lines);
-    Ok(text(&context.json(request).await?, "job_id").to_owned())
 }
 
 async fn finish(
-    job: Option<String>,
-    done: &mut Done,
-    bar: &ProgressBar,
+    job: Option<Job>,
+    progress: &mut Progress,
     context: &Context,
 ) -> Result<(), CliError> {
     let Some(job) = job else { return Ok(()) };
+    let mut poll = FIRST_POLL;
     loop {
-        let state = context.json(context.request(Method::GET, &["jobs", &job])?).await?;
+        let state = context.json(context.request(Method::GET, &["jobs", &job.id])?).await?;
         if count(&state, "pending") == 0 {
-            done.indexed += count(&state, "indexed");
-            done.failed.extend(list(&state, "failed").iter().map(failure));
-            bar.set_message(format!("{} documents", done.indexed));
+            progress.finished(&job, &state);
             return Ok(());
         }
-        tokio::time::sleep(POLL).await;
+        tokio::time::sleep(poll).await;
+        poll = (poll * 2).min(LAST_POLL);
     }
 }
 
-fn failure(failure: &Value) -> String {
-    let id = text(failure, "id");
-    let id = if id.is_empty() { "a document without an id" } else { id };
-    format!("{id}: {}", text(failure, "reason"))
+fn failures(job: &Value) -> Vec<String> {
+    let failure = |failure: &Value| {
+        let id = text(failure, "id");
+        let id = if id.is_empty() { "a document without an id" } else { id };
+        format!("{id}: {}", text(failure, "reason"))
+    };
+    list(job, "failed").iter().map(failure).collect()
 }
 
-fn bar(bytes: u64) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::hidden());
+impl Progress {
+    /// Nothing done yet. Shows itself on a terminal.
+    pub fn new() -> Self {
+        let bar = ProgressBar::new(0);
+        if !std::io::stderr().is_terminal() {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        let style = "{bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec}, {eta} left, {msg}";
+        if let Ok(style) = ProgressStyle::with_template(style) {
+            bar.set_style(style);
+        }
+        Self { indexed: 0, pending: 0, failed: Vec::new(), bar }
     }
-    let bar = ProgressBar::new(bytes);
-    let style = "{bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec}, {eta} left, {msg}";
-    if let Ok(style) = ProgressStyle::with_template(style) {
-        bar.set_style(style);
+
+    fn finished(&mut self, job: &Job, state: &Value) {
+        self.pending = self.pending.saturating_sub(job.accepted);
+        self.indexed += count(state, "indexed");
+        self.failed.extend(failures(state));
+        self.bar.set_message(format!("{} documents", self.indexed));
     }
-    bar
+
+    /// Says what became of it, or where it stands.
+    fn report(&self) {
+        self.bar.finish_and_clear();
+        for failure in &self.failed {
+            out::note(&format!("failed: {failure}"));
+        }
+        out::note(&self.summary());
+    }
+
+    fn summary(&self) -> String {
+        let searchable =
+            format!("{} documents searchable, {} failed", self.indexed, self.failed.len());
+        match self.pending {
+            0 => searchable,
+            pending => format!("{searchable}, {pending} stored and searchable soon"),
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! `ragtime keys`
 
+use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
@@ -47,12 +48,12 @@ struct CreateArgs {
     /// A collection it is limited to; may be given more than once
     #[arg(long = "collection", value_name = "NAME")]
     collections: Vec<String>,
-    /// When it stops working, as in 2027-01-31T00:00:00Z
-    #[arg(long, value_name = "TIME")]
-    expires_at: Option<String>,
+    /// When it stops working: in 30d (s, m, h, d, w), or 2027-01-31T00:00:00Z
+    #[arg(long, alias = "expires-at", value_name = "TIME", value_parser = expiry)]
+    expires: Option<String>,
     /// Units it regains per minute [default: the server's]
-    #[arg(long, value_name = "UNITS")]
-    rate_per_minute: Option<u32>,
+    #[arg(long, alias = "rate-per-minute", value_name = "UNITS")]
+    rate: Option<u32>,
     /// Units it may spend at once [default: the server's]
     #[arg(long, value_name = "UNITS")]
     burst: Option<u32>,
@@ -93,13 +94,38 @@ impl CreateArgs {
             body.insert("collections".into(), json!(self.collections));
         }
         let given = [
-            ("expires_at", self.expires_at.as_ref().map(|at| json!(at))),
-            ("rate_per_minute", self.rate_per_minute.map(|rate| json!(rate))),
+            ("expires_at", self.expires.as_ref().map(|at| json!(at))),
+            ("rate_per_minute", self.rate.map(|rate| json!(rate))),
             ("burst", self.burst.map(|burst| json!(burst))),
         ];
         body.extend(given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
         Value::Object(body)
     }
+}
+
+/// The time that a duration from now or a time in RFC 3339 says, in RFC 3339.
+fn expiry(text: &str) -> Result<String, String> {
+    expiry_from(text, Timestamp::now())
+}
+
+fn expiry_from(text: &str, now: Timestamp) -> Result<String, String> {
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Ok(time.to_string());
+    }
+    let unit = match text.chars().last() {
+        Some('s') => 1,
+        Some('m') => 60,
+        Some('h') => 3_600,
+        Some('d') => 86_400,
+        Some('w') => 604_800,
+        _ => return Err("neither a duration as in 30d nor a time in RFC 3339".to_owned()),
+    };
+    let count = text.get(..text.len() - 1).unwrap_or_default();
+    let count: u32 = count.parse().map_err(|_| format!("\"{count}\" is not a whole number"))?;
+    let time = i64::from(count)
+        .checked_mul(unit)
+        .and_then(|seconds| Timestamp::from_second(now.as_second().checked_add(seconds)?).ok());
+    time.map(|time| time.to_string()).ok_or_else(|| "too far away".to_owned())
 }
 
 fn issued(answer: &Value) {
@@ -126,4 +152,21 @@ fn show(key: &Value) {
         count(key, "rate_per_minute"),
         count(key, "burst"),
     ));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expiry_is_a_duration_or_a_time() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let expiry = |text: &str| expiry_from(text, now);
+        assert_eq!(expiry("30d").unwrap(), "2027-02-14T08:00:00Z");
+        assert_eq!(expiry("90s").unwrap(), "2027-01-15T08:01:30Z");
+        assert_eq!(expiry("2027-01-31T01:00:00+01:00").unwrap(), "2027-01-31T00:00:00Z");
+        for wrong in ["", "d", "-1d", "1.5h", "30", "30 d", "30ä", "4000000000w", "tomorrow"] {
+            assert!(expiry(wrong).is_err(), "{wrong}");
+        }
+    }
 }

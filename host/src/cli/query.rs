@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::error::Problem;
 use super::sse::{Event, Parser};
 use super::{CliError, Context, list, out, search, text};
 
@@ -62,6 +63,10 @@ async fn follow(mut response: reqwest::Response) -> Result<(), CliError> {
     let broken = |what: &str| CliError::new(format!("the answer broke off: {what}"));
     while let Some(bytes) = response.chunk().await.map_err(|error| broken(&error.to_string()))? {
         for Event { name, data } in parser.push(&bytes) {
+            if name == "error" {
+                let problem = serde_json::from_str::<Problem>(&data);
+                return Err(problem.map_or_else(|error| broken(&error.to_string()), Into::into));
+            }
             let data: Value =
                 serde_json::from_str(&data).map_err(|error| broken(&error.to_string()))?;
             match name.as_str() {
@@ -72,7 +77,6 @@ async fn follow(mut response: reqwest::Response) -> Result<(), CliError> {
                     printer.end(data.get("abstained").and_then(Value::as_bool).unwrap_or(false));
                     return Ok(());
                 }
-                "error" => return Err(broken(text(&data, "detail"))),
                 _ => {}
             }
         }
@@ -84,12 +88,15 @@ async fn follow(mut response: reqwest::Response) -> Result<(), CliError> {
 #[derive(Default)]
 struct Printer {
     sources: Value,
+    /// Whether any text was printed.
+    begun: bool,
     /// Documents in the order they were first cited.
     cited: Vec<(String, Vec<String>)>,
 }
 
 impl Printer {
-    fn text(&self, text: &str) {
+    fn text(&mut self, text: &str) {
+        self.begun |= !text.is_empty();
         out::piece(text);
     }
 
@@ -124,12 +131,14 @@ impl Printer {
     }
 
     fn end(&self, abstained: bool) {
-        out::data("");
+        if self.begun {
+            out::data("");
+        }
         if abstained {
             out::note("(no answer in the documents)");
-            return;
+        } else if !self.cited.is_empty() {
+            out::data("");
         }
-        out::data("");
         for (place, (document, spans)) in self.cited.iter().enumerate() {
             let source = self.sources.as_array().into_iter().flatten();
             let source = source.into_iter().find(|source| text(source, "document_id") == document);

@@ -1,5 +1,5 @@
 //! Server-sent events (WHATWG HTML, section 9.2), as far as this client needs
-//! them.
+//! them: lines end with LF or CR LF.
 
 /// One event.
 #[derive(Debug, PartialEq, Eq)]
@@ -13,29 +13,42 @@ pub struct Event {
 /// Puts events together from bytes as they come.
 #[derive(Default)]
 pub struct Parser {
-    buffer: Vec<u8>,
+    line: Vec<u8>,
+    name: String,
+    data: Vec<String>,
 }
 
 impl Parser {
     /// Takes bytes and returns the events they complete.
     pub fn push(&mut self, bytes: &[u8]) -> Vec<Event> {
-        self.buffer.extend_from_slice(bytes);
         let mut events = Vec::new();
-        while let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\n\n") {
-            let block: Vec<u8> = self.buffer.drain(..end + 2).collect();
-            events.extend(parse(&String::from_utf8_lossy(&block)));
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.line.extend_from_slice(piece);
+            if piece.ends_with(b"\n") {
+                let line = std::mem::take(&mut self.line);
+                events.extend(
+                    self.line(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n'])),
+                );
+            }
         }
         events
     }
-}
 
-fn parse(block: &str) -> Option<Event> {
-    let field = |name: &str| {
-        let lines = block.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        lines.map(|value| value.strip_prefix(' ').unwrap_or(value)).collect::<Vec<_>>().join("\n")
-    };
-    let data = field("data");
-    (!data.is_empty()).then(|| Event { name: field("event"), data })
+    /// Takes a line. An empty one ends an event; one without data is none.
+    fn line(&mut self, line: &str) -> Option<Event> {
+        if line.is_empty() {
+            let (name, data) = (std::mem::take(&mut self.name), std::mem::take(&mut self.data));
+            return (!data.is_empty()).then(|| Event { name, data: data.join("\n") });
+        }
+        let (field, value) = line.split_once(':').unwrap_or((line, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match field {
+            "event" => value.clone_into(&mut self.name),
+            "data" => self.data.push(value.to_owned()),
+            _ => {}
+        }
+        None
+    }
 }
 
 #[cfg(test)]
@@ -44,16 +57,19 @@ mod tests {
 
     #[test]
     fn events_are_whole_however_the_bytes_are_cut() {
-        let stream = b": keep-alive\n\nevent: delta\ndata: {\"text\":\"a\"}\n\ndata: one\ndata: two\n\nevent: x";
-        for cut in 0..stream.len() {
-            let mut parser = Parser::default();
-            let mut events = parser.push(&stream[..cut]);
-            events.extend(parser.push(&stream[cut..]));
-            let expected = [
-                Event { name: "delta".into(), data: "{\"text\":\"a\"}".into() },
-                Event { name: String::new(), data: "one\ntwo".into() },
-            ];
-            assert_eq!(events, expected);
+        let lf = ": keep-alive\n\nevent: delta\ndata: {\"text\":\"ä\"}\n\ndata: one\ndata:two\n\nevent: x";
+        for stream in [lf.to_owned(), lf.replace('\n', "\r\n")] {
+            let stream = stream.as_bytes();
+            for cut in 0..stream.len() {
+                let mut parser = Parser::default();
+                let mut events = parser.push(&stream[..cut]);
+                events.extend(parser.push(&stream[cut..]));
+                let expected = [
+                    Event { name: "delta".into(), data: "{\"text\":\"ä\"}".into() },
+                    Event { name: String::new(), data: "one\ntwo".into() },
+                ];
+                assert_eq!(events, expected);
+            }
         }
     }
 }

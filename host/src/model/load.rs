@@ -26,8 +26,11 @@ pub fn start(
     std::thread::Builder::new().name("ragtime-model".into()).spawn(move || {
         match load(&settings) {
             Ok(model) => {
-                embeddings.set_model(model);
+                // Before the state says so, so that whoever waits for it has what
+                // he puts in embedded at once. Nobody else sets a model.
+                let _ = embeddings.model.set(model);
                 store.set_embedder(Arc::new(StoreEmbedder(Arc::clone(&embeddings))));
+                embeddings.set_state(LoadState::Ready);
                 tracing::info!(model = Embedder::NAME, "the embedding model is loaded");
             }
             Err(error) => {

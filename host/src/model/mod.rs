@@ -6,9 +6,13 @@ pub use load::{fetch, start};
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use lru::LruCache;
 use ragtime_embed::Embedder;
+
+/// How often [`Embeddings::settled`] looks.
+const SETTLED_POLL: Duration = Duration::from_millis(5);
 
 /// The model once it is there, and the queries it has embedded of late.
 pub struct Embeddings {
@@ -55,9 +59,10 @@ impl Embeddings {
         *self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = state;
     }
 
-    fn set_model(&self, model: Embedder) {
-        if self.model.set(model).is_ok() {
-            self.set_state(LoadState::Ready);
+    /// Resolves when it is known whether there will be a model.
+    pub async fn settled(&self) {
+        while self.state() == LoadState::Coming {
+            tokio::time::sleep(SETTLED_POLL).await;
         }
     }
 

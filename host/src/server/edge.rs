@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::HeaderName;
 use http::{HeaderValue, Request, Response};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -97,15 +97,8 @@ impl Edge {
     /// instance costs no request.
     async fn body(&self, body: Incoming) -> Result<Bytes, Problem> {
         let limit = self.limits.max_body_bytes;
-        let whole = Limited::new(body, limit).collect();
-        match timeout(Duration::from_millis(self.limits.body_timeout_ms), whole).await {
-            Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-                Err(Problem::BodyTooLarge)
-            }
-            Ok(Err(_)) => Err(Problem::BodyBroken),
-            Err(_) => Err(Problem::BodyTimeout),
-        }
+        let wait = Duration::from_millis(self.limits.body_timeout_ms);
+        timeout(wait, read(body, limit)).await.unwrap_or(Err(Problem::BodyTimeout))
     }
 
     async fn turn(&self) -> Result<OwnedSemaphorePermit, Problem> {
@@ -174,6 +167,23 @@ impl Edge {
         let response = problem.response(id, path);
         response.map(|body| EdgeBody::host(body, line.with_problem(problem.code())))
     }
+}
+
+/// Reads a body of up to `limit` bytes. One that is longer is read on to twice
+/// the limit and thrown away: a client that is still sending when the connection
+/// closes would not see why (RFC 9112 section 9.6).
+async fn read(mut body: Incoming, limit: usize) -> Result<Bytes, Problem> {
+    let (mut kept, mut total) = (BytesMut::new(), 0_usize);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Problem::BodyBroken)?.into_data() else { continue };
+        total = total.saturating_add(data.len());
+        if total <= limit {
+            kept.extend_from_slice(&data);
+        } else if total > limit.saturating_mul(2) {
+            break;
+        }
+    }
+    if total > limit { Err(Problem::BodyTooLarge) } else { Ok(kept.freeze()) }
 }
 
 fn rebuild(parts: &http::request::Parts, body: Bytes) -> Request<WasiBody> {

@@ -1,52 +1,25 @@
 //! The documents of folders and files, one after another.
 
+use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use walkdir::WalkDir;
 
+use super::document::Document;
+use super::lines::{Lines, MAX_LINE_BYTES};
 use crate::cli::CliError;
 
 /// The largest file to send: the server's limit on a text.
 const MAX_FILE_BYTES: u64 = 8 * 1024 * 1024;
 
-/// A document as the API takes it.
-#[derive(Debug, Serialize)]
-pub struct Document {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    title: Option<String>,
-    text: String,
-    content_type: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    metadata: Option<Map<String, Value>>,
-}
-
-/// A line of NDJSON. `_id` is what BEIR calls it.
-#[derive(Deserialize)]
-struct Line {
-    #[serde(alias = "_id")]
-    id: Option<String>,
-    title: Option<String>,
-    text: String,
-    metadata: Option<Map<String, Value>>,
-}
-
-impl Document {
-    /// About how many bytes it takes to send.
-    pub fn size(&self) -> usize {
-        self.text.len() + self.title.as_ref().map_or(0, String::len)
-    }
-}
-
 /// Files still to read, and the one being read line by line.
+#[derive(Default)]
 pub struct Sources {
     files: std::vec::IntoIter<Found>,
-    lines: Option<Lines>,
+    lines: Option<Lines<BufReader<File>>>,
+    failures: std::vec::IntoIter<String>,
     total: u64,
     read: u64,
 }
@@ -58,34 +31,34 @@ struct Found {
     bytes: u64,
 }
 
-struct Lines {
-    reader: BufReader<File>,
-    name: String,
-    number: u64,
-}
-
 impl Sources {
     /// Finds all files. A path that does not exist is an error here, before
-    /// anything is sent.
+    /// anything is sent; what cannot be reached below it is a failure.
     pub fn open(paths: &[PathBuf]) -> Result<Self, CliError> {
-        let mut files = Vec::new();
+        let mut search = Search::default();
         for path in paths {
-            let before = files.len();
+            let seen = search.seen;
             for entry in WalkDir::new(path).sort_by_file_name() {
-                let entry = entry.map_err(|error| CliError::new(error.to_string()))?;
-                let known = path.is_file() || kind(entry.path()).is_some();
-                if entry.file_type().is_file() && known {
-                    files.push(found(path, &entry));
+                match entry {
+                    Ok(entry) => search.look_at(path, &entry),
+                    Err(error) if error.depth() == 0 => {
+                        return Err(CliError::new(error.to_string()));
+                    }
+                    Err(error) => search.failures.push(error.to_string()),
                 }
             }
-            if files.len() == before {
+            if search.seen == seen {
                 let message =
                     format!("{} holds no .txt .md .html .ndjson or .jsonl file", path.display());
                 return Err(CliError::new(message));
             }
         }
-        let total = files.iter().map(|file| file.bytes).sum();
-        Ok(Self { files: files.into_iter(), lines: None, total, read: 0 })
+        Ok(Self {
+            total: search.files.iter().map(|file| file.bytes).sum(),
+            files: search.files.into_iter(),
+            failures: search.failures.into_iter(),
+            ..Self::default()
+        })
     }
 
     /// Bytes in all files.
@@ -100,31 +73,16 @@ impl Sources {
 
     fn next_line(&mut self) -> Option<Result<Document, String>> {
         let lines = self.lines.as_mut()?;
-        loop {
-            let mut bytes = Vec::new();
-            lines.number += 1;
-            let place = format!("{}:{}", lines.name, lines.number);
-            match lines.reader.read_until(b'\n', &mut bytes) {
-                Ok(0) => return None,
-                Ok(read) => self.read += read as u64,
-                Err(error) => {
-                    let failure = format!("{place}: {error}");
-                    self.lines = None;
-                    return Some(Err(failure));
-                }
-            }
-            if !bytes.trim_ascii().is_empty() {
-                return Some(parse(&bytes).map_err(|error| format!("{place}: {error}")));
-            }
-        }
+        let line = lines.next();
+        self.read += lines.take_read();
+        line
     }
 
     fn next_file(&mut self, file: Found) -> Option<Result<Document, String>> {
         if kind(&file.path) == Some(Kind::Lines) {
             return match File::open(&file.path) {
                 Ok(open) => {
-                    self.lines =
-                        Some(Lines { reader: BufReader::new(open), name: file.id, number: 0 });
+                    self.lines = Some(Lines::new(BufReader::new(open), file.id, MAX_LINE_BYTES));
                     None
                 }
                 Err(error) => Some(Err(format!("{}: {error}", file.id))),
@@ -139,6 +97,9 @@ impl Iterator for Sources {
     type Item = Result<Document, String>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if let Some(failure) = self.failures.next() {
+            return Some(Err(failure));
+        }
         loop {
             if let Some(document) = self.next_line() {
                 return Some(document);
@@ -152,12 +113,52 @@ impl Iterator for Sources {
     }
 }
 
-fn found(root: &Path, entry: &walkdir::DirEntry) -> Found {
-    let below = entry.path().strip_prefix(root).ok().filter(|path| !path.as_os_str().is_empty());
-    let path = below.unwrap_or_else(|| Path::new(entry.file_name()));
-    let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
-    let bytes = entry.metadata().map_or(0, |metadata| metadata.len());
-    Found { path: entry.path().to_owned(), id: parts.join("/"), bytes }
+/// Files found so far.
+#[derive(Default)]
+struct Search {
+    files: Vec<Found>,
+    failures: Vec<String>,
+    /// Which file has an id: two folders may hold the same name, and the later
+    /// file would replace the earlier.
+    paths: HashMap<String, PathBuf>,
+    /// Files of a known kind, whether they can be taken or not.
+    seen: usize,
+}
+
+impl Search {
+    fn look_at(&mut self, root: &Path, entry: &walkdir::DirEntry) {
+        let (path, named) = (entry.path(), entry.depth() == 0);
+        // A file that was named is taken for text, whatever its name ends with.
+        let is_file = if named { path.is_file() } else { entry.file_type().is_file() };
+        if !is_file || !(named || kind(path).is_some()) {
+            return;
+        }
+        self.seen += 1;
+        let Some(id) = id_below(root, path) else {
+            return self.failures.push(format!("{}: its name is not UTF-8", path.display()));
+        };
+        if let Some(other) = self.paths.get(&id) {
+            if other.canonicalize().ok() != path.canonicalize().ok() {
+                let (path, other) = (path.display(), other.display());
+                self.failures.push(format!(
+                    "{path}: would replace {other}, as both get the id {id}; name a folder above both"
+                ));
+            }
+            return;
+        }
+        let bytes = path.metadata().map_or(0, |metadata| metadata.len());
+        self.paths.insert(id.clone(), path.to_owned());
+        self.files.push(Found { path: path.to_owned(), id, bytes });
+    }
+}
+
+/// A file's path below the folder that was named, or its name, with `/` on
+/// every system.
+fn id_below(root: &Path, path: &Path) -> Option<String> {
+    let below = path.strip_prefix(root).ok().filter(|below| !below.as_os_str().is_empty());
+    let below = below.or_else(|| path.file_name().map(Path::new))?;
+    let parts: Option<Vec<_>> = below.iter().map(|part| part.to_str()).collect();
+    Some(parts?.join("/"))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -184,51 +185,60 @@ fn read(file: &Found) -> Result<Document, String> {
     }
     let bytes = std::fs::read(&file.path).map_err(|error| error.to_string())?;
     let text = String::from_utf8(bytes).map_err(|_| "not UTF-8 text".to_owned())?;
+    let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
     let content_type = match kind(&file.path) {
         Some(Kind::Markdown) => "text/markdown",
         Some(Kind::Html) => "text/html",
         _ => "text/plain",
     };
-    Ok(Document { id: Some(file.id.clone()), title: None, text, content_type, metadata: None })
-}
-
-fn parse(line: &[u8]) -> Result<Document, String> {
-    let line: Line = serde_json::from_slice(line).map_err(|error| error.to_string())?;
-    Ok(Document {
-        id: line.id,
-        title: line.title.filter(|title| !title.is_empty()),
-        text: line.text,
-        content_type: "text/plain",
-        metadata: line.metadata.filter(|metadata| !metadata.is_empty()),
-    })
+    Ok(Document::of_file(file.id.clone(), text, content_type))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_folder_gives_its_documents_under_stable_ids() {
-        let dir = tempfile::tempdir().unwrap();
-        let write =
-            |name: &str, bytes: &[u8]| std::fs::write(dir.path().join(name), bytes).unwrap();
-        std::fs::create_dir(dir.path().join("sub")).unwrap();
-        write("sub/a.md", b"# A");
-        write("b.txt", b"b");
-        write("c.bin", b"\0");
-        write("d.txt", b"\xff");
-        write(
-            "e.jsonl",
-            b"{\"_id\":\"1\",\"text\":\"x\"}\n\n{\"oops\"\n{\"id\":\"2\",\"text\":\"y\"}",
-        );
-        let mut sources = Sources::open(&[dir.path().to_owned()]).unwrap();
+    struct Folder(tempfile::TempDir);
+
+    impl Folder {
+        fn new(files: &[(&str, &[u8])]) -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            for (name, bytes) in files {
+                let path = dir.path().join(name);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, bytes).unwrap();
+            }
+            Self(dir)
+        }
+
+        fn path(&self, below: &str) -> PathBuf {
+            self.0.path().join(below)
+        }
+    }
+
+    fn read_all(paths: &[PathBuf]) -> (Vec<String>, Vec<String>, Sources) {
+        let mut sources = Sources::open(paths).unwrap();
         let (mut ids, mut failures) = (Vec::new(), Vec::new());
         for document in &mut sources {
             match document {
-                Ok(document) => ids.push(document.id.unwrap()),
+                Ok(document) => ids.push(document.id),
                 Err(failure) => failures.push(failure),
             }
         }
+        (ids, failures, sources)
+    }
+
+    #[test]
+    fn a_folder_gives_its_documents_under_stable_ids() {
+        let lines = b"{\"_id\":\"1\",\"text\":\"x\"}\n\n{\"oops\"\n{\"id\":\"2\",\"text\":\"y\"}";
+        let folder = Folder::new(&[
+            ("sub/a.md", b"# A"),
+            ("b.txt", b"b"),
+            ("c.bin", b"\0"),
+            ("d.txt", b"\xff"),
+            ("e.jsonl", lines),
+        ]);
+        let (ids, failures, sources) = read_all(&[folder.path("")]);
         assert_eq!(ids, ["b.txt", "1", "2", "sub/a.md"]);
         assert_eq!(failures[0], "d.txt: not UTF-8 text");
         assert!(failures[1].starts_with("e.jsonl:3: "), "{failures:?}");
@@ -236,9 +246,31 @@ mod tests {
     }
 
     #[test]
+    fn a_file_never_replaces_another_of_the_same_run() {
+        let folder = Folder::new(&[("x/a.txt", b"one"), ("y/a.txt", b"two")]);
+        let (x, y) = (folder.path("x"), folder.path("y"));
+        let (ids, failures, _) = read_all(&[x.clone(), y]);
+        assert_eq!(ids, ["a.txt"]);
+        assert!(failures[0].contains("would replace") && failures.len() == 1, "{failures:?}");
+        // The same file twice is the same document.
+        let (ids, failures, _) = read_all(&[x.clone(), x.join("a.txt")]);
+        assert_eq!((ids.len(), failures.len()), (1, 0));
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_is_not_read() {
+        let folder = Folder::new(&[("a.txt", b"\xef\xbb\xbfa")]);
+        let large = File::create(folder.path("b.txt")).unwrap();
+        large.set_len(MAX_FILE_BYTES + 1).unwrap();
+        let (ids, failures, _) = read_all(&[folder.path("")]);
+        assert_eq!(ids, ["a.txt"]);
+        assert_eq!(failures, ["b.txt: 8388609 bytes, and at most 8388608 can be taken"]);
+    }
+
+    #[test]
     fn a_path_without_documents_is_an_error() {
-        let dir = tempfile::tempdir().unwrap();
-        assert!(Sources::open(&[dir.path().to_owned()]).is_err());
-        assert!(Sources::open(&[dir.path().join("none")]).is_err());
+        let folder = Folder::new(&[]);
+        assert!(Sources::open(&[folder.path("")]).is_err());
+        assert!(Sources::open(&[folder.path("none")]).is_err());
     }
 }

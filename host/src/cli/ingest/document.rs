@@ -1,0 +1,96 @@
+//! A document on its way to the server.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+/// Bytes of the hash that make an id: 128 bits, so that two lines of a corpus
+/// never share one by chance.
+const ID_BYTES: usize = 16;
+
+/// A document as the API takes it.
+#[derive(Debug, Serialize)]
+pub struct Document {
+    /// Unique in its collection, and the same each time it is read.
+    pub id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<String>,
+    text: String,
+    content_type: Cow<'static, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<Map<String, Value>>,
+}
+
+/// A line of NDJSON. `_id` is what BEIR calls it.
+#[derive(Deserialize)]
+struct Line {
+    id: Option<String>,
+    #[serde(rename = "_id")]
+    beir_id: Option<String>,
+    title: Option<String>,
+    text: String,
+    content_type: Option<String>,
+    metadata: Option<Map<String, Value>>,
+}
+
+impl Document {
+    /// The document of a file.
+    pub fn of_file(id: String, text: String, content_type: &'static str) -> Self {
+        Self { id, title: None, text, content_type: content_type.into(), metadata: None }
+    }
+
+    /// The document of a line. One without an id gets it from its content: the
+    /// server would make another one each time the line is sent.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the line.
+    pub fn of_line(bytes: &[u8]) -> Result<Self, String> {
+        let line: Line = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        Ok(Self {
+            id: line.id.or(line.beir_id).unwrap_or_else(|| content_id(bytes)),
+            title: line.title.filter(|title| !title.is_empty()),
+            text: line.text,
+            content_type: line.content_type.map_or("text/plain".into(), Cow::Owned),
+            metadata: line.metadata.filter(|metadata| !metadata.is_empty()),
+        })
+    }
+}
+
+fn content_id(line: &[u8]) -> String {
+    let hash = Sha256::digest(line.trim_ascii());
+    hash.iter().take(ID_BYTES).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(line: &str) -> String {
+        Document::of_line(line.as_bytes()).unwrap().id
+    }
+
+    #[test]
+    fn a_line_without_an_id_keeps_the_one_that_its_content_gives() {
+        assert_eq!(id("{\"text\":\"a\"}\n"), id("{\"text\":\"a\"}\r\n"));
+        assert_ne!(id(r#"{"text":"a"}"#), id(r#"{"text":"b"}"#));
+        assert_eq!(id(r#"{"text":"a"}"#).len(), 2 * ID_BYTES);
+    }
+
+    #[test]
+    fn both_names_of_an_id_are_read() {
+        assert_eq!(id(r#"{"_id":"beir","text":"a"}"#), "beir");
+        assert_eq!(id(r#"{"_id":"beir","id":"ours","text":"a","url":"ignored"}"#), "ours");
+    }
+
+    #[test]
+    fn a_line_says_what_its_text_is() {
+        let sent = |line: &str| serde_json::to_value(Document::of_line(line.as_bytes()).unwrap());
+        let html = sent(r#"{"id":"1","text":"<p>a","content_type":"text/html","metadata":{}}"#);
+        let expected = serde_json::json!({"id": "1", "text": "<p>a", "content_type": "text/html"});
+        assert_eq!(html.unwrap(), expected);
+        assert!(Document::of_line(br#"{"id":"1"}"#).unwrap_err().contains("missing field `text`"));
+    }
+}
