@@ -28,6 +28,8 @@ enum Command {
     Search(WithServer<cli::search::Args>),
     /// Answer a question from the documents, with citations
     Query(WithServer<cli::query::Args>),
+    /// Replace the handler while it serves
+    Guest(cli::guest::Args),
     /// Manage keys
     Keys(WithServer<cli::keys::Args>),
     /// Measure retrieval on a folder in BEIR's layout
@@ -64,7 +66,10 @@ struct ServeArgs {
     /// Address and port to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
-    /// Serve this component instead of the built-in handler
+    /// Address and port of the admin API
+    #[arg(long, value_name = "ADDR")]
+    admin_listen: Option<SocketAddr>,
+    /// Serve this component, or built-in, instead of what served last
     #[arg(long, value_name = "FILE.wasm")]
     handler: Option<PathBuf>,
     #[command(flatten)]
@@ -129,6 +134,7 @@ pub async fn run(args: Args) -> ExitCode {
         Command::Keys(with) => {
             cli::outcome(cli::keys::run(with.args, &with.connection.context()).await)
         }
+        Command::Guest(args) => cli::outcome(cli::guest::run(args).await),
         Command::Eval(args) => eval_command(args).await,
         Command::Model(args) => {
             outcome(args.load().and_then(|settings| serve::fetch_model(&settings)))
@@ -143,6 +149,9 @@ async fn serve_command(args: ServeArgs) -> Result<(), serve::ServeError> {
     let mut settings = args.settings.load()?;
     if let Some(listen) = args.listen {
         settings.server.listen = listen;
+    }
+    if let Some(listen) = args.admin_listen {
+        settings.admin.listen = listen;
     }
     if args.handler.is_some() {
         settings.handler.file = args.handler;

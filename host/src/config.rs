@@ -15,8 +15,12 @@ use serde::Deserialize;
 pub struct Settings {
     /// Where and how to listen.
     pub server: Server,
+    /// The operator's side.
+    pub admin: Admin,
     /// The handler and its bounds.
     pub handler: Handler,
+    /// How a handler is replaced.
+    pub swap: Swap,
     /// Where documents live.
     pub data: Data,
     /// Keys and budgets.
@@ -77,6 +81,65 @@ impl Default for Server {
             request_timeout_ms: 60_000,
             stream_timeout_ms: 300_000,
             drain_timeout_ms: 25_000,
+        }
+    }
+}
+
+/// `[admin]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Admin {
+    /// Address and port of the admin API. Loopback by default: whoever reaches
+    /// it still needs a key, but has no reason to.
+    pub listen: SocketAddr,
+    /// Size of a component. One in Python takes about 20 MB.
+    pub max_component_bytes: usize,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
+            max_component_bytes: 64 * 1024 * 1024,
+        }
+    }
+}
+
+/// `[swap]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Swap {
+    /// How long the replaced handler may finish what it has. Longer than
+    /// `server.request_timeout_ms` and `server.stream_timeout_ms` together, so
+    /// that a swap cuts nothing off.
+    pub drain_timeout_ms: u64,
+    /// How long a candidate may take for one of the host's own requests. Its
+    /// first one is the slowest.
+    pub probe_timeout_ms: u64,
+    /// Components to keep for rollbacks.
+    pub keep: usize,
+    /// Requests below which a trial on live traffic says nothing: with fewer,
+    /// two accidents are a tenth of them.
+    pub min_requests: u64,
+    /// How much the share of failed requests may rise in a trial, 0 to 1.
+    pub max_error_increase: f64,
+    /// How many times as long 95 % of the responses may take in a trial.
+    pub max_latency_ratio: f64,
+    /// What is never too long in a trial: below it a ratio of latencies is
+    /// noise.
+    pub latency_floor_ms: u64,
+}
+
+impl Default for Swap {
+    fn default() -> Self {
+        Self {
+            drain_timeout_ms: 360_000,
+            probe_timeout_ms: 10_000,
+            keep: 10,
+            min_requests: 20,
+            max_error_increase: 0.01,
+            max_latency_ratio: 2.0,
+            latency_floor_ms: 20,
         }
     }
 }

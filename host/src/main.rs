@@ -1,6 +1,7 @@
 //! Ragtime: a RAG API server whose handler is a sandboxed, swappable
 //! WebAssembly component.
 
+mod admin;
 mod args;
 mod capability;
 mod cli;
@@ -13,6 +14,7 @@ mod runtime;
 mod serve;
 mod server;
 mod services;
+mod swap;
 
 use std::process::ExitCode;
 

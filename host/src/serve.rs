@@ -1,9 +1,10 @@
 //! Starting and ending a server. Everything that can fail fails before the
 //! port is bound.
 
-use std::borrow::Cow;
+mod handler;
+
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 use std::{fs, io};
@@ -15,17 +16,15 @@ use ragtime_store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
+use crate::admin::Admin;
 use crate::config::{ConfigError, Secret, Settings};
 use crate::keyring::{Keyring, KeyringError, NewKey};
 use crate::model::{self, Embeddings};
 use crate::runtime::engine;
-use crate::runtime::generation::{Generation, Workshop};
 use crate::server::{self, edge::Edge};
 use crate::services::Services;
 use crate::{cli, logging};
-
-/// The handler that is part of the binary.
-const BUILT_IN_HANDLER: &[u8] = include_bytes!(env!("RAGTIME_HANDLER"));
+use handler::Component;
 
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +58,9 @@ pub enum ServeError {
     /// The handler does not compile, or asks for what the host does not have.
     #[error("the handler cannot be served: {0:#}")]
     Handler(wasmtime::Error),
+    /// The handler that served last is not where it was kept.
+    #[error("the handler that served last, {0}, is not kept any more")]
+    HandlerGone(String),
     /// The engine cannot start.
     #[error("the WebAssembly engine cannot start: {0:#}")]
     Engine(wasmtime::Error),
@@ -85,7 +87,12 @@ impl ServeError {
             Self::Config(_) => Some("ragtime.example.toml lists every setting with its default"),
             Self::Open(_) => Some("set data.dir (or --data-dir) to a folder this user may write"),
             Self::Handler(_) => Some("the world a handler targets is in wit/world.wit"),
-            Self::Listen { .. } => Some("--listen 127.0.0.1:0 takes a free port"),
+            Self::HandlerGone(_) => Some(
+                "--handler FILE.wasm serves another, --handler built-in the one in this binary",
+            ),
+            Self::Listen { .. } => {
+                Some("port 0 takes a free port: --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0")
+            }
             _ => None,
         }
     }
@@ -96,6 +103,9 @@ struct Bound {
     listener: TcpListener,
     address: SocketAddr,
     edge: Arc<Edge>,
+    admin_listener: TcpListener,
+    admin_address: SocketAddr,
+    admin: Arc<Admin>,
     services: Arc<Services>,
     settings: Settings,
     /// Shown once, on the first start.
@@ -112,6 +122,7 @@ pub async fn run(settings: Settings) -> Result<(), ServeError> {
         bound.address,
         started.elapsed().as_millis()
     ));
+    cli::out::note(&format!("The admin API is on http://{}", bound.admin_address));
     if let Some(key) = &bound.first_key {
         cli::out::note("This admin key is shown once; only its hash is kept:");
         cli::out::note(&format!("  export RAGTIME_KEY={}", key.expose()));
@@ -143,6 +154,7 @@ pub async fn scratch(mut settings: Settings) -> Result<Scratch, ServeError> {
     let folder = tempfile::tempdir()?;
     settings.data.dir = folder.path().to_owned();
     settings.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    settings.admin.listen = settings.server.listen;
     settings.log.level = "warn".into();
     // A measurement must not measure the budget.
     settings.auth.rate_per_minute = u32::MAX;
@@ -174,12 +186,20 @@ impl Scratch {
 impl Bound {
     async fn serve(self, stop: impl Future<Output = ()>) {
         let services = Arc::clone(&self.services);
+        let (stop_admin, admin_stopped) = oneshot::channel();
         let stop = async move {
             stop.await;
             services.start_draining();
+            let _ = stop_admin.send(());
             tracing::info!("shutting down: no new connections, requests in flight finish");
         };
-        server::serve(self.listener, self.edge, &self.settings.server, stop).await;
+        let limits = &self.settings.server;
+        tokio::join!(
+            server::serve(self.listener, self.edge, limits, stop),
+            server::serve(self.admin_listener, self.admin, limits, async {
+                let _ = admin_stopped.await;
+            }),
+        );
         self.services.store.close().await;
     }
 }
@@ -187,33 +207,49 @@ impl Bound {
 async fn bind(settings: Settings) -> Result<Bound, ServeError> {
     let folder = settings.data.dir.clone();
     make_private(&folder)?;
-    let (compiled, store) = tokio::task::block_in_place(|| {
+    let (started, store) = tokio::task::block_in_place(|| {
         std::thread::scope(|scope| {
-            // Compiling and opening the store have nothing to do with each other.
-            let compiled = scope.spawn(|| compile(&settings));
+            // Compiling and opening the store have nothing to do with each other,
+            // as long as the handler is the one that is most likely.
+            let started = scope.spawn(|| start_engine(&settings));
             let store = Store::open(&folder, ragtime_store::Settings::default());
-            (compiled.join(), store)
+            (started.join(), store)
         })
     });
     let store = store?;
-    let (engine, compiled) = match compiled {
-        Ok(compiled) => compiled?,
+    let (engine, likely) = match started {
+        Ok(started) => started?,
         Err(_) => return Err(ServeError::Io(io::Error::other("the engine's thread panicked"))),
     };
+    let first = tokio::task::block_in_place(|| handler::first(&engine, likely, &store, &settings))?;
     let keyring = tokio::task::block_in_place(|| Keyring::open(store.clone()))?;
     let embeddings = Arc::new(Embeddings::new(settings.model.cached_queries));
     model::start(settings.model.clone(), Arc::clone(&embeddings), store.clone())?;
     let services = Arc::new(Services::new(store, keyring, embeddings, &settings));
-    let generation =
-        tokio::task::block_in_place(|| build(&engine, &compiled, &services, &settings))?;
-    tracing::info!(generation = generation.id, sha256 = generation.sha256, "the handler is ready");
+    let (routing, swaps) = handler::serve(engine, first, &services, &settings).await?;
     let first_key = first_key(&services.keyring, &settings).await?;
-    let edge = Arc::new(Edge::new(generation, settings.server.clone()));
-    let address = settings.server.listen;
-    let listener =
-        TcpListener::bind(address).await.map_err(|error| ServeError::Listen { address, error })?;
-    let address = listener.local_addr()?;
-    Ok(Bound { listener, address, edge, services, settings, first_key })
+    let edge = Arc::new(Edge::new(routing, settings.server.clone()));
+    let admin = Arc::new(Admin::new(swaps, Arc::clone(&services), settings.admin.clone()));
+    let (admin_listener, admin_address) = listen(settings.admin.listen).await?;
+    let (listener, address) = listen(settings.server.listen).await?;
+    Ok(Bound {
+        listener,
+        address,
+        edge,
+        admin_listener,
+        admin_address,
+        admin,
+        services,
+        settings,
+        first_key,
+    })
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let refused = |error| ServeError::Listen { address, error };
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let address = listener.local_addr().map_err(refused)?;
+    Ok((listener, address))
 }
 
 /// The folder holds documents and key hashes: nobody else's business.
@@ -225,31 +261,11 @@ fn make_private(folder: &Path) -> io::Result<()> {
     builder.create(folder)
 }
 
-fn compile(settings: &Settings) -> Result<(wasmtime::Engine, engine::Compiled), ServeError> {
-    let bytes = match &settings.handler.file {
-        Some(path) => Cow::from(read_handler(path)?),
-        None => Cow::from(BUILT_IN_HANDLER),
-    };
-    let cache: PathBuf = settings.data.dir.join("compiled");
+fn start_engine(settings: &Settings) -> Result<(wasmtime::Engine, Component), ServeError> {
+    let cache = settings.data.dir.join("compiled");
     let engine = engine::start(&settings.handler, &cache).map_err(ServeError::Engine)?;
-    let compiled = engine::compile(&engine, &bytes).map_err(ServeError::Handler)?;
-    Ok((engine, compiled))
-}
-
-fn read_handler(path: &Path) -> Result<Vec<u8>, ServeError> {
-    fs::read(path)
-        .map_err(|error| ServeError::HandlerFile { path: path.display().to_string(), error })
-}
-
-fn build(
-    engine: &wasmtime::Engine,
-    compiled: &engine::Compiled,
-    services: &Arc<Services>,
-    settings: &Settings,
-) -> Result<Generation, ServeError> {
-    let linker = engine::linker(engine).map_err(ServeError::Engine)?;
-    let workshop = Workshop::new(linker, Arc::clone(services), settings);
-    workshop.build(1, compiled).map_err(ServeError::Handler)
+    let likely = Component::of_settings(&engine, settings)?;
+    Ok((engine, likely))
 }
 
 /// On the first start there has to be a key, or nobody could make one. It is

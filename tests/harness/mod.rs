@@ -25,6 +25,8 @@ const READY: Duration = Duration::from_secs(120);
 pub struct Server {
     child: Child,
     pub url: String,
+    /// The admin API.
+    pub admin_url: String,
     pub dir: Arc<TempDir>,
     pub log: Arc<Mutex<Vec<String>>>,
     client: Client,
@@ -49,7 +51,10 @@ impl Setup {
         Self {
             dir: Arc::new(tempfile::tempdir().unwrap()),
             arguments: Vec::new(),
-            environment: vec![("RAGTIME_AUTH__BOOTSTRAP_KEY".into(), ADMIN.into())],
+            environment: vec![
+                ("RAGTIME_AUTH__BOOTSTRAP_KEY".into(), ADMIN.into()),
+                ("RAGTIME_ADMIN__LISTEN".into(), "127.0.0.1:0".into()),
+            ],
         }
     }
 
@@ -88,12 +93,16 @@ impl Setup {
             lines.map_while(Result::ok).for_each(|line| kept.lock().unwrap().push(line))
         });
         let started = Instant::now();
-        let url = loop {
-            let ready = log.lock().unwrap().iter().find_map(|line| {
-                Some(line.strip_prefix("Ragtime is ready on ")?.split(' ').next()?.to_owned())
-            });
-            if let Some(url) = ready {
-                break url;
+        let (url, admin_url) = loop {
+            let said = |words: &str| {
+                log.lock()
+                    .unwrap()
+                    .iter()
+                    .find_map(|line| Some(line.strip_prefix(words)?.split(' ').next()?.to_owned()))
+            };
+            let ready = said("Ragtime is ready on ").zip(said("The admin API is on "));
+            if let Some(urls) = ready {
+                break urls;
             }
             if let Some(status) = child.try_wait().unwrap() {
                 panic!("the server ended with {status}: {:#?}", log.lock().unwrap());
@@ -101,7 +110,7 @@ impl Setup {
             assert!(started.elapsed() < READY, "not ready: {:#?}", log.lock().unwrap());
             std::thread::sleep(Duration::from_millis(1));
         };
-        Server { child, url, dir: self.dir, log, client: client() }
+        Server { child, url, admin_url, dir: self.dir, log, client: client() }
     }
 }
 
@@ -134,6 +143,17 @@ impl Server {
     /// A request without a key.
     pub fn anonymous(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}{path}", self.url))
+    }
+
+    /// A request to the admin API with the admin key.
+    pub fn admin(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.admin_url)).bearer_auth(ADMIN)
+    }
+
+    /// Hands a component in, with these parameters.
+    pub async fn swap(&self, component: Vec<u8>, parameters: &str) -> Answer {
+        let request = self.admin(Method::POST, &format!("/admin/guest?{parameters}"));
+        Answer::of(request.body(component)).await
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -258,6 +278,19 @@ impl Answer {
             );
         }
     }
+}
+
+/// The handler that is part of the binary, as bytes of another hash: with a
+/// custom section at its end, which changes nothing else.
+pub fn variant(component: &[u8], tag: &str) -> Vec<u8> {
+    let name = b"variant";
+    let length = 1 + name.len() + tag.len();
+    assert!(length < 128 && tag.len() < 100, "one byte of LEB128 each");
+    let mut bytes = component.to_vec();
+    bytes.extend([0, length as u8, name.len() as u8]);
+    bytes.extend(name);
+    bytes.extend(tag.as_bytes());
+    bytes
 }
 
 /// A fixture handler, built on first use.

@@ -1,6 +1,9 @@
-//! Policy without I/O: keys, scopes and budgets. The clock is handed in.
+//! Policy without I/O: keys, scopes, budgets, and the rules of a
+//! swap. The clock is handed in.
 
 pub mod bucket;
+pub mod canary;
 pub mod key;
 pub mod key_record;
 pub mod scope;
+pub mod swap;

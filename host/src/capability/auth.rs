@@ -7,7 +7,7 @@ use wasmtime::component::{Accessor, Resource};
 
 use super::bindings::ragtime::auth::principals as wit;
 use crate::keyring::{Key, Rejected};
-use crate::runtime::request::RequestContext;
+use crate::runtime::request::{Purpose, RequestContext};
 use crate::runtime::state::{Capabilities, CapabilityView};
 
 /// A caller whose credential was checked. Holds on to the key, and not to the
@@ -51,7 +51,12 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
             let Some(credential) = request.credential_behind(&reference) else {
                 return Ok(Err(wit::AuthError::Malformed));
             };
-            match view.services.keyring.authenticate(credential.expose()) {
+            let keyring = &view.services.keyring;
+            let checked = match request.purpose {
+                Purpose::Client => keyring.authenticate(credential.expose()),
+                Purpose::Trial => keyring.authenticate_on_trial(credential.expose()),
+            };
+            match checked {
                 Ok(key) => {
                     request.set_key_id(&key.record.id.to_string());
                     let principal = Principal { key, request: Arc::downgrade(&request) };

@@ -10,7 +10,7 @@ use super::GONE;
 use super::auth::Principal;
 use super::bindings::ragtime::rate_limit::admission as wit;
 use crate::keyring::Key;
-use crate::runtime::request::RequestContext;
+use crate::runtime::request::{Purpose, RequestContext};
 use crate::runtime::state::{Capabilities, CapabilityView};
 
 /// Leave to do the work of one request. Only `admit` makes one, from a
@@ -42,8 +42,13 @@ impl Permit {
         &self.key
     }
 
-    /// Whether it covers `scope`.
+    /// Whether it covers `scope`. A handler on trial reads, whatever the key may
+    /// do: its answers are thrown away, so what it writes would be too much.
     pub(super) fn allows(&self, scope: Scope) -> Result<(), Denied> {
+        let on_trial = self.request().is_none_or(|request| request.purpose == Purpose::Trial);
+        if on_trial && scope != Scope::Read {
+            return Err(Denied::Scope(scope));
+        }
         if self.key.record.allows(scope) { Ok(()) } else { Err(Denied::Scope(scope)) }
     }
 

@@ -72,6 +72,8 @@ impl Connection {
 pub struct Context {
     client: reqwest::Result<Client>,
     server: String,
+    /// What comes before `/v1`.
+    prefix: Vec<String>,
     key: Option<Key>,
 }
 
@@ -85,7 +87,14 @@ impl Context {
         // container image does not have.
         let plain = Url::parse(&server).is_ok_and(|url| url.scheme() == "http");
         let client = if plain { client.tls_certs_only([]) } else { client };
-        Self { client: client.build(), server, key: key.filter(|key| !key.0.is_empty()) }
+        let key = key.filter(|key| !key.0.is_empty());
+        Self { client: client.build(), server, prefix: Vec::new(), key }
+    }
+
+    /// The same, for requests to one generation by way of the admin API.
+    pub(super) fn to_generation(&self, id: u64) -> Self {
+        let prefix = ["admin", "guest", &id.to_string(), "request"].map(str::to_owned);
+        Self { prefix: prefix.to_vec(), ..Self::new(self.server.clone(), self.key.clone()) }
     }
 
     /// A request to `/v1` followed by these path segments.
@@ -93,6 +102,24 @@ impl Context {
         &self,
         method: Method,
         segments: &[&str],
+    ) -> Result<RequestBuilder, CliError> {
+        let prefix = self.prefix.iter().map(String::as_str).chain(["v1"]);
+        self.to(method, prefix.chain(segments.iter().copied()))
+    }
+
+    /// A request to `/admin/guest` followed by these path segments.
+    pub(super) fn admin(
+        &self,
+        method: Method,
+        segments: &[&str],
+    ) -> Result<RequestBuilder, CliError> {
+        self.to(method, ["admin", "guest"].into_iter().chain(segments.iter().copied()))
+    }
+
+    fn to<'a>(
+        &self,
+        method: Method,
+        segments: impl Iterator<Item = &'a str>,
     ) -> Result<RequestBuilder, CliError> {
         let key = self.key.as_ref().ok_or_else(|| {
             CliError::with_hint(
@@ -109,7 +136,7 @@ impl Context {
         let mut url = Url::parse(&self.server)
             .map_err(|error| CliError::new(format!("{} is not a URL: {error}", self.server)))?;
         match url.path_segments_mut() {
-            Ok(mut path) => path.pop_if_empty().push("v1").extend(segments),
+            Ok(mut path) => path.pop_if_empty().extend(segments),
             Err(()) => return Err(CliError::new(format!("{} is not a server", self.server))),
         };
         Ok(client.request(method, url).bearer_auth(&key.0))

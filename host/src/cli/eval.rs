@@ -26,15 +26,15 @@ pub struct Args {
 }
 
 /// Queries and what is relevant to them.
-struct Task {
+pub(super) struct Task {
     queries: Vec<(String, String)>,
     judgements: HashMap<String, Judgements>,
 }
 
 /// The figures of one mode.
-struct Figures {
+pub(super) struct Figures {
     mode: &'static str,
-    ndcg: f64,
+    pub(super) ndcg: f64,
     recall: f64,
     mrr: f64,
     latencies_ms: Vec<f64>,
@@ -43,18 +43,40 @@ struct Figures {
 /// Ingests, asks every judged query in each mode, and prints the figures.
 pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let task = Task::read(&args.dir)?;
-    let collection = format!("eval-{}", uuid::Uuid::now_v7().simple());
+    let collection = scratch_collection();
     let measured = tokio::select! {
         measured = measure(&args, &task, &collection, context) => measured,
         _ = tokio::signal::ctrl_c() => Err(CliError::interrupted()),
     };
     // Whatever happened, the scratch collection goes.
-    let deleted = match context.request(Method::DELETE, &["collections", &collection]) {
-        Ok(request) => context.send(request).await,
-        Err(error) => Err(error),
-    };
+    let deleted = delete(&collection, context).await;
     measured?;
-    deleted.map(|_| ())
+    deleted
+}
+
+/// The name of a collection that nobody has.
+pub(super) fn scratch_collection() -> String {
+    format!("eval-{}", uuid::Uuid::now_v7().simple())
+}
+
+pub(super) async fn delete(collection: &str, context: &Context) -> Result<(), CliError> {
+    let request = context.request(Method::DELETE, &["collections", collection])?;
+    context.send(request).await.map(|_| ())
+}
+
+/// Puts the corpus in. Collections of old hold empty documents; that is no
+/// reason not to measure.
+pub(super) async fn put_in(
+    dir: &Path,
+    collection: &str,
+    context: &Context,
+) -> Result<ingest::Progress, CliError> {
+    let mut corpus = ingest::Progress::new();
+    ingest::ingest(&[dir.join("corpus.jsonl")], collection, true, &mut corpus, context).await?;
+    for failure in &corpus.failed {
+        out::note(&format!("left out: {failure}"));
+    }
+    Ok(corpus)
 }
 
 async fn measure(
@@ -64,13 +86,7 @@ async fn measure(
     context: &Context,
 ) -> Result<(), CliError> {
     let started = Instant::now();
-    let file = args.dir.join("corpus.jsonl");
-    let mut corpus = ingest::Progress::new();
-    ingest::ingest(&[file], collection, true, &mut corpus, context).await?;
-    // Collections of old hold empty documents; that is no reason not to measure.
-    for failure in &corpus.failed {
-        out::note(&format!("left out: {failure}"));
-    }
+    let corpus = put_in(&args.dir, collection, context).await?;
     let seconds = started.elapsed().as_secs_f64();
     let mut figures = Vec::new();
     for mode in ["hybrid", "lexical", "vector"] {
@@ -89,7 +105,7 @@ async fn measure(
     Ok(())
 }
 
-async fn ask_all(
+pub(super) async fn ask_all(
     task: &Task,
     collection: &str,
     mode: &'static str,
@@ -166,7 +182,7 @@ fn to_json(figures: &[Figures], corpus: &ingest::Progress, seconds: f64) -> Valu
 }
 
 impl Task {
-    fn read(dir: &Path) -> Result<Self, CliError> {
+    pub(super) fn read(dir: &Path) -> Result<Self, CliError> {
         let queries = read(&dir.join("queries.jsonl"))?;
         let queries = queries.lines().filter(|line| !line.trim().is_empty()).map(|line| {
             let query: Value = serde_json::from_str(line)

@@ -3,6 +3,7 @@
 mod context;
 mod error;
 pub mod eval;
+pub mod guest;
 pub mod ingest;
 pub mod keys;
 mod metrics;

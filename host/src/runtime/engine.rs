@@ -79,11 +79,18 @@ pub struct Compiled {
     pub component: Component,
     /// SHA-256 of the component's bytes, lower-case hex.
     pub sha256: String,
+    /// Size of the component.
+    pub bytes: usize,
 }
 
 /// Compiles a component, or takes it from the cache. Takes seconds when it
 /// compiles, so not for a serving thread.
 pub fn compile(engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Compiled> {
-    let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Compiled { component: Component::new(engine, bytes)?, sha256 })
+    let component = Component::new(engine, bytes)?;
+    Ok(Compiled { component, sha256: sha256(bytes), bytes: bytes.len() })
+}
+
+/// SHA-256, lower-case hex.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

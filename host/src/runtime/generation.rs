@@ -1,19 +1,22 @@
 //! One compiled handler and the instances that run it.
 
+use std::collections::BTreeSet;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use tokio_util::sync::WaitForCancellationFutureOwned;
 use wasmtime::component::{Component, GuestTaskId, Linker};
 use wasmtime::{AsContextMut, Store, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi_http::WasiHttpView;
 use wasmtime_wasi_http::handler::{
     ExpirationError, HandlerState, Instance, InstantiationError, ProxyHandler, ProxyPre, Request,
-    Response, ShouldAccept, WorkerExpiration, WorkerState, WorkerStatus,
+    Response, ShouldAccept, TrapOrPanicError, WorkerExpiration, WorkerState, WorkerStatus,
 };
 
 use super::engine::{Compiled, TICK};
+use super::life::Life;
 use super::request::{Fate, RequestContext};
 use super::state::InstanceState;
 use crate::config;
@@ -22,10 +25,18 @@ use crate::services::Services;
 /// A handler that can take requests. Replaced as a whole: a request stays on
 /// the generation it began on.
 pub struct Generation {
-    /// Counts up from 1 in one process.
+    /// Counts up, across restarts too.
     pub id: u64,
+    /// Where the component came from, for people.
+    pub label: String,
     /// SHA-256 of the component, lower-case hex.
     pub sha256: String,
+    /// Size of the component.
+    pub bytes: usize,
+    /// The interfaces it imports.
+    pub imports: BTreeSet<String>,
+    /// Its requests, and its end.
+    pub life: Arc<Life>,
     shared: ProxyHandler<Pool>,
     /// One request per instance: where a request goes whose instance was lost
     /// through no proven fault of its own.
@@ -49,7 +60,11 @@ pub enum HandlerFailure {
     /// No response within the deadline.
     #[error("the handler did not answer in time")]
     Deadline,
-    /// The instance trapped, or the handler returned an error.
+    /// The instance was lost before it answered, by this request's fault or
+    /// another's.
+    #[error("the instance was lost")]
+    Lost,
+    /// The handler returned an error.
     #[error("the handler failed: {0}")]
     Failed(String),
 }
@@ -71,23 +86,30 @@ impl Workshop {
 
     /// Links a component. Errors name the import that is missing or has another
     /// type.
-    pub fn build(&self, id: u64, compiled: &Compiled) -> wasmtime::Result<Generation> {
+    pub fn build(&self, id: u64, label: &str, compiled: &Compiled) -> wasmtime::Result<Generation> {
         let component = &compiled.component;
+        let life = Arc::new(Life::default());
         Ok(Generation {
             id,
+            label: label.to_owned(),
             sha256: compiled.sha256.clone(),
+            bytes: compiled.bytes,
+            imports: imports(component),
             shared: self.pool(
                 component,
+                &life,
                 self.bounds.max_instance_reuse,
                 self.bounds.max_requests_per_instance,
             )?,
-            solitary: self.pool(component, 1, 1)?,
+            solitary: self.pool(component, &life, 1, 1)?,
+            life,
         })
     }
 
     fn pool(
         &self,
         component: &Component,
+        life: &Arc<Life>,
         reuse: usize,
         concurrency: usize,
     ) -> wasmtime::Result<ProxyHandler<Pool>> {
@@ -102,11 +124,17 @@ impl Workshop {
             pre,
             services: Arc::clone(&self.services),
             bounds: self.bounds.clone(),
+            life: Arc::clone(life),
             request_timeout: self.request_timeout,
             reuse,
             concurrency,
         }))
     }
+}
+
+fn imports(component: &Component) -> BTreeSet<String> {
+    let ty = component.component_type();
+    ty.imports(component.engine()).map(|(name, _)| name.to_owned()).collect()
 }
 
 impl Generation {
@@ -134,6 +162,8 @@ fn failure(error: wasmtime::Error) -> HandlerFailure {
         HandlerFailure::Full
     } else if error.is::<ExpirationError>() {
         HandlerFailure::Deadline
+    } else if error.is::<TrapOrPanicError>() {
+        HandlerFailure::Lost
     } else {
         HandlerFailure::Failed(format!("{error:#}"))
     }
@@ -144,6 +174,7 @@ struct Pool {
     pre: ProxyPre<InstanceState>,
     services: Arc<Services>,
     bounds: config::Handler,
+    life: Arc<Life>,
     request_timeout: Duration,
     reuse: usize,
     concurrency: usize,
@@ -174,6 +205,7 @@ impl HandlerState for Pool {
         });
         store.set_epoch_deadline(1);
         let proxy = self.pre.instantiate_async(store.as_context_mut()).await?;
+        let requests = Arc::new(Requests::default());
         Ok(Instance {
             store,
             proxy,
@@ -182,8 +214,12 @@ impl HandlerState for Pool {
                 idle: Duration::from_millis(self.bounds.idle_timeout_ms),
                 request: self.request_timeout,
                 sleep: Box::pin(tokio::time::sleep(self.request_timeout)),
+                retired: Box::pin(self.life.retired.clone().cancelled_owned()),
+                overdue: Box::pin(self.life.overdue.clone().cancelled_owned()),
+                requests: Arc::clone(&requests),
             },
             state: Worker {
+                requests,
                 reuse: self.reuse,
                 concurrency: self.concurrency,
                 request_timeout: self.request_timeout,
@@ -192,12 +228,36 @@ impl HandlerState for Pool {
     }
 }
 
-/// Ends instances that have no work, or whose event loop a busy handler keeps
-/// from noticing a deadline.
+/// Ends instances that have no work, whose event loop a busy handler keeps from
+/// noticing a deadline, or whose generation has ended.
 struct Expiration {
     idle: Duration,
     request: Duration,
     sleep: Pin<Box<tokio::time::Sleep>>,
+    retired: Pin<Box<WaitForCancellationFutureOwned>>,
+    overdue: Pin<Box<WaitForCancellationFutureOwned>>,
+    requests: Arc<Requests>,
+}
+
+/// The requests of an instance, those that have been answered included.
+#[derive(Default)]
+struct Requests(Mutex<Vec<Weak<RequestContext>>>);
+
+impl Requests {
+    fn begin(&self, request: &Arc<RequestContext>) {
+        let mut requests = self.lock();
+        requests.retain(|request| request.strong_count() > 0);
+        requests.push(Arc::downgrade(request));
+    }
+
+    /// Whether some client still waits for something.
+    fn any(&self) -> bool {
+        self.lock().iter().any(|request| request.strong_count() > 0)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Weak<RequestContext>>> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
 }
 
 impl WorkerExpiration for Expiration {
@@ -207,11 +267,20 @@ impl WorkerExpiration for Expiration {
         status: WorkerStatus,
         start: Instant,
     ) -> Poll<()> {
+        if self.overdue.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if status == WorkerStatus::Idle && self.retired.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
         let allowed = match status {
             WorkerStatus::Idle => self.idle,
             WorkerStatus::Requests => self.request,
+            // Nobody waits any more for what the handler still does.
+            WorkerStatus::PostReturn if !self.requests.any() => self.idle,
             // A response is on its way out; the edge bounds how long it takes.
-            WorkerStatus::PostReturn => return Poll::Pending,
+            // Look again whether it has arrived.
+            WorkerStatus::PostReturn => start.elapsed() + self.idle,
         };
         let deadline = (start + allowed).into();
         if self.sleep.deadline() != deadline {
@@ -223,6 +292,7 @@ impl WorkerExpiration for Expiration {
 
 /// The rules of one instance.
 struct Worker {
+    requests: Arc<Requests>,
     reuse: usize,
     concurrency: usize,
     request_timeout: Duration,
@@ -249,6 +319,7 @@ impl WorkerState for Worker {
         task: GuestTaskId,
     ) -> Pin<Box<dyn Future<Output = ()> + 'static + Send + Sync>> {
         store.data_mut().begin(task, &request);
+        self.requests.begin(&request);
         Box::pin(tokio::time::sleep(self.request_timeout))
     }
 

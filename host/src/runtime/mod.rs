@@ -1,7 +1,10 @@
 //! Running handlers: the engine, the generations, and what the host keeps of
 //! each instance and request.
 
+pub mod compiler;
 pub mod engine;
 pub mod generation;
+pub mod life;
 pub mod request;
+pub mod routing;
 pub mod state;

@@ -2,16 +2,24 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Secret;
+
+/// How long the cause of a loss may take to be known. It is a matter of
+/// microseconds, unless the host itself panicked.
+const FATE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What the host keeps of a request while a handler works on it. The handler
 /// sees the reference in place of the credential, and none of the rest.
 pub struct RequestContext {
     /// Names the request in the log, in problems and in `X-Request-Id`.
     pub id: String,
+    /// Whose request it is.
+    pub purpose: Purpose,
     /// What stands in the credential's place, good for this request alone.
     reference: String,
     credential: Option<Secret>,
@@ -23,16 +31,22 @@ pub struct RequestContext {
     paid: Mutex<u32>,
     wrote: AtomicBool,
     fate: AtomicU8,
+    fate_known: Notify,
     log_lines: AtomicU32,
 }
 
 impl RequestContext {
     /// A context for a request that carried `credential`.
-    pub fn new(id: String, credential: Option<Secret>) -> Result<Arc<Self>, getrandom::Error> {
+    pub fn new(
+        id: String,
+        purpose: Purpose,
+        credential: Option<Secret>,
+    ) -> Result<Arc<Self>, getrandom::Error> {
         let mut bytes = [0_u8; 16];
         getrandom::fill(&mut bytes)?;
         Ok(Arc::new(Self {
             id,
+            purpose,
             reference: format!("ref_{:032x}", u128::from_ne_bytes(bytes)),
             credential,
             cancelled: CancellationToken::new(),
@@ -40,6 +54,7 @@ impl RequestContext {
             paid: Mutex::new(0),
             wrote: AtomicBool::new(false),
             fate: AtomicU8::new(Fate::Running as u8),
+            fate_known: Notify::new(),
             log_lines: AtomicU32::new(0),
         }))
     }
@@ -66,7 +81,8 @@ impl RequestContext {
     }
 
     /// Takes `cost` units by `charge`, less what this request has paid before:
-    /// a replay does not pay twice. `None` when nothing was left to pay.
+    /// a replay does not pay twice, and the host's own requests do not pay.
+    /// `None` when nothing was left to pay.
     pub fn charge_once<Q, E>(
         &self,
         cost: u32,
@@ -74,7 +90,7 @@ impl RequestContext {
     ) -> Result<Option<Q>, E> {
         let mut paid = self.paid.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let due = cost.saturating_sub(*paid);
-        if due == 0 {
+        if due == 0 || self.purpose != Purpose::Client {
             return Ok(None);
         }
         let quota = charge(due)?;
@@ -96,6 +112,21 @@ impl RequestContext {
     /// Notes what became of the instance at work on this request.
     pub fn set_fate(&self, fate: Fate) {
         self.fate.store(fate as u8, Relaxed);
+        self.fate_known.notify_one();
+    }
+
+    /// What became of an instance that is known to be lost. Its requests learn
+    /// of the loss a moment before its cause is known.
+    pub async fn fate_of_lost(&self) -> Fate {
+        let known = async {
+            while self.fate() == Fate::Running {
+                self.fate_known.notified().await;
+            }
+        };
+        match tokio::time::timeout(FATE_TIMEOUT, known).await {
+            Ok(()) => self.fate(),
+            Err(_) => Fate::Trapped,
+        }
     }
 
     /// What became of the instance at work on this request.
@@ -111,6 +142,16 @@ impl RequestContext {
     pub fn count_log_line(&self) -> u32 {
         self.log_lines.fetch_add(1, Relaxed)
     }
+}
+
+/// Whose request it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A client's.
+    Client,
+    /// The host's own, to try a handler out. It reads and never writes, and
+    /// costs no key anything.
+    Trial,
 }
 
 /// What became of the instance at work on a request.

@@ -19,6 +19,7 @@ use super::access::{Line, Outcome};
 use super::problem::Problem;
 use crate::config;
 use crate::runtime::request::{Fate, RequestContext};
+use crate::runtime::routing::Choice;
 
 /// A body from the handler or from the host itself.
 pub struct EdgeBody {
@@ -38,6 +39,8 @@ pub struct Ending {
     deadline: Pin<Box<Sleep>>,
     /// The error event to send when an event stream breaks off.
     error_event: Option<Bytes>,
+    /// Whose work it is, so that a generation ends after its last response.
+    choice: Choice,
     _turn: OwnedSemaphorePermit,
     _cancel: DropGuard,
 }
@@ -46,6 +49,7 @@ impl Ending {
     /// The ending of a response whose head is `headers`.
     pub fn new(
         context: Arc<RequestContext>,
+        choice: Choice,
         turn: OwnedSemaphorePermit,
         limits: &config::Server,
         headers: &HeaderMap,
@@ -61,6 +65,7 @@ impl Ending {
         Self {
             deadline: Box::pin(tokio::time::sleep(Duration::from_millis(limits.stream_timeout_ms))),
             error_event,
+            choice,
             _turn: turn,
             _cancel: context.cancelled.clone().drop_guard(),
             context,
@@ -139,6 +144,9 @@ impl Body for EdgeBody {
                 Poll::Ready(None)
             }
             Poll::Ready(_) => {
+                if let Some(arm) = ending.choice.arm() {
+                    arm.note_failure();
+                }
                 let event = ending.error_event.take();
                 this.break_off(event)
             }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use bytes::{Bytes, BytesMut};
 use http::header::HeaderName;
 use http::{HeaderValue, Request, Response};
@@ -15,10 +14,11 @@ use wasmtime_wasi_http::WasiBody;
 
 use super::body::{EdgeBody, Ending};
 use super::problem::Problem;
-use super::{access, credential};
+use super::{Answer, access, credential};
 use crate::config;
 use crate::runtime::generation::{Generation, HandlerFailure};
-use crate::runtime::request::{Fate, RequestContext};
+use crate::runtime::request::{Fate, Purpose, RequestContext};
+use crate::runtime::routing::{self, Choice, Routing};
 
 /// The header that carries a request's id, in and out.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -28,28 +28,32 @@ const INSTANCE_RETRY: Duration = Duration::from_millis(10);
 
 /// What all connections share.
 pub struct Edge {
-    current: ArcSwap<Generation>,
+    routing: Arc<Routing>,
     turns: Arc<Semaphore>,
     limits: config::Server,
 }
 
+impl Answer for Edge {
+    type Body = EdgeBody;
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<EdgeBody> {
+        Edge::answer(self, request).await
+    }
+}
+
 impl Edge {
-    /// Serves `generation` within `limits`.
-    pub fn new(generation: Generation, limits: config::Server) -> Self {
-        Self {
-            current: ArcSwap::from_pointee(generation),
-            turns: Arc::new(Semaphore::new(limits.max_requests)),
-            limits,
-        }
+    /// Serves what `routing` says within `limits`.
+    pub fn new(routing: Arc<Routing>, limits: config::Server) -> Self {
+        Self { routing, turns: Arc::new(Semaphore::new(limits.max_requests)), limits }
     }
 
-    /// Answers one request. Never fails: what goes wrong becomes a problem.
-    pub async fn answer(&self, request: Request<Incoming>) -> Response<EdgeBody> {
+    async fn answer(&self, request: Request<Incoming>) -> Response<EdgeBody> {
         let started = Instant::now();
         let id = uuid::Uuid::now_v7().to_string();
         let path = request.uri().path().to_owned();
         let line = access::Line::new(&request, id.clone(), started);
-        let context = match RequestContext::new(id.clone(), credential::find(request.headers())) {
+        let credential = credential::find(request.headers());
+        let context = match RequestContext::new(id.clone(), Purpose::Client, credential) {
             Ok(context) => context,
             Err(error) => {
                 tracing::error!(blame = "host", %error, "no randomness");
@@ -58,9 +62,10 @@ impl Edge {
         };
         let served = self.serve(&context, request).await;
         let mut response = match served {
-            Ok((response, generation, turn)) => {
-                let line = line.with_handler(generation.id, &context);
-                let ending = Ending::new(context, turn, &self.limits, response.headers(), &path);
+            Ok((response, choice, turn)) => {
+                let line = line.with_handler(choice.generation.id, &context);
+                let ending =
+                    Ending::new(context, choice, turn, &self.limits, response.headers(), &path);
                 response.map(|body| EdgeBody::handler(body, ending, line))
             }
             Err(problem) => self.refuse(problem, &id, &path, line.with_context(&context)),
@@ -76,21 +81,60 @@ impl Edge {
         &self,
         context: &Arc<RequestContext>,
         request: Request<Incoming>,
-    ) -> Result<(Response<WasiBody>, Arc<Generation>, OwnedSemaphorePermit), Problem> {
+    ) -> Result<(Response<WasiBody>, Choice, OwnedSemaphorePermit), Problem> {
         let (mut parts, body) = request.into_parts();
         let body = self.body(body).await?;
         let turn = self.turn().await?;
+        let choice = self.routing.choose();
+        let copy = choice.copies().map(|copies| {
+            (copies.clone(), routing::Mirrored { parts: parts.clone(), body: body.clone() })
+        });
         credential::replace(&mut parts.headers, context.reference());
         if let Ok(id) = HeaderValue::from_str(&context.id) {
             parts.headers.insert(REQUEST_ID, id);
         }
-        let generation = self.current.load_full();
         // Cancels the work behind the request when the client goes and this
         // future is dropped.
         let guard = context.cancelled.clone().drop_guard();
-        let response = self.dispatch(&generation, context, &parts, body).await?;
+        let (response, choice) = self.dispatch_on_trial(choice, context, &parts, body).await?;
         guard.disarm();
-        Ok((response, generation, turn))
+        if let Some((copies, copy)) = copy
+            && !context.wrote()
+        {
+            // When copies cannot keep up some are left out; the client must not
+            // wait for them.
+            let _ = copies.try_send(copy);
+        }
+        Ok((response, choice, turn))
+    }
+
+    /// Runs the request where it was sent. When that is a candidate, notes how
+    /// it did; a request that it loses without having changed something is
+    /// answered by the active generation.
+    async fn dispatch_on_trial(
+        &self,
+        choice: Choice,
+        context: &Arc<RequestContext>,
+        parts: &http::request::Parts,
+        body: Bytes,
+    ) -> Result<(Response<WasiBody>, Choice), Problem> {
+        let started = Instant::now();
+        let answer = self.dispatch(&choice.generation, context, parts, body.clone()).await;
+        let failed = match &answer {
+            Ok(response) => response.status().is_server_error(),
+            Err(problem) => problem.is_the_handlers(),
+        };
+        if let Some(arm) = choice.arm() {
+            arm.note(started.elapsed(), failed);
+        }
+        match choice.fallback(&self.routing).filter(|_| failed && !context.wrote()) {
+            Some(fallback) => {
+                context.set_fate(Fate::Running);
+                let answer = self.dispatch(&fallback.generation, context, parts, body).await?;
+                Ok((answer, fallback))
+            }
+            None => Ok((answer?, choice)),
+        }
     }
 
     /// The whole body, so that a slow client holds no instance and a lost
@@ -135,14 +179,16 @@ impl Edge {
                 }
                 Err(HandlerFailure::Full) => return Err(Problem::NoInstance),
                 Err(HandlerFailure::Deadline) => return Err(Problem::HandlerTimeout),
-                Err(HandlerFailure::Failed(_))
-                    if context.fate() != Fate::Running && !alone && !context.wrote() =>
-                {
+                Err(HandlerFailure::Lost) => {
+                    let fate = context.fate_of_lost().await;
+                    if alone || context.wrote() {
+                        return Err(match fate {
+                            Fate::Overran => Problem::HandlerTimeout,
+                            Fate::Running | Fate::Trapped => Problem::HandlerFailed,
+                        });
+                    }
                     context.set_fate(Fate::Running);
                     alone = true;
-                }
-                Err(HandlerFailure::Failed(_)) if context.fate() == Fate::Overran => {
-                    return Err(Problem::HandlerTimeout);
                 }
                 Err(HandlerFailure::Failed(reason)) => {
                     tracing::error!(

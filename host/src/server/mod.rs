@@ -2,7 +2,7 @@
 
 mod access;
 mod body;
-mod credential;
+pub mod credential;
 pub mod edge;
 mod problem;
 
@@ -11,6 +11,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -19,7 +22,6 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::config;
-use edge::Edge;
 
 /// Streams of one HTTP/2 connection at once (RFC 9113 section 6.5.2 asks for
 /// at least 100).
@@ -32,11 +34,23 @@ const MIN_HTTP1_BUFFER: usize = 8192;
 /// descriptors.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
+/// What stands behind a listener.
+pub trait Answer: Send + Sync + 'static {
+    /// The body of its responses.
+    type Body: Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + 'static;
+
+    /// Answers one request. Never fails: what goes wrong becomes a problem.
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Self::Body>> + Send;
+}
+
 /// Serves until `shutdown` resolves, then lets requests in flight finish
 /// within the drain deadline. Idle connections close at once.
-pub async fn serve(
+pub async fn serve<A: Answer>(
     listener: TcpListener,
-    edge: Arc<Edge>,
+    service: Arc<A>,
     limits: &config::Server,
     shutdown: impl Future<Output = ()>,
 ) {
@@ -59,12 +73,12 @@ pub async fn serve(
         };
         // Small writes of an event stream must not wait for an acknowledgement.
         let _ = stream.set_nodelay(true);
-        let edge = Arc::clone(&edge);
-        let service = service_fn(move |request| {
-            let edge = Arc::clone(&edge);
-            async move { Ok::<_, Infallible>(edge.answer(request).await) }
+        let service = Arc::clone(&service);
+        let answer = service_fn(move |request| {
+            let service = Arc::clone(&service);
+            async move { Ok::<_, Infallible>(service.answer(request).await) }
         });
-        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        let connection = builder.serve_connection(TokioIo::new(stream), answer).into_owned();
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {

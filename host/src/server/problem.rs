@@ -93,6 +93,11 @@ impl Problem {
         }
     }
 
+    /// Whether the handler is to blame.
+    pub fn is_the_handlers(self) -> bool {
+        matches!(self, Self::HandlerTimeout | Self::HandlerFailed)
+    }
+
     /// The stable code.
     pub fn code(self) -> &'static str {
         self.parts().1

@@ -5,6 +5,7 @@
 //! neither lose nor invent a document.
 
 mod cursor;
+mod deployments;
 mod documents;
 mod filter;
 mod index;
@@ -340,6 +341,34 @@ impl Store {
     pub async fn touch_key(&self, id: &KeyId, at: u64) -> Result<(), Error> {
         let id = id.clone();
         self.0.writer.write(move |db, _| keys::touch(db, &id, at)).await
+    }
+}
+
+/// Handlers.
+impl Store {
+    /// Writes down what became of a handler. Durable when it returns.
+    pub async fn record_deployment(&self, deployment: Deployment) -> Result<(), Error> {
+        self.0.writer.write(move |db, _| deployments::record(db, &deployment)).await
+    }
+
+    /// What became of handlers, newest first, from below `before`, and where
+    /// the next page begins. Blocking.
+    pub fn deployments(
+        &self,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Page<Deployment, u64>, Error> {
+        self.0.readers.read(|db| deployments::page(db, before, limit))
+    }
+
+    /// The handlers that served, oldest first. Blocking.
+    pub fn activations(&self) -> Result<Vec<Deployment>, Error> {
+        self.0.readers.read(deployments::activations)
+    }
+
+    /// What became of one handler. Blocking.
+    pub fn deployment(&self, id: u64) -> Result<Option<Deployment>, Error> {
+        self.0.readers.read(|db| deployments::get(db, id))
     }
 }
 

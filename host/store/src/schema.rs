@@ -86,6 +86,24 @@ CREATE TABLE keys (
 INSERT INTO collections (name, created_at) VALUES ('default', unixepoch());
 ";
 
+/// Tables that came after the first version and change nothing that was there.
+const ADD: &str = "
+CREATE TABLE IF NOT EXISTS deployments (
+    id INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    label TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    took_ms INTEGER NOT NULL,
+    actor TEXT,
+    active INTEGER NOT NULL,
+    stage TEXT,
+    reason TEXT,
+    report TEXT NOT NULL
+) STRICT;
+";
+
 /// The one connection that writes. A commit is on disk when it returns
 /// (`synchronous = FULL` syncs the log at each commit).
 pub(crate) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
@@ -104,6 +122,7 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
         transaction.pragma_update(None, "user_version", VERSION)?;
         transaction.commit()?;
     }
+    connection.execute_batch(ADD)?;
     Ok(connection)
 }
 

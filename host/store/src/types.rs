@@ -232,3 +232,35 @@ pub struct Status {
     /// is a model.
     pub vectors_complete: bool,
 }
+
+/// Rows and where the next ones begin, if there are more.
+pub type Page<T, C> = (Vec<T>, Option<C>);
+
+/// A handler that served, or was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deployment {
+    /// Its generation.
+    pub id: u64,
+    /// `start`, `swap` or `rollback`.
+    pub kind: String,
+    /// SHA-256 of the component, lower-case hex.
+    pub sha256: String,
+    /// Where it came from, for people.
+    pub label: String,
+    /// Size of the component.
+    pub bytes: u64,
+    /// When it was decided, in seconds since the Unix epoch.
+    pub at: u64,
+    /// From the request to the decision.
+    pub took_ms: u64,
+    /// The id of the key that asked for it.
+    pub actor: Option<String>,
+    /// Whether it served.
+    pub active: bool,
+    /// The stage it failed at.
+    pub stage: Option<String>,
+    /// Why it failed.
+    pub reason: Option<String>,
+    /// What was found out about it, a JSON object.
+    pub report: String,
+}

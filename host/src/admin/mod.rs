@@ -1,0 +1,108 @@
+//! The operator's API, on a listener of its own: what the handler must not
+//! have a say in.
+
+mod body;
+mod guest;
+mod problem;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use ragtime_policy::scope::Scope;
+use serde_json::Value;
+
+use crate::config;
+use crate::server::{Answer, credential};
+use crate::services::Services;
+use crate::swap::Swaps;
+use body::AdminBody;
+use problem::AdminProblem;
+
+/// Size of a request's body where it is no component.
+const MAX_JSON_BYTES: usize = 1024 * 1024;
+
+/// Answers the operator.
+pub struct Admin {
+    swaps: Arc<Swaps>,
+    services: Arc<Services>,
+    settings: config::Admin,
+}
+
+type Answered = Result<Response<AdminBody>, AdminProblem>;
+
+impl Admin {
+    /// The operator's side of a server.
+    pub fn new(swaps: Arc<Swaps>, services: Arc<Services>, settings: config::Admin) -> Self {
+        Self { swaps, services, settings }
+    }
+
+    async fn route(&self, request: Request<Incoming>) -> Answered {
+        let actor = self.actor(&request)?;
+        let path = request.uri().path().to_owned();
+        let segments: Vec<_> = path.split('/').skip(1).collect();
+        let method = request.method().clone();
+        match (&method, segments.as_slice()) {
+            (&Method::GET, ["admin", "guest"]) => self.list(),
+            (&Method::POST, ["admin", "guest"]) => self.swap(request, actor).await,
+            (&Method::POST, ["admin", "guest", "rollback"]) => self.rollback(request, actor).await,
+            (&Method::GET, ["admin", "guest", "history"]) => self.history(request.uri()),
+            (&Method::POST, ["admin", "guest", id, "decision"]) => self.decide(id, request).await,
+            (_, ["admin", "guest", id, "request", ..]) => self.forward(id, request).await,
+            (_, ["admin", "guest"] | ["admin", "guest", "rollback" | "history"]) => {
+                Err(AdminProblem::method_not_allowed())
+            }
+            _ => Err(AdminProblem::not_found()),
+        }
+    }
+
+    /// Whose request it is. Every call needs a key with the scope `admin`.
+    fn actor(&self, request: &Request<Incoming>) -> Result<String, AdminProblem> {
+        let credential = credential::find(request.headers());
+        let credential = credential.ok_or_else(AdminProblem::unauthenticated)?;
+        let key = self.services.keyring.authenticate(credential.expose());
+        let key = key.map_err(AdminProblem::rejected)?;
+        if !key.record.allows(Scope::Admin) {
+            return Err(AdminProblem::forbidden());
+        }
+        Ok(key.record.id.to_string())
+    }
+}
+
+impl Answer for Admin {
+    type Body = AdminBody;
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<AdminBody> {
+        let id = uuid::Uuid::now_v7().to_string();
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let answered = self.route(request).await;
+        let mut response = answered.unwrap_or_else(|problem| problem.response(&id, &path));
+        if let Ok(id) = HeaderValue::from_str(&id) {
+            response.headers_mut().insert("x-request-id", id);
+        }
+        let status = response.status().as_u16();
+        tracing::info!(target: "ragtime::admin", %method, path, status, request_id = id, "request");
+        response
+    }
+}
+
+/// The whole body, up to `limit` bytes.
+async fn whole(body: Incoming, limit: usize) -> Result<Bytes, AdminProblem> {
+    match Limited::new(body, limit).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+            Err(AdminProblem::too_large(limit))
+        }
+        Err(_) => Err(AdminProblem::broken()),
+    }
+}
+
+fn json(status: StatusCode, body: &Value) -> Response<AdminBody> {
+    let mut response = Response::new(AdminBody::whole(body.to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,141 @@
+//! Which handler a server starts with.
+//!
+//! The one that `handler.file` names; else the one that served last, so that a
+//! restart undoes no swap; else the one in the binary.
+
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::Arc;
+
+use ragtime_policy::swap::Kind;
+use ragtime_store::{Deployment, Store};
+
+use super::ServeError;
+use crate::config::Settings;
+use crate::keyring::unix_now;
+use crate::runtime::compiler::Compiler;
+use crate::runtime::engine::{self, Compiled};
+use crate::runtime::generation::Workshop;
+use crate::runtime::routing::Routing;
+use crate::services::Services;
+use crate::swap::{self, Archive, BUILT_IN, Swaps};
+
+/// The handler that is part of the binary.
+const BUILT_IN_HANDLER: &[u8] = include_bytes!(env!("RAGTIME_HANDLER"));
+
+/// A component and where it came from.
+pub struct Component {
+    label: String,
+    bytes: Cow<'static, [u8]>,
+    compiled: Compiled,
+}
+
+/// What a server starts with, and its past.
+pub struct First {
+    component: Component,
+    past: Vec<Deployment>,
+    newest: u64,
+}
+
+impl Component {
+    /// The handler that the settings name, else the one in the binary.
+    pub fn of_settings(engine: &wasmtime::Engine, settings: &Settings) -> Result<Self, ServeError> {
+        let file = settings.handler.file.as_deref().filter(|file| *file != Path::new(BUILT_IN));
+        match file {
+            Some(path) => {
+                let unreadable =
+                    |error| ServeError::HandlerFile { path: path.display().to_string(), error };
+                let bytes = std::fs::read(path).map_err(unreadable)?;
+                let label = path.file_name().map(|name| name.to_string_lossy().into_owned());
+                Self::compile(engine, label.unwrap_or_default(), Cow::from(bytes))
+            }
+            None => Self::compile(engine, BUILT_IN.to_owned(), Cow::from(BUILT_IN_HANDLER)),
+        }
+    }
+
+    fn compile(
+        engine: &wasmtime::Engine,
+        label: String,
+        bytes: Cow<'static, [u8]>,
+    ) -> Result<Self, ServeError> {
+        let compiled = engine::compile(engine, &bytes).map_err(ServeError::Handler)?;
+        Ok(Self { label, bytes, compiled })
+    }
+}
+
+/// The handler to start with, given the one that is likely. Blocking.
+pub fn first(
+    engine: &wasmtime::Engine,
+    likely: Component,
+    store: &Store,
+    settings: &Settings,
+) -> Result<First, ServeError> {
+    let (past, newest) = swap::past(store)?;
+    let swapped = past.last().filter(|last| {
+        settings.handler.file.is_none()
+            && last.label != BUILT_IN
+            && last.sha256 != likely.compiled.sha256
+    });
+    let component = match swapped {
+        Some(last) => {
+            let archive = Archive::new(&swap::archive_folder(&settings.data.dir))?;
+            let bytes = archive.read(&last.sha256)?;
+            let bytes = bytes.ok_or_else(|| ServeError::HandlerGone(last.label.clone()))?;
+            Component::compile(engine, last.label.clone(), Cow::from(bytes))?
+        }
+        None => likely,
+    };
+    Ok(First { component, past, newest })
+}
+
+/// Puts the first handler to work, as the generation it was before when it is
+/// the one that served last.
+pub async fn serve(
+    engine: wasmtime::Engine,
+    first: First,
+    services: &Arc<Services>,
+    settings: &Settings,
+) -> Result<(Arc<Routing>, Arc<Swaps>), ServeError> {
+    let First { component: Component { label, bytes, compiled }, past, newest } = first;
+    let linker = engine::linker(&engine).map_err(ServeError::Engine)?;
+    let workshop = Workshop::new(linker, Arc::clone(services), settings);
+    let resumed = past.last().filter(|last| last.sha256 == compiled.sha256).map(|last| last.id);
+    let id = resumed.unwrap_or(newest + 1);
+    let generation = tokio::task::block_in_place(|| workshop.build(id, &label, &compiled));
+    let generation = generation.map_err(ServeError::Handler)?;
+    tracing::info!(generation = id, label, sha256 = compiled.sha256, "the handler is ready");
+    let folder = swap::archive_folder(&settings.data.dir);
+    if resumed.is_none() {
+        services.store.record_deployment(started(id, &label, &compiled)).await?;
+        let (folder, sha256) = (folder.clone(), compiled.sha256.clone());
+        tokio::task::spawn_blocking(move || swap::keep(&folder, &sha256, &bytes));
+    }
+    let routing = Arc::new(Routing::new(Arc::new(generation)));
+    let swaps = Swaps::new(
+        swap::generations(&past, newest, id),
+        Arc::clone(&routing),
+        workshop,
+        Compiler::new(engine)?,
+        Archive::new(&folder)?,
+        Arc::clone(services),
+        settings.swap.clone(),
+    );
+    Ok((routing, Arc::new(swaps)))
+}
+
+fn started(id: u64, label: &str, compiled: &Compiled) -> Deployment {
+    Deployment {
+        id,
+        kind: Kind::Start.name().to_owned(),
+        sha256: compiled.sha256.clone(),
+        label: label.to_owned(),
+        bytes: compiled.bytes as u64,
+        at: unix_now(),
+        took_ms: 0,
+        actor: None,
+        active: true,
+        stage: None,
+        reason: None,
+        report: "{}".to_owned(),
+    }
+}

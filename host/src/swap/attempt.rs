@@ -1,0 +1,303 @@
+//! One swap, from its order to its end.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ragtime_policy::swap::State;
+use ragtime_store::Deployment;
+use serde_json::{Map, Value, json};
+
+use super::{Decision, Order, Outcome, Step, SwapError, Swaps, probe, trial};
+use crate::keyring::unix_now;
+use crate::runtime::engine::{Compiled, sha256};
+use crate::runtime::generation::Generation;
+
+/// A swap under way. Dropped before it has ended, it is called off.
+struct Attempt<'a> {
+    swaps: &'a Arc<Swaps>,
+    tell: &'a (dyn Fn(Step) + Send + Sync),
+    id: u64,
+    record: Deployment,
+    report: Map<String, Value>,
+    started: Instant,
+    ended: bool,
+}
+
+pub(super) async fn run(
+    swaps: &Arc<Swaps>,
+    order: Order,
+    tell: &(dyn Fn(Step) + Send + Sync),
+) -> Result<Outcome, SwapError> {
+    let (id, restored) = swaps.generations().begin(order.kind, order.expected)?;
+    tracing::info!(generation = id, kind = order.kind.name(), actor = order.actor, "a swap begins");
+    let mut attempt = Attempt {
+        swaps,
+        tell,
+        id,
+        record: Deployment {
+            id,
+            kind: order.kind.name().to_owned(),
+            sha256: String::new(),
+            label: order.label.clone(),
+            bytes: 0,
+            at: 0,
+            took_ms: 0,
+            actor: Some(order.actor.clone()),
+            active: false,
+            stage: None,
+            reason: None,
+            report: String::new(),
+        },
+        report: Map::new(),
+        started: Instant::now(),
+        ended: false,
+    };
+    match attempt.walk(order, restored).await {
+        Ok(active) => {
+            attempt.ended = true;
+            Ok(Outcome { generation: id, active, report: std::mem::take(&mut attempt.report) })
+        }
+        Err(error) => {
+            attempt.refuse(&error.to_string()).await;
+            Err(error)
+        }
+    }
+}
+
+impl Attempt<'_> {
+    /// The road. Whether the candidate serves at its end.
+    async fn walk(&mut self, order: Order, restored: Option<u64>) -> Result<bool, SwapError> {
+        let component = match order.component {
+            Some(component) => component,
+            None => self.restored(restored).await?,
+        };
+        self.record.sha256 = sha256(&component);
+        self.record.bytes = component.len() as u64;
+        let compiled = self.compile(&component).await?;
+        let candidate = self.link(&compiled)?;
+        drop(compiled);
+        self.probe(&candidate).await?;
+        if order.gates.dry_run {
+            self.swaps.generations().refuse();
+            self.dismiss();
+            tracing::info!(generation = self.id, "a swap was tried and not made");
+            return Ok(false);
+        }
+        if order.gates.hold {
+            self.hold().await?;
+        }
+        if let Some(share) = order.gates.shadow {
+            let found = trial::shadow(self.swaps, &candidate, share).await;
+            self.trial("shadow", found)?;
+        }
+        if let Some(share) = order.gates.canary {
+            let found = trial::canary(self.swaps, &candidate, share).await;
+            self.trial("canary", found)?;
+        }
+        self.activate(candidate, component).await?;
+        Ok(true)
+    }
+
+    /// The component of an earlier generation.
+    async fn restored(&mut self, id: Option<u64>) -> Result<Arc<[u8]>, SwapError> {
+        let id = id.unwrap_or_default();
+        let swaps = Arc::clone(self.swaps);
+        let read = move || -> Result<_, SwapError> {
+            let deployment = swaps.store().deployment(id)?.ok_or(SwapError::NotKept(id))?;
+            let component = swaps.archive.read(&deployment.sha256)?;
+            Ok((deployment.label, component.ok_or(SwapError::NotKept(id))?))
+        };
+        let (label, component) = blocking(read).await??;
+        self.record.label = label;
+        self.step("restored", json!({"from": id}));
+        Ok(component.into())
+    }
+
+    async fn compile(&mut self, component: &Arc<[u8]>) -> Result<Compiled, SwapError> {
+        let started = Instant::now();
+        let compiled = self.swaps.compiler.compile(Arc::clone(component)).await;
+        let compiled = compiled.map_err(|error| SwapError::Compile(one_line(&error)))?;
+        self.advance();
+        let detail = json!({
+            "sha256": compiled.sha256, "bytes": compiled.bytes, "ms": millis(started),
+            "same_as_active": compiled.sha256 == self.swaps.active().sha256,
+        });
+        self.step("compiled", detail);
+        Ok(compiled)
+    }
+
+    fn link(&mut self, compiled: &Compiled) -> Result<Arc<Generation>, SwapError> {
+        let candidate = self.swaps.workshop.build(self.id, &self.record.label, compiled);
+        let candidate = candidate.map_err(|error| SwapError::Link(one_line(&error)))?;
+        let candidate = Arc::new(candidate);
+        self.swaps.live().insert(self.id, Arc::clone(&candidate));
+        self.advance();
+        let active = self.swaps.active();
+        let added: Vec<_> = candidate.imports.difference(&active.imports).collect();
+        let removed: Vec<_> = active.imports.difference(&candidate.imports).collect();
+        self.step("linked", json!({"imports": {"added": added, "removed": removed}}));
+        Ok(candidate)
+    }
+
+    async fn probe(&mut self, candidate: &Arc<Generation>) -> Result<(), SwapError> {
+        let credential = self.swaps.services.keyring.probe_credential();
+        let deadline = Duration::from_millis(self.swaps.settings.probe_timeout_ms);
+        let answers =
+            probe::run(candidate, &credential, deadline).await.map_err(SwapError::Probe)?;
+        let routes = probe::routes(&self.swaps.active(), candidate, deadline).await;
+        self.advance();
+        self.step("probed", json!({"answers": answers, "routes": routes}));
+        Ok(())
+    }
+
+    /// Waits for whoever measures the candidate by other means.
+    async fn hold(&mut self) -> Result<(), SwapError> {
+        let decision = self.swaps.hold(self.id);
+        (self.tell)(Step { name: "held", detail: json!({"generation": self.id}) });
+        let Decision { pass, report } = decision.await.map_err(|_| SwapError::CalledOff)?;
+        let reason = report.get("reason").and_then(Value::as_str).unwrap_or("no reason was given");
+        let outcome = if pass { Ok(()) } else { Err(SwapError::Gate(reason.to_owned())) };
+        self.step("gated", report);
+        outcome
+    }
+
+    fn trial(&mut self, name: &'static str, found: trial::Found) -> Result<(), SwapError> {
+        self.step(name, found.report);
+        found.verdict.map_err(|shortfall| SwapError::Trial(shortfall.to_string()))
+    }
+
+    /// The moment of the swap. Once begun it is done to the end, whether or not
+    /// the caller is still there.
+    async fn activate(
+        &mut self,
+        candidate: Arc<Generation>,
+        component: Arc<[u8]>,
+    ) -> Result<(), SwapError> {
+        let mut record = self.finished();
+        record.active = true;
+        let swaps = Arc::clone(self.swaps);
+        let commit = async move {
+            keep(&swaps, &candidate, component).await?;
+            swaps.store().record_deployment(record).await?;
+            let old = swaps.active();
+            swaps.generations().advance();
+            swaps.routing.activate(Arc::clone(&candidate));
+            tracing::info!(
+                generation = candidate.id,
+                sha256 = candidate.sha256,
+                replaced = old.id,
+                "the swap is done"
+            );
+            swaps.drain(old);
+            Ok::<_, SwapError>(())
+        };
+        // From here on the swap happens or fails by itself.
+        self.ended = true;
+        let committed = tokio::spawn(commit).await;
+        let committed = committed.unwrap_or_else(|error| Err(SwapError::Host(error.to_string())));
+        self.ended = committed.is_ok();
+        committed?;
+        self.step("activated", json!({"ms": millis(self.started)}));
+        Ok(())
+    }
+
+    fn advance(&self) -> Option<State> {
+        self.swaps.generations().advance()
+    }
+
+    fn step(&mut self, name: &'static str, detail: Value) {
+        tracing::info!(generation = self.id, step = name, "a swap goes on");
+        self.report.insert(name.to_owned(), detail.clone());
+        (self.tell)(Step { name, detail });
+    }
+
+    /// The row of the history as things stand.
+    fn finished(&mut self) -> Deployment {
+        self.record.at = unix_now();
+        self.record.took_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.record.report = Value::Object(self.report.clone()).to_string();
+        self.record.clone()
+    }
+
+    /// Lets the candidate go, when the requests it has on trial have ended.
+    fn dismiss(&self) {
+        let candidate = self.swaps.live().remove(&self.id);
+        if let Some(candidate) = candidate {
+            let deadline = Duration::from_millis(self.swaps.settings.drain_timeout_ms);
+            tokio::spawn(async move { candidate.life.drain(deadline).await });
+        }
+    }
+
+    /// The one end of a swap that did not come about.
+    fn give_up(&mut self, reason: &str) -> Deployment {
+        self.ended = true;
+        let stage = self.swaps.generations().refuse().map_or("activating", State::name);
+        self.dismiss();
+        self.record.stage = Some(stage.to_owned());
+        self.record.reason = Some(reason.to_owned());
+        tracing::warn!(generation = self.id, stage, reason, "the swap was refused");
+        self.finished()
+    }
+
+    async fn refuse(&mut self, reason: &str) {
+        let record = self.give_up(reason);
+        if let Err(error) = self.swaps.store().record_deployment(record).await {
+            tracing::error!(%error, "a refused swap was not written down");
+        }
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        let record = self.give_up(&SwapError::CalledOff.to_string());
+        let swaps = Arc::clone(self.swaps);
+        tokio::spawn(async move {
+            if let Err(error) = swaps.store().record_deployment(record).await {
+                tracing::error!(%error, "a refused swap was not written down");
+            }
+        });
+    }
+}
+
+/// Keeps the component, and of the others those that a rollback may want.
+async fn keep(
+    swaps: &Arc<Swaps>,
+    candidate: &Arc<Generation>,
+    component: Arc<[u8]>,
+) -> Result<(), SwapError> {
+    let (swaps, sha256) = (Arc::clone(swaps), candidate.sha256.clone());
+    let keep = move || -> Result<(), SwapError> {
+        swaps.archive.save(&sha256, &component)?;
+        let active = swaps.active();
+        let wanted: Vec<u64> = {
+            let generations = swaps.generations();
+            generations.ancestors().take(swaps.settings.keep).collect()
+        };
+        let mut names = HashSet::from([sha256, active.sha256.clone()]);
+        for id in wanted {
+            names.extend(swaps.store().deployment(id)?.map(|one| one.sha256));
+        }
+        Ok(swaps.archive.retain(&names)?)
+    };
+    blocking(keep).await?
+}
+
+async fn blocking<R: Send + 'static>(
+    work: impl FnOnce() -> R + Send + 'static,
+) -> Result<R, SwapError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| SwapError::Host(error.to_string()))
+}
+
+/// Wasmtime's account of an error, which may have several lines.
+fn one_line(error: &wasmtime::Error) -> String {
+    format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn millis(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1e3
+}

@@ -1,0 +1,131 @@
+//! A handler that fails hurts the request it fails in, and nobody else.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod harness;
+
+use std::time::Duration;
+
+use harness::{Answer, Server, Setup, fixture};
+use reqwest::Method;
+
+/// The name that the fixture answers with.
+const VERSION: &str = "faulty-version-0";
+
+fn server() -> Setup {
+    Setup::new().argument("--handler").argument(fixture("faulty").to_str().unwrap())
+}
+
+/// Requests that were at work when `path` failed, and the failure itself. What
+/// the others saw must be as if nothing had happened.
+async fn beside_others(server: &Server, path: &str) -> Answer {
+    let others = (0..8).map(|_| Answer::of(server.anonymous(Method::GET, "/wait")));
+    let others = futures::future::join_all(others);
+    let failing = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        Answer::of(server.anonymous(Method::GET, path)).await
+    };
+    let (others, failed) = tokio::join!(others, failing);
+    for other in others {
+        assert_eq!((other.status, other.text.as_str()), (200, VERSION), "beside {path}: {other:?}");
+    }
+    failed
+}
+
+fn blamed(server: &Server, who: &str) -> bool {
+    server.log().iter().any(|line| line.contains(&format!(r#""blame":"{who}""#)))
+}
+
+#[tokio::test]
+async fn a_trap_is_a_500_for_its_request_and_its_neighbours_are_run_again() {
+    let server = server().start();
+    beside_others(&server, "/trap").await.assert_problem(500, "handler_failed");
+    assert!(blamed(&server, "guest"), "{:#?}", server.log());
+    beside_others(&server, "/error").await.assert_problem(500, "handler_failed");
+}
+
+#[tokio::test]
+async fn an_endless_loop_is_a_504_and_holds_nobody_up() {
+    let server = server().set("HANDLER__MAX_CPU_MS", 200).start();
+    beside_others(&server, "/spin").await.assert_problem(504, "handler_timeout");
+}
+
+#[tokio::test]
+async fn a_memory_bomb_and_a_deep_recursion_are_500s() {
+    let server = server().set("HANDLER__MAX_MEMORY_BYTES", 64 << 20).start();
+    beside_others(&server, "/allocate").await.assert_problem(500, "handler_failed");
+    beside_others(&server, "/recurse").await.assert_problem(500, "handler_failed");
+}
+
+#[tokio::test]
+async fn a_handle_leak_ends_at_its_limit() {
+    let server = server().set("HANDLER__MAX_HANDLES", 64).start();
+    let others = futures::future::join_all(
+        (0..4).map(|_| Answer::of(server.anonymous(Method::GET, "/wait"))),
+    );
+    let leak = Answer::of(server.request(Method::GET, "/leak"));
+    let (others, leaked) = tokio::join!(others, leak);
+    assert!(others.iter().all(|other| other.status == 200), "{others:?}");
+    leaked.assert_problem(500, "handler_failed");
+}
+
+#[tokio::test]
+async fn a_request_that_is_never_answered_ends_at_its_deadline() {
+    let server = server().set("SERVER__REQUEST_TIMEOUT_MS", 500).start();
+    beside_others(&server, "/park").await.assert_problem(504, "handler_timeout");
+}
+
+#[tokio::test]
+async fn a_response_that_breaks_off_is_not_taken_for_a_whole_one() {
+    let server = server().start();
+    let response = server.anonymous(Method::GET, "/break").send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert!(response.bytes().await.is_err(), "a clean end of half a response");
+    let events = Answer::of(server.anonymous(Method::GET, "/break-events")).await;
+    let (first, last) = events.text.split_once("\n\n").unwrap();
+    assert_eq!(first, "data: one");
+    assert!(last.starts_with("event: error\ndata: {"), "{events:?}");
+    assert!(last.contains(r#""code":"handler_failed""#), "{events:?}");
+}
+
+#[tokio::test]
+async fn a_handlers_own_500_is_its_answer() {
+    let server = server().start();
+    let answer = Answer::of(server.anonymous(Method::GET, "/500")).await;
+    assert_eq!((answer.status, answer.text.as_str()), (500, "broken"));
+}
+
+#[tokio::test]
+async fn a_flood_of_log_lines_is_clamped() {
+    let server =
+        server().set("HANDLER__MAX_LOG_LINES", 5).set("HANDLER__MAX_LOG_BYTES", 100).start();
+    let answer = Answer::of(server.anonymous(Method::GET, "/flood")).await;
+    assert_eq!(answer.status, 200);
+    let flooded: Vec<_> =
+        server.log().into_iter().filter(|line| line.contains("xxxxxxxx")).collect();
+    assert_eq!(flooded.len(), 5);
+    assert!(flooded.iter().all(|line| line.len() < 1_000), "{flooded:#?}");
+}
+
+#[tokio::test]
+async fn a_full_pool_is_a_503_that_says_when_to_come_back() {
+    let server = server()
+        .set("HANDLER__MAX_INSTANCES", 1)
+        .set("HANDLER__MAX_REQUESTS_PER_INSTANCE", 1)
+        .set("HANDLER__IDLE_TIMEOUT_MS", 200)
+        .set("SERVER__QUEUE_TIMEOUT_MS", 100)
+        .set("SERVER__REQUEST_TIMEOUT_MS", 2_000)
+        .start();
+    let parked = server.anonymous(Method::GET, "/park").send();
+    let turned_away = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        Answer::of(server.anonymous(Method::GET, "/")).await
+    };
+    let (_, turned_away) = tokio::join!(parked, turned_away);
+    turned_away.assert_problem(503, "no_instance");
+    assert_eq!(turned_away.header("retry-after"), "1");
+    // An instance that nobody waits for makes room.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let after = Answer::of(server.anonymous(Method::GET, "/")).await;
+    assert_eq!(after.status, 200, "{after:?}");
+}
