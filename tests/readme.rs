@@ -46,6 +46,7 @@ async fn the_quick_start_works_as_written() {
             .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
             .env("PATH", &path)
             .env("RAGTIME_SERVER", &server.url)
+            .env("RAGTIME_ADMIN", &server.admin_url)
             .env("RAGTIME_KEY", ADMIN)
             .output()
             .unwrap();

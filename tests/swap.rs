@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use harness::{ADMIN, Answer, Server, Setup, fixture, variant};
+use harness::{ADMIN, Answer, Server, Setup, built_in, fixture, variant};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -26,12 +26,6 @@ fn version(name: &str) -> Vec<u8> {
 /// Starts with the fixture handler.
 fn start() -> Server {
     Setup::new().argument("--handler").argument(fixture("faulty").to_str().unwrap()).start()
-}
-
-/// The handler in the binary.
-fn built_in() -> Vec<u8> {
-    let guest = std::path::Path::new(env!("CARGO_BIN_EXE_ragtime")).ancestors().nth(2).unwrap();
-    std::fs::read(guest.join("guest/wasm32-wasip2/release/ragtime_guest.wasm")).unwrap()
 }
 
 async fn served(server: &Server) -> String {
@@ -422,6 +416,44 @@ async fn a_generation_on_trial_reads_and_writes_nothing() {
     assert_eq!((write.status, &write.body["code"]), (403, &json!("scope_required")));
     let keys = server.admin(Method::GET, "/admin/guest/1/request/v1/keys");
     assert_eq!(Answer::of(keys).await.status, 403);
+}
+
+#[tokio::test]
+async fn a_handler_that_finds_less_is_refused_by_the_eval_gate() {
+    let server = Setup::new().start();
+    let dir = server.dir.path().join("task");
+    std::fs::create_dir_all(dir.join("qrels")).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.join(name), text).unwrap();
+    write(
+        "corpus.jsonl",
+        "{\"_id\":\"a\",\"text\":\"stride piano\"}\n{\"_id\":\"b\",\"text\":\"march\"}\n",
+    );
+    write("queries.jsonl", "{\"_id\":\"1\",\"text\":\"piano\"}\n");
+    write("qrels/test.tsv", "1\ta\t1\n");
+    let swap = |component: Vec<u8>| {
+        write("candidate.wasm", "");
+        std::fs::write(dir.join("candidate.wasm"), component).unwrap();
+        let output = harness::binary()
+            .args(["guest", "swap"])
+            .arg(dir.join("candidate.wasm"))
+            .arg("--eval")
+            .arg(&dir)
+            .env("RAGTIME_ADMIN", &server.admin_url)
+            .env("RAGTIME_SERVER", &server.url)
+            .env("RAGTIME_KEY", ADMIN)
+            .output()
+            .unwrap();
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (ok, said) = swap(version("finds-nothing---"));
+    assert!(!ok && said.contains("nDCG@10 0.0000 against 1.0000"), "{said}");
+    assert!(said.contains("error: The handler failed its gate"), "{said}");
+    assert_eq!(list(&server).await.body["active"], 1);
+    let (ok, said) = swap(variant(&built_in(), "same"));
+    assert!(ok && said.contains("nDCG@10 1.0000 against 1.0000"), "{said}");
+    assert_eq!(list(&server).await.body["active"], 3);
+    let collections = server.get("/v1/collections").await;
+    assert!(!collections.text.contains("eval-"), "{collections:?}");
 }
 
 #[tokio::test]
