@@ -27,6 +27,8 @@ pub struct Settings {
     pub auth: Auth,
     /// The embedding model.
     pub model: Model,
+    /// Who answers questions.
+    pub generator: Generator,
     /// What is logged, and how.
     pub log: Log,
 }
@@ -267,6 +269,67 @@ pub enum ModelSource {
     Local,
     /// No model: search is lexical only.
     None,
+}
+
+/// `[generator]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Generator {
+    /// Who answers when a question names nobody.
+    pub default: GeneratorName,
+    /// The base of an OpenAI-compatible API, for example
+    /// `http://127.0.0.1:11434/v1`. Without it there is no generator `openai`.
+    pub url: Option<String>,
+    /// The model to ask for there.
+    pub model: String,
+    /// The key for it. It never enters a handler.
+    pub api_key: Option<Secret>,
+    /// The longest answer to ask for, in tokens: about a page.
+    pub max_tokens: u32,
+    /// How long it may take to accept a connection.
+    pub connect_timeout_ms: u64,
+    /// How long it may take to begin to answer: a large model that is loaded
+    /// for the first question.
+    pub first_token_timeout_ms: u64,
+    /// How long the whole answer may take.
+    pub total_timeout_ms: u64,
+    /// How often to ask again when it does not begin to answer.
+    pub max_retries: u32,
+    /// Failures in a row after which it is left alone.
+    pub breaker_failures: u32,
+    /// For how long it is left alone.
+    pub breaker_cooldown_ms: u64,
+    /// Whether `extractive` answers when it cannot.
+    pub fallback: bool,
+}
+
+impl Default for Generator {
+    fn default() -> Self {
+        Self {
+            default: GeneratorName::Extractive,
+            url: None,
+            model: String::new(),
+            api_key: None,
+            max_tokens: 1_024,
+            connect_timeout_ms: 5_000,
+            first_token_timeout_ms: 30_000,
+            total_timeout_ms: 180_000,
+            max_retries: 2,
+            breaker_failures: 5,
+            breaker_cooldown_ms: 10_000,
+            fallback: true,
+        }
+    }
+}
+
+/// Who can answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GeneratorName {
+    /// Quotes of the documents.
+    Extractive,
+    /// A language model behind an OpenAI-compatible API.
+    Openai,
 }
 
 /// `[log]`

@@ -14,6 +14,7 @@ mod runtime;
 mod serve;
 mod server;
 mod services;
+mod sse;
 mod swap;
 
 use std::process::ExitCode;

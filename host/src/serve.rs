@@ -72,6 +72,9 @@ pub enum ServeError {
         /// Why.
         error: io::Error,
     },
+    /// The client for the language model cannot be set up.
+    #[error("the client for generator.url cannot be set up: {0}")]
+    Generator(#[from] reqwest::Error),
     /// The embedding model could not be fetched.
     #[error("the embedding model could not be fetched: {0}")]
     Model(#[from] ragtime_embed::files::FetchError),
@@ -225,7 +228,7 @@ async fn bind(settings: Settings) -> Result<Bound, ServeError> {
     let keyring = tokio::task::block_in_place(|| Keyring::open(store.clone()))?;
     let embeddings = Arc::new(Embeddings::new(settings.model.cached_queries));
     model::start(settings.model.clone(), Arc::clone(&embeddings), store.clone())?;
-    let services = Arc::new(Services::new(store, keyring, embeddings, &settings));
+    let services = Arc::new(Services::new(store, keyring, embeddings, &settings)?);
     let (routing, swaps) = handler::serve(engine, first, &services, &settings).await?;
     let first_key = first_key(&services.keyring, &settings).await?;
     let edge = Arc::new(Edge::new(routing, settings.server.clone()));

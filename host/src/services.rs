@@ -7,7 +7,7 @@ use ragtime_policy::bucket::Limits;
 use ragtime_store::Store;
 
 use crate::config;
-use crate::generator::Extractive;
+use crate::generator::{Extractive, Generators};
 use crate::keyring::Keyring;
 use crate::model::Embeddings;
 
@@ -19,8 +19,8 @@ pub struct Services {
     pub keyring: Keyring,
     /// The embedding model, when there is one.
     pub embeddings: Arc<Embeddings>,
-    /// The generator that needs no model of its own.
-    pub extractive: Extractive,
+    /// Who answers questions.
+    pub generators: Generators,
     /// The budget of a key that does not say otherwise.
     pub key_limits: Limits,
     /// Bounds of what a handler may log.
@@ -35,9 +35,10 @@ impl Services {
         keyring: Keyring,
         embeddings: Arc<Embeddings>,
         settings: &config::Settings,
-    ) -> Self {
-        Self {
-            extractive: Extractive::new(store.clone(), Arc::clone(&embeddings)),
+    ) -> reqwest::Result<Self> {
+        let extractive = Extractive::new(store.clone(), Arc::clone(&embeddings));
+        Ok(Self {
+            generators: Generators::new(extractive, &settings.generator)?,
             store,
             keyring,
             embeddings,
@@ -47,7 +48,7 @@ impl Services {
                 burst: settings.auth.burst,
             },
             draining: AtomicBool::new(false),
-        }
+        })
     }
 
     /// From now on readiness says that the server is going away.

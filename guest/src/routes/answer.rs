@@ -52,9 +52,9 @@ pub(super) struct Whole {
 
 impl Whole {
     /// Without text: there was nothing to answer from, so no generator ran.
-    pub(super) fn abstained() -> Self {
+    pub(super) fn abstained(generator: &str) -> Self {
         let usage = generation::Usage { input_tokens: 0, output_tokens: 0 };
-        let completion = Completion { abstained: true, usage };
+        let completion = Completion { abstained: true, generator: generator.to_owned(), usage };
         Self { text: String::new(), citations: Vec::new(), completion }
     }
 }

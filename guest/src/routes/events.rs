@@ -14,7 +14,7 @@ use wit_bindgen::StreamReader;
 use super::answer::{Answering, cut, failed, next};
 use super::query::sources;
 use super::search::took_ms;
-use crate::bindings::generation::{Completion, Event};
+use crate::bindings::generation::{self, Completion, Event};
 
 /// Pieces of the body.
 pub(super) type Events = BoxStream<'static, Result<Bytes, Infallible>>;
@@ -22,7 +22,9 @@ pub(super) type Events = BoxStream<'static, Result<Bytes, Infallible>>;
 /// The events of an answer to a question for which nothing was found.
 pub(super) fn abstained(answering: &Answering) -> Events {
     let mut out = first(answering);
-    end(&mut out, answering, true, Usage::default());
+    let usage = generation::Usage { input_tokens: 0, output_tokens: 0 };
+    let generator = answering.generator.clone();
+    end(&mut out, answering, Completion { abstained: true, generator, usage });
     stream::once(ready(Ok(out.into()))).boxed()
 }
 
@@ -54,8 +56,8 @@ async fn step(answering: &Answering, events: &mut StreamReader<Event>) -> (Strin
                     sse::push(&mut out, "citation", &citation);
                 }
             }
-            Event::Done(Completion { abstained, usage }) => {
-                end(&mut out, answering, abstained, usage.into());
+            Event::Done(completion) => {
+                end(&mut out, answering, completion);
                 return (out, true);
             }
             Event::Failed(reason) => {
@@ -73,10 +75,10 @@ fn first(answering: &Answering) -> String {
     out
 }
 
-fn end(out: &mut String, answering: &Answering, abstained: bool, usage: Usage) {
-    sse::push(out, "usage", &usage);
-    let done =
-        Done { abstained, generator: &answering.generator, took_ms: took_ms(answering.started) };
+fn end(out: &mut String, answering: &Answering, completion: Completion) {
+    let Completion { abstained, generator, usage } = completion;
+    sse::push(out, "usage", &Usage::from(usage));
+    let done = Done { abstained, generator: &generator, took_ms: took_ms(answering.started) };
     sse::push(out, "done", &done);
 }
 

@@ -63,7 +63,7 @@ fn generator(request: &QueryRequest) -> Result<String, Problem> {
 
 async fn whole(answering: Answering) -> Answer {
     let Whole { text, citations, completion } = match answering.hits.is_empty() {
-        true => Whole::abstained(),
+        true => Whole::abstained(&answering.generator),
         false => answering.complete().await?,
     };
     let response = QueryResponse {
@@ -71,7 +71,7 @@ async fn whole(answering: Answering) -> Answer {
         abstained: completion.abstained,
         citations: &citations,
         sources: sources(&answering.hits),
-        generator: &answering.generator,
+        generator: &completion.generator,
         usage: completion.usage.into(),
         took_ms: took_ms(answering.started),
     };

@@ -3,9 +3,11 @@
 //! nothing is close enough. No I/O; the model is handed in.
 
 mod sentences;
+mod support;
 mod words;
 
 pub use sentences::sentences;
+pub use support::support;
 
 use std::collections::HashSet;
 use std::ops::Range;

@@ -1,6 +1,7 @@
 //! Policy without I/O: keys, scopes, budgets, and the rules of a
 //! swap. The clock is handed in.
 
+pub mod breaker;
 pub mod bucket;
 pub mod canary;
 pub mod key;

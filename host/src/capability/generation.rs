@@ -1,18 +1,29 @@
 //! `ragtime:models/generation`
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use ragtime_policy::scope::Scope;
-use wasmtime::AsContextMut;
-use wasmtime::component::{Accessor, Resource, StreamReader};
+use ragtime_store::Passage;
+use tokio::sync::mpsc;
+use wasmtime::component::{
+    Accessor, Destination, Resource, StreamProducer, StreamReader, StreamResult,
+};
+use wasmtime::{AsContextMut, StoreContextMut};
 
 use super::bindings::ragtime::models::generation as wit;
 use super::rate_limit::{Denied, Permit};
 use super::{Call, GONE, call};
-use crate::generator::{EXTRACTIVE, Extract};
+use crate::generator::openai::{self, Message, Piece, Role, Tokens, UpstreamError};
+use crate::generator::{EXTRACTIVE, Extract, Marks, back};
 use crate::runtime::state::{Capabilities, CapabilityView};
+
+/// Events that wait for a slow client; the model waits with them.
+const MAX_WAITING_EVENTS: usize = 256;
 
 impl wit::Host for CapabilityView<'_> {
     fn generators(&mut self) -> wasmtime::Result<Vec<String>> {
-        Ok(vec![EXTRACTIVE.into()])
+        Ok(self.services.generators.names().into_iter().map(str::to_owned).collect())
     }
 }
 
@@ -26,30 +37,55 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
             Ok(call) => call,
             Err(error) => return Ok(Err(error)),
         };
-        let extract = call.blocking(move |call| {
-            call.services.extractive.answer(&request.collection, &request.question, &request.chunks)
-        });
-        match extract.await {
-            Some(Ok(extract)) => {
-                let events = events(extract);
+        let names = call.services.generators.names();
+        let asked = request.generator.as_deref().or(names.first().copied()).unwrap_or(EXTRACTIVE);
+        let answer = match names.iter().find(|name| **name == asked) {
+            Some(&openai::NAME) => written(call, request).await,
+            Some(_) => quoted(call, request).await,
+            None => Err(wit::Error::UnknownGenerator),
+        };
+        match answer {
+            Ok(Answer::Whole(events)) => accessor
+                .with(|mut access| Ok(Ok(StreamReader::new(access.as_context_mut(), events)?))),
+            Ok(Answer::Coming(events)) => {
+                let events = Coming(events);
                 accessor
                     .with(|mut access| Ok(Ok(StreamReader::new(access.as_context_mut(), events)?)))
             }
-            Some(Err(error)) => Ok(Err(wit::Error::Other(Some(error.to_string())))),
-            None => Ok(Err(wit::Error::Other(Some(GONE.into())))),
+            Err(error) => Ok(Err(error)),
         }
     }
 }
 
+/// How an answer's events are had.
+enum Answer {
+    Whole(Vec<wit::Event>),
+    Coming(mpsc::Receiver<wit::Event>),
+}
+
 fn allowed(call: Option<Call>, request: &wit::Request) -> Result<Call, wit::Error> {
-    let call = call.ok_or_else(|| wit::Error::Other(Some(GONE.into())))?;
+    let call = call.ok_or_else(gone)?;
     call.permit.allows_in(Scope::Read, &request.collection).map_err(|denied| match denied {
         Denied::Scope(_) => wit::Error::ScopeRequired,
         Denied::Collection => wit::Error::CollectionForbidden,
     })?;
-    match request.generator.as_deref() {
-        None | Some(EXTRACTIVE) => Ok(call),
-        Some(_) => Err(wit::Error::UnknownGenerator),
+    Ok(call)
+}
+
+fn gone() -> wit::Error {
+    wit::Error::Other(Some(GONE.into()))
+}
+
+/// An answer made of quotes.
+async fn quoted(call: Call, request: wit::Request) -> Result<Answer, wit::Error> {
+    let extract = call.blocking(move |call| {
+        let extractive = &call.services.generators.extractive;
+        extractive.answer(&request.collection, &request.question, &request.chunks)
+    });
+    match extract.await {
+        Some(Ok(extract)) => Ok(Answer::Whole(events(extract))),
+        Some(Err(error)) => Err(wit::Error::Other(Some(error.to_string()))),
+        None => Err(gone()),
     }
 }
 
@@ -63,10 +99,135 @@ fn events(extract: Extract) -> Vec<wit::Event> {
     }
     events.push(wit::Event::Done(wit::Completion {
         abstained: extract.abstained,
+        generator: EXTRACTIVE.into(),
         usage: wit::Usage {
             input_tokens: extract.input_tokens,
             output_tokens: extract.output_tokens,
         },
     }));
     events
+}
+
+/// An answer by a language model; by quotes, when it does not begin to answer.
+async fn written(call: Call, request: wit::Request) -> Result<Answer, wit::Error> {
+    let messages: Vec<_> = request.messages.iter().map(message).collect();
+    let asked = async {
+        let model = call.services.generators.openai.as_ref();
+        Some(model?.ask(&messages).await)
+    };
+    let tokens = match call.until_gone(asked).await {
+        None => return Err(gone()),
+        Some(None) => return Err(wit::Error::UnknownGenerator),
+        Some(Some(Ok(tokens))) => tokens,
+        Some(Some(Err(error))) => {
+            let fallback = call.services.generators.fallback;
+            tracing::warn!(request_id = call.request.id, %error, fallback, "the language model did not answer");
+            return if fallback {
+                quoted(call, request).await
+            } else {
+                Err(wit::Error::Unavailable)
+            };
+        }
+    };
+    let passages = call.blocking(move |call| {
+        let passages = call.services.store.passages(&request.collection, &request.chunks)?;
+        Ok::<_, ragtime_store::Error>(in_order(&request.chunks, passages))
+    });
+    let passages = match passages.await {
+        Some(Ok(passages)) => passages,
+        Some(Err(error)) => return Err(wit::Error::Other(Some(error.to_string()))),
+        None => return Err(gone()),
+    };
+    let (sender, events) = mpsc::channel(MAX_WAITING_EVENTS);
+    let cancelled = call.request.cancelled.clone();
+    // Ends with the client, the handler's interest, or the answer: whichever
+    // comes first closes the connection to the model.
+    tokio::spawn(
+        async move { cancelled.run_until_cancelled(tell(tokens, passages, sender)).await },
+    );
+    Ok(Answer::Coming(events))
+}
+
+/// A passage's text and where it begins in its document; nothing for a chunk
+/// that has been deleted since.
+fn in_order(chunks: &[u64], passages: Vec<Passage>) -> Vec<(String, u64)> {
+    let of = |chunk: &u64| passages.iter().find(|passage| passage.chunk == *chunk);
+    let found = chunks.iter().map(|chunk| {
+        of(chunk)
+            .map_or_else(Default::default, |passage| (passage.text.clone(), passage.span.start))
+    });
+    found.collect()
+}
+
+async fn tell(mut tokens: Tokens, passages: Vec<(String, u64)>, to: mpsc::Sender<wit::Event>) {
+    let (texts, starts): (Vec<_>, Vec<_>) = passages.into_iter().unzip();
+    let mut marks = Marks::default();
+    let mut usage = wit::Usage { input_tokens: 0, output_tokens: 0 };
+    loop {
+        let text = match tokens.next().await {
+            Ok(Some(Piece::Text(text))) => text,
+            Ok(Some(Piece::Usage(input_tokens, output_tokens))) => {
+                usage = wit::Usage { input_tokens, output_tokens };
+                continue;
+            }
+            Ok(None) => break,
+            Err(error) => return drop(to.send(failed(&error)).await),
+        };
+        let quotes = marks.push(&text).into_iter().flat_map(|marked| back(&marked, &texts));
+        let quotes: Vec<_> =
+            quotes.filter_map(|(place, span)| quote(place, span, &starts)).collect();
+        for event in std::iter::once(wit::Event::Delta(text)).chain(quotes) {
+            if to.send(event).await.is_err() {
+                return;
+            }
+        }
+    }
+    let generator = openai::NAME.into();
+    let done = wit::Completion { abstained: false, generator, usage };
+    let _ = to.send(wit::Event::Done(done)).await;
+}
+
+fn quote(place: usize, span: std::ops::Range<usize>, starts: &[u64]) -> Option<wit::Event> {
+    let start = starts.get(place)?;
+    let span = wit::Span { start: start + span.start as u64, end: start + span.end as u64 };
+    Some(wit::Event::Quote(wit::Quoted { source: u32::try_from(place).ok()?, span }))
+}
+
+fn failed(error: &UpstreamError) -> wit::Event {
+    wit::Event::Failed(Some(error.to_string()))
+}
+
+fn message(message: &wit::Message) -> Message {
+    let role = match message.role {
+        wit::Role::System => Role::System,
+        wit::Role::User => Role::User,
+        wit::Role::Assistant => Role::Assistant,
+    };
+    Message { role, content: message.content.clone() }
+}
+
+/// Events as they come, to the handler.
+struct Coming(mpsc::Receiver<wit::Event>);
+
+impl<D> StreamProducer<D> for Coming {
+    type Item = wit::Event;
+    type Buffer = Option<wit::Event>;
+
+    fn poll_produce<'a>(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        _: StoreContextMut<'a, D>,
+        mut destination: Destination<'a, wit::Event, Option<wit::Event>>,
+        finish: bool,
+    ) -> Poll<wasmtime::Result<StreamResult>> {
+        match self.0.poll_recv(cx) {
+            Poll::Ready(Some(event)) => {
+                destination.set_buffer(Some(event));
+                Poll::Ready(Ok(StreamResult::Completed))
+            }
+            Poll::Ready(None) => Poll::Ready(Ok(StreamResult::Dropped)),
+            Poll::Pending if finish => Poll::Ready(Ok(StreamResult::Cancelled)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
 }

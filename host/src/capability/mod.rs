@@ -29,6 +29,7 @@ pub fn add_to_linker(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()>
 }
 
 /// A permit at work: the call it is used for, and everything that call needs.
+#[derive(Clone)]
 struct Call {
     permit: Permit,
     request: Arc<RequestContext>,
@@ -54,14 +55,14 @@ fn call<T: 'static>(
 impl Call {
     /// Runs work that blocks, off the serving threads, unless the client goes
     /// first.
-    async fn blocking<R, F>(self, work: F) -> Option<R>
+    async fn blocking<R, F>(&self, work: F) -> Option<R>
     where
         R: Send + 'static,
         F: FnOnce(&Call) -> R + Send + 'static,
     {
-        let cancelled = self.request.cancelled.clone();
-        let work = tokio::task::spawn_blocking(move || work(&self));
-        cancelled.run_until_cancelled(work).await?.ok()
+        let call = self.clone();
+        let work = tokio::task::spawn_blocking(move || work(&call));
+        self.request.cancelled.run_until_cancelled(work).await?.ok()
     }
 
     /// Waits for `work`, unless the client goes first.

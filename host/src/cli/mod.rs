@@ -10,7 +10,6 @@ mod metrics;
 pub mod out;
 pub mod query;
 pub mod search;
-mod sse;
 
 use serde_json::Value;
 

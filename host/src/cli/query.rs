@@ -6,8 +6,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::error::Problem;
-use super::sse::{Event, Parser};
 use super::{CliError, Context, list, out, search, text};
+use crate::sse::{Event, Parser};
 
 /// What to ask.
 #[derive(Debug, clap::Args)]

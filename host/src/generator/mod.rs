@@ -1,5 +1,39 @@
 //! Generators: from a question and its passages to an answer.
 
+mod cited;
 mod extractive;
+pub mod openai;
 
+pub use cited::{Marks, back};
 pub use extractive::{Extract, Extractive, NAME as EXTRACTIVE};
+
+use crate::config::{self, GeneratorName};
+use openai::OpenAi;
+
+/// Those there are.
+pub struct Generators {
+    /// Needs no model of its own.
+    pub extractive: Extractive,
+    /// A language model, when one is set.
+    pub openai: Option<OpenAi>,
+    /// Whether the first answers when the second cannot.
+    pub fallback: bool,
+    default: GeneratorName,
+}
+
+impl Generators {
+    /// Those that the settings name.
+    pub fn new(extractive: Extractive, settings: &config::Generator) -> reqwest::Result<Self> {
+        let openai = OpenAi::new(settings)?;
+        Ok(Self { extractive, openai, fallback: settings.fallback, default: settings.default })
+    }
+
+    /// Their names, the default first.
+    pub fn names(&self) -> Vec<&'static str> {
+        match (&self.openai, self.default) {
+            (None, _) => vec![EXTRACTIVE],
+            (Some(_), GeneratorName::Extractive) => vec![EXTRACTIVE, openai::NAME],
+            (Some(_), GeneratorName::Openai) => vec![openai::NAME, EXTRACTIVE],
+        }
+    }
+}

@@ -9,7 +9,7 @@ use wasmtime::Engine;
 use super::engine::{self, Compiled};
 
 /// How far compilation stands back behind requests, as for nice(1).
-const NICENESS: i32 = 10;
+const NICENESS: i32 = 19;
 
 /// Compiles on one thread of its own, which yields to those that serve.
 /// Wasmtime compiles a component's functions on the pool it is called from.

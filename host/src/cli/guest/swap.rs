@@ -8,9 +8,9 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use super::super::error::Problem;
-use super::super::sse::{Event, Parser};
 use super::super::{CliError, Context, count, list, out, text};
 use super::{gate, short};
+use crate::sse::{Event, Parser};
 
 /// Which handler, and what it has to show before it serves.
 #[derive(Debug, clap::Args)]

@@ -1,0 +1,117 @@
+//! A circuit breaker (Nygard, *Release It!*, 2007): after some failures in a
+//! row a remote is left alone for a while, then tried with one request.
+
+use std::time::Duration;
+
+/// When a remote counts as down, and for how long it is left alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Failures in a row that open the circuit.
+    pub failures: u32,
+    /// How long it stays open.
+    pub cooldown: Duration,
+}
+
+/// Whether a remote may be called. Times are since any fixed moment.
+#[derive(Debug, Clone)]
+pub struct CircuitBreaker {
+    limits: Limits,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Calls go through; so many have failed in a row.
+    Closed(u32),
+    /// No call goes through before this time.
+    Open(Duration),
+    /// One call is on its way to find out, since this time.
+    HalfOpen(Duration),
+}
+
+impl CircuitBreaker {
+    /// A closed circuit.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, state: State::Closed(0) }
+    }
+
+    /// Whether a call may go through now. One that may must be followed by
+    /// [`Self::succeeded`] or [`Self::failed`]; a trial that never is counts
+    /// as failed after the cooldown.
+    pub fn allows(&mut self, now: Duration) -> bool {
+        match self.state {
+            State::Closed(_) => true,
+            State::Open(until) if now < until => false,
+            State::HalfOpen(since) if now < since + self.limits.cooldown => false,
+            State::Open(_) | State::HalfOpen(_) => {
+                self.state = State::HalfOpen(now);
+                true
+            }
+        }
+    }
+
+    /// A call was answered.
+    pub fn succeeded(&mut self) {
+        self.state = State::Closed(0);
+    }
+
+    /// A call was not answered.
+    pub fn failed(&mut self, now: Duration) {
+        self.state = match self.state {
+            State::Closed(failures) if failures + 1 < self.limits.failures => {
+                State::Closed(failures + 1)
+            }
+            _ => State::Open(now + self.limits.cooldown),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { failures: 3, cooldown: Duration::from_secs(10) };
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn open_at(second: u64) -> CircuitBreaker {
+        let mut breaker = CircuitBreaker::new(LIMITS);
+        (0..3).for_each(|_| breaker.failed(at(second)));
+        breaker
+    }
+
+    #[test]
+    fn failures_in_a_row_open_it_and_a_success_in_between_does_not() {
+        let mut breaker = CircuitBreaker::new(LIMITS);
+        breaker.failed(at(0));
+        breaker.failed(at(0));
+        breaker.succeeded();
+        breaker.failed(at(0));
+        breaker.failed(at(0));
+        assert!(breaker.allows(at(0)));
+        breaker.failed(at(0));
+        assert!(!breaker.allows(at(9)));
+    }
+
+    #[test]
+    fn one_call_finds_out_and_decides() {
+        let mut breaker = open_at(0);
+        assert!(breaker.allows(at(10)));
+        assert!(!breaker.allows(at(10)));
+        breaker.failed(at(11));
+        assert!(!breaker.allows(at(20)));
+        assert!(breaker.allows(at(21)));
+        breaker.succeeded();
+        assert!(breaker.allows(at(21)) && breaker.allows(at(21)));
+    }
+
+    #[test]
+    fn a_trial_that_is_never_decided_does_not_close_it_for_good() {
+        let mut breaker = open_at(0);
+        assert!(breaker.allows(at(10)));
+        assert!(!breaker.allows(at(19)));
+        assert!(breaker.allows(at(20)));
+    }
+}

@@ -1,0 +1,198 @@
+//! A language model behind an OpenAI-compatible `/chat/completions`.
+//!
+//! What comes back is a stranger's: every length is bounded, and what cannot be
+//! read ends the answer as failed.
+
+mod tokens;
+
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use ragtime_policy::breaker::{CircuitBreaker, Limits};
+use reqwest::{Client, Response, StatusCode};
+use serde::Serialize;
+
+use crate::config;
+pub use tokens::{Piece, Tokens};
+
+/// Its name in requests and responses.
+pub const NAME: &str = "openai";
+
+/// How long to wait before asking again the first time; doubled each time.
+const BACKOFF: Duration = Duration::from_millis(200);
+
+/// Reaches the model.
+pub struct OpenAi {
+    client: Client,
+    url: String,
+    settings: config::Generator,
+    breaker: Mutex<CircuitBreaker>,
+    started: Instant,
+}
+
+/// Who says a message.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The rules.
+    System,
+    /// The person.
+    User,
+    /// The model.
+    Assistant,
+}
+
+/// One message of a prompt.
+#[derive(Debug, Serialize)]
+pub struct Message {
+    /// Who says it.
+    pub role: Role,
+    /// What is said.
+    pub content: String,
+}
+
+/// Why the model did not answer, or not to the end. Fit for the log: no text
+/// of a prompt and no key.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// It has failed too often of late.
+    #[error("it is left alone after failing too often")]
+    Open,
+    /// No connection, or a broken one.
+    #[error("it cannot be reached: {0}")]
+    Unreachable(String),
+    /// It refused.
+    #[error("it answered {0}")]
+    Refused(StatusCode),
+    /// It took too long.
+    #[error("it took longer than {0:?}")]
+    Slow(Duration),
+    /// It sent what is no answer.
+    #[error("it sent what cannot be read: {0}")]
+    Unreadable(&'static str),
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    model: &'a str,
+    messages: &'a [Message],
+    stream: bool,
+    stream_options: StreamOptions,
+    max_tokens: u32,
+    /// Answers from sources are no place for invention.
+    temperature: f32,
+}
+
+#[derive(Serialize)]
+struct StreamOptions {
+    include_usage: bool,
+}
+
+impl OpenAi {
+    /// The model that the settings name, if any.
+    pub fn new(settings: &config::Generator) -> reqwest::Result<Option<Self>> {
+        let Some(base) = &settings.url else { return Ok(None) };
+        let client = Client::builder()
+            .connect_timeout(Duration::from_millis(settings.connect_timeout_ms))
+            .redirect(reqwest::redirect::Policy::none());
+        // Plain HTTP works without the system's certificates, which a small
+        // container image does not have.
+        let plain = base.starts_with("http://");
+        let client = if plain { client.tls_certs_only([]) } else { client };
+        let limits = Limits {
+            failures: settings.breaker_failures.max(1),
+            cooldown: Duration::from_millis(settings.breaker_cooldown_ms),
+        };
+        Ok(Some(Self {
+            client: client.build()?,
+            url: format!("{}/chat/completions", base.trim_end_matches('/')),
+            settings: settings.clone(),
+            breaker: Mutex::new(CircuitBreaker::new(limits)),
+            started: Instant::now(),
+        }))
+    }
+
+    /// Asks, and returns with the first piece of the answer. Asks again only
+    /// before that, since what was said cannot be unsaid.
+    pub async fn ask(&self, messages: &[Message]) -> Result<Tokens, UpstreamError> {
+        let mut attempt = 0;
+        loop {
+            if !self.breaker().allows(self.started.elapsed()) {
+                return Err(UpstreamError::Open);
+            }
+            let error = match self.begin(messages).await {
+                Ok(tokens) => {
+                    self.breaker().succeeded();
+                    return Ok(tokens);
+                }
+                Err(error) => error,
+            };
+            // A request that it does not like says nothing about its health.
+            match error.is_transient() {
+                true => self.breaker().failed(self.started.elapsed()),
+                false => self.breaker().succeeded(),
+            }
+            if !error.is_transient() || attempt >= self.settings.max_retries {
+                return Err(error);
+            }
+            tokio::time::sleep(BACKOFF * 2_u32.saturating_pow(attempt)).await;
+            attempt += 1;
+        }
+    }
+
+    async fn begin(&self, messages: &[Message]) -> Result<Tokens, UpstreamError> {
+        let total = Duration::from_millis(self.settings.total_timeout_ms);
+        let first = Duration::from_millis(self.settings.first_token_timeout_ms);
+        let begun = async {
+            let response = self.send(messages).await?;
+            Tokens::begin(response, tokio::time::Instant::now() + total, total).await
+        };
+        tokio::time::timeout(first, begun).await.unwrap_or(Err(UpstreamError::Slow(first)))
+    }
+
+    async fn send(&self, messages: &[Message]) -> Result<Response, UpstreamError> {
+        let body = Body {
+            model: &self.settings.model,
+            messages,
+            stream: true,
+            stream_options: StreamOptions { include_usage: true },
+            max_tokens: self.settings.max_tokens,
+            temperature: 0.0,
+        };
+        let mut request = self.client.post(&self.url).json(&body);
+        if let Some(key) = &self.settings.api_key {
+            request = request.bearer_auth(key.expose());
+        }
+        let response = request.send().await.map_err(unreachable)?;
+        match response.status() {
+            StatusCode::OK => Ok(response),
+            status => Err(UpstreamError::Refused(status)),
+        }
+    }
+
+    fn breaker(&self) -> MutexGuard<'_, CircuitBreaker> {
+        self.breaker.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl UpstreamError {
+    /// Whether the same question may have an answer a moment later.
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::Refused(status) => {
+                status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
+            }
+            Self::Open | Self::Unreachable(_) | Self::Slow(_) | Self::Unreadable(_) => true,
+        }
+    }
+}
+
+/// The URL stays out: it may hold a password.
+fn unreachable(error: reqwest::Error) -> UpstreamError {
+    let error = error.without_url();
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    UpstreamError::Unreachable(cause.to_string())
+}

@@ -1,0 +1,266 @@
+//! Answers by a language model behind an OpenAI-compatible API. The model is a
+//! fake on the loopback that says what each test wants; the way there is real.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod harness;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use harness::{Answer, Server, Setup};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+const SECRET: &str = "sk-upstream-secret";
+const DOCUMENT: &str =
+    "Ragtime keeps a steady march in the left hand. Scott Joplin wrote the Maple Leaf Rag in 1899.";
+
+/// How the model behaves.
+#[derive(Clone)]
+enum Behaviour {
+    Says(&'static [&'static str]),
+    Status(u16),
+    /// Accepts and says nothing.
+    Silent,
+    Raw(&'static str),
+    /// Says a piece and no more, and reports when the connection closes.
+    Stalls(Arc<tokio::sync::Notify>),
+    FailsFirst(u16, &'static [&'static str]),
+}
+
+struct Model {
+    url: String,
+    /// What it was asked: head and body.
+    asked: Arc<Mutex<Vec<(String, Value)>>>,
+}
+
+impl Model {
+    async fn start(behaviour: Behaviour) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/v1", listener.local_addr().unwrap());
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&asked);
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(serve(stream, behaviour.clone(), Arc::clone(&kept)));
+            }
+        });
+        Self { url, asked }
+    }
+
+    fn times_asked(&self) -> usize {
+        self.asked.lock().unwrap().len()
+    }
+}
+
+async fn serve(
+    mut stream: TcpStream,
+    behaviour: Behaviour,
+    asked: Arc<Mutex<Vec<(String, Value)>>>,
+) {
+    let (head, body) = request(&mut stream).await;
+    let first = {
+        let mut asked = asked.lock().unwrap();
+        asked.push((head, body));
+        asked.len() == 1
+    };
+    match behaviour {
+        Behaviour::Says(pieces) => say(&mut stream, pieces).await,
+        Behaviour::FailsFirst(status, _) if first => refuse(&mut stream, status).await,
+        Behaviour::FailsFirst(_, pieces) => say(&mut stream, pieces).await,
+        Behaviour::Status(status) => refuse(&mut stream, status).await,
+        Behaviour::Silent => tokio::time::sleep(Duration::from_secs(60)).await,
+        Behaviour::Raw(body) => {
+            let _ = stream.write_all(format!("{HEAD}{body}").as_bytes()).await;
+        }
+        Behaviour::Stalls(closed) => {
+            let piece = chunk("one ");
+            let _ = stream.write_all(format!("{HEAD}{piece}").as_bytes()).await;
+            let mut byte = [0];
+            let _ = stream.read(&mut byte).await;
+            closed.notify_one();
+        }
+    }
+}
+
+const HEAD: &str =
+    "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+
+async fn request(stream: &mut TcpStream) -> (String, Value) {
+    let mut bytes = Vec::new();
+    loop {
+        let mut buffer = [0; 65536];
+        let read = stream.read(&mut buffer).await.unwrap();
+        bytes.extend_from_slice(&buffer[..read]);
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n")
+            && let Ok(body) = serde_json::from_str(body)
+        {
+            return (head.to_owned(), body);
+        }
+        assert!(read > 0, "no whole request: {text}");
+    }
+}
+
+fn chunk(text: &str) -> String {
+    format!("data: {}\n\n", json!({"choices": [{"delta": {"content": text}}]}))
+}
+
+async fn say(stream: &mut TcpStream, pieces: &[&str]) {
+    let mut out = HEAD.to_owned();
+    pieces.iter().for_each(|piece| out.push_str(&chunk(piece)));
+    let usage = json!({"choices": [], "usage": {"prompt_tokens": 50, "completion_tokens": 7}});
+    out.push_str(&format!("data: {usage}\n\ndata: [DONE]\n\n"));
+    let _ = stream.write_all(out.as_bytes()).await;
+}
+
+async fn refuse(stream: &mut TcpStream, status: u16) {
+    let head = format!("HTTP/1.1 {status} No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    let _ = stream.write_all(head.as_bytes()).await;
+}
+
+fn setup(model: &Model) -> Setup {
+    Setup::new()
+        .set("GENERATOR__URL", &model.url)
+        .set("GENERATOR__MODEL", "fake-1")
+        .set("GENERATOR__API_KEY", SECRET)
+        .set("GENERATOR__DEFAULT", "openai")
+        .set("GENERATOR__FIRST_TOKEN_TIMEOUT_MS", 500)
+        .set("GENERATOR__MAX_RETRIES", 1)
+}
+
+async fn server(setup: Setup) -> Server {
+    let server = setup.start();
+    server.document("joplin", DOCUMENT).await;
+    server
+}
+
+async fn ask(server: &Server) -> Answer {
+    let body = json!({"query": "Who wrote the Maple Leaf Rag?"});
+    server.post("/v1/collections/default/query", body).await
+}
+
+const PIECES: &[&str] = &[
+    "Scott Joplin wrote the Maple ",
+    "Leaf Rag [",
+    "1]. He also invented the telephone [1]. See [7].",
+];
+
+#[tokio::test]
+async fn a_model_answers_and_only_what_the_source_says_is_cited() {
+    let model = Model::start(Behaviour::Says(PIECES)).await;
+    let server = server(setup(&model)).await;
+    let answer = ask(&server).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.body["answer"], PIECES.concat());
+    assert_eq!(answer.body["generator"], "openai");
+    assert_eq!(answer.body["usage"], json!({"input_tokens": 50, "output_tokens": 7}));
+    let citations = answer.body["citations"].as_array().unwrap();
+    assert_eq!(citations.len(), 1, "{citations:?}");
+    let quote = citations[0]["quote"].as_str().unwrap();
+    assert_eq!(quote, "Scott Joplin wrote the Maple Leaf Rag in 1899.");
+    let at = |name: &str| citations[0]["span"][name].as_u64().unwrap() as usize;
+    assert_eq!(&DOCUMENT[at("start")..at("end")], quote);
+    let (head, body) = model.asked.lock().unwrap()[0].clone();
+    assert!(head.contains(&format!("Bearer {SECRET}")), "{head}");
+    assert_eq!((&body["model"], &body["stream"]), (&json!("fake-1"), &json!(true)));
+    assert!(body["messages"][1]["content"].as_str().unwrap().contains("<source number=\"1\">"));
+}
+
+#[tokio::test]
+async fn an_answer_streams_as_the_model_writes() {
+    let model = Model::start(Behaviour::Says(PIECES)).await;
+    let server = server(setup(&model)).await;
+    let body = json!({"query": "Who wrote the Maple Leaf Rag?", "stream": true});
+    let answer = server.post("/v1/collections/default/query", body).await;
+    let names: Vec<_> =
+        answer.text.lines().filter_map(|line| line.strip_prefix("event: ")).collect();
+    assert_eq!(names, ["sources", "delta", "delta", "delta", "citation", "usage", "done"]);
+}
+
+#[tokio::test]
+async fn a_model_that_is_down_is_asked_again_and_then_quotes_answer_and_say_so() {
+    for behaviour in
+        [Behaviour::Status(503), Behaviour::Silent, Behaviour::Raw("data: no json\n\n")]
+    {
+        let model = Model::start(behaviour).await;
+        let server = server(setup(&model)).await;
+        let answer = ask(&server).await;
+        assert_eq!(
+            (answer.status, &answer.body["generator"]),
+            (200, &json!("extractive")),
+            "{answer:?}"
+        );
+        assert!(answer.body["answer"].as_str().unwrap().contains("Scott Joplin"), "{answer:?}");
+        assert_eq!(model.times_asked(), 2);
+        assert!(server.log().iter().any(|line| line.contains("did not answer")));
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_comes_back_on_the_second_try_answers() {
+    let model = Model::start(Behaviour::FailsFirst(429, PIECES)).await;
+    let server = server(setup(&model)).await;
+    assert_eq!(ask(&server).await.body["generator"], "openai");
+}
+
+#[tokio::test]
+async fn without_a_fallback_a_model_that_is_down_is_a_503_and_is_left_alone() {
+    let model = Model::start(Behaviour::Status(500)).await;
+    let server = server(
+        setup(&model).set("GENERATOR__FALLBACK", false).set("GENERATOR__BREAKER_FAILURES", 4),
+    )
+    .await;
+    for _ in 0..5 {
+        let answer = ask(&server).await;
+        answer.assert_problem(503, "generator_unavailable");
+        assert!(!answer.header("retry-after").is_empty());
+    }
+    assert_eq!(model.times_asked(), 4, "the circuit is open after four failures");
+    let refused = Model::start(Behaviour::Status(401)).await;
+    let server = self::server(setup(&refused).set("GENERATOR__FALLBACK", false)).await;
+    ask(&server).await.assert_problem(503, "generator_unavailable");
+    assert_eq!(refused.times_asked(), 1, "asking again would not help");
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_no_answer() {
+    let cut = "data: {\"choices\":[{\"delta\":{\"content\":\"It is\"}}]}\n\n";
+    let model = Model::start(Behaviour::Raw(cut)).await;
+    let server = server(setup(&model)).await;
+    ask(&server).await.assert_problem(502, "generation_failed");
+    let body = json!({"query": "Who wrote the Maple Leaf Rag?", "stream": true});
+    let answer = server.post("/v1/collections/default/query", body).await;
+    assert!(answer.text.contains("event: error\ndata: {"), "{}", answer.text);
+    assert!(!answer.text.contains("event: done"), "{}", answer.text);
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_ends_the_models_work() {
+    let closed = Arc::new(tokio::sync::Notify::new());
+    let model = Model::start(Behaviour::Stalls(Arc::clone(&closed))).await;
+    let server = server(setup(&model)).await;
+    let request = server
+        .request(reqwest::Method::POST, "/v1/collections/default/query")
+        .json(&json!({"query": "Who wrote the Maple Leaf Rag?", "stream": true}));
+    let mut response = request.send().await.unwrap();
+    let mut seen = String::new();
+    while !seen.contains("one ") {
+        seen.push_str(&String::from_utf8_lossy(&response.chunk().await.unwrap().unwrap()));
+    }
+    drop(response);
+    tokio::time::timeout(Duration::from_secs(10), closed.notified()).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_models_key_is_in_no_log_line_and_no_answer() {
+    let model = Model::start(Behaviour::Status(401)).await;
+    let mut server = server(setup(&model).set("LOG__LEVEL", "trace")).await;
+    let answer = ask(&server).await;
+    assert!(server.terminate().success());
+    assert!(!answer.text.contains(SECRET));
+    assert!(!server.log().join("\n").contains(SECRET));
+}
