@@ -152,9 +152,21 @@ impl From<SwapError> for AdminProblem {
                 "Tell the operator the request id; the log says what happened.".to_owned()
             }
             // An operator may know what is wrong with his component.
-            error => format!("{error}. The handler that served before serves on."),
+            error => format!("{}. The handler that served before serves on.", detail(error)),
         };
         Self::new(status, code, title, detail)
+    }
+}
+
+/// The error without what the title says.
+fn detail(error: &SwapError) -> String {
+    match error {
+        SwapError::Compile(why)
+        | SwapError::Link(why)
+        | SwapError::Probe(why)
+        | SwapError::Gate(why)
+        | SwapError::Trial(why) => why.clone(),
+        error => error.to_string(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! One swap, from its order to its end.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -134,8 +134,9 @@ impl Attempt<'_> {
         self.swaps.live().insert(self.id, Arc::clone(&candidate));
         self.advance();
         let active = self.swaps.active();
-        let added: Vec<_> = candidate.imports.difference(&active.imports).collect();
-        let removed: Vec<_> = active.imports.difference(&candidate.imports).collect();
+        let (old, new) = (interfaces(&active), interfaces(&candidate));
+        let added: Vec<_> = new.difference(&old).collect();
+        let removed: Vec<_> = old.difference(&new).collect();
         self.step("linked", json!({"imports": {"added": added, "removed": removed}}));
         Ok(candidate)
     }
@@ -291,6 +292,18 @@ async fn blocking<R: Send + 'static>(
 ) -> Result<R, SwapError> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| SwapError::Host(error.to_string()))
+}
+
+/// What a handler imports. Which WASI 0.2 its toolchain was made for matters to
+/// nobody, so those interfaces stand without the last number.
+fn interfaces(handler: &Generation) -> BTreeSet<&str> {
+    let name = |import: &'_ String| -> usize {
+        match (import.starts_with("wasi:"), import.rfind('.')) {
+            (true, Some(patch)) => patch,
+            _ => import.len(),
+        }
+    };
+    handler.imports.iter().filter_map(|import| import.get(..name(import))).collect()
 }
 
 /// Wasmtime's account of an error, which may have several lines.

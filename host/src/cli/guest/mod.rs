@@ -1,6 +1,8 @@
 //! `ragtime guest`: the handler, and replacing it.
 
+mod build;
 mod gate;
+mod new;
 mod swap;
 
 use reqwest::Method;
@@ -51,6 +53,10 @@ struct Connection {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Lay out a project for a handler of your own
+    New(new::Args),
+    /// Build a project's component; with --watch --swap, put it in on every save
+    Build(build::Args),
     /// Replace the handler while it serves
     Swap(swap::Args),
     /// Bring back the handler that served before
@@ -73,6 +79,8 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     let connection = args.connection;
     let admin = Context::new(connection.admin, connection.key.clone());
     match args.command {
+        Command::New(args) => new::run(&args),
+        Command::Build(args) => build::run(args, &admin).await,
         Command::Swap(args) => {
             let server = Context::new(connection.server, connection.key);
             swap::run(args, &admin, &server).await

@@ -1,6 +1,6 @@
 //! `ragtime guest swap` and `rollback`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, IF_MATCH};
@@ -48,9 +48,7 @@ pub struct Args {
 
 /// Replaces the handler. Interrupted, the swap is called off.
 pub async fn run(args: Args, admin: &Context, server: &Context) -> Result<(), CliError> {
-    let component = std::fs::read(&args.file).map_err(|error| {
-        CliError::new(format!("{} cannot be read: {error}", args.file.display()))
-    })?;
+    let component = read(&args.file)?;
     let gate = args.eval.as_deref().map(|dir| gate::Gate::read(dir, args.max_drop)).transpose()?;
     let active = admin.json(admin.admin(Method::GET, &[])?).await?;
     let active_id = count(&active, "active");
@@ -64,6 +62,23 @@ pub async fn run(args: Args, admin: &Context, server: &Context) -> Result<(), Cl
         done = swap => done,
         _ = tokio::signal::ctrl_c() => Err(CliError::interrupted()),
     }
+}
+
+/// Replaces the handler by a component, without gates.
+pub async fn file(file: &Path, admin: &Context) -> Result<(), CliError> {
+    let active = admin.json(admin.admin(Method::GET, &[])?).await?;
+    let label = file.file_name().map(|name| name.to_string_lossy().into_owned());
+    let request = admin
+        .admin(Method::POST, &[])?
+        .query(&[("label", label.unwrap_or_default())])
+        .header(CONTENT_TYPE, "application/wasm")
+        .body(read(file)?);
+    follow(admin, expecting(request, count(&active, "active")), None, admin).await
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, CliError> {
+    std::fs::read(file)
+        .map_err(|error| CliError::new(format!("{} cannot be read: {error}", file.display())))
 }
 
 /// Brings back the handler that served before.
