@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use http::HeaderValue;
+use http::header::HOST;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -141,6 +143,13 @@ impl RequestContext {
     /// Counts a log line and tells how many came before it.
     pub fn count_log_line(&self) -> u32 {
         self.log_lines.fetch_add(1, Relaxed)
+    }
+}
+
+/// WASI 0.2 has no request without an authority; HTTP/1.0 has.
+pub fn ensure_authority(parts: &mut http::request::Parts) {
+    if parts.uri.authority().is_none() && !parts.headers.contains_key(HOST) {
+        parts.headers.insert(HOST, HeaderValue::from_static("localhost"));
     }
 }
 

@@ -17,7 +17,7 @@ use super::problem::Problem;
 use super::{Answer, access, credential};
 use crate::config;
 use crate::runtime::generation::{Generation, HandlerFailure};
-use crate::runtime::request::{Fate, Purpose, RequestContext};
+use crate::runtime::request::{Fate, Purpose, RequestContext, ensure_authority};
 use crate::runtime::routing::{self, Choice, Routing};
 
 /// The header that carries a request's id, in and out.
@@ -90,6 +90,7 @@ impl Edge {
             (copies.clone(), routing::Mirrored { parts: parts.clone(), body: body.clone() })
         });
         credential::replace(&mut parts.headers, context.reference());
+        ensure_authority(&mut parts);
         if let Ok(id) = HeaderValue::from_str(&context.id) {
             parts.headers.insert(REQUEST_ID, id);
         }

@@ -8,7 +8,7 @@ use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 
 use crate::runtime::generation::{Generation, HandlerFailure};
-use crate::runtime::request::{Purpose, RequestContext};
+use crate::runtime::request::{Purpose, RequestContext, ensure_authority};
 use crate::server::credential;
 
 /// The most of a response that is looked at. A search for the most results of
@@ -60,6 +60,7 @@ pub async fn ask(
     let _cancel = context.cancelled.clone().drop_guard();
     let mut parts = parts.clone();
     credential::replace(&mut parts.headers, context.reference());
+    ensure_authority(&mut parts);
     let body = Full::new(body).map_err(|never| match never {}).boxed_unsync();
     let request = Request::from_parts(parts, body);
     let started = Instant::now();
