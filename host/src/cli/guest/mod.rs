@@ -1,6 +1,7 @@
 //! `ragtime guest`: the handler, and replacing it.
 
 mod gate;
+mod plug;
 mod swap;
 
 use reqwest::Method;
@@ -55,6 +56,8 @@ enum Command {
     Swap(swap::Args),
     /// Bring back the handler that served before
     Rollback,
+    /// Join a handler and a provider into a component for stock `wasmtime serve`
+    Plug(plug::Args),
     /// List the handlers at work
     List,
     /// Show which handlers served, and which were refused and why
@@ -77,6 +80,7 @@ pub async fn run(args: Args) -> Result<(), CliError> {
             let server = Context::new(connection.server, connection.key);
             swap::run(args, &admin, &server).await
         }
+        Command::Plug(args) => plug::run(&args),
         Command::Rollback => swap::rollback(&admin).await,
         Command::List => {
             let answer = admin.json(admin.admin(Method::GET, &[])?).await?;
