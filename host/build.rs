@@ -1,19 +1,20 @@
-//! Builds the default handler for `wasm32-wasip2`, so that it can be part of
-//! the binary.
+//! Builds the default handler and the provider for stock runtimes for
+//! `wasm32-wasip2`, so that they can be part of the binary.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::{env, fs};
 
 const TARGET: &str = "wasm32-wasip2";
-const PACKAGE: &str = "ragtime-guest";
+/// Package, name of what it builds, and the variable that says where it is.
+const COMPONENTS: [(&str, &str, &str); 2] = [
+    ("ragtime-guest", "ragtime_guest.wasm", "RAGTIME_HANDLER"),
+    ("ragtime-providers", "ragtime_providers.wasm", "RAGTIME_PROVIDER"),
+];
 
 fn main() -> ExitCode {
     match build() {
-        Ok(component) => {
-            println!("cargo::rustc-env=RAGTIME_HANDLER={}", component.display());
-            ExitCode::SUCCESS
-        }
+        Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             for line in message.lines() {
                 println!("cargo::error={line}");
@@ -23,9 +24,17 @@ fn main() -> ExitCode {
     }
 }
 
-fn build() -> Result<PathBuf, String> {
+fn build() -> Result<(), String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    for path in ["guest", "wit", "Cargo.toml", "Cargo.lock"] {
+    for path in [
+        "guest",
+        "wit",
+        "host/extractive",
+        "host/filter",
+        "host/policy",
+        "Cargo.toml",
+        "Cargo.lock",
+    ] {
         println!("cargo::rerun-if-changed={}", root.join(path).display());
     }
     let out = env::var_os("OUT_DIR").map(PathBuf::from).ok_or("OUT_DIR is not set")?;
@@ -43,7 +52,8 @@ fn build() -> Result<PathBuf, String> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
-        .args(["build", "--release", "--locked", "--package", PACKAGE, "--target", TARGET])
+        .args(["build", "--release", "--locked", "--target", TARGET])
+        .args(COMPONENTS.iter().flat_map(|(package, ..)| ["--package", package]))
         .arg("--target-dir")
         .arg(&target_dir)
         .current_dir(&root);
@@ -61,13 +71,16 @@ fn build() -> Result<PathBuf, String> {
     let output = command.output().map_err(|error| format!("could not run cargo: {error}"))?;
     if !output.status.success() {
         let log = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("the handler did not build:\n{log}"));
+        return Err(format!("the handler or the provider did not build:\n{log}"));
     }
-    let built = target_dir.join(TARGET).join("release/ragtime_guest.wasm");
-    let component = out.join("handler.wasm");
-    fs::copy(&built, &component)
-        .map_err(|error| format!("{} was not built: {error}", built.display()))?;
-    Ok(component)
+    for (_, name, variable) in COMPONENTS {
+        let built = target_dir.join(TARGET).join("release").join(name);
+        let component = out.join(name);
+        fs::copy(&built, &component)
+            .map_err(|error| format!("{} was not built: {error}", built.display()))?;
+        println!("cargo::rustc-env={variable}={}", component.display());
+    }
+    Ok(())
 }
 
 /// Adds the target with rustup when the toolchain lacks it.

@@ -24,6 +24,7 @@ use crate::runtime::engine;
 use crate::server::{self, edge::Edge};
 use crate::services::Services;
 use crate::{cli, logging};
+pub use handler::BUILT_IN_HANDLER;
 use handler::Component;
 
 /// Why a server could not start.

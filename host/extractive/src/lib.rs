@@ -4,10 +4,12 @@
 
 mod sentences;
 mod support;
+mod tokens;
 mod words;
 
 pub use sentences::sentences;
 pub use support::support;
+pub use tokens::estimated_token_starts;
 
 use std::collections::HashSet;
 use std::ops::Range;

@@ -21,7 +21,7 @@ use crate::services::Services;
 use crate::swap::{self, Archive, BUILT_IN, Swaps};
 
 /// The handler that is part of the binary.
-const BUILT_IN_HANDLER: &[u8] = include_bytes!(env!("RAGTIME_HANDLER"));
+pub const BUILT_IN_HANDLER: &[u8] = include_bytes!(env!("RAGTIME_HANDLER"));
 
 /// A component and where it came from.
 pub struct Component {

@@ -7,7 +7,6 @@
 mod cursor;
 mod deployments;
 mod documents;
-mod filter;
 mod index;
 mod indexer;
 mod jobs;
@@ -19,7 +18,7 @@ mod types;
 mod vectors;
 mod writer;
 
-pub use filter::Filter;
+pub use ragtime_filter::Filter;
 pub use types::*;
 
 use std::collections::HashMap;

@@ -63,6 +63,12 @@ pub enum Error {
     Internal(String),
 }
 
+impl From<ragtime_filter::Invalid> for Error {
+    fn from(error: ragtime_filter::Invalid) -> Self {
+        Self::Invalid(error.0)
+    }
+}
+
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         Self::Internal(format!("sqlite: {error}"))

@@ -3,6 +3,7 @@
 mod build;
 mod gate;
 mod new;
+mod plug;
 mod swap;
 
 use reqwest::Method;
@@ -61,6 +62,8 @@ enum Command {
     Swap(swap::Args),
     /// Bring back the handler that served before
     Rollback,
+    /// Join a handler and a provider into a component for stock `wasmtime serve`
+    Plug(plug::Args),
     /// List the handlers at work
     List,
     /// Show which handlers served, and which were refused and why
@@ -85,6 +88,7 @@ pub async fn run(args: Args) -> Result<(), CliError> {
             let server = Context::new(connection.server, connection.key);
             swap::run(args, &admin, &server).await
         }
+        Command::Plug(args) => plug::run(&args),
         Command::Rollback => swap::rollback(&admin).await,
         Command::List => {
             let answer = admin.json(admin.admin(Method::GET, &[])?).await?;

@@ -8,7 +8,11 @@ use std::cmp::Ordering;
 
 use serde_json::{Map, Value};
 
-use crate::types::Error;
+/// A filter that breaks a rule; the text says where and which, and is fit for
+/// the client.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Invalid(pub String);
 
 /// How deep conditions may nest.
 const MAX_DEPTH: usize = 16;
@@ -40,9 +44,9 @@ enum Test {
 
 impl Filter {
     /// Reads a filter. The error says where it breaks which rule.
-    pub fn parse(json: &str) -> Result<Self, Error> {
-        let value: Value = serde_json::from_str(json)
-            .map_err(|error| Error::Invalid(format!("filter: {error}")))?;
+    pub fn parse(json: &str) -> Result<Self, Invalid> {
+        let value: Value =
+            serde_json::from_str(json).map_err(|error| Invalid(format!("filter: {error}")))?;
         Ok(Self(node(&value, "/filter", MAX_DEPTH)?))
     }
 
@@ -53,11 +57,11 @@ impl Filter {
     }
 }
 
-fn broken(pointer: &str, rule: &str) -> Error {
-    Error::Invalid(format!("{pointer}: {rule}"))
+fn broken(pointer: &str, rule: &str) -> Invalid {
+    Invalid(format!("{pointer}: {rule}"))
 }
 
-fn node(value: &Value, pointer: &str, depth: usize) -> Result<Node, Error> {
+fn node(value: &Value, pointer: &str, depth: usize) -> Result<Node, Invalid> {
     let Some(fields) = value.as_object() else {
         return Err(broken(pointer, "a condition is an object"));
     };
@@ -76,7 +80,7 @@ fn node(value: &Value, pointer: &str, depth: usize) -> Result<Node, Error> {
     Ok(Node::All(parts.collect::<Result<_, _>>()?))
 }
 
-fn nodes(value: &Value, pointer: &str, depth: usize) -> Result<Vec<Node>, Error> {
+fn nodes(value: &Value, pointer: &str, depth: usize) -> Result<Vec<Node>, Invalid> {
     let Some(list) = value.as_array().filter(|list| !list.is_empty()) else {
         return Err(broken(pointer, "takes a list of at least one condition"));
     };
@@ -84,7 +88,7 @@ fn nodes(value: &Value, pointer: &str, depth: usize) -> Result<Vec<Node>, Error>
     parts.map(|(place, part)| node(part, &format!("{pointer}/{place}"), depth - 1)).collect()
 }
 
-fn field(name: &str, value: &Value, pointer: &str) -> Result<Node, Error> {
+fn field(name: &str, value: &Value, pointer: &str) -> Result<Node, Invalid> {
     let path: Vec<_> = name.split('.').map(str::to_owned).collect();
     match value {
         Value::Object(tests) if tests.is_empty() => Err(broken(pointer, "takes at least one test")),
@@ -93,14 +97,14 @@ fn field(name: &str, value: &Value, pointer: &str) -> Result<Node, Error> {
                 let pointer = format!("{pointer}/{operator}");
                 Ok(Node::Field(path.clone(), test(operator, operand, &pointer)?))
             });
-            Ok(Node::All(tests.collect::<Result<_, Error>>()?))
+            Ok(Node::All(tests.collect::<Result<_, Invalid>>()?))
         }
         Value::Array(_) => Err(broken(pointer, "takes a value; for a list use in")),
         value => Ok(Node::Field(path, Test::Eq(value.clone()))),
     }
 }
 
-fn test(operator: &str, operand: &Value, pointer: &str) -> Result<Test, Error> {
+fn test(operator: &str, operand: &Value, pointer: &str) -> Result<Test, Invalid> {
     let ordered = || match operand {
         Value::Number(_) | Value::String(_) => Ok(operand.clone()),
         _ => Err(broken(pointer, "compares numbers or strings")),

@@ -1,0 +1,324 @@
+//! `ragtime:documents/store`. A commit is searchable as soon as it is durable,
+//! so there is never anything to wait for.
+
+use ragtime_policy::scope::Scope;
+
+use super::auth::scope_to_wit;
+use super::{Denied, Permit, Provider, covers};
+use crate::bindings::admission::PermitBorrow;
+use crate::bindings::store as wit;
+use crate::library::{Collection, Error, check_document};
+use crate::records::{Chunk, Commit, Document, Failure as Failed, Job, sha256_hex};
+use crate::state::{Failure, read, unix_now, write};
+
+/// The most a page may hold, so that one list cannot fill a handler's memory.
+const MAX_PAGE: u32 = 1_000;
+/// Seconds until a writer that others overtook tries again.
+const RETRY_SECONDS: u32 = 1;
+
+type Answer<R> = Result<R, wit::Error>;
+
+impl wit::Guest for Provider {
+    async fn collections(permit: PermitBorrow<'_>) -> Answer<Vec<wit::Collection>> {
+        allowed(&permit, Scope::Read, None)?;
+        let record = &permit.get::<Permit>().key.record;
+        read(|library| {
+            let seen = library.collections().filter(|(name, _)| record.allows_collection(name));
+            Ok(seen.map(|(name, collection)| collection_to_wit(name, collection)).collect())
+        })
+        .map_err(error_to_wit)
+    }
+
+    async fn create_collection(permit: PermitBorrow<'_>, name: String) -> Answer<wit::Collection> {
+        allowed(&permit, Scope::Write, Some(&name))?;
+        let at = unix_now();
+        write(|library| {
+            library.check_new_collection(&name)?;
+            Ok((Some(Commit::CreateCollection { name: name.clone(), at }), ()))
+        })
+        .map_err(error_to_wit)?;
+        Ok(wit::Collection { name, documents: 0, chunks: 0, created_at: at })
+    }
+
+    async fn get_collection(permit: PermitBorrow<'_>, name: String) -> Answer<wit::Collection> {
+        allowed(&permit, Scope::Read, Some(&name))?;
+        read(|library| Ok(collection_to_wit(&name, library.collection(&name)?)))
+            .map_err(error_to_wit)
+    }
+
+    async fn delete_collection(permit: PermitBorrow<'_>, name: String) -> Answer<()> {
+        allowed(&permit, Scope::Write, Some(&name))?;
+        write(|library| {
+            library.check_deletion(&name)?;
+            Ok((Some(Commit::DeleteCollection { name: name.clone() }), ()))
+        })
+        .map_err(error_to_wit)
+    }
+
+    async fn put(
+        permit: PermitBorrow<'_>,
+        collection: String,
+        document: wit::DocumentInput,
+        _: wit::Wait,
+    ) -> Answer<wit::PutResult> {
+        allowed(&permit, Scope::Write, Some(&collection))?;
+        let document = document_from_wit(document);
+        let (outcome, document) = write(|library| {
+            check_document(&document)?;
+            let mut document = document.clone();
+            let (outcome, old) = match library.collection(&collection)?.document(&document.id) {
+                Ok(old) if old.same_content(&document) => {
+                    return Ok((None, (wit::Outcome::Unchanged, old.clone())));
+                }
+                Ok(old) => (wit::Outcome::Replaced, Some(old)),
+                Err(_) => (wit::Outcome::Created, None),
+            };
+            document.created_at = old.map_or(document.created_at, |old| old.created_at);
+            let stored = document.clone();
+            Ok((Some(Commit::Put { collection: collection.clone(), document }), (outcome, stored)))
+        })
+        .map_err(error_to_wit)?;
+        Ok(wit::PutResult { outcome, summary: summary_to_wit(&document) })
+    }
+
+    async fn ingest(
+        permit: PermitBorrow<'_>,
+        collection: String,
+        documents: Vec<wit::DocumentInput>,
+        failures: Vec<wit::Failure>,
+        _: wit::Wait,
+    ) -> Answer<wit::Job> {
+        allowed(&permit, Scope::Write, Some(&collection))?;
+        let (documents, job) = batch(collection, documents, failures);
+        write(|library| {
+            let collection = library.collection(&job.collection)?;
+            let mut documents = documents.clone();
+            for document in &mut documents {
+                if let Ok(old) = collection.document(&document.id) {
+                    document.created_at = old.created_at;
+                }
+            }
+            Ok((Some(Commit::Ingest { job: job.clone(), documents }), ()))
+        })
+        .map_err(error_to_wit)?;
+        Ok(job_to_wit(&job))
+    }
+
+    async fn list_documents(
+        permit: PermitBorrow<'_>,
+        collection: String,
+        page: wit::Page,
+    ) -> Answer<(Vec<wit::DocumentSummary>, Option<String>)> {
+        allowed(&permit, Scope::Read, Some(&collection))?;
+        read(|library| {
+            let collection = library.collection(&collection)?;
+            let (found, next) = collection.documents(page.cursor.as_deref(), limit(&page)?)?;
+            Ok((found.into_iter().map(summary_to_wit).collect(), next))
+        })
+        .map_err(error_to_wit)
+    }
+
+    async fn get_document(
+        permit: PermitBorrow<'_>,
+        collection: String,
+        id: String,
+    ) -> Answer<wit::Document> {
+        allowed(&permit, Scope::Read, Some(&collection))?;
+        read(|library| {
+            let document = library.collection(&collection)?.document(&id)?;
+            Ok(wit::Document { summary: summary_to_wit(document), text: document.text.clone() })
+        })
+        .map_err(error_to_wit)
+    }
+
+    async fn list_chunks(
+        permit: PermitBorrow<'_>,
+        collection: String,
+        id: String,
+        page: wit::Page,
+    ) -> Answer<(Vec<wit::Chunk>, Option<String>)> {
+        allowed(&permit, Scope::Read, Some(&collection))?;
+        read(|library| {
+            let collection = library.collection(&collection)?;
+            let (found, next) = collection.chunks(&id, page.cursor.as_deref(), limit(&page)?)?;
+            let chunks = found.into_iter().map(|found| wit::Chunk {
+                id: found.number,
+                span: wit::Span { start: found.chunk.start, end: found.chunk.end },
+                headings: found.chunk.headings.clone(),
+                text: found.document.chunk_text(found.chunk).to_owned(),
+            });
+            Ok((chunks.collect(), next))
+        })
+        .map_err(error_to_wit)
+    }
+
+    async fn delete_document(
+        permit: PermitBorrow<'_>,
+        collection: String,
+        id: String,
+    ) -> Answer<()> {
+        allowed(&permit, Scope::Write, Some(&collection))?;
+        write(|library| {
+            library.collection(&collection)?.document(&id)?;
+            Ok((Some(Commit::Delete { collection: collection.clone(), id: id.clone() }), ()))
+        })
+        .map_err(error_to_wit)
+    }
+
+    async fn list_jobs(
+        permit: PermitBorrow<'_>,
+        page: wit::Page,
+    ) -> Answer<(Vec<wit::Job>, Option<String>)> {
+        allowed(&permit, Scope::Write, None)?;
+        let record = &permit.get::<Permit>().key.record;
+        read(|library| {
+            let visible = |job: &Job| record.allows_collection(&job.collection);
+            let (jobs, next) = library.jobs(page.cursor.as_deref(), limit(&page)?, visible)?;
+            Ok((jobs.into_iter().map(job_to_wit).collect(), next))
+        })
+        .map_err(error_to_wit)
+    }
+
+    async fn get_job(permit: PermitBorrow<'_>, id: String) -> Answer<wit::Job> {
+        allowed(&permit, Scope::Write, None)?;
+        let record = &permit.get::<Permit>().key.record;
+        read(|library| {
+            let job = library.job(&id)?;
+            // Another tenant's job does not exist, as far as this key goes.
+            let visible = record.allows_collection(&job.collection);
+            if visible { Ok(job_to_wit(job)) } else { Err(Error::UnknownJob) }
+        })
+        .map_err(error_to_wit)
+    }
+}
+
+/// Whether the permit covers `scope` (in `collection`).
+pub(super) fn allowed(
+    permit: &PermitBorrow<'_>,
+    scope: Scope,
+    collection: Option<&str>,
+) -> Result<(), wit::Error> {
+    covers(&permit.get::<Permit>().key, scope, collection).map_err(|denied| match denied {
+        Denied::Scope(scope) => wit::Error::ScopeRequired(scope_to_wit(scope)),
+        Denied::Collection => wit::Error::CollectionForbidden,
+    })
+}
+
+pub(super) fn error_to_wit(failure: Failure) -> wit::Error {
+    match failure {
+        Failure::Busy => wit::Error::Busy(RETRY_SECONDS),
+        Failure::Internal(text) => wit::Error::Other(Some(text)),
+        Failure::Refused(error) => match error {
+            Error::UnknownCollection => wit::Error::UnknownCollection,
+            Error::CollectionExists => wit::Error::CollectionExists,
+            Error::CollectionProtected => wit::Error::CollectionProtected,
+            Error::UnknownDocument => wit::Error::UnknownDocument,
+            Error::UnknownJob => wit::Error::UnknownJob,
+            Error::InvalidCursor => wit::Error::InvalidCursor,
+            Error::Invalid(rule) => wit::Error::Invalid(rule),
+        },
+    }
+}
+
+fn limit(page: &wit::Page) -> Result<usize, Error> {
+    match page.limit {
+        1..=MAX_PAGE => Ok(page.limit as usize),
+        _ => Err(Error::Invalid(format!("a page has 1 to {MAX_PAGE} entries"))),
+    }
+}
+
+/// The documents of a batch that can be taken, and its account.
+fn batch(
+    collection: String,
+    documents: Vec<wit::DocumentInput>,
+    failures: Vec<wit::Failure>,
+) -> (Vec<Document>, Job) {
+    let mut failed: Vec<_> = failures
+        .into_iter()
+        .map(|failure| Failed {
+            position: failure.position,
+            id: failure.id,
+            reason: failure.reason,
+        })
+        .collect();
+    let taken: std::collections::HashSet<_> = failed.iter().map(|one| one.position).collect();
+    let free = (0_u32..).filter(|position| !taken.contains(position));
+    let mut kept = Vec::with_capacity(documents.len());
+    for (position, document) in free.zip(documents) {
+        let document = document_from_wit(document);
+        match check_document(&document) {
+            Ok(()) => kept.push(document),
+            Err(error) => {
+                let (id, reason) = (Some(document.id), error.to_string());
+                failed.push(Failed { position, id, reason });
+            }
+        }
+    }
+    failed.sort_by_key(|failure| failure.position);
+    let job = Job {
+        id: uuid::Uuid::now_v7().to_string(),
+        collection,
+        indexed: u32::try_from(kept.len()).unwrap_or(u32::MAX),
+        failed,
+        created_at: unix_now(),
+    };
+    (kept, job)
+}
+
+fn document_from_wit(document: wit::DocumentInput) -> Document {
+    let now = unix_now();
+    let chunks = document.chunks.into_iter().map(|chunk| Chunk {
+        start: chunk.span.start,
+        end: chunk.span.end,
+        headings: chunk.headings,
+    });
+    Document {
+        id: document.id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),
+        title: document.title,
+        sha256: sha256_hex(&document.text),
+        text: document.text,
+        media_type: document.media_type,
+        metadata: document.metadata,
+        chunks: chunks.collect(),
+        created_at: now,
+        updated_at: now,
+    }
+}
+
+fn summary_to_wit(document: &Document) -> wit::DocumentSummary {
+    wit::DocumentSummary {
+        id: document.id.clone(),
+        title: document.title.clone(),
+        media_type: document.media_type.clone(),
+        metadata: document.metadata.clone(),
+        bytes: document.text.len() as u64,
+        chunks: u32::try_from(document.chunks.len()).unwrap_or(u32::MAX),
+        sha256: document.sha256.clone(),
+        created_at: document.created_at,
+        updated_at: document.updated_at,
+        searchable: true,
+    }
+}
+
+fn collection_to_wit(name: &str, collection: &Collection) -> wit::Collection {
+    let (documents, chunks) = collection.size();
+    wit::Collection { name: name.to_owned(), documents, chunks, created_at: collection.created_at }
+}
+
+fn job_to_wit(job: &Job) -> wit::Job {
+    let failed = job.failed.iter().map(|failure| wit::Failure {
+        position: failure.position,
+        id: failure.id.clone(),
+        reason: failure.reason.clone(),
+    });
+    wit::Job {
+        id: job.id.clone(),
+        collection: job.collection.clone(),
+        state: wit::JobState::Done,
+        received: job.indexed.saturating_add(u32::try_from(job.failed.len()).unwrap_or(u32::MAX)),
+        indexed: job.indexed,
+        pending: 0,
+        failed: failed.collect(),
+        created_at: job.created_at,
+    }
+}

@@ -1,0 +1,116 @@
+//! `ragtime:retrieval/search`: by words.
+
+use ragtime_filter::Filter;
+use ragtime_policy::scope::Scope;
+
+use super::Provider;
+use super::documents::{allowed, error_to_wit};
+use crate::bindings::admission::PermitBorrow;
+use crate::bindings::search as wit;
+use crate::bindings::store::{Error, Span};
+use crate::library::{self, Found, Library};
+use crate::state::read;
+
+/// Candidates from one leg.
+const MAX_DEPTH: u32 = 1_000;
+/// Passages or citations of one call.
+const MAX_FETCHED: usize = 1_000;
+
+impl wit::Guest for Provider {
+    async fn find_candidates(
+        permit: PermitBorrow<'_>,
+        query: wit::Query,
+    ) -> Result<wit::Candidates, Error> {
+        allowed(&permit, Scope::Read, Some(&query.collection))?;
+        read(|library| find(library, &query)).map_err(error_to_wit)
+    }
+
+    async fn passages(
+        permit: PermitBorrow<'_>,
+        collection: String,
+        chunks: Vec<u64>,
+    ) -> Result<Vec<wit::Passage>, Error> {
+        allowed(&permit, Scope::Read, Some(&collection))?;
+        read(|library| {
+            bounded(chunks.len())?;
+            let collection = library.collection(&collection)?;
+            let found = chunks.iter().filter_map(|chunk| collection.chunk(*chunk));
+            Ok(found.map(|(_, found)| passage(found)).collect())
+        })
+        .map_err(error_to_wit)
+    }
+
+    async fn cite(
+        permit: PermitBorrow<'_>,
+        collection: String,
+        requests: Vec<wit::CitationRequest>,
+    ) -> Result<Vec<wit::Citation>, Error> {
+        allowed(&permit, Scope::Read, Some(&collection))?;
+        read(|library| cite(library, &collection, &requests)).map_err(error_to_wit)
+    }
+}
+
+fn find(library: &Library, query: &wit::Query) -> Result<wit::Candidates, library::Error> {
+    if query.depth == 0 || query.depth > MAX_DEPTH {
+        return Err(library::Error::Invalid(format!("the depth is 1 to {MAX_DEPTH}")));
+    }
+    let filter = query.filter.as_deref().map(Filter::parse).transpose()?;
+    let collection = library.collection(&query.collection)?;
+    let legs = query.legs & wit::Legs::LEXICAL;
+    let found = match legs.is_empty() {
+        true => Vec::new(),
+        false => collection.search(&query.text, query.depth as usize, filter.as_ref()),
+    };
+    let items = found.into_iter().map(|(chunk, document, score)| wit::Candidate {
+        chunk,
+        document,
+        lexical: Some(score),
+        vector: None,
+    });
+    Ok(wit::Candidates { items: items.collect(), legs })
+}
+
+/// The quote is read from the stored text, so a citation cannot say what its
+/// source does not.
+fn cite(
+    library: &Library,
+    collection: &str,
+    requests: &[wit::CitationRequest],
+) -> Result<Vec<wit::Citation>, library::Error> {
+    bounded(requests.len())?;
+    let collection = library.collection(collection)?;
+    let citations = requests.iter().map(|request| {
+        let document = collection.document(&request.document_id)?;
+        let quote = document.slice(request.span.start, request.span.end);
+        let quote = quote.filter(|quote| !quote.is_empty()).ok_or_else(|| {
+            library::Error::Invalid("a citation lies outside its text or splits a character".into())
+        })?;
+        Ok(wit::Citation {
+            document_id: document.id.clone(),
+            quote: quote.to_owned(),
+            span: request.span,
+            sha256: document.sha256.clone(),
+        })
+    });
+    citations.collect()
+}
+
+fn bounded(count: usize) -> Result<(), library::Error> {
+    match count {
+        0..=MAX_FETCHED => Ok(()),
+        _ => Err(library::Error::Invalid(format!("at most {MAX_FETCHED} in one call"))),
+    }
+}
+
+fn passage(found: Found<'_>) -> wit::Passage {
+    let Found { number, chunk, document } = found;
+    wit::Passage {
+        chunk: number,
+        document_id: document.id.clone(),
+        title: document.title.clone(),
+        headings: chunk.headings.clone(),
+        span: Span { start: chunk.start, end: chunk.end },
+        text: document.chunk_text(chunk).to_owned(),
+        metadata: document.metadata.clone(),
+    }
+}

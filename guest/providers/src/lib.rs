@@ -1,0 +1,20 @@
+//! Everything a handler imports, on plain WASI: keys from the environment,
+//! documents in a mounted folder, words for search, quotes for answers. Joined
+//! with a handler it makes a component that stock `wasmtime serve` runs.
+//!
+//! What a runtime has to offer is in `export/`; the rest is pure or uses
+//! `std::fs` alone, and is tested natively.
+
+pub mod bm25;
+mod cursor;
+pub mod journal;
+pub mod keys;
+pub mod library;
+pub mod records;
+
+#[cfg(target_arch = "wasm32")]
+mod bindings;
+#[cfg(target_arch = "wasm32")]
+mod export;
+#[cfg(target_arch = "wasm32")]
+mod state;

@@ -1,0 +1,346 @@
+//! The documents: what the commits of the journal add up to.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use ragtime_filter::Filter;
+
+use crate::bm25::Index;
+use crate::cursor;
+use crate::records::{Chunk, Commit, Document, Job};
+
+/// The collection that is always there.
+const DEFAULT: &str = "default";
+/// A collection's name.
+const MAX_NAME: usize = 64;
+/// A document's id, in bytes: it is part of URLs.
+const MAX_ID: usize = 1_024;
+
+/// Why a call is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// No collection has this name.
+    #[error("no collection has this name")]
+    UnknownCollection,
+    /// A collection has this name.
+    #[error("a collection of this name exists")]
+    CollectionExists,
+    /// The default stays.
+    #[error("the collection \"default\" cannot be deleted")]
+    CollectionProtected,
+    /// No document has this id.
+    #[error("no document has this id")]
+    UnknownDocument,
+    /// No job has this id.
+    #[error("no job has this id")]
+    UnknownJob,
+    /// The cursor is of another list.
+    #[error("the cursor was not made for this list")]
+    InvalidCursor,
+    /// A rule is broken; the text is fit for the client.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+impl From<ragtime_filter::Invalid> for Error {
+    fn from(error: ragtime_filter::Invalid) -> Self {
+        Self::Invalid(error.0)
+    }
+}
+
+/// A page and the cursor of the next.
+pub type Page<T> = Result<(Vec<T>, Option<String>), Error>;
+
+/// All collections and jobs.
+#[derive(Debug)]
+pub struct Library {
+    collections: BTreeMap<String, Collection>,
+    jobs: Vec<Job>,
+    /// Chunks and documents are numbered as they are committed, so that every
+    /// instance gives the same numbers.
+    next: u64,
+}
+
+/// A collection.
+#[derive(Debug, Default)]
+pub struct Collection {
+    /// In seconds since the Unix epoch.
+    pub created_at: u64,
+    documents: BTreeMap<String, Numbered>,
+    /// Which document a chunk is of.
+    chunks: HashMap<u64, String>,
+    index: Index,
+}
+
+/// A document and its numbers.
+#[derive(Debug)]
+pub struct Numbered {
+    /// The document.
+    pub document: Document,
+    /// Its number; its chunks have the numbers that follow.
+    pub number: u64,
+}
+
+impl Numbered {
+    fn chunks(&self) -> impl Iterator<Item = (u64, &Chunk)> {
+        (self.number + 1..).zip(&self.document.chunks)
+    }
+}
+
+/// A chunk in its document.
+#[derive(Debug, Clone, Copy)]
+pub struct Found<'a> {
+    /// Its number.
+    pub number: u64,
+    /// The chunk.
+    pub chunk: &'a Chunk,
+    /// The document.
+    pub document: &'a Document,
+}
+
+impl Default for Library {
+    fn default() -> Self {
+        let collections = BTreeMap::from([(DEFAULT.to_owned(), Collection::default())]);
+        Self { collections, jobs: Vec::new(), next: 1 }
+    }
+}
+
+impl Library {
+    /// Adds one commit.
+    pub fn apply(&mut self, commit: Commit) {
+        match commit {
+            Commit::CreateCollection { name, at } => {
+                self.collections.insert(name, Collection { created_at: at, ..Default::default() });
+            }
+            Commit::DeleteCollection { name } => {
+                self.collections.remove(&name);
+            }
+            Commit::Put { collection, document } => self.put(&collection, document),
+            Commit::Ingest { job, documents } => {
+                documents.into_iter().for_each(|document| self.put(&job.collection, document));
+                self.jobs.push(job);
+            }
+            Commit::Delete { collection, id } => {
+                if let Some(collection) = self.collections.get_mut(&collection) {
+                    collection.remove(&id);
+                }
+            }
+        }
+    }
+
+    fn put(&mut self, collection: &str, document: Document) {
+        let Some(collection) = self.collections.get_mut(collection) else { return };
+        collection.remove(&document.id);
+        let numbered = Numbered { number: self.next, document };
+        self.next += 1 + numbered.document.chunks.len() as u64;
+        for (number, chunk) in numbered.chunks() {
+            collection.index.add(number, &numbered.document.indexed_text(chunk));
+            collection.chunks.insert(number, numbered.document.id.clone());
+        }
+        collection.documents.insert(numbered.document.id.clone(), numbered);
+    }
+
+    /// Collections by name.
+    pub fn collections(&self) -> impl Iterator<Item = (&String, &Collection)> {
+        self.collections.iter()
+    }
+
+    /// One collection.
+    pub fn collection(&self, name: &str) -> Result<&Collection, Error> {
+        self.collections.get(name).ok_or(Error::UnknownCollection)
+    }
+
+    /// Whether a collection of this name can be made.
+    pub fn check_new_collection(&self, name: &str) -> Result<(), Error> {
+        let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let valid = name.bytes().next().is_some_and(letter)
+            && name.len() <= MAX_NAME
+            && name.bytes().all(|byte| letter(byte) || byte == b'_' || byte == b'-');
+        if !valid {
+            return Err(Error::Invalid(format!(
+                "a collection's name has 1 to {MAX_NAME} of a-z 0-9 _ - and starts with a letter or digit"
+            )));
+        }
+        if self.collections.contains_key(name) { Err(Error::CollectionExists) } else { Ok(()) }
+    }
+
+    /// Whether a collection can be deleted.
+    pub fn check_deletion(&self, name: &str) -> Result<(), Error> {
+        self.collection(name)?;
+        if name == DEFAULT { Err(Error::CollectionProtected) } else { Ok(()) }
+    }
+
+    /// Jobs that `visible` lets through, newest first.
+    pub fn jobs(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+        visible: impl Fn(&Job) -> bool,
+    ) -> Page<&Job> {
+        const LIST: &str = "jobs";
+        let before = after.map(|after| cursor::decode_number(LIST, after)).transpose()?;
+        let numbered = self.jobs.iter().enumerate().map(|(n, job)| (n as u64, job)).rev();
+        let older = numbered.filter(|(n, job)| before.is_none_or(|end| *n < end) && visible(job));
+        let mut page: Vec<_> = older.take(limit + 1).collect();
+        let more = page.len() > limit;
+        page.truncate(limit);
+        let next = page.last().filter(|_| more).map(|(n, _)| cursor::encode(LIST, &n.to_string()));
+        Ok((page.into_iter().map(|(_, job)| job).collect(), next))
+    }
+
+    /// One job.
+    pub fn job(&self, id: &str) -> Result<&Job, Error> {
+        self.jobs.iter().find(|job| job.id == id).ok_or(Error::UnknownJob)
+    }
+}
+
+impl Collection {
+    fn remove(&mut self, id: &str) {
+        let Some(old) = self.documents.remove(id) else { return };
+        for (number, chunk) in old.chunks() {
+            self.index.remove(number, &old.document.indexed_text(chunk));
+            self.chunks.remove(&number);
+        }
+    }
+
+    /// Number of documents and of chunks.
+    pub fn size(&self) -> (u64, u64) {
+        (self.documents.len() as u64, self.chunks.len() as u64)
+    }
+
+    /// One document.
+    pub fn document(&self, id: &str) -> Result<&Document, Error> {
+        self.documents.get(id).map(|numbered| &numbered.document).ok_or(Error::UnknownDocument)
+    }
+
+    /// Documents by id.
+    pub fn documents(&self, after: Option<&str>, limit: usize) -> Page<&Document> {
+        const LIST: &str = "documents";
+        let after = after.map(|after| cursor::decode(LIST, after)).transpose()?;
+        let from = after.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
+        let rest = self.documents.range::<String, _>((from, std::ops::Bound::Unbounded));
+        let mut page: Vec<_> =
+            rest.map(|(_, numbered)| &numbered.document).take(limit + 1).collect();
+        let more = page.len() > limit;
+        page.truncate(limit);
+        let next = page.last().filter(|_| more).map(|last| cursor::encode(LIST, &last.id));
+        Ok((page, next))
+    }
+
+    /// The chunks of a document, in order.
+    pub fn chunks(&self, id: &str, after: Option<&str>, limit: usize) -> Page<Found<'_>> {
+        const LIST: &str = "chunks";
+        let after = after.map(|after| cursor::decode_number(LIST, after)).transpose()?.unwrap_or(0);
+        let numbered = self.documents.get(id).ok_or(Error::UnknownDocument)?;
+        let rest = numbered.chunks().filter(|(number, _)| *number > after);
+        let found = |(number, chunk)| Found { number, chunk, document: &numbered.document };
+        let mut page: Vec<_> = rest.map(found).take(limit + 1).collect();
+        let more = page.len() > limit;
+        page.truncate(limit);
+        let next =
+            page.last().filter(|_| more).map(|last| cursor::encode(LIST, &last.number.to_string()));
+        Ok((page, next))
+    }
+
+    /// A chunk by number, with the number of its document.
+    pub fn chunk(&self, number: u64) -> Option<(u64, Found<'_>)> {
+        let numbered = self.documents.get(self.chunks.get(&number)?)?;
+        let place = usize::try_from(number.checked_sub(numbered.number + 1)?).ok()?;
+        let chunk = numbered.document.chunks.get(place)?;
+        Some((numbered.number, Found { number, chunk, document: &numbered.document }))
+    }
+
+    /// The best `depth` chunks by BM25 among documents that `filter` allows:
+    /// chunk, document, score.
+    pub fn search(
+        &self,
+        text: &str,
+        depth: usize,
+        filter: Option<&Filter>,
+    ) -> Vec<(u64, u64, f32)> {
+        let allowed: Option<HashSet<u64>> = filter.map(|filter| {
+            let matching = self.documents.values().filter(|numbered| {
+                let metadata = serde_json::from_str(&numbered.document.metadata);
+                filter.matches(&metadata.unwrap_or(serde_json::Value::Null))
+            });
+            matching.flat_map(|numbered| numbered.chunks().map(|(number, _)| number)).collect()
+        });
+        let allows = |chunk: u64| allowed.as_ref().is_none_or(|allowed| allowed.contains(&chunk));
+        let best = self.index.search(text, depth, allows).into_iter();
+        best.filter_map(|(chunk, score)| Some((chunk, self.chunk(chunk)?.0, score))).collect()
+    }
+}
+
+/// Whether a document may be stored.
+pub fn check_document(document: &Document) -> Result<(), Error> {
+    let id = &document.id;
+    if id.is_empty() || id.len() > MAX_ID || id.chars().any(char::is_control) {
+        return Err(Error::Invalid(format!(
+            "an id has 1 to {MAX_ID} bytes and no control characters"
+        )));
+    }
+    let fits =
+        |chunk: &Chunk| document.slice(chunk.start, chunk.end).is_some_and(|t| !t.is_empty());
+    if !document.chunks.iter().all(fits) {
+        return Err(Error::Invalid("a chunk lies outside its text or splits a character".into()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::records::sha256_hex;
+
+    fn put(id: &str, text: &str) -> Commit {
+        let end = text.len() as u64;
+        let document = Document {
+            id: id.into(),
+            title: None,
+            text: text.into(),
+            media_type: "text/plain".into(),
+            metadata: "{}".into(),
+            chunks: vec![Chunk { start: 0, end, headings: Vec::new() }],
+            sha256: sha256_hex(text),
+            created_at: 1,
+            updated_at: 1,
+        };
+        Commit::Put { collection: DEFAULT.into(), document }
+    }
+
+    #[test]
+    fn a_replaced_document_is_found_by_its_new_words_only() {
+        let mut library = Library::default();
+        library.apply(put("a", "flutter"));
+        library.apply(put("a", "wing"));
+        let collection = library.collection(DEFAULT).unwrap();
+        assert!(collection.search("flutter", 10, None).is_empty());
+        assert_eq!(collection.search("wings", 10, None).len(), 1);
+        assert_eq!(collection.size(), (1, 1));
+    }
+
+    #[test]
+    fn pages_cover_a_list_once() {
+        let mut library = Library::default();
+        (0..5).for_each(|n| library.apply(put(&n.to_string(), "wing")));
+        let collection = library.collection(DEFAULT).unwrap();
+        let (mut ids, mut after) = (Vec::new(), None);
+        loop {
+            let (page, next) = collection.documents(after.as_deref(), 2).unwrap();
+            ids.extend(page.iter().map(|document| document.id.clone()));
+            after = next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(ids, ["0", "1", "2", "3", "4"]);
+        assert_eq!(collection.documents(Some("%"), 2).unwrap_err(), Error::InvalidCursor);
+    }
+
+    #[test]
+    fn a_chunk_that_is_not_of_its_text_is_refused() {
+        let Commit::Put { mut document, .. } = put("a", "kůň") else { panic!() };
+        assert_eq!(check_document(&document), Ok(()));
+        document.chunks[0].end = 2;
+        assert!(check_document(&document).is_err());
+    }
+}

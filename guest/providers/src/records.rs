@@ -1,0 +1,99 @@
+//! What a commit of the journal holds, as JSON.
+
+#![allow(missing_docs, reason = "the contract in wit/ documents each field")]
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// One commit.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Commit {
+    CreateCollection { name: String, at: u64 },
+    DeleteCollection { name: String },
+    Put { collection: String, document: Document },
+    Ingest { job: Job, documents: Vec<Document> },
+    Delete { collection: String, id: String },
+}
+
+/// A document with all that is stored of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Document {
+    pub id: String,
+    pub title: Option<String>,
+    pub text: String,
+    pub media_type: String,
+    /// A JSON object.
+    pub metadata: String,
+    pub chunks: Vec<Chunk>,
+    pub sha256: String,
+    pub created_at: u64,
+    pub updated_at: u64,
+}
+
+/// A chunk as the handler cut it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chunk {
+    pub start: u64,
+    pub end: u64,
+    pub headings: Vec<String>,
+}
+
+/// The account of a batch. Whatever is committed is searchable, so nothing is
+/// ever pending.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Job {
+    pub id: String,
+    pub collection: String,
+    pub indexed: u32,
+    pub failed: Vec<Failure>,
+    pub created_at: u64,
+}
+
+/// A document of a batch that could not be taken.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Failure {
+    pub position: u32,
+    pub id: Option<String>,
+    pub reason: String,
+}
+
+impl Document {
+    /// Whether a client would see no difference but the times.
+    pub fn same_content(&self, other: &Self) -> bool {
+        let Self { id, title, text, media_type, metadata, chunks, .. } = self;
+        (id, title, text, media_type, metadata, chunks)
+            == (
+                &other.id,
+                &other.title,
+                &other.text,
+                &other.media_type,
+                &other.metadata,
+                &other.chunks,
+            )
+    }
+
+    /// The text of a chunk.
+    pub fn chunk_text(&self, chunk: &Chunk) -> &str {
+        self.slice(chunk.start, chunk.end).unwrap_or_default()
+    }
+
+    /// A piece of the text, unless the span is not of it.
+    pub fn slice(&self, start: u64, end: u64) -> Option<&str> {
+        self.text.get(usize::try_from(start).ok()?..usize::try_from(end).ok()?)
+    }
+
+    /// What is indexed of a chunk: title and headings belong to what it is
+    /// about.
+    pub fn indexed_text(&self, chunk: &Chunk) -> String {
+        let headings =
+            chunk.headings.iter().filter(|heading| Some(*heading) != self.title.as_ref());
+        let parts = self.title.iter().chain(headings).map(String::as_str);
+        parts.chain([self.chunk_text(chunk)]).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// SHA-256 of a text, lower-case hex.
+pub fn sha256_hex(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,139 @@
+//! What one instance keeps: its keys, and the library as far as it has read
+//! the journal.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use crate::journal::{CommitError, Journal};
+use crate::keys::Keyring;
+use crate::library::{Error, Library};
+use crate::records::Commit;
+
+/// Where the data folder is mounted when the settings do not say.
+const DATA_DIR: &str = "/data";
+
+/// One instance's state. Calls do not wait while they hold it, and an instance
+/// runs on one thread.
+pub(crate) struct State {
+    /// The keys of the settings.
+    pub(crate) keyring: Keyring,
+    /// When this instance started; budgets count from here.
+    pub(crate) started: Instant,
+    journal: Journal,
+    library: Library,
+}
+
+/// Why a call failed.
+pub(crate) enum Failure {
+    /// A rule of the library.
+    Refused(Error),
+    /// Others write faster than this instance.
+    Busy,
+    /// The text is for the log.
+    Internal(String),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<CommitError<Error>> for Failure {
+    fn from(error: CommitError<Error>) -> Self {
+        match error {
+            CommitError::Refused(error) => Self::Refused(error),
+            CommitError::Busy => Self::Busy,
+            CommitError::Io(error) => Self::Internal(format!("the data folder: {error}")),
+        }
+    }
+}
+
+thread_local! {
+    static STATE: RefCell<Option<Rc<RefCell<State>>>> = const { RefCell::new(None) };
+}
+
+/// The state, made at the first call. Settings that are wrong are told at each
+/// call until they are right.
+pub(crate) fn state() -> Result<Rc<RefCell<State>>, String> {
+    STATE.with_borrow_mut(|slot| match slot {
+        Some(state) => Ok(Rc::clone(state)),
+        None => {
+            let state = Rc::new(RefCell::new(State::open()?));
+            *slot = Some(Rc::clone(&state));
+            Ok(state)
+        }
+    })
+}
+
+/// Reads the library as it is now.
+pub(crate) fn read<R>(work: impl FnOnce(&Library) -> Result<R, Error>) -> Result<R, Failure> {
+    let state = state().map_err(Failure::Internal)?;
+    let state = &mut *state.borrow_mut();
+    let (journal, library) = (&mut state.journal, &mut state.library);
+    journal
+        .refresh(|commit| apply(library, commit))
+        .map_err(|error| Failure::Internal(format!("the data folder: {error}")))?;
+    Ok(work(library)?)
+}
+
+/// Changes the library. `make` sees it as it is right before the change, and is
+/// asked again when another instance was first.
+pub(crate) fn write<T>(
+    make: impl Fn(&Library) -> Result<(Option<Commit>, T), Error>,
+) -> Result<T, Failure> {
+    let state = state().map_err(Failure::Internal)?;
+    let state = &mut *state.borrow_mut();
+    Ok(state.journal.commit(&mut state.library, apply, |library| {
+        let (commit, outcome) = make(library)?;
+        let encode = |commit| serde_json::to_vec(&commit);
+        let commit = commit
+            .map(encode)
+            .transpose()
+            .map_err(|error| Error::Invalid(format!("not storable: {error}")))?;
+        Ok((commit, outcome))
+    })?)
+}
+
+/// Commits are whole by construction. One that does not parse was written by
+/// something else, and is passed over and told.
+#[allow(clippy::print_stderr, reason = "standard error is a stock runtime's log")]
+fn apply(library: &mut Library, commit: &[u8]) {
+    match serde_json::from_slice(commit) {
+        Ok(commit) => library.apply(commit),
+        Err(error) => eprintln!(
+            "{}",
+            serde_json::json!({"level": "error", "message": "a commit is unreadable",
+                "error": error.to_string()})
+        ),
+    }
+}
+
+impl State {
+    fn open() -> Result<Self, String> {
+        let setting = |name: &str| std::env::var(name).ok();
+        let list = match setting("RAGTIME_KEYS_FILE") {
+            Some(file) => Some(
+                std::fs::read_to_string(&file)
+                    .map_err(|error| format!("RAGTIME_KEYS_FILE: {error}"))?,
+            ),
+            None => setting("RAGTIME_KEYS"),
+        };
+        let bootstrap = setting("RAGTIME_AUTH__BOOTSTRAP_KEY");
+        let keyring = Keyring::from_settings(bootstrap.as_deref(), list.as_deref())
+            .map_err(|error| error.to_string())?;
+        let dir = setting("RAGTIME_DATA__DIR").unwrap_or_else(|| DATA_DIR.into());
+        let nonce = getrandom::u64().map_err(|error| format!("no randomness: {error}"))?;
+        let journal = Journal::open(Path::new(&dir), nonce).map_err(|error| {
+            format!("the data folder {dir} is not mounted, or not writable: {error}")
+        })?;
+        Ok(Self { keyring, started: Instant::now(), journal, library: Library::default() })
+    }
+}
+
+/// Seconds since the Unix epoch.
+pub(crate) fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+}
