@@ -1,12 +1,14 @@
 //! The problem catalogue (RFC 9457): every error this server answers, with a
 //! stable code, in one exhaustive table.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::json::Fault;
 
 /// What a client and an operator need to know about one code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "ProblemEntry")]
 pub struct Entry {
     /// Stable, in snake case.
     pub code: &'static str,
@@ -208,17 +210,32 @@ impl Problem {
     }
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// What went wrong (RFC 9457).
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(crate) struct Body<'a> {
+    /// Where the code is explained.
     r#type: String,
+    /// The same for every occurrence.
     title: &'a str,
+    /// HTTP status.
     status: u16,
+    /// What to do about it.
     detail: &'a str,
+    /// The path of the request.
     instance: &'a str,
+    /// Stable, for programs.
+    #[schemars(extend("enum" = codes()))]
     code: &'a str,
+    /// Stands in the server's log.
     request_id: &'a str,
+    /// The places that are wrong.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [Fault],
+}
+
+fn codes() -> Vec<&'static str> {
+    Code::ALL.iter().map(|code| code.entry().code).collect()
 }
 
 #[cfg(test)]

@@ -12,6 +12,9 @@ pub enum Scope {
 }
 
 impl Scope {
+    /// Every scope.
+    pub const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Admin];
+
     /// The word for it in the contract.
     pub fn name(self) -> &'static str {
         match self {
@@ -23,7 +26,7 @@ impl Scope {
 
     /// The scope of this name.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Read, Self::Write, Self::Admin].into_iter().find(|scope| scope.name() == name)
+        Self::ALL.into_iter().find(|scope| scope.name() == name)
     }
 }
 
@@ -56,6 +59,18 @@ pub enum Method {
     Delete,
 }
 
+impl Method {
+    /// As it stands in a request.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
 /// What a route does that needs no key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Open {
@@ -65,6 +80,8 @@ pub enum Open {
     Ready,
     /// Explains a problem code.
     ExplainProblem,
+    /// Describes this API.
+    Describe,
 }
 
 /// What a route does for a key.
@@ -164,6 +181,7 @@ pub const ROUTES: &[Route] = {
         open("/livez", Open::Live),
         open("/readyz", Open::Ready),
         open("/problems/{code}", Open::ExplainProblem),
+        open("/openapi.json", Open::Describe),
     ]
 };
 

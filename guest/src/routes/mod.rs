@@ -2,6 +2,7 @@
 
 mod answer;
 mod collections;
+mod describe;
 mod documents;
 mod events;
 mod health;
@@ -27,6 +28,7 @@ pub(crate) async fn open(operation: Open, request: Request) -> Answer {
         Open::Live => Ok(health::live()),
         Open::Ready => Ok(health::ready()),
         Open::ExplainProblem => health::explain(request).await,
+        Open::Describe => Ok(describe::document()),
     }
 }
 

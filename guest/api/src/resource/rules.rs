@@ -1,7 +1,99 @@
 //! What strings of the contract may be. Each rule says what is wrong in words
 //! that follow the name of the field.
 
+use crate::json::Rule;
 use crate::limits;
+use crate::routes::Scope;
+
+/// A collection's name.
+pub const COLLECTION: Rule = Rule {
+    check: collection,
+    min_chars: 1,
+    max_chars: limits::MAX_COLLECTION_CHARS,
+    pattern: "^[a-z0-9][a-z0-9_-]*$",
+    format: None,
+    named: None,
+};
+
+/// A document's id.
+pub const DOCUMENT_ID: Rule = Rule {
+    check: document_id,
+    min_chars: 1,
+    max_chars: limits::MAX_ID_CHARS,
+    pattern: r"^(?!\.\.?$)[^\s\u0000-\u001f\u007f-\u009f]([^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f])?$",
+    format: None,
+    named: None,
+};
+
+/// A document's title.
+pub const TITLE: Rule = Rule {
+    check: title,
+    min_chars: 0,
+    max_chars: limits::MAX_TITLE_BYTES,
+    pattern: r"^[^\u0000-\u001f\u007f-\u009f]*$",
+    format: None,
+    named: None,
+};
+
+/// A document as sent.
+pub const TEXT: Rule = Rule {
+    check: text,
+    min_chars: 1,
+    max_chars: limits::MAX_TEXT_BYTES,
+    pattern: r"\S",
+    format: None,
+    named: None,
+};
+
+/// A question or search.
+pub const QUERY: Rule = Rule {
+    check: query,
+    min_chars: 1,
+    max_chars: limits::MAX_QUERY_BYTES,
+    pattern: r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$",
+    format: None,
+    named: None,
+};
+
+/// A generator's name.
+pub const GENERATOR: Rule = Rule {
+    check: generator,
+    min_chars: 1,
+    max_chars: limits::MAX_GENERATOR_BYTES,
+    pattern: "",
+    format: None,
+    named: Some("Generator"),
+};
+
+/// A key's name.
+pub const KEY_NAME: Rule = Rule {
+    check: key_name,
+    min_chars: 1,
+    max_chars: limits::MAX_KEY_NAME_CHARS,
+    pattern: r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$",
+    format: None,
+    named: None,
+};
+
+/// A scope's name.
+pub const SCOPE: Rule = Rule {
+    check: scope,
+    min_chars: 1,
+    max_chars: 5,
+    pattern: "^(read|write|admin)$",
+    format: None,
+    named: None,
+};
+
+/// An RFC 3339 time.
+pub const TIME: Rule = Rule {
+    check: time,
+    min_chars: 20,
+    max_chars: 40,
+    pattern: r"^\d{4}-\d\d-\d\d[Tt]",
+    format: Some("date-time"),
+    named: None,
+};
 
 /// Result of a rule.
 pub type Verdict = Result<(), String>;
@@ -77,6 +169,13 @@ pub fn key_name(name: &str) -> Verdict {
             "must be 1 to {} characters, without control characters",
             limits::MAX_KEY_NAME_CHARS
         )
+    })
+}
+
+/// A scope's name.
+pub fn scope(name: &str) -> Verdict {
+    require(Scope::parse(name).is_some(), || {
+        "must be one of \"read\", \"write\", \"admin\"".to_owned()
     })
 }
 
