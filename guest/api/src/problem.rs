@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::json::Fault;
+use crate::resource::openai;
 
 /// What a client and an operator need to know about one code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -97,6 +98,8 @@ catalogue! {
         "Try again after `Retry-After` seconds.";
     EmbeddingUnavailable = "embedding_unavailable", 503, "No embedding model is loaded",
         "Search with `\"mode\": \"lexical\"`, or have the operator load a model.";
+    UnknownModel = "unknown_model", 404, "No model has this name",
+        "List what exists with `GET /v1/models`; a collection is the model `ragtime/{collection}`.";
     UnknownGenerator = "unknown_generator", 422, "No generator has this name",
         "Leave `generator` out to use the default, or ask the operator which are configured.";
     GeneratorUnavailable = "generator_unavailable", 503, "The generator cannot be reached",
@@ -180,16 +183,19 @@ impl Problem {
 
     /// The body of an `application/problem+json` response.
     pub fn json(&self, instance: &str, request_id: &str) -> String {
-        let Entry { code, status, title, detail } = self.code.entry();
+        let entry = self.code.entry();
+        let Entry { code, status, title, detail } = entry;
+        let detail = self.detail.as_deref().unwrap_or(detail);
         crate::json::encode(&Body {
             r#type: format!("/problems/{code}"),
             title,
             status,
-            detail: self.detail.as_deref().unwrap_or(detail),
+            detail,
             instance,
             code,
             request_id,
             errors: &self.faults,
+            error: openai::owns(instance).then(|| openai::Error::of(entry, detail)),
         })
     }
 
@@ -232,6 +238,9 @@ pub(crate) struct Body<'a> {
     /// The places that are wrong.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [Fault],
+    /// The same for clients of OpenAI's API, on its routes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<openai::Error<'a>>,
 }
 
 fn codes() -> Vec<&'static str> {
@@ -274,6 +283,16 @@ mod tests {
         assert_eq!(body["status"], 422);
         assert_eq!(body["request_id"], "r-1");
         assert_eq!(body["errors"][0]["pointer"], "#/top_k");
+    }
+
+    #[test]
+    fn clients_of_openai_find_the_error_where_they_look() {
+        let body = Problem::from(Code::UnknownModel).json("/v1/chat/completions", "r-1");
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(body["error"]["code"], "unknown_model");
+        assert_eq!(body["error"]["message"], body["detail"]);
+        let other = Problem::from(Code::UnknownKey).json("/v1/keys/a", "r-1");
+        assert!(!other.contains("\"error\":"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod health;
 mod ingest;
 mod jobs;
 mod keys;
+mod openai;
 mod query;
 mod search;
 
@@ -49,6 +50,11 @@ pub(crate) async fn keyed(operation: Operation, call: Call) -> Answer {
         Operation::GetJob => jobs::get(call).await,
         Operation::Search => search::search(call).await,
         Operation::Query => query::query(call).await,
+        Operation::CompleteChat => openai::chat::complete(call).await,
+        Operation::ListModels => openai::models::list(call).await,
+        Operation::GetModel => openai::models::get(call).await,
+        Operation::GetCollectionModel => openai::models::get_collection(call).await,
+        Operation::CreateEmbeddings => openai::embeddings::create(call).await,
         Operation::ListKeys => keys::list(call).await,
         Operation::CreateKey => keys::create(call).await,
         Operation::CurrentKey => keys::current(call).await,

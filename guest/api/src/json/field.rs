@@ -1,6 +1,8 @@
 //! What the members of a body may be, declared once: the readers check by it
 //! and the OpenAPI document shows it.
 
+#![allow(clippy::indexing_slicing, reason = "of objects made here; a member is added if absent")]
+
 use serde_json::{Value, json};
 
 /// A member of an object.

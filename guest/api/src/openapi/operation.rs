@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::json::{Field, Rule, object};
 use crate::limits;
 use crate::problem::{Code, Entry, Problem};
+use crate::resource::openai::{chat, embeddings, models};
 use crate::resource::{collections, documents, health, keys, query, rules, search};
 use crate::routes::{Access, Open, Operation};
 
@@ -32,10 +33,13 @@ pub struct Query {
     pub schema: fn() -> Value,
 }
 
+/// A media type and its JSON Schema.
+type MediaType = (&'static str, fn() -> Value);
+
 /// A request body.
 pub(super) struct Body {
     pub(super) required: bool,
-    pub(super) media_types: Vec<(&'static str, fn() -> Value)>,
+    pub(super) media_types: Vec<MediaType>,
     /// In JSON; passes `read`.
     pub(super) example: &'static str,
     #[cfg_attr(not(test), expect(dead_code, reason = "the test of the examples reads with it"))]
@@ -118,7 +122,7 @@ impl Description {
         example: &'static str,
         read: fn(&[u8]) -> Result<(), Problem>,
     ) -> Self {
-        let media_types = vec![("application/json", schema)];
+        let media_types: Vec<MediaType> = vec![("application/json", schema)];
         Self { body: Some(Body { required: true, media_types, example, read }), ..self }
     }
 
@@ -228,6 +232,11 @@ fn keyed(operation: Operation) -> Description {
             of_collections(operation)
         }
         Do::Search | Do::Query => of_questions(operation),
+        Do::CompleteChat
+        | Do::ListModels
+        | Do::GetModel
+        | Do::GetCollectionModel
+        | Do::CreateEmbeddings => of_openai(operation),
         Do::ListKeys | Do::CreateKey | Do::CurrentKey | Do::RevokeKey | Do::RotateKey => {
             of_keys(operation)
         }
@@ -342,6 +351,46 @@ fn of_questions(operation: Operation) -> Description {
                 Code::GeneratorUnavailable,
                 Code::GenerationFailed,
             ]),
+    }
+}
+
+fn of_openai(operation: Operation) -> Description {
+    let about = |id, summary| Description::new(id, "openai", summary);
+    match operation {
+        Operation::CompleteChat => about("completeChat", "Ask in OpenAI's format")
+            .body(
+                fields!(chat::FIELDS),
+                r#"{"model": "ragtime/default", "messages": [{"role": "user", "content": "What holds an aircraft in the air?"}], "stream": false}"#,
+                |body| chat::read(body).map(drop),
+            )
+            .answer(
+                200,
+                "The answer; with `stream` as events that end with `[DONE]`.",
+                vec![json_of::<chat::Completion<'_>>(), Content::Text("text/event-stream")],
+            )
+            .problems(&[
+                Code::UnknownModel,
+                Code::CollectionForbidden,
+                Code::UnknownGenerator,
+                Code::GeneratorUnavailable,
+                Code::GenerationFailed,
+            ]),
+        Operation::ListModels => about("listModels", "What can be asked in OpenAI's format")
+            .json::<models::List>(200, "Collections and the embedding model."),
+        Operation::GetModel => about("getModel", "A model, its name as one segment")
+            .json::<models::Model>(200, "The model.")
+            .problems(&[Code::UnknownModel, Code::CollectionForbidden]),
+        Operation::GetCollectionModel => about("getCollectionModel", "A collection as a model")
+            .json::<models::Model>(200, "The model.")
+            .problems(&[Code::UnknownModel]),
+        _ => about("createEmbeddings", "Embed texts in OpenAI's format")
+            .body(
+                fields!(embeddings::FIELDS),
+                r#"{"model": "all-MiniLM-L6-v2", "input": ["Lift holds an aircraft in the air."], "encoding_format": "float", "dimensions": 384}"#,
+                |body| embeddings::read(body).map(drop),
+            )
+            .json::<embeddings::List<'_>>(200, "Vectors of unit length.")
+            .problems(&[Code::UnknownModel, Code::EmbeddingUnavailable]),
     }
 }
 

@@ -4,6 +4,7 @@ pub mod collections;
 pub mod documents;
 pub mod health;
 pub mod keys;
+pub mod openai;
 pub mod query;
 pub mod rules;
 pub mod search;

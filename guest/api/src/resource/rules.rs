@@ -75,6 +75,36 @@ pub const KEY_NAME: Rule = Rule {
     named: None,
 };
 
+/// A model's name.
+pub const MODEL: Rule = Rule {
+    check: model,
+    min_chars: 1,
+    max_chars: limits::MAX_MODEL_CHARS,
+    pattern: r"^[^\s\u0000-\u001f\u007f-\u009f]+$",
+    format: None,
+    named: None,
+};
+
+/// A message of a conversation.
+pub const MESSAGE: Rule = Rule {
+    check: message,
+    min_chars: 0,
+    max_chars: limits::MAX_MESSAGE_BYTES,
+    pattern: r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$",
+    format: None,
+    named: None,
+};
+
+/// A text to embed.
+pub const INPUT: Rule = Rule {
+    check: input,
+    min_chars: 1,
+    max_chars: limits::MAX_EMBEDDING_BYTES,
+    pattern: "",
+    format: None,
+    named: None,
+};
+
 /// A scope's name.
 pub const SCOPE: Rule = Rule {
     check: scope,
@@ -144,12 +174,38 @@ pub fn text(text: &str) -> Verdict {
 
 /// A question or search.
 pub fn query(text: &str) -> Verdict {
-    let control = |char: char| char.is_control() && !matches!(char, '\t' | '\n' | '\r');
     require(text.len() <= limits::MAX_QUERY_BYTES, || {
         format!("must be at most {} bytes", limits::MAX_QUERY_BYTES)
     })?;
     require(!text.trim().is_empty(), || "must not be empty".to_owned())?;
-    require(!text.chars().any(control), || "must not hold control characters".to_owned())
+    require(!text.chars().any(unprintable), || "must not hold control characters".to_owned())
+}
+
+/// Control characters but tab and line breaks.
+fn unprintable(char: char) -> bool {
+    char.is_control() && !matches!(char, '\t' | '\n' | '\r')
+}
+
+/// A model's name.
+pub fn model(name: &str) -> Verdict {
+    let valid = (1..=limits::MAX_MODEL_CHARS).contains(&name.chars().count())
+        && !name.chars().any(|char| char.is_whitespace() || char.is_control());
+    require(valid, || format!("must be 1 to {} characters without spaces", limits::MAX_MODEL_CHARS))
+}
+
+/// A message of a conversation; may be empty.
+pub fn message(text: &str) -> Verdict {
+    let valid = text.len() <= limits::MAX_MESSAGE_BYTES && !text.chars().any(unprintable);
+    require(valid, || {
+        format!("must be at most {} bytes, without control characters", limits::MAX_MESSAGE_BYTES)
+    })
+}
+
+/// A text to embed.
+pub fn input(text: &str) -> Verdict {
+    require((1..=limits::MAX_EMBEDDING_BYTES).contains(&text.len()), || {
+        format!("must be 1 to {} bytes", limits::MAX_EMBEDDING_BYTES)
+    })
 }
 
 /// A generator's name.
