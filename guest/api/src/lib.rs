@@ -9,6 +9,7 @@ pub mod extract;
 pub mod fusion;
 pub mod json;
 pub mod limits;
+pub mod mcp;
 pub mod openapi;
 pub mod parameters;
 pub mod problem;

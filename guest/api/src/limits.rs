@@ -71,6 +71,10 @@ pub const MAX_KEY_COLLECTIONS: usize = 100;
 /// Bytes of a generator's name.
 pub const MAX_GENERATOR_BYTES: usize = 256;
 
+/// Bytes of a message of the Model Context Protocol: a call holds a query and a
+/// filter.
+pub const MAX_MCP_BYTES: usize = 256 * 1024;
+
 /// Characters of a model's name: longer than `ragtime/` and any collection.
 pub const MAX_MODEL_CHARS: usize = 128;
 

@@ -56,6 +56,8 @@ catalogue! {
         "Use a key that has the scope named in `detail`.";
     CollectionForbidden = "collection_forbidden", 403, "The key is limited to other collections",
         "Use a key that may reach this collection.";
+    OriginForbidden = "origin_forbidden", 403, "The request comes from another site's page",
+        "Send it from a program, or from a page of this server.";
     RateLimited = "rate_limited", 429, "The key's budget is spent",
         "Try again after `Retry-After` seconds. `RateLimit` says what is left, `RateLimit-Policy` what the budget is.";
     NotFound = "not_found", 404, "No such route",

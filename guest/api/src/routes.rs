@@ -107,6 +107,8 @@ pub enum Operation {
     GetModel,
     GetCollectionModel,
     CreateEmbeddings,
+    /// Costs what the tool that is called costs.
+    SpeakMcp,
     ListKeys,
     CreateKey,
     CurrentKey,
@@ -126,10 +128,10 @@ pub struct Route {
 }
 
 /// Units of a request that reads or writes one thing.
-const PLAIN: u32 = 1;
+pub(crate) const PLAIN: u32 = 1;
 
 /// Units of an answer: a search plus a generation.
-const ANSWER: u32 = 4;
+pub(crate) const ANSWER: u32 = 4;
 
 const COLLECTIONS: &str = "/v1/collections";
 const COLLECTION: &str = "/v1/collections/{collection}";
@@ -183,6 +185,7 @@ pub const ROUTES: &[Route] = {
         route(Get, "/v1/models/{id}", READ, PLAIN, Do::GetModel),
         route(Get, "/v1/models/ragtime/{collection}", READ, PLAIN, Do::GetCollectionModel),
         route(Post, "/v1/embeddings", READ, PLAIN, Do::CreateEmbeddings),
+        route(Post, "/mcp", READ, PLAIN, Do::SpeakMcp),
         route(Get, "/v1/keys", ADMIN, PLAIN, Do::ListKeys),
         route(Post, "/v1/keys", ADMIN, PLAIN, Do::CreateKey),
         route(Get, "/v1/keys/self", None, PLAIN, Do::CurrentKey),

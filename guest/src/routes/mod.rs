@@ -9,13 +9,14 @@ mod health;
 mod ingest;
 mod jobs;
 mod keys;
+pub(crate) mod mcp;
 mod openai;
 mod query;
 mod search;
 
 use axum::extract::Request;
 use axum::response::Response;
-use ragtime_api::problem::Problem;
+use ragtime_api::problem::{Code, Problem};
 use ragtime_api::routes::{Open, Operation};
 
 use crate::call::Call;
@@ -55,6 +56,8 @@ pub(crate) async fn keyed(operation: Operation, call: Call) -> Answer {
         Operation::GetModel => openai::models::get(call).await,
         Operation::GetCollectionModel => openai::models::get_collection(call).await,
         Operation::CreateEmbeddings => openai::embeddings::create(call).await,
+        // Served as soon as its cost is known, which stands in its body.
+        Operation::SpeakMcp => Err(Code::NotFound.into()),
         Operation::ListKeys => keys::list(call).await,
         Operation::CreateKey => keys::create(call).await,
         Operation::CurrentKey => keys::current(call).await,

@@ -9,14 +9,15 @@ use ragtime_api::problem::{Code, Problem};
 use ragtime_api::resource::query::{self as api, QueryResponse, Source};
 use ragtime_api::resource::raw;
 use ragtime_api::resource::search::Mode;
-use ragtime_api::{limits, parameters};
+use ragtime_api::{json, limits, parameters};
 
 use super::answer::{Answering, Whole};
 use super::search::{Wanted, retrieve, took_ms};
 use super::{Answer, events};
+use crate::bindings::admission::Permit;
 use crate::bindings::generation;
 use crate::bindings::search::Passage;
-use crate::call::Call;
+use crate::call::{Call, Origin};
 use crate::reply;
 
 /// `POST …/query`
@@ -34,7 +35,8 @@ pub(super) async fn query(mut call: Call) -> Answer {
         filter: request.filter,
         generator: request.generator,
     };
-    let answering = prepare(call, question, started).await?;
+    let (permit, origin) = call.into_leave();
+    let answering = prepare(permit, origin, question, started).await?;
     if request.stream { stream(answering).await } else { whole(answering).await }
 }
 
@@ -58,7 +60,8 @@ pub(super) struct Question {
 
 /// Finds the passages to answer from.
 pub(super) async fn prepare(
-    call: Call,
+    permit: Permit,
+    origin: Origin,
     asked: Question,
     started: Instant,
 ) -> Result<Answering, Problem> {
@@ -77,8 +80,7 @@ pub(super) async fn prepare(
             depth: limits::depth(asked.top_k) as usize,
         },
     };
-    let hits = retrieve(&call.permit, wanted).await?.hits;
-    let (permit, origin) = call.into_leave();
+    let hits = retrieve(&permit, wanted).await?.hits;
     let Question { collection, question, earlier, .. } = asked;
     Ok(Answering { permit, origin, collection, question, earlier, generator, hits, started })
 }
@@ -105,8 +107,14 @@ pub(super) async fn finish(answering: &Answering) -> Result<Whole, Problem> {
 }
 
 async fn whole(answering: Answering) -> Answer {
-    let Whole { text, citations, completion } = finish(&answering).await?;
-    let response = QueryResponse {
+    let body = Body::from(answer(&answering).await?);
+    Ok(reply::with_type(StatusCode::OK, "application/json", body))
+}
+
+/// The whole answer, as JSON.
+pub(super) async fn answer(answering: &Answering) -> Result<String, Problem> {
+    let Whole { text, citations, completion } = finish(answering).await?;
+    Ok(json::encode(&QueryResponse {
         answer: &text,
         abstained: completion.abstained,
         citations: &citations,
@@ -114,8 +122,7 @@ async fn whole(answering: Answering) -> Answer {
         generator: &completion.generator,
         usage: completion.usage.into(),
         took_ms: took_ms(answering.started),
-    };
-    Ok(reply::json(StatusCode::OK, &response))
+    }))
 }
 
 /// Errors up to the first event are problems; later ones are events.

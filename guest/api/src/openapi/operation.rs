@@ -232,6 +232,7 @@ fn keyed(operation: Operation) -> Description {
             of_collections(operation)
         }
         Do::Search | Do::Query => of_questions(operation),
+        Do::SpeakMcp => of_tools(),
         Do::CompleteChat
         | Do::ListModels
         | Do::GetModel
@@ -392,6 +393,34 @@ fn of_openai(operation: Operation) -> Description {
             .json::<embeddings::List<'_>>(200, "Vectors of unit length.")
             .problems(&[Code::UnknownModel, Code::EmbeddingUnavailable]),
     }
+}
+
+fn of_tools() -> Description {
+    let rpc = || Content::Json(|_| schemars::json_schema!({"type": "object"}));
+    Description::new("speakMcp", "tools", "The Model Context Protocol, 2025-11-25 and 2026-07-28")
+        .body(
+            || {
+                json!({
+                    "type": "object",
+                    "description": "A message of JSON-RPC 2.0.",
+                    "properties": {
+                        "jsonrpc": {"const": "2.0"}, "id": {"type": ["string", "integer"]},
+                        "method": {"type": "string"}, "params": {"type": "object"},
+                    },
+                    "required": ["jsonrpc", "method"],
+                })
+            },
+            r#"{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "search", "arguments": {"query": "lift"}}}"#,
+            |body| {
+                let read = crate::mcp::Message::read(body).map(drop);
+                read.map_err(|error| Problem::new(Code::InvalidRequest, error.message))
+            },
+        )
+        .answer(200, "The answer to a request.", vec![rpc()])
+        .nothing(202, "A notification was taken.")
+        .answer(400, "No message, or one that contradicts its headers.", vec![rpc()])
+        .answer(404, "No such method (2026-07-28).", vec![rpc()])
+        .problems(&[Code::OriginForbidden])
 }
 
 fn of_keys(operation: Operation) -> Description {

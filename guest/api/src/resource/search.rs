@@ -55,18 +55,18 @@ pub struct SearchRequest {
 }
 
 /// The words to look for.
-pub(super) const QUERY: Field =
+pub(crate) const QUERY: Field =
     Field::required("query", Kind::String(&rules::QUERY), "The question or the words to look for.");
 
 /// How many passages.
-pub(super) const TOP_K: Field = Field::optional(
+pub(crate) const TOP_K: Field = Field::optional(
     "top_k",
     Kind::Integer(1, limits::MAX_TOP_K),
     "How many passages. Default: 10 for a search, 6 for an answer.",
 );
 
 /// A condition on metadata. The host checks its meaning, as it evaluates it.
-pub(super) const FILTER: Field = Field::optional(
+pub(crate) const FILTER: Field = Field::optional(
     "filter",
     Kind::Tree(Tree {
         max_bytes: limits::MAX_FILTER_BYTES,

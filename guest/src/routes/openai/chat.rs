@@ -31,7 +31,8 @@ pub(in crate::routes) async fn complete(mut call: Call) -> Answer {
     let ChatRequest { model, question, stream, include_usage, top_k, filter, generator, .. } =
         request;
     let question = Question { collection, search, question, earlier, top_k, filter, generator };
-    let answering = prepare(call, question, started).await.map_err(unknown)?;
+    let (permit, origin) = call.into_leave();
+    let answering = prepare(permit, origin, question, started).await.map_err(unknown)?;
     let head = Head { id: id(&answering), created: now(), model, include_usage };
     match stream {
         true => Ok(reply::events(Body::from_stream(chunks::stream(answering, head).await?))),
