@@ -47,6 +47,70 @@ async fn assert_everything_is_there(server: &Server, expected: &[String]) {
     }
 }
 
+/// A command on the server's data folder.
+fn data_command(server: &Server, arguments: &[&str]) -> std::process::Output {
+    harness::binary().args(arguments).arg("--data-dir").arg(server.dir.path()).output().unwrap()
+}
+
+#[tokio::test]
+async fn a_backup_made_while_serving_comes_back_with_handler_and_keys() {
+    let mut server = Setup::new().start();
+    let key = server.key(serde_json::json!({"name": "k", "scopes": ["read"]})).await;
+    server.document("kept", "phoenix").await;
+    let swapped = harness::variant(&harness::built_in(), "backup");
+    assert_eq!(server.swap(swapped, "label=mine").await.status, 200);
+    let folder = tempfile::tempdir().unwrap();
+    let backup = folder.path().join("monday");
+    let backup = backup.to_str().unwrap();
+    let made = data_command(&server, &["backup", backup]);
+    assert!(made.status.success(), "{made:?}");
+    let said = String::from_utf8(made.stdout).unwrap();
+    assert!(said.starts_with("1 document and "), "{said}");
+    assert!(!data_command(&server, &["backup", backup]).status.success(), "never written over");
+    server.document("later", "griffin").await;
+    let refused = data_command(&server, &["restore", backup, "--replace"]);
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("hint: stop it first"));
+    assert!(server.terminate().success());
+    let refused = data_command(&server, &["restore", backup]);
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("--replace gives it up"));
+    let restored = data_command(&server, &["restore", backup, "--replace"]);
+    assert!(restored.status.success(), "{restored:?}");
+    let server = Setup::again(&server).start();
+    // Searchable once the index is made anew, which a new document waits for.
+    server.document("new", "roc").await;
+    assert_eq!(server.search("phoenix").await, ["kept"]);
+    assert!(server.search("griffin").await.is_empty());
+    let own = server.anonymous(reqwest::Method::GET, "/v1/keys/self").bearer_auth(key);
+    assert_eq!(harness::Answer::of(own).await.status, 200);
+    let active = harness::Answer::of(server.admin(reqwest::Method::GET, "/admin/guest")).await;
+    assert!(active.text.contains("\"mine\""), "{active:?}");
+}
+
+#[tokio::test]
+async fn a_check_is_clean_after_use_and_says_what_is_not() {
+    let mut server = Setup::new().start();
+    server.document("a", "phoenix").await;
+    let refused = data_command(&server, &["check"]);
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("hint: stop it first"));
+    assert!(server.terminate().success());
+    let clean = data_command(&server, &["check"]);
+    assert!(clean.status.success(), "{clean:?}");
+    assert_eq!(
+        String::from_utf8(clean.stdout).unwrap(),
+        "1 document, 1 chunk, 0 vectors checked\n"
+    );
+    std::fs::write(server.dir.path().join("index/1/meta.json"), "no json").unwrap();
+    let found = data_command(&server, &["check"]);
+    assert!(!found.status.success());
+    assert!(String::from_utf8(found.stderr).unwrap().contains("nothing is lost"));
+    assert!(data_command(&server, &["check", "--repair"]).status.success());
+    let mut server = Setup::again(&server).start();
+    server.document("b", "griffin").await;
+    assert_eq!(server.search("phoenix").await, ["a"]);
+    assert!(server.terminate().success());
+    assert!(data_command(&server, &["check"]).status.success());
+}
+
 #[tokio::test]
 async fn keys_survive_and_the_first_key_is_made_once() {
     let mut server = Setup::new().start();

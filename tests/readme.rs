@@ -23,13 +23,24 @@ fn blocks() -> Vec<(&'static str, &'static str)> {
     blocks
 }
 
+/// A folder that looks like the repository and that blocks may write into.
+fn working_copy() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    for entry in std::fs::read_dir(root).unwrap().map(Result::unwrap) {
+        let to = folder.path().join(entry.file_name());
+        std::os::unix::fs::symlink(entry.path().canonicalize().unwrap(), to).unwrap();
+    }
+    folder
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_quick_start_works_as_written() {
     let server = Setup::with_model().start();
     server.model().await;
     let bin = std::path::Path::new(env!("CARGO_BIN_EXE_ragtime")).parent().unwrap();
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-    let blocks = blocks();
+    let (blocks, folder) = (blocks(), working_copy());
     let mut executed = 0;
     for (place, (_, code)) in
         blocks.iter().enumerate().filter(|(_, (language, _))| *language == "sh")
@@ -43,7 +54,8 @@ async fn the_quick_start_works_as_written() {
         }
         let output = Command::new("sh")
             .args(["-euc", code])
-            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+            .current_dir(folder.path())
+            .env("RAGTIME_DATA__DIR", server.dir.path())
             .env("PATH", &path)
             .env("RAGTIME_SERVER", &server.url)
             .env("RAGTIME_ADMIN", &server.admin_url)

@@ -1,7 +1,7 @@
 //! The command line.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -34,6 +34,12 @@ enum Command {
     Keys(WithServer<cli::keys::Args>),
     /// Measure retrieval on a folder in BEIR's layout
     Eval(EvalArgs),
+    /// Copy documents, keys and handlers, while the server is at work or not
+    Backup(WithSettings<cli::data::BackupArgs>),
+    /// Bring a backup back
+    Restore(WithSettings<cli::data::RestoreArgs>),
+    /// Compare documents and indexes, and have made anew what differs
+    Check(WithSettings<cli::data::CheckArgs>),
     /// Fetch the embedding model now, rather than at the first start
     Model(SettingsArgs),
     /// Show the settings in force, secrets left out
@@ -85,6 +91,14 @@ struct WithServer<A: clap::Args> {
 }
 
 #[derive(Debug, clap::Args)]
+struct WithSettings<A: clap::Args> {
+    #[command(flatten)]
+    args: A,
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+#[derive(Debug, clap::Args)]
 struct EvalArgs {
     #[command(flatten)]
     args: cli::eval::Args,
@@ -118,6 +132,16 @@ impl SettingsArgs {
     }
 }
 
+impl<A: clap::Args> WithSettings<A> {
+    /// Runs a command on the data folder.
+    fn run(&self, command: fn(&A, &Path) -> Result<(), cli::CliError>) -> ExitCode {
+        match self.settings.load() {
+            Ok(settings) => cli::outcome(command(&self.args, &settings.data.dir)),
+            Err(error) => outcome(Err(error)),
+        }
+    }
+}
+
 /// Runs the command.
 pub async fn run(args: Args) -> ExitCode {
     match args.command {
@@ -136,6 +160,9 @@ pub async fn run(args: Args) -> ExitCode {
         }
         Command::Guest(args) => cli::outcome(cli::guest::run(args).await),
         Command::Eval(args) => eval_command(args).await,
+        Command::Backup(with) => with.run(cli::data::backup),
+        Command::Restore(with) => with.run(cli::data::restore),
+        Command::Check(with) => with.run(cli::data::check),
         Command::Model(args) => {
             outcome(args.load().and_then(|settings| serve::fetch_model(&settings)))
         }

@@ -10,7 +10,13 @@
 //! are asked in turn, round after round, so that what else happens on the
 //! machine weighs on all of them alike.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::panic
+)]
 
 #[path = "stock/client.rs"]
 mod client;

@@ -1,6 +1,7 @@
-//! Commands that talk to a server over HTTP.
+//! Commands that talk to a server over HTTP, or look after its data.
 
 mod context;
+pub mod data;
 mod error;
 pub mod eval;
 pub mod guest;

@@ -11,7 +11,7 @@ use http::header::CONTENT_TYPE;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::DropGuard;
 use wasmtime_wasi_http::WasiBody;
 
@@ -36,7 +36,10 @@ enum Source {
 /// What lasts until a handler's response has been sent.
 pub struct Ending {
     context: Arc<RequestContext>,
-    deadline: Pin<Box<Sleep>>,
+    /// When the client must have all of it.
+    deadline: Instant,
+    /// Made when the body first has to be waited for; most never have.
+    alarm: Option<Pin<Box<Sleep>>>,
     /// The error event to send when an event stream breaks off.
     error_event: Option<Bytes>,
     /// Whose work it is, so that a generation ends after its last response.
@@ -63,13 +66,20 @@ impl Ending {
             Bytes::from(format!("event: error\ndata: {problem}\n\n"))
         });
         Self {
-            deadline: Box::pin(tokio::time::sleep(Duration::from_millis(limits.stream_timeout_ms))),
+            deadline: Instant::now() + Duration::from_millis(limits.stream_timeout_ms),
+            alarm: None,
             error_event,
             choice,
             _turn: turn,
             _cancel: context.cancelled.clone().drop_guard(),
             context,
         }
+    }
+
+    fn is_overdue(&mut self, cx: &mut Context<'_>) -> bool {
+        let deadline = self.deadline;
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        alarm.as_mut().poll(cx).is_ready()
     }
 }
 
@@ -150,7 +160,7 @@ impl Body for EdgeBody {
                 let event = ending.error_event.take();
                 this.break_off(event)
             }
-            Poll::Pending if ending.deadline.as_mut().poll(cx).is_ready() => {
+            Poll::Pending if ending.is_overdue(cx) => {
                 let event = ending.error_event.take();
                 this.break_off(event)
             }

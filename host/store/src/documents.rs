@@ -9,7 +9,8 @@ use sha2::{Digest, Sha256};
 use crate::Filter;
 use crate::cursor;
 use crate::types::{
-    Chunk, Collection, Document, DocumentSummary, Error, NewDocument, Outcome, Passage, Put, Quote,
+    Chunk, Collection, Document, DocumentSummary, Error, NewChunk, NewDocument, Outcome, Passage,
+    Put, Quote,
 };
 use crate::writer::Effects;
 
@@ -19,8 +20,11 @@ const DEFAULT: &str = "default";
 const MAX_NAME: usize = 64;
 /// A document's id, in bytes: it is part of URLs.
 const MAX_ID: usize = 1_024;
+/// What is indexed of a chunk, in bytes. A model sees far less; the bound keeps
+/// the memory of an indexing step small.
+const MAX_INDEXED: usize = 256 * 1_024;
 
-const SUMMARY: &str = "id, title, media_type, metadata, length(CAST(text AS BLOB)), chunk_count, sha256, \
+const SUMMARY: &str = "id, title, media_type, metadata, octet_length(text), chunk_count, sha256, \
                        created_at, updated_at, last_chunk";
 
 /// The key of a collection.
@@ -117,11 +121,7 @@ pub(crate) fn prepare(document: NewDocument) -> Result<Prepared, Error> {
         )));
     }
     for chunk in &document.chunks {
-        if slice(&document.text, &chunk.span).is_none_or(str::is_empty) {
-            return Err(Error::Invalid(
-                "a chunk lies outside its text or splits a character".into(),
-            ));
-        }
+        check_chunk(&document, chunk)?;
     }
     let sha256 = Sha256::digest(&document.text);
     let mut hash = Sha256::new();
@@ -140,6 +140,28 @@ pub(crate) fn prepare(document: NewDocument) -> Result<Prepared, Error> {
     }
     let sha256 = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(Prepared { id, sha256, fingerprint: hash.finalize().to_vec(), document })
+}
+
+fn check_chunk(document: &NewDocument, chunk: &NewChunk) -> Result<(), Error> {
+    let text = slice(&document.text, &chunk.span).filter(|text| !text.is_empty());
+    let text = text.ok_or_else(|| {
+        Error::Invalid("a chunk lies outside its text or splits a character".into())
+    })?;
+    let above = document.title.iter().chain(&chunk.headings).map(String::len).sum::<usize>();
+    if above.saturating_add(text.len()) > MAX_INDEXED {
+        return Err(Error::Invalid(format!(
+            "a chunk has at most {MAX_INDEXED} bytes, with its title and headings"
+        )));
+    }
+    Ok(())
+}
+
+/// What is indexed of a chunk: the title and the headings above it belong to
+/// its meaning.
+pub(crate) fn indexed_text(title: Option<&str>, headings: &[String], text: &str) -> String {
+    let headings = headings.iter().map(String::as_str).filter(|heading| Some(*heading) != title);
+    let lines = title.into_iter().chain(headings).filter(|line| !line.is_empty());
+    lines.chain([text]).collect::<Vec<_>>().join("\n")
 }
 
 /// Stores a document, replacing the one of the same id.
@@ -169,11 +191,16 @@ pub(crate) fn put(
         }
         None => (Outcome::Created, now),
     };
+    // Ids are given here and not by SQLite, so that the row with the text is
+    // written once. A document without chunks has nothing to wait for.
+    let last_given = last_chunk_ever(connection)?;
+    let count = document.chunks.len() as u64;
+    let last_chunk = if count == 0 { 0 } else { last_given + count };
     connection
         .prepare_cached(
             "INSERT INTO documents (collection, id, title, text, media_type, metadata, sha256,
                  fingerprint, chunk_count, last_chunk, created_at, updated_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10, ?11)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?
         .execute(rusqlite::params![
             collection,
@@ -185,11 +212,12 @@ pub(crate) fn put(
             prepared.sha256,
             prepared.fingerprint,
             document.chunks.len(),
+            last_chunk,
             created_at,
             now,
         ])?;
     let key = connection.last_insert_rowid();
-    add_chunks(connection, collection, key, document)?;
+    add_chunks(connection, collection, key, last_given, document)?;
     let (summary, seq) = summary(connection, collection, id)?;
     Ok(Put { outcome, summary, seq })
 }
@@ -198,21 +226,26 @@ fn add_chunks(
     connection: &Connection,
     collection: i64,
     document: i64,
+    last_given: u64,
     new: &NewDocument,
 ) -> Result<(), Error> {
     let mut insert = connection.prepare_cached(
-        "INSERT INTO chunks (collection, document, start, end, headings) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO chunks (id, collection, document, start, end, headings)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
-    for chunk in &new.chunks {
+    for (id, chunk) in (last_given + 1..).zip(&new.chunks) {
+        let (start, end) = (chunk.span.start, chunk.span.end);
         let headings = headings_to_json(&chunk.headings);
-        insert.execute((collection, document, chunk.span.start, chunk.span.end, headings))?;
-    }
-    if !new.chunks.is_empty() {
-        connection
-            .prepare_cached("UPDATE documents SET last_chunk = ?1 WHERE key = ?2")?
-            .execute((connection.last_insert_rowid(), document))?;
+        insert.execute((id, collection, document, start, end, headings))?;
     }
     Ok(())
+}
+
+/// The last chunk id ever given.
+pub(crate) fn last_chunk_ever(connection: &Connection) -> Result<u64, Error> {
+    let mut statement =
+        connection.prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'")?;
+    Ok(statement.query_row([], |row| row.get(0)).optional()?.unwrap_or(0))
 }
 
 pub(crate) fn delete(
@@ -428,7 +461,7 @@ pub(crate) fn matching(
     Ok(matching)
 }
 
-fn slice<'a>(text: &'a str, span: &Range<u64>) -> Option<&'a str> {
+pub(crate) fn slice<'a>(text: &'a str, span: &Range<u64>) -> Option<&'a str> {
     text.get(usize::try_from(span.start).ok()?..usize::try_from(span.end).ok()?)
 }
 

@@ -2,28 +2,33 @@
 //!
 //! It follows chunk ids. What it has not done before a crash it does after:
 //! every lexical index records how far it has come, and vectors are in the
-//! database itself.
+//! database itself, so that no chunk is embedded twice.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::OptionalExtension;
 use tokio::sync::watch;
 
-use crate::documents::headings_from_json;
 use crate::index::{CollectionIndex, Indexes, encode_vector};
 use crate::lexical::{LexicalWriter, Progress};
+use crate::pending::{self, Pending};
 use crate::reader::Readers;
 use crate::types::{Embed, Error};
 use crate::writer::Writer;
 
 /// Writers without work are closed after this long; one holds 15 MB.
 const WRITER_IDLE: Duration = Duration::from_secs(10);
-/// How long to wait before trying again what failed.
+/// How long to wait before trying again what failed, doubled each time that it
+/// fails again.
 const RETRY: Duration = Duration::from_millis(500);
+/// At most 64 times as long.
+const MAX_DOUBLINGS: u32 = 6;
 
 /// What wakes the indexer.
 pub(crate) enum Wake {
@@ -47,35 +52,34 @@ pub(crate) struct Indexer {
     pub(crate) open: HashMap<i64, LexicalWriter>,
     /// Whether the vectors in the database are known to be of this model.
     pub(crate) adopted: bool,
+    /// Every chunk up to this id is known to have its vector.
+    pub(crate) filled: u64,
 }
 
-/// A chunk that is to be indexed.
-struct Pending {
-    chunk: u64,
-    document: u64,
-    collection: i64,
-    text: String,
-}
-
-/// Chunks of one collection with their vectors, and removals.
+/// Chunks of one collection, and removals.
 #[derive(Default)]
 struct Work {
-    chunks: Vec<(Pending, Option<Vec<f32>>)>,
+    chunks: Vec<Pending>,
     removals: Vec<(i64, u64)>,
 }
 
 impl Indexer {
     /// Works until told to stop.
     pub(crate) fn run(mut self, wakes: &Receiver<Wake>) {
+        let mut failures = 0;
         loop {
-            let wait = match self.step() {
-                Ok(true) => Duration::ZERO,
-                Ok(false) => WRITER_IDLE,
+            let wait = match self.step_or_error() {
+                Ok(more) => {
+                    failures = 0;
+                    if more { Duration::ZERO } else { WRITER_IDLE }
+                }
                 Err(error) => {
-                    tracing::error!(%error, "indexing failed and will be tried again");
+                    let wait = RETRY * (1 << failures);
+                    failures = MAX_DOUBLINGS.min(failures + 1);
+                    tracing::error!(%error, ?wait, "indexing failed and will be tried again");
                     // A writer that failed half-way is not to be trusted.
                     self.open.clear();
-                    RETRY
+                    wait
                 }
             };
             match wakes.recv_timeout(wait) {
@@ -85,6 +89,12 @@ impl Indexer {
                 Err(RecvTimeoutError::Timeout) => {}
             }
         }
+    }
+
+    /// A model that panics must not end the indexing.
+    fn step_or_error(&mut self) -> Result<bool, Error> {
+        catch_unwind(AssertUnwindSafe(|| self.step()))
+            .unwrap_or_else(|_| Err(Error::Internal("the indexer panicked".into())))
     }
 
     /// Does one batch; true when there may be more.
@@ -103,43 +113,23 @@ impl Indexer {
 
     fn index_batch(&mut self) -> Result<bool, Error> {
         let from = *self.watermark.borrow();
-        let (collections, through) = self.readers.read(|db| upcoming(db, from, self.batch))?;
+        let (collections, through) =
+            self.readers.read(|db| pending::upcoming(db, from, self.batch))?;
         // In memory before the chunks are read: from here on, a removal finds
         // the index or comes before the snapshot.
-        let mut indexes = BTreeMap::new();
         for collection in collections {
-            indexes.insert(collection, self.indexes.get(collection, from)?);
+            self.indexes.get(collection)?;
         }
-        let (pending, removals) =
-            self.readers.read(|db| Ok((pending(db, from, through)?, removals(db)?)))?;
+        let (mut pending, removals) = self
+            .readers
+            .read(|db| Ok((pending::between(db, from, through)?, pending::removals(db)?)))?;
         if pending.is_empty() && removals.is_empty() {
-            let advanced = through > from;
             self.watermark.send_replace(through);
-            return Ok(advanced);
+            return Ok(through > from);
         }
-        let vectors = self.embed_new(&pending)?;
-        let mut work: BTreeMap<i64, Work> = BTreeMap::new();
-        for (chunk, vector) in pending.into_iter().zip(vectors) {
-            work.entry(chunk.collection).or_default().chunks.push((chunk, vector));
-        }
+        self.embed_new(&mut pending)?;
         let last_removal = removals.last().map(|(n, ..)| *n);
-        for (n, collection, chunk) in removals {
-            work.entry(collection).or_default().removals.push((n, chunk));
-        }
-        self.open.retain(|collection, _| self.indexes.is_loaded(*collection));
-        for (collection, work) in &work {
-            let index = match indexes.get(collection) {
-                Some(index) => Arc::clone(index),
-                None => self.indexes.get(*collection, from)?,
-            };
-            let applied = self.apply(*collection, &index, work, through);
-            if self.indexes.is_loaded(*collection) {
-                applied?;
-            } else {
-                // Deleted meanwhile, and its files with it.
-                self.open.remove(collection);
-            }
-        }
+        self.apply_all(by_collection(pending, removals), through)?;
         if let Some(last) = last_removal {
             self.writer.write_blocking(move |db, _| {
                 db.execute("DELETE FROM removals WHERE n <= ?1", [last])?;
@@ -148,6 +138,21 @@ impl Indexer {
         }
         self.watermark.send_replace(through);
         Ok(true)
+    }
+
+    fn apply_all(&mut self, all: BTreeMap<i64, Work>, through: u64) -> Result<(), Error> {
+        self.open.retain(|collection, _| self.indexes.is_loaded(*collection));
+        for (collection, work) in all {
+            let index = self.indexes.get(collection)?;
+            let applied = self.apply(collection, &index, &work, through);
+            if self.indexes.is_loaded(collection) {
+                applied?;
+            } else {
+                // Deleted meanwhile, and its files with it.
+                self.open.remove(&collection);
+            }
+        }
+        Ok(())
     }
 
     /// Brings one collection up to `through`. What a lexical index had before
@@ -159,14 +164,12 @@ impl Indexer {
         work: &Work,
         through: u64,
     ) -> Result<(), Error> {
-        let done = index.lexical.progress()?;
+        let done = index.lexical.state()?.progress;
         let writer = match self.open.entry(collection) {
-            std::collections::hash_map::Entry::Occupied(open) => open.into_mut(),
-            std::collections::hash_map::Entry::Vacant(vacant) => {
-                vacant.insert(index.lexical.writer()?)
-            }
+            Entry::Occupied(open) => open.into_mut(),
+            Entry::Vacant(vacant) => vacant.insert(index.lexical.writer()?),
         };
-        for (pending, _) in work.chunks.iter().filter(|(pending, _)| pending.chunk > done.chunk) {
+        for pending in work.chunks.iter().filter(|pending| pending.chunk > done.chunk) {
             writer.add(pending.chunk, &pending.text)?;
         }
         for (_, chunk) in &work.removals {
@@ -175,43 +178,36 @@ impl Indexer {
         let removal = work.removals.last().map_or(done.removal, |(n, _)| *n);
         writer.commit(Progress { chunk: through.max(done.chunk), removal })?;
         index.lexical.reload()?;
-        let chunks: Vec<_> = work
-            .chunks
-            .iter()
-            .map(|(pending, vector)| (pending.chunk, pending.document, vector.as_deref()))
-            .collect();
-        index.add(&chunks);
+        index.add(&work.chunks, through);
         Ok(())
     }
 
     /// Vectors for new chunks, on disk before the chunks are findable. Without
     /// a model, or when it fails, there are none for now.
-    fn embed_new(&self, pending: &[Pending]) -> Result<Vec<Option<Vec<f32>>>, Error> {
-        let texts: Vec<_> = pending.iter().map(|pending| pending.text.as_str()).collect();
-        let Some(vectors) = self.embed(&texts) else {
-            self.vectors_complete
-                .store(pending.is_empty() && self.vectors_complete.load(Relaxed), Relaxed);
-            return Ok(pending.iter().map(|_| None).collect());
+    fn embed_new(&self, pending: &mut [Pending]) -> Result<(), Error> {
+        let mut missing: Vec<_> =
+            pending.iter_mut().filter(|pending| pending.vector.is_none()).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let Some(vectors) = self.embed(missing.iter().map(|pending| pending.text.as_str())) else {
+            self.vectors_complete.store(false, Relaxed);
+            return Ok(());
         };
-        self.save(
-            pending
-                .iter()
-                .map(|pending| pending.chunk)
-                .zip(vectors.iter().map(|v| encode_vector(v))),
-        )?;
-        Ok(vectors.into_iter().map(Some).collect())
+        for (pending, vector) in missing.iter_mut().zip(vectors) {
+            pending.vector = Some(vector);
+        }
+        self.save(missing.iter().map(|pending| &**pending))
     }
 
-    fn embed(&self, texts: &[&str]) -> Option<Vec<Vec<f32>>> {
+    fn embed<'a>(&self, texts: impl Iterator<Item = &'a str>) -> Option<Vec<Vec<f32>>> {
         let embedder = self.embedder.get()?;
-        match embedder.embed(texts) {
+        let texts: Vec<_> = texts.collect();
+        match embedder.embed(&texts) {
             Ok(vectors) if vectors.len() == texts.len() => Some(vectors),
             Ok(vectors) => {
-                tracing::error!(
-                    asked = texts.len(),
-                    got = vectors.len(),
-                    "the embedding model lost texts"
-                );
+                let (asked, got) = (texts.len(), vectors.len());
+                tracing::error!(asked, got, "the embedding model lost texts");
                 None
             }
             Err(error) => {
@@ -222,8 +218,10 @@ impl Indexer {
     }
 
     /// A chunk may have been deleted while its vector was made.
-    fn save(&self, vectors: impl Iterator<Item = (u64, Vec<u8>)>) -> Result<(), Error> {
-        let vectors: Vec<_> = vectors.collect();
+    fn save<'a>(&self, pending: impl Iterator<Item = &'a Pending>) -> Result<(), Error> {
+        let vectors: Vec<_> = pending
+            .filter_map(|one| Some((one.chunk, encode_vector(one.vector.as_deref()?))))
+            .collect();
         self.writer.write_blocking(move |db, _| {
             let mut insert = db.prepare_cached(
                 "INSERT OR REPLACE INTO vectors (chunk, vector) SELECT id, ?2 FROM chunks WHERE id = ?1",
@@ -241,27 +239,25 @@ impl Indexer {
             return Ok(false);
         }
         let through = *self.watermark.borrow();
-        let missing = self.readers.read(|db| without_vector(db, through, self.batch))?;
-        if missing.is_empty() {
+        let mut missing = self
+            .readers
+            .read(|db| pending::without_vector(db, self.filled, through, self.batch))?;
+        let Some(last) = missing.last().map(|pending| pending.chunk) else {
+            self.filled = through;
             self.vectors_complete.store(true, Relaxed);
             return Ok(false);
+        };
+        let vectors = self
+            .embed(missing.iter().map(|pending| pending.text.as_str()))
+            .ok_or_else(|| Error::Internal("no vectors were made".into()))?;
+        for (pending, vector) in missing.iter_mut().zip(vectors) {
+            pending.vector = Some(vector);
         }
-        let texts: Vec<_> = missing.iter().map(|pending| pending.text.as_str()).collect();
-        let vectors =
-            self.embed(&texts).ok_or_else(|| Error::Internal("no vectors were made".into()))?;
-        self.save(
-            missing
-                .iter()
-                .map(|pending| pending.chunk)
-                .zip(vectors.iter().map(|v| encode_vector(v))),
-        )?;
-        let mut by_collection: BTreeMap<i64, Vec<(u64, Vec<f32>)>> = BTreeMap::new();
-        for (pending, vector) in missing.into_iter().zip(vectors) {
-            by_collection.entry(pending.collection).or_default().push((pending.chunk, vector));
+        self.save(missing.iter())?;
+        for (collection, work) in by_collection(missing, Vec::new()) {
+            self.indexes.get(collection)?.add_vectors(&work.chunks);
         }
-        for (collection, vectors) in by_collection {
-            self.indexes.get(collection, through)?.add_vectors(&vectors);
-        }
+        self.filled = last;
         Ok(true)
     }
 
@@ -287,71 +283,13 @@ impl Indexer {
     }
 }
 
-/// The collections of the next chunks, and how far a batch of them goes. At
-/// the end that is the last id ever given, so that nobody waits for a chunk
-/// that was deleted before its turn.
-fn upcoming(db: &Connection, from: u64, limit: usize) -> Result<(Vec<i64>, u64), Error> {
-    let mut statement =
-        db.prepare_cached("SELECT id, collection FROM chunks WHERE id > ?1 ORDER BY id LIMIT ?2")?;
-    let rows = statement.query_map((from, limit), |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let rows: Vec<(u64, i64)> = rows.collect::<Result<_, _>>()?;
-    let through = match rows.last() {
-        Some((last, _)) if rows.len() == limit => *last,
-        _ => last_chunk(db)?.max(from),
-    };
-    let mut collections: Vec<_> = rows.into_iter().map(|(_, collection)| collection).collect();
-    collections.sort_unstable();
-    collections.dedup();
-    Ok((collections, through))
-}
-
-/// The last chunk id ever given.
-pub(crate) fn last_chunk(db: &Connection) -> Result<u64, Error> {
-    let mut statement =
-        db.prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'")?;
-    Ok(statement.query_row([], |row| row.get(0)).optional()?.unwrap_or(0))
-}
-
-const CHUNK_TEXT: &str = "SELECT chunks.id, chunks.document, chunks.collection, title, headings,
-    CAST(substr(CAST(text AS BLOB), start + 1, end - start) AS TEXT)
-    FROM chunks JOIN documents ON documents.key = chunks.document";
-
-fn pending(db: &Connection, from: u64, through: u64) -> Result<Vec<Pending>, Error> {
-    let sql = format!("{CHUNK_TEXT} WHERE chunks.id > ?1 AND chunks.id <= ?2 ORDER BY chunks.id");
-    let mut statement = db.prepare_cached(&sql)?;
-    let rows = statement.query_map((from, through), pending_of)?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
-fn without_vector(db: &Connection, through: u64, limit: usize) -> Result<Vec<Pending>, Error> {
-    let sql = format!(
-        "{CHUNK_TEXT} LEFT JOIN vectors ON vectors.chunk = chunks.id
-         WHERE vectors.chunk IS NULL AND chunks.id <= ?1 ORDER BY chunks.id LIMIT ?2"
-    );
-    let mut statement = db.prepare_cached(&sql)?;
-    let rows = statement.query_map((through, limit), pending_of)?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
-/// What is indexed of a chunk: the title and the headings above it belong to
-/// its meaning.
-fn pending_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Pending> {
-    let title: Option<String> = row.get(3)?;
-    let headings = headings_from_json(&row.get::<_, String>(4)?);
-    let above =
-        title.iter().chain(headings.iter().filter(|heading| Some(*heading) != title.as_ref()));
-    let mut text = String::new();
-    for line in above.filter(|line| !line.is_empty()) {
-        text.push_str(line);
-        text.push('\n');
+fn by_collection(pending: Vec<Pending>, removals: Vec<pending::Removal>) -> BTreeMap<i64, Work> {
+    let mut all: BTreeMap<i64, Work> = BTreeMap::new();
+    for chunk in pending {
+        all.entry(chunk.collection).or_default().chunks.push(chunk);
     }
-    text.push_str(&row.get::<_, String>(5)?);
-    Ok(Pending { chunk: row.get(0)?, document: row.get(1)?, collection: row.get(2)?, text })
-}
-
-fn removals(db: &Connection) -> Result<Vec<(i64, i64, u64)>, Error> {
-    let mut statement =
-        db.prepare_cached("SELECT n, collection, chunk FROM removals ORDER BY n")?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    for (n, collection, chunk) in removals {
+        all.entry(collection).or_default().removals.push((n, chunk));
+    }
+    all
 }

@@ -3,10 +3,10 @@
 //! one must not weigh on another.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tantivy::collector::{FilterCollector, TopDocs};
-use tantivy::query::{BooleanQuery, EnableScoring, Occur, Query, TermQuery, Weight};
+use tantivy::query::{BooleanQuery, EnableScoring, Occur, PhraseQuery, Query, TermQuery, Weight};
 use tantivy::schema::{
     FAST, Field, INDEXED, IndexRecordOption, Schema, TextFieldIndexing, TextOptions,
 };
@@ -31,6 +31,11 @@ const MAX_WORD_BYTES: usize = 40;
 const WRITER_HEAP: usize = 15_000_000;
 /// Terms of one query; the rest would cost much and change little.
 const MAX_TERMS: usize = 128;
+/// Phrases of one query.
+const MAX_PHRASES: usize = 8;
+/// Hits to take beyond those asked for, since some may be of chunks that are
+/// gone and not yet out of the index.
+const SPARE_HITS: usize = 64;
 
 /// Reads a collection's lexical index.
 pub(crate) struct Lexical {
@@ -59,10 +64,28 @@ impl Lexical {
         Ok(Self { index, reader, chunk, body })
     }
 
-    /// How far the index has come: the last chunk and the last removal in it.
-    pub(crate) fn progress(&self) -> Result<Progress, Error> {
-        let payload = self.index.load_metas()?.payload;
-        Ok(payload.as_deref().and_then(Progress::parse).unwrap_or_default())
+    /// How far the index has come and what it holds, as of the last commit.
+    pub(crate) fn state(&self) -> Result<State, Error> {
+        let meta = self.index.load_metas()?;
+        let progress = meta.payload.as_deref().and_then(Progress::parse).unwrap_or_default();
+        let chunks = meta.segments.iter().map(|segment| u64::from(segment.num_docs())).sum();
+        Ok(State { progress, chunks })
+    }
+
+    /// Names of files whose bytes are not those that were written.
+    pub(crate) fn damaged(&self) -> Result<Vec<PathBuf>, Error> {
+        Ok(self.index.validate_checksum()?.into_iter().collect())
+    }
+
+    /// The chunks in the index, in no order; one that is there twice comes
+    /// twice.
+    pub(crate) fn chunks(&self) -> Result<Vec<u64>, Error> {
+        let mut chunks = Vec::new();
+        for segment in self.reader.searcher().segment_readers() {
+            let column = segment.fast_fields().u64(CHUNK)?;
+            chunks.extend(segment.doc_ids_alive().filter_map(|doc| column.first(doc)));
+        }
+        Ok(chunks)
     }
 
     /// A writer for this index. There can be one at a time.
@@ -76,34 +99,49 @@ impl Lexical {
         Ok(self.reader.reload()?)
     }
 
-    /// Prepares a search; `None` when the text has no words.
+    /// Prepares a search; `None` when the text has no words. A word that comes
+    /// twice counts twice. Words in quotation marks count once more where they
+    /// stand together.
     pub(crate) fn search(&self, text: &str) -> Result<Option<LexicalSearch>, Error> {
         let terms = self.terms(text)?;
         if terms.is_empty() {
             return Ok(None);
         }
-        let clauses = terms.into_iter().map(|term| {
-            let query: Box<dyn Query> =
-                Box::new(TermQuery::new(term, IndexRecordOption::WithFreqs));
-            (Occur::Should, query)
-        });
-        let query = BooleanQuery::new(clauses.collect());
+        let mut clauses: Vec<(Occur, Box<dyn Query>)> = Vec::with_capacity(terms.len());
+        for (_, term) in terms {
+            let query = TermQuery::new(term, IndexRecordOption::WithFreqs);
+            clauses.push((Occur::Should, Box::new(query)));
+        }
+        for phrase in phrases(text) {
+            let terms = self.terms(phrase)?;
+            if terms.len() > 1 {
+                clauses.push((Occur::Should, Box::new(PhraseQuery::new_with_offset(terms))));
+            }
+        }
+        let query = BooleanQuery::new(clauses);
         let searcher = self.reader.searcher();
         let weight = query.weight(EnableScoring::enabled_from_searcher(&searcher))?;
         Ok(Some(LexicalSearch { searcher, query, weight, chunk: self.chunk }))
     }
 
-    /// The words of a text as the index knows them. A word that comes twice
-    /// counts twice.
-    fn terms(&self, text: &str) -> Result<Vec<Term>, Error> {
+    /// The words of a text as the index knows them, each with its position.
+    fn terms(&self, text: &str) -> Result<Vec<(usize, Term)>, Error> {
         let mut analyser = self.index.tokenizer_for_field(self.body)?;
         let mut stream = analyser.token_stream(text);
         let mut terms = Vec::new();
         while terms.len() < MAX_TERMS && stream.advance() {
-            terms.push(Term::from_field_text(self.body, &stream.token().text));
+            let token = stream.token();
+            terms.push((token.position, Term::from_field_text(self.body, &token.text)));
         }
         Ok(terms)
     }
+}
+
+/// What stands between quotation marks.
+fn phrases(text: &str) -> impl Iterator<Item = &str> {
+    let parts: Vec<_> = text.split(['"', '\u{201c}', '\u{201d}']).collect();
+    let closed = parts.len().saturating_sub(1);
+    parts.into_iter().take(closed).skip(1).step_by(2).take(MAX_PHRASES)
 }
 
 fn analyser() -> TextAnalyzer {
@@ -125,6 +163,14 @@ pub(crate) struct Progress {
     pub chunk: u64,
     /// Every removal up to this number is done.
     pub removal: i64,
+}
+
+/// What was committed last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct State {
+    pub(crate) progress: Progress,
+    /// Chunks in the index.
+    pub(crate) chunks: u64,
 }
 
 impl Progress {
@@ -172,16 +218,39 @@ pub(crate) struct LexicalSearch {
 }
 
 impl LexicalSearch {
-    /// The best `depth` chunks that `alive` accepts, with their scores.
+    /// The best `depth` chunks that are `alive`, with their scores, where most
+    /// are: unlike [`Self::top_of`] it need not score every match.
     pub(crate) fn top<F>(&self, depth: usize, alive: F) -> Result<Vec<(u64, f32)>, Error>
     where
         F: Fn(u64) -> bool + Send + Sync + Clone + 'static,
     {
+        let limit = depth + SPARE_HITS;
+        let hits =
+            self.searcher.search(&self.query, &TopDocs::with_limit(limit).order_by_score())?;
+        let all = hits.len() < limit;
+        let mut found = self.numbered(hits)?;
+        found.retain(|(chunk, _)| alive(*chunk));
+        if found.len() < depth && !all {
+            return self.top_of(depth, alive);
+        }
+        found.truncate(depth);
+        Ok(found)
+    }
+
+    /// The best `depth` chunks that `accept` takes, with their scores.
+    pub(crate) fn top_of<F>(&self, depth: usize, accept: F) -> Result<Vec<(u64, f32)>, Error>
+    where
+        F: Fn(u64) -> bool + Send + Sync + Clone + 'static,
+    {
         let top = TopDocs::with_limit(depth).order_by_score();
-        let collector = FilterCollector::new(CHUNK.to_owned(), alive, top);
-        let found = self.searcher.search(&self.query, &collector)?;
+        let collector = FilterCollector::new(CHUNK.to_owned(), accept, top);
+        self.numbered(self.searcher.search(&self.query, &collector)?)
+    }
+
+    /// Chunk ids for places in the index.
+    fn numbered(&self, hits: Vec<(f32, DocAddress)>) -> Result<Vec<(u64, f32)>, Error> {
         let mut columns = HashMap::new();
-        found.into_iter().map(|(score, at)| Ok((self.chunk_at(at, &mut columns)?, score))).collect()
+        hits.into_iter().map(|(score, at)| Ok((self.chunk_at(at, &mut columns)?, score))).collect()
     }
 
     /// The scores of these chunks, of those that match at all.
@@ -227,11 +296,4 @@ impl LexicalSearch {
             .first(at.doc_id)
             .ok_or_else(|| Error::Internal("a chunk in the index has no number".into()))
     }
-}
-
-/// The last chunk in the index in `folder`; 0 when it cannot be read, so that
-/// it is built anew.
-pub(crate) fn progress_of(folder: &Path) -> u64 {
-    let progress = Lexical::open(folder).and_then(|lexical| lexical.progress());
-    progress.map_or(0, |progress| progress.chunk)
 }

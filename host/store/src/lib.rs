@@ -4,6 +4,8 @@
 //! it by chunk id and can be rebuilt from it at any time, so a crash can
 //! neither lose nor invent a document.
 
+mod backup;
+mod check;
 mod cursor;
 mod deployments;
 mod documents;
@@ -12,12 +14,16 @@ mod indexer;
 mod jobs;
 mod keys;
 mod lexical;
+mod live;
+mod pending;
 mod reader;
 mod schema;
 mod types;
 mod vectors;
 mod writer;
 
+pub use backup::{backup, restore};
+pub use check::{Report, check};
 pub use ragtime_filter::Filter;
 pub use types::*;
 
@@ -67,13 +73,14 @@ impl Store {
     /// Opens the store in `dir`, making it if need be. Blocking.
     pub fn open(dir: &Path, settings: Settings) -> Result<Self, OpenError> {
         std::fs::create_dir_all(dir)?;
-        let lock = File::create(dir.join(LOCK))?;
-        lock.try_lock().map_err(|_| OpenError::InUse)?;
+        let lock = lock(dir)?;
         let database = dir.join(DATABASE);
         let connection = schema::open_writer(&database)?;
         let readers = Arc::new(Readers::new(database));
-        let indexes = Arc::new(Indexes::new(dir.join(INDEXES), Arc::clone(&readers)));
-        let start = resume_from(&connection, &indexes)?;
+        let (sender, watermark) = watch::channel(0);
+        let indexes =
+            Arc::new(Indexes::new(dir.join(INDEXES), Arc::clone(&readers), watermark.clone()));
+        sender.send_replace(resume_from(&connection, &indexes)?);
         let (wake, wakes) = channel();
         let (effects_on, wake_writer) = (Arc::clone(&indexes), wake.clone());
         let after = Box::new(move |effects: &Effects| {
@@ -85,7 +92,6 @@ impl Store {
         });
         let (writer, writer_thread) = Writer::start(connection, &settings, after)?;
         let writer = Arc::new(writer);
-        let (sender, watermark) = watch::channel(start);
         let embedder = Arc::new(OnceLock::new());
         let vectors_complete = Arc::new(AtomicBool::new(false));
         let indexer = Indexer {
@@ -98,6 +104,7 @@ impl Store {
             batch: settings.index_batch,
             open: HashMap::new(),
             adopted: false,
+            filled: 0,
         };
         let indexer_thread = std::thread::Builder::new()
             .name("ragtime-indexer".into())
@@ -133,7 +140,7 @@ impl Store {
     /// How the store is doing.
     pub fn status(&self) -> Status {
         let through = self.through();
-        let last = self.0.readers.read(indexer::last_chunk);
+        let last = self.0.readers.read(documents::last_chunk_ever);
         Status {
             writable: self.0.writer.healthy() && last.is_ok(),
             index_lag: last.map_or(0, |last| last.saturating_sub(through)),
@@ -292,14 +299,14 @@ impl Store {
                 query.filter.map(|filter| documents::matching(db, key, filter)).transpose()?;
             Ok((key, allowed))
         })?;
-        self.0.indexes.get(key, self.through())?.candidates(query, allowed)
+        self.0.indexes.get(key)?.candidates(query, allowed)
     }
 
     /// The vectors of chunks, in the order asked; those without one are left
     /// out. Blocking.
     pub fn vectors(&self, collection: &str, chunks: &[u64]) -> Result<Vec<Vec<f32>>, Error> {
         let key = self.0.readers.read(|db| documents::collection_key(db, collection))?;
-        Ok(self.0.indexes.get(key, self.through())?.vectors(chunks))
+        Ok(self.0.indexes.get(key)?.vectors(chunks))
     }
 
     /// Chunks in the order asked; those that are gone are left out. Blocking.
@@ -371,6 +378,13 @@ impl Store {
     }
 }
 
+/// Takes a folder for this process, until the file is dropped.
+fn lock(dir: &Path) -> Result<File, OpenError> {
+    let lock = File::create(dir.join(LOCK))?;
+    lock.try_lock().map_err(|_| OpenError::InUse)?;
+    Ok(lock)
+}
+
 /// Gives each document the place in its batch that the failures leave free.
 fn items_of(documents: Vec<NewDocument>, failures: Vec<Failure>) -> Vec<(u32, jobs::Item)> {
     let taken: std::collections::HashSet<u32> =
@@ -393,13 +407,13 @@ fn items_of(documents: Vec<NewDocument>, failures: Vec<Failure>) -> Vec<(u32, jo
 /// Where the indexer goes on: before the first chunk that some lexical index
 /// does not have.
 fn resume_from(db: &Connection, indexes: &Indexes) -> Result<u64, Error> {
-    let last = indexer::last_chunk(db)?;
+    let last = documents::last_chunk_ever(db)?;
     let mut statement = db.prepare("SELECT key FROM collections")?;
     let keys: Vec<i64> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
     let mut start = last;
     for key in keys {
         let folder = indexes.folder(key);
-        let done = if folder.exists() { lexical::progress_of(&folder) } else { 0 };
+        let done = if folder.exists() { done(&folder) } else { 0 };
         let first_missing: Option<u64> = db.query_row(
             "SELECT min(id) FROM chunks WHERE collection = ?1 AND id > ?2",
             (key, done),
@@ -410,6 +424,13 @@ fn resume_from(db: &Connection, indexes: &Indexes) -> Result<u64, Error> {
         }
     }
     Ok(start)
+}
+
+/// The last chunk in the index in `folder`; 0 when it cannot be read, so that
+/// it is built anew.
+fn done(folder: &Path) -> u64 {
+    let state = lexical::Lexical::open(folder).and_then(|lexical| lexical.state());
+    state.map_or(0, |state| state.progress.chunk)
 }
 
 fn now() -> u64 {

@@ -31,14 +31,13 @@ impl Readers {
             Some(connection) => connection,
             None => schema::open_reader(&self.path)?,
         };
-        let snapshot = connection.transaction()?;
-        let result = work(&snapshot)?;
-        snapshot.finish()?;
+        let result =
+            connection.transaction().map_err(Error::from).and_then(|snapshot| work(&snapshot));
         let mut idle = self.lock();
         if idle.len() < MAX_IDLE {
             idle.push(connection);
         }
-        Ok(result)
+        result
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {

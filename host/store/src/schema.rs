@@ -14,7 +14,8 @@ const VERSION: i64 = 1;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Chunk ids only grow, so they order writes: a chunk is indexed when the
-/// index has come as far as its id.
+/// index has come as far as its id. A document's text is its last column, so
+/// that the others are read without the pages of a long text.
 const CREATE: &str = "
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE collections (
@@ -27,7 +28,6 @@ CREATE TABLE documents (
     collection INTEGER NOT NULL REFERENCES collections ON DELETE CASCADE,
     id TEXT NOT NULL,
     title TEXT,
-    text TEXT NOT NULL,
     media_type TEXT NOT NULL,
     metadata TEXT NOT NULL,
     sha256 TEXT NOT NULL,
@@ -36,6 +36,7 @@ CREATE TABLE documents (
     last_chunk INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
+    text TEXT NOT NULL,
     UNIQUE (collection, id)
 ) STRICT;
 CREATE TABLE chunks (
@@ -112,11 +113,7 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if found > VERSION {
-        return Err(OpenError::Newer { found, known: VERSION });
-    }
-    if found == 0 {
+    if check_version(&connection)? == 0 {
         let transaction = connection.transaction()?;
         transaction.execute_batch(CREATE)?;
         transaction.pragma_update(None, "user_version", VERSION)?;
@@ -124,6 +121,14 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     }
     connection.execute_batch(ADD)?;
     Ok(connection)
+}
+
+/// The schema of a database, if this version knows it; 0 for an empty one.
+pub(crate) fn check_version(connection: &Connection) -> Result<i64, OpenError> {
+    match connection.pragma_query_value(None, "user_version", |row| row.get(0))? {
+        found if found > VERSION => Err(OpenError::Newer { found, known: VERSION }),
+        found => Ok(found),
+    }
 }
 
 /// A connection that only reads.

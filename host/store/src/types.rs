@@ -94,6 +94,14 @@ pub enum OpenError {
     Newer { found: i64, known: i64 },
     #[error("another process has this folder open")]
     InUse,
+    #[error("the folder has no database")]
+    NoDatabase,
+    #[error("the folder has a database already")]
+    Exists,
+    #[error("the copy is damaged: {0}")]
+    Damaged(String),
+    #[error("the path of a copy has to be valid UTF-8")]
+    Path,
     #[error("{0}")]
     Read(#[from] Error),
 }

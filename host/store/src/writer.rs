@@ -25,9 +25,11 @@ pub(crate) struct Effects {
 /// Runs after a commit, before the writers are told.
 pub(crate) type AfterCommit = Box<dyn Fn(&Effects) + Send>;
 
-type Run = Box<dyn FnOnce(&Connection, &mut Effects) -> Answer + Send>;
+/// What a write works in, or why there is no transaction.
+type Begun<'a> = Result<(&'a Connection, &'a mut Effects), String>;
+type Run = Box<dyn FnOnce(Begun<'_>) -> Answer + Send>;
 /// Tells the one who asked, once it is known whether the commit succeeded.
-type Answer = Box<dyn FnOnce(Result<(), String>) -> bool>;
+type Answer = Box<dyn FnOnce(Result<(), String>)>;
 
 /// The way to the writing thread.
 pub(crate) struct Writer {
@@ -52,9 +54,9 @@ impl Writer {
         Ok((Self { sender, wait: settings.write_wait, healthy }, thread))
     }
 
-    /// Whether the last transaction reached the disk.
+    /// Whether the last transaction reached the disk and the thread lives.
     pub(crate) fn healthy(&self) -> bool {
-        self.healthy.load(Relaxed)
+        self.healthy.load(Relaxed) && !self.sender.is_closed()
     }
 
     /// Runs `work` in a transaction shared with other writes; an error undoes
@@ -94,14 +96,13 @@ where
     F: FnOnce(&Connection, &mut Effects) -> Result<R, Error> + Send + 'static,
 {
     let (sender, receiver) = oneshot::channel();
-    let run: Run = Box::new(move |connection, effects| {
-        let result = in_savepoint(connection, effects, work);
+    let run: Run = Box::new(move |begun| {
+        let result = begun
+            .map_err(Error::Internal)
+            .and_then(|(connection, effects)| in_savepoint(connection, effects, work));
         Box::new(move |committed| {
-            let result = match committed {
-                Ok(()) => result,
-                Err(reason) => Err(Error::Internal(reason)),
-            };
-            sender.send(result).is_ok()
+            // One who stopped waiting has no use for the answer.
+            let _ = sender.send(committed.map_err(Error::Internal).and(result));
         })
     });
     (run, receiver)
@@ -122,7 +123,9 @@ fn in_savepoint<R>(
             Ok(value)
         }
         Err(error) => {
-            connection.execute_batch("ROLLBACK TO one; RELEASE one")?;
+            if let Err(undo) = connection.execute_batch("ROLLBACK TO one; RELEASE one") {
+                tracing::error!(%error, %undo, "a write could not be undone alone");
+            }
             Err(error)
         }
     }
@@ -153,7 +156,6 @@ fn run(
         for answer in answers {
             answer(told.clone());
         }
-        group.clear();
     }
 }
 
@@ -163,10 +165,134 @@ fn transaction(
     effects: &mut Effects,
     answers: &mut Vec<Answer>,
 ) -> rusqlite::Result<()> {
-    connection.execute_batch("BEGIN IMMEDIATE")?;
-    answers.extend(group.drain(..).map(|run| run(connection, effects)));
-    connection.execute_batch("COMMIT").inspect_err(|_| {
+    let began = connection.execute_batch("BEGIN IMMEDIATE");
+    for run in group.drain(..) {
+        let begun = match &began {
+            Err(error) => Err(format!("sqlite: {error}")),
+            // SQLite ends the transaction itself when the disk is full or
+            // fails. What ran now would commit on its own.
+            Ok(()) if connection.is_autocommit() => Err("the transaction was lost".into()),
+            Ok(()) => Ok((connection, &mut *effects)),
+        };
+        answers.push(run(begun));
+    }
+    began.and_then(|()| connection.execute_batch("COMMIT")).inspect_err(|_| {
         // The transaction may be over already; then there is nothing to undo.
         let _ = connection.execute_batch("ROLLBACK");
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    /// A writer on a table `t`, and what `after` was told.
+    fn writer(queued_writes: usize) -> (Writer, Arc<Mutex<Vec<u64>>>) {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE t (n INTEGER UNIQUE)").unwrap();
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&told);
+        let after = Box::new(move |effects: &Effects| {
+            heard.lock().unwrap().extend(effects.removed.iter().map(|(_, chunk)| *chunk));
+        });
+        let write_wait = Duration::from_millis(20);
+        let settings = Settings { queued_writes, write_wait, ..Settings::default() };
+        (Writer::start(connection, &settings, after).unwrap().0, told)
+    }
+
+    fn insert(n: u64) -> impl FnOnce(&Connection, &mut Effects) -> Result<(), Error> {
+        move |db, effects| {
+            effects.removed.push((0, n));
+            db.execute("INSERT INTO t VALUES (?1)", [n])?;
+            Ok(())
+        }
+    }
+
+    /// Holds the thread until the sender is dropped.
+    fn hold()
+    -> (std::sync::mpsc::Sender<()>, impl FnOnce(&Connection, &mut Effects) -> Result<(), Error>)
+    {
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        (release, move |_, _| {
+            let _ = held.recv();
+            Ok(())
+        })
+    }
+
+    async fn count(writer: &Writer) -> u64 {
+        let count = |db: &Connection, _: &mut Effects| {
+            Ok(db.query_row("SELECT count(*) FROM t", [], |row| row.get(0))?)
+        };
+        writer.write(count).await.unwrap()
+    }
+
+    /// Polls a write once and waits until the thread is busy with it alone.
+    async fn begin<F: Future>(writer: &Writer, write: std::pin::Pin<&mut F>) {
+        assert!(tokio::time::timeout(Duration::ZERO, write).await.is_err());
+        while writer.sender.capacity() < writer.sender.max_capacity() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_write_that_fails_takes_no_other_with_it() {
+        let (writer, told) = writer(8);
+        let (release, blocked) = hold();
+        let blocked = writer.write(blocked);
+        tokio::pin!(blocked);
+        begin(&writer, blocked.as_mut()).await;
+        let (first, again, second, ()) = tokio::join!(
+            writer.write(insert(1)),
+            writer.write(insert(1)),
+            writer.write(insert(2)),
+            async { drop(release) },
+        );
+        assert!(first.is_ok() && second.is_ok());
+        assert!(matches!(again, Err(Error::Internal(_))));
+        assert_eq!(count(&writer).await, 2);
+        assert_eq!(*told.lock().unwrap(), [1, 2]);
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_is_busy_and_says_for_how_long() {
+        let (writer, _) = writer(1);
+        let (release, blocked) = hold();
+        let blocked = writer.write(blocked);
+        tokio::pin!(blocked);
+        begin(&writer, blocked.as_mut()).await;
+        let (queued, refused) = tokio::join!(writer.write(insert(1)), async {
+            let refused = writer.write(insert(2)).await;
+            drop(release);
+            refused
+        });
+        assert!(queued.is_ok());
+        assert!(
+            matches!(refused, Err(Error::Busy { retry_after }) if retry_after == writer.wait),
+            "{refused:?}"
+        );
+        assert_eq!(count(&writer).await, 1);
+    }
+
+    #[tokio::test]
+    async fn when_sqlite_ends_the_transaction_nobody_is_told_it_was_written() {
+        let (writer, told) = writer(8);
+        let (release, blocked) = hold();
+        let blocked = writer.write(blocked);
+        tokio::pin!(blocked);
+        begin(&writer, blocked.as_mut()).await;
+        let lose = |db: &Connection, _: &mut Effects| Ok(db.execute_batch("ROLLBACK")?);
+        let (before, lost, after, ()) = tokio::join!(
+            writer.write(insert(1)),
+            writer.write(lose),
+            writer.write(insert(2)),
+            async { drop(release) },
+        );
+        assert!(before.is_err() && lost.is_err() && after.is_err());
+        assert!(!writer.healthy());
+        assert!(told.lock().unwrap().is_empty());
+        assert_eq!(count(&writer).await, 0);
+        writer.write(insert(3)).await.unwrap();
+        assert!(writer.healthy());
+    }
 }

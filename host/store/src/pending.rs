@@ -1,0 +1,105 @@
+//! What the database has that the indexes may not have yet.
+
+use rusqlite::{Connection, Params};
+
+use crate::documents::{headings_from_json, indexed_text, last_chunk_ever, slice};
+use crate::index::decode_vector;
+use crate::types::Error;
+
+/// A chunk that is to be indexed.
+pub(crate) struct Pending {
+    pub(crate) chunk: u64,
+    pub(crate) document: u64,
+    pub(crate) collection: i64,
+    /// What is indexed of it.
+    pub(crate) text: String,
+    pub(crate) vector: Option<Vec<f32>>,
+}
+
+/// A chunk that is to be taken out: number of the removal, collection, chunk.
+pub(crate) type Removal = (i64, i64, u64);
+
+/// The collections of the next chunks, and how far a batch of them goes. At
+/// the end that is the last id ever given, so that nobody waits for a chunk
+/// that was deleted before its turn.
+pub(crate) fn upcoming(db: &Connection, from: u64, limit: usize) -> Result<(Vec<i64>, u64), Error> {
+    let mut statement =
+        db.prepare_cached("SELECT id, collection FROM chunks WHERE id > ?1 ORDER BY id LIMIT ?2")?;
+    let rows = statement.query_map((from, limit), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let rows: Vec<(u64, i64)> = rows.collect::<Result<_, _>>()?;
+    let through = match rows.last() {
+        Some((last, _)) if rows.len() == limit => *last,
+        _ => last_chunk_ever(db)?.max(from),
+    };
+    let mut collections: Vec<_> = rows.into_iter().map(|(_, collection)| collection).collect();
+    collections.sort_unstable();
+    collections.dedup();
+    Ok((collections, through))
+}
+
+/// The chunks after `from` up to `through`.
+pub(crate) fn between(db: &Connection, from: u64, through: u64) -> Result<Vec<Pending>, Error> {
+    read(db, "chunks.id > ?1 AND chunks.id <= ?2 ORDER BY chunks.id", (from, through))
+}
+
+/// The first `limit` of these that have no vector.
+pub(crate) fn without_vector(
+    db: &Connection,
+    from: u64,
+    through: u64,
+    limit: usize,
+) -> Result<Vec<Pending>, Error> {
+    let which = "chunks.id > ?1 AND chunks.id <= ?2 AND vector IS NULL ORDER BY chunks.id LIMIT ?3";
+    read(db, which, (from, through, limit))
+}
+
+/// Every removal that the indexes may not have yet.
+pub(crate) fn removals(db: &Connection) -> Result<Vec<Removal>, Error> {
+    let mut statement =
+        db.prepare_cached("SELECT n, collection, chunk FROM removals ORDER BY n")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+struct Source {
+    document: u64,
+    title: Option<String>,
+    text: String,
+}
+
+fn read(db: &Connection, which: &str, params: impl Params) -> Result<Vec<Pending>, Error> {
+    let mut chunks = db.prepare_cached(&format!(
+        "SELECT chunks.id, document, collection, start, end, headings, vector
+         FROM chunks LEFT JOIN vectors ON vectors.chunk = chunks.id WHERE {which}"
+    ))?;
+    let mut documents = db.prepare_cached("SELECT title, text FROM documents WHERE key = ?1")?;
+    let mut rows = chunks.query(params)?;
+    let mut found = Vec::new();
+    // Neighbours are mostly of one document, and its text may be long.
+    let mut last: Option<Source> = None;
+    while let Some(row) = rows.next()? {
+        let document = row.get(1)?;
+        let source = match last.take().filter(|source| source.document == document) {
+            Some(source) => source,
+            None => documents.query_row([document], |row| {
+                Ok(Source { document, title: row.get(0)?, text: row.get(1)? })
+            })?,
+        };
+        found.push(pending_of(row, last.insert(source))?);
+    }
+    Ok(found)
+}
+
+fn pending_of(row: &rusqlite::Row<'_>, source: &Source) -> Result<Pending, Error> {
+    let headings = headings_from_json(&row.get::<_, String>(5)?);
+    let text = slice(&source.text, &(row.get(3)?..row.get(4)?));
+    let text = text.ok_or_else(|| Error::Internal("a stored chunk is outside its text".into()))?;
+    let blob = row.get_ref(6)?.as_blob_or_null().map_err(rusqlite::Error::from)?;
+    Ok(Pending {
+        chunk: row.get(0)?,
+        document: source.document,
+        collection: row.get(2)?,
+        text: indexed_text(source.title.as_deref(), &headings, text),
+        vector: blob.and_then(decode_vector),
+    })
+}
