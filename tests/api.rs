@@ -339,3 +339,14 @@ async fn every_request_leaves_one_line_without_secrets_or_texts() {
         assert!(log.iter().all(|line| !line.contains(forbidden)), "{forbidden}");
     }
 }
+
+#[tokio::test]
+async fn the_description_is_open_and_names_the_generators_that_answer() {
+    let server = Setup::new().start();
+    let document = Answer::of(server.anonymous(Method::GET, "/openapi.json")).await;
+    assert_eq!((document.status, &document.body["openapi"]), (200, &json!("3.1.0")));
+    let generators = &document.body["components"]["schemas"]["Generator"]["enum"];
+    assert_eq!(generators, &json!(["extractive"]));
+    let unknown = Answer::of(server.anonymous(Method::GET, "/openapi.yaml")).await;
+    unknown.assert_problem(404, "not_found");
+}

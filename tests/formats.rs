@@ -158,3 +158,33 @@ async fn files_of_a_form_fail_alone() {
     let bare = send(&server, Method::POST, &path, "multipart/form-data", body).await;
     bare.assert_problem(422, "validation_failed");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_of_files_is_ingested_and_a_bad_one_named() {
+    let server = Setup::new().start();
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in [
+        ("wings.pdf", PDF),
+        ("deep/wings.docx", DOCX),
+        ("table.csv", b"id,text\nrow1,stride\nrow2,piano\n"),
+        ("broken.pdf", b"no PDF"),
+        ("note.txt", b"A note on syncopation"),
+    ] {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    let output = harness::binary()
+        .arg("ingest")
+        .arg(folder.path())
+        .env("RAGTIME_SERVER", &server.url)
+        .env("RAGTIME_KEY", harness::ADMIN)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success());
+    assert!(said.contains("failed: broken.pdf: "), "{said}");
+    assert!(said.contains("5 documents searchable, 1 failed"), "{said}");
+    assert_eq!(server.search("piano").await, ["row2"]);
+    assert!(server.search("dynamic instability").await.contains(&"deep/wings.docx".to_owned()));
+}

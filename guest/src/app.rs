@@ -8,11 +8,14 @@ use axum::response::Response;
 use axum::routing::{MethodFilter, on};
 use http::StatusCode;
 use ragtime_api::problem::Code;
-use ragtime_api::routes::{Access, Method, ROUTES, Route};
+use ragtime_api::rate::Quota;
+use ragtime_api::routes::{Access, Method, Operation, ROUTES, Route, Scope};
 use tower_service::Service;
 
 use crate::call::{Call, Origin};
-use crate::{gate, reply, routes};
+use crate::gate::{self, Refused};
+use crate::routes::mcp::Asked;
+use crate::{reply, routes};
 
 thread_local! {
     /// Built once for each instance of the component.
@@ -64,10 +67,8 @@ async fn dispatch(route: &'static Route, request: Request) -> Response {
     let (answer, quota) = match route.access {
         Access::Open(operation) => (routes::open(operation, request).await, None),
         Access::Key { scope, cost, operation } => {
-            match gate::pass(request.headers(), scope, cost).await {
-                Ok((permit, quota)) => {
-                    (routes::keyed(operation, Call::new(permit, request)).await, Some(quota))
-                }
+            match keyed(request, scope, cost, operation).await {
+                Ok((answer, quota)) => (answer, Some(quota)),
                 Err(refused) => (Err(refused.problem), refused.quota),
             }
         }
@@ -77,4 +78,21 @@ async fn dispatch(route: &'static Route, request: Request) -> Response {
         reply::add_quota(response.headers_mut(), &quota);
     }
     response
+}
+
+/// Serves a route for a caller that passes the gate.
+async fn keyed(
+    request: Request,
+    scope: Option<Scope>,
+    cost: u32,
+    operation: Operation,
+) -> Result<(routes::Answer, Quota), Refused> {
+    let principal = gate::authenticate(request.headers(), scope).await?;
+    if operation == Operation::SpeakMcp {
+        let asked = Asked::read(request).await?;
+        let (permit, quota) = gate::admit(&principal, asked.cost(cost)).await?;
+        return Ok((asked.answer(permit).await, quota));
+    }
+    let (permit, quota) = gate::admit(&principal, cost).await?;
+    Ok((routes::keyed(operation, Call::new(permit, request)).await, quota))
 }

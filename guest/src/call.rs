@@ -2,6 +2,7 @@
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, RawPathParams, Request};
+use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -96,18 +97,26 @@ impl Call {
     }
 
     async fn read_body(&mut self) -> Result<Bytes, Problem> {
-        let announced = self
-            .header(CONTENT_LENGTH)
-            .and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
-        if announced.is_some_and(|bytes: usize| bytes > limits::MAX_BODY_BYTES) {
-            return Err(Code::BodyTooLarge.into());
-        }
         let body = std::mem::take(&mut self.body);
-        match Limited::new(body, limits::MAX_BODY_BYTES).collect().await {
-            Ok(body) => Ok(body.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => Err(Code::BodyTooLarge.into()),
-            Err(_) => Err(Code::BodyBroken.into()),
-        }
+        read_body(&self.parts.headers, body, limits::MAX_BODY_BYTES).await
+    }
+}
+
+/// A body of at most so many bytes.
+pub(crate) async fn read_body(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+) -> Result<Bytes, Problem> {
+    let announced =
+        headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|bytes| bytes > limit) {
+        return Err(Code::BodyTooLarge.into());
+    }
+    match Limited::new(body, limit).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Code::BodyTooLarge.into()),
+        Err(_) => Err(Code::BodyBroken.into()),
     }
 }
 

@@ -8,7 +8,7 @@ use ragtime_api::rate::Quota;
 use ragtime_api::routes::Scope;
 
 use crate::bindings::admission::{self, Permit, Refusal};
-use crate::bindings::principals;
+use crate::bindings::principals::{self, Principal};
 use crate::failure;
 
 /// Why a request does not pass. Holds the budget when that is the reason.
@@ -25,13 +25,12 @@ impl<P: Into<Problem>> From<P> for Refused {
     }
 }
 
-/// Authenticates, checks the scope, and admits at `cost` units, in this order.
-/// The scope is checked here to answer early; the host checks it at each call.
-pub(crate) async fn pass(
+/// Authenticates and checks the scope. The scope is checked here to answer
+/// early; the host checks it at each call.
+pub(crate) async fn authenticate(
     headers: &HeaderMap,
     scope: Option<Scope>,
-    cost: u32,
-) -> Result<(Permit, Quota), Refused> {
+) -> Result<Principal, Refused> {
     let value = |name: &str| headers.get(name).map(http::HeaderValue::as_bytes);
     let credential = credential::find(value(AUTHORIZATION.as_str()), value("x-api-key"))?;
     let principal = principals::authenticate(credential.map(str::to_owned)).await?;
@@ -40,7 +39,12 @@ pub(crate) async fn pass(
     {
         return Err(Problem::scope_required(scope.name()).into());
     }
-    match admission::admit(&principal, cost).await {
+    Ok(principal)
+}
+
+/// Admits at `cost` units.
+pub(crate) async fn admit(principal: &Principal, cost: u32) -> Result<(Permit, Quota), Refused> {
+    match admission::admit(principal, cost).await {
         Ok(permit) => {
             let quota = permit.quota().into();
             Ok((permit, quota))

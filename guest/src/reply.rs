@@ -31,6 +31,16 @@ pub(crate) fn with_type(status: StatusCode, media_type: &'static str, body: Body
     response
 }
 
+/// Server-sent events.
+pub(crate) fn events(body: Body) -> Response {
+    let mut response = with_type(StatusCode::OK, "text/event-stream", body);
+    let headers = response.headers_mut();
+    headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Proxies that buffer would hold back the tokens.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
 /// A problem, with the headers that go with it.
 pub(crate) fn problem(problem: &Problem, origin: &Origin) -> Response {
     let status = StatusCode::from_u16(problem.code.entry().status)

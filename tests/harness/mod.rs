@@ -4,6 +4,8 @@
 #![allow(dead_code, reason = "each suite uses a part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod contract;
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -249,8 +251,16 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Sends a request and holds the answer against the OpenAPI document.
     pub async fn of(request: RequestBuilder) -> Self {
-        Self::read(request.send().await.unwrap()).await
+        let (client, request) = request.build_split();
+        let request = request.unwrap();
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let answer = Self::read(client.execute(request).await.unwrap()).await;
+        let media_type = answer.header("content-type");
+        contract::check(&method, &path, answer.status, media_type, &answer.body)
+            .unwrap_or_else(|fault| panic!("{fault}: {answer:?}"));
+        answer
     }
 
     pub async fn read(response: Response) -> Self {

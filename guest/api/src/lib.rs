@@ -9,6 +9,8 @@ pub mod extract;
 pub mod fusion;
 pub mod json;
 pub mod limits;
+pub mod mcp;
+pub mod openapi;
 pub mod parameters;
 pub mod problem;
 pub mod prompt;

@@ -81,6 +81,35 @@ pub const MAX_KEY_COLLECTIONS: usize = 100;
 /// Bytes of a generator's name.
 pub const MAX_GENERATOR_BYTES: usize = 256;
 
+/// Bytes of a message of the Model Context Protocol: a call holds a query and a
+/// filter.
+pub const MAX_MCP_BYTES: usize = 256 * 1024;
+
+/// Characters of a model's name: longer than `ragtime/` and any collection.
+pub const MAX_MODEL_CHARS: usize = 128;
+
+/// Messages of one conversation: only the last few are of use to an answer.
+pub const MAX_MESSAGES: usize = 256;
+
+/// Parts of one message.
+pub const MAX_MESSAGE_PARTS: usize = 64;
+
+/// Bytes of one message; an earlier one may be a long answer.
+pub const MAX_MESSAGE_BYTES: usize = 65_536;
+
+/// Bytes of the conversation, counted from its end, that a language model sees:
+/// about 1,000 tokens, which leaves room for the sources.
+pub const MAX_CONVERSATION_BYTES: usize = 4_096;
+
+/// Texts of one request for embeddings: some seconds of work.
+pub const MAX_EMBEDDING_INPUTS: usize = 256;
+
+/// Bytes of one text to embed: the model reads its first 256 tokens.
+pub const MAX_EMBEDDING_BYTES: usize = 65_536;
+
+/// Numbers of a vector that a request may expect; larger than any model's.
+pub const MAX_DIMENSIONS: u32 = 65_536;
+
 /// Seconds that a rotated key goes on working when the request does not say.
 pub const DEFAULT_GRACE_SECONDS: u32 = 3_600;
 

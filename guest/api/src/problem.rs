@@ -1,12 +1,15 @@
 //! The problem catalogue (RFC 9457): every error this server answers, with a
 //! stable code, in one exhaustive table.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::json::Fault;
+use crate::resource::openai;
 
 /// What a client and an operator need to know about one code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "ProblemEntry")]
 pub struct Entry {
     /// Stable, in snake case.
     pub code: &'static str,
@@ -53,6 +56,8 @@ catalogue! {
         "Use a key that has the scope named in `detail`.";
     CollectionForbidden = "collection_forbidden", 403, "The key is limited to other collections",
         "Use a key that may reach this collection.";
+    OriginForbidden = "origin_forbidden", 403, "The request comes from another site's page",
+        "Send it from a program, or from a page of this server.";
     RateLimited = "rate_limited", 429, "The key's budget is spent",
         "Try again after `Retry-After` seconds. `RateLimit` says what is left, `RateLimit-Policy` what the budget is.";
     NotFound = "not_found", 404, "No such route",
@@ -95,6 +100,8 @@ catalogue! {
         "Try again after `Retry-After` seconds.";
     EmbeddingUnavailable = "embedding_unavailable", 503, "No embedding model is loaded",
         "Search with `\"mode\": \"lexical\"`, or have the operator load a model.";
+    UnknownModel = "unknown_model", 404, "No model has this name",
+        "List what exists with `GET /v1/models`; a collection is the model `ragtime/{collection}`.";
     UnknownGenerator = "unknown_generator", 422, "No generator has this name",
         "Leave `generator` out to use the default, or ask the operator which are configured.";
     GeneratorUnavailable = "generator_unavailable", 503, "The generator cannot be reached",
@@ -178,16 +185,19 @@ impl Problem {
 
     /// The body of an `application/problem+json` response.
     pub fn json(&self, instance: &str, request_id: &str) -> String {
-        let Entry { code, status, title, detail } = self.code.entry();
+        let entry = self.code.entry();
+        let Entry { code, status, title, detail } = entry;
+        let detail = self.detail.as_deref().unwrap_or(detail);
         crate::json::encode(&Body {
             r#type: format!("/problems/{code}"),
             title,
             status,
-            detail: self.detail.as_deref().unwrap_or(detail),
+            detail,
             instance,
             code,
             request_id,
             errors: &self.faults,
+            error: openai::owns(instance).then(|| openai::Error::of(entry, detail)),
         })
     }
 
@@ -208,17 +218,35 @@ impl Problem {
     }
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// What went wrong (RFC 9457).
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(crate) struct Body<'a> {
+    /// Where the code is explained.
     r#type: String,
+    /// The same for every occurrence.
     title: &'a str,
+    /// HTTP status.
     status: u16,
+    /// What to do about it.
     detail: &'a str,
+    /// The path of the request.
     instance: &'a str,
+    /// Stable, for programs.
+    #[schemars(extend("enum" = codes()))]
     code: &'a str,
+    /// Stands in the server's log.
     request_id: &'a str,
+    /// The places that are wrong.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [Fault],
+    /// The same for clients of OpenAI's API, on its routes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<openai::Error<'a>>,
+}
+
+fn codes() -> Vec<&'static str> {
+    Code::ALL.iter().map(|code| code.entry().code).collect()
 }
 
 #[cfg(test)]
@@ -257,6 +285,16 @@ mod tests {
         assert_eq!(body["status"], 422);
         assert_eq!(body["request_id"], "r-1");
         assert_eq!(body["errors"][0]["pointer"], "#/top_k");
+    }
+
+    #[test]
+    fn clients_of_openai_find_the_error_where_they_look() {
+        let body = Problem::from(Code::UnknownModel).json("/v1/chat/completions", "r-1");
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(body["error"]["code"], "unknown_model");
+        assert_eq!(body["error"]["message"], body["detail"]);
+        let other = Problem::from(Code::UnknownKey).json("/v1/keys/a", "r-1");
+        assert!(!other.contains("\"error\":"));
     }
 
     #[test]

@@ -12,6 +12,9 @@ pub enum Scope {
 }
 
 impl Scope {
+    /// Every scope.
+    pub const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Admin];
+
     /// The word for it in the contract.
     pub fn name(self) -> &'static str {
         match self {
@@ -23,7 +26,7 @@ impl Scope {
 
     /// The scope of this name.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Read, Self::Write, Self::Admin].into_iter().find(|scope| scope.name() == name)
+        Self::ALL.into_iter().find(|scope| scope.name() == name)
     }
 }
 
@@ -56,6 +59,18 @@ pub enum Method {
     Delete,
 }
 
+impl Method {
+    /// As it stands in a request.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
 /// What a route does that needs no key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Open {
@@ -65,6 +80,8 @@ pub enum Open {
     Ready,
     /// Explains a problem code.
     ExplainProblem,
+    /// Describes this API.
+    Describe,
 }
 
 /// What a route does for a key.
@@ -85,6 +102,13 @@ pub enum Operation {
     GetJob,
     Search,
     Query,
+    CompleteChat,
+    ListModels,
+    GetModel,
+    GetCollectionModel,
+    CreateEmbeddings,
+    /// Costs what the tool that is called costs.
+    SpeakMcp,
     ListKeys,
     CreateKey,
     CurrentKey,
@@ -104,10 +128,10 @@ pub struct Route {
 }
 
 /// Units of a request that reads or writes one thing.
-const PLAIN: u32 = 1;
+pub(crate) const PLAIN: u32 = 1;
 
 /// Units of an answer: a search plus a generation.
-const ANSWER: u32 = 4;
+pub(crate) const ANSWER: u32 = 4;
 
 const COLLECTIONS: &str = "/v1/collections";
 const COLLECTION: &str = "/v1/collections/{collection}";
@@ -156,6 +180,12 @@ pub const ROUTES: &[Route] = {
         route(Get, "/v1/jobs/{id}", WRITE, PLAIN, Do::GetJob),
         route(Post, "/v1/collections/{collection}/search", READ, PLAIN, Do::Search),
         route(Post, "/v1/collections/{collection}/query", READ, ANSWER, Do::Query),
+        route(Post, "/v1/chat/completions", READ, ANSWER, Do::CompleteChat),
+        route(Get, "/v1/models", READ, PLAIN, Do::ListModels),
+        route(Get, "/v1/models/{id}", READ, PLAIN, Do::GetModel),
+        route(Get, "/v1/models/ragtime/{collection}", READ, PLAIN, Do::GetCollectionModel),
+        route(Post, "/v1/embeddings", READ, PLAIN, Do::CreateEmbeddings),
+        route(Post, "/mcp", READ, PLAIN, Do::SpeakMcp),
         route(Get, "/v1/keys", ADMIN, PLAIN, Do::ListKeys),
         route(Post, "/v1/keys", ADMIN, PLAIN, Do::CreateKey),
         route(Get, "/v1/keys/self", None, PLAIN, Do::CurrentKey),
@@ -164,6 +194,7 @@ pub const ROUTES: &[Route] = {
         open("/livez", Open::Live),
         open("/readyz", Open::Ready),
         open("/problems/{code}", Open::ExplainProblem),
+        open("/openapi.json", Open::Describe),
     ]
 };
 

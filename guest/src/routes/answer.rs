@@ -32,6 +32,8 @@ pub(super) struct Answering {
     pub(super) collection: String,
     /// The user's question.
     pub(super) question: String,
+    /// What was said before it.
+    pub(super) earlier: String,
     /// Who answers.
     pub(super) generator: String,
     /// From what, best first.
@@ -137,7 +139,7 @@ impl Answering {
             return Vec::new();
         }
         let sources: Vec<_> = self.hits.iter().map(|(passage, _)| prompt_source(passage)).collect();
-        prompt::messages(&self.question, &sources)
+        prompt::messages(&self.question, &self.earlier, &sources)
             .into_iter()
             .map(generation::Message::from)
             .collect()

@@ -2,18 +2,21 @@
 
 mod answer;
 mod collections;
+mod describe;
 mod documents;
 mod events;
 mod health;
 mod ingest;
 mod jobs;
 mod keys;
+pub(crate) mod mcp;
+mod openai;
 mod query;
 mod search;
 
 use axum::extract::Request;
 use axum::response::Response;
-use ragtime_api::problem::Problem;
+use ragtime_api::problem::{Code, Problem};
 use ragtime_api::routes::{Open, Operation};
 
 use crate::call::Call;
@@ -27,6 +30,7 @@ pub(crate) async fn open(operation: Open, request: Request) -> Answer {
         Open::Live => Ok(health::live()),
         Open::Ready => Ok(health::ready()),
         Open::ExplainProblem => health::explain(request).await,
+        Open::Describe => Ok(describe::document()),
     }
 }
 
@@ -47,6 +51,13 @@ pub(crate) async fn keyed(operation: Operation, call: Call) -> Answer {
         Operation::GetJob => jobs::get(call).await,
         Operation::Search => search::search(call).await,
         Operation::Query => query::query(call).await,
+        Operation::CompleteChat => openai::chat::complete(call).await,
+        Operation::ListModels => openai::models::list(call).await,
+        Operation::GetModel => openai::models::get(call).await,
+        Operation::GetCollectionModel => openai::models::get_collection(call).await,
+        Operation::CreateEmbeddings => openai::embeddings::create(call).await,
+        // Served as soon as its cost is known, which stands in its body.
+        Operation::SpeakMcp => Err(Code::NotFound.into()),
         Operation::ListKeys => keys::list(call).await,
         Operation::CreateKey => keys::create(call).await,
         Operation::CurrentKey => keys::current(call).await,

@@ -3,20 +3,21 @@
 use std::time::Instant;
 
 use axum::body::Body;
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 use ragtime_api::fusion::Ranking;
 use ragtime_api::problem::{Code, Problem};
-use ragtime_api::resource::query::{self as api, QueryRequest, QueryResponse, Source};
+use ragtime_api::resource::query::{self as api, QueryResponse, Source};
 use ragtime_api::resource::raw;
 use ragtime_api::resource::search::Mode;
-use ragtime_api::{limits, parameters};
+use ragtime_api::{json, limits, parameters};
 
 use super::answer::{Answering, Whole};
 use super::search::{Wanted, retrieve, took_ms};
 use super::{Answer, events};
+use crate::bindings::admission::Permit;
 use crate::bindings::generation;
 use crate::bindings::search::Passage;
-use crate::call::Call;
+use crate::call::{Call, Origin};
 use crate::reply;
 
 /// `POST …/query`
@@ -25,32 +26,68 @@ pub(super) async fn query(mut call: Call) -> Answer {
     parameters::none(call.query())?;
     let collection = call.collection().await?;
     let request = api::read(&call.json_body().await?)?;
-    let generator = generator(&request)?;
-    let wanted = Wanted {
-        collection: collection.clone(),
-        text: request.query.clone(),
+    let question = Question {
+        collection,
+        search: request.query.clone(),
+        question: request.query,
+        earlier: String::new(),
+        top_k: request.top_k,
         filter: request.filter,
+        generator: request.generator,
+    };
+    let (permit, origin) = call.into_leave();
+    let answering = prepare(permit, origin, question, started).await?;
+    if request.stream { stream(answering).await } else { whole(answering).await }
+}
+
+/// What is asked, in whatever format.
+pub(super) struct Question {
+    /// Where the passages are.
+    pub(super) collection: String,
+    /// What to search for.
+    pub(super) search: String,
+    /// What to answer.
+    pub(super) question: String,
+    /// What was said before it.
+    pub(super) earlier: String,
+    /// Sources to answer from.
+    pub(super) top_k: u32,
+    /// A filter on metadata, as JSON.
+    pub(super) filter: Option<String>,
+    /// By which generator.
+    pub(super) generator: Option<String>,
+}
+
+/// Finds the passages to answer from.
+pub(super) async fn prepare(
+    permit: Permit,
+    origin: Origin,
+    asked: Question,
+    started: Instant,
+) -> Result<Answering, Problem> {
+    let generator = generator(asked.generator.as_deref())?;
+    let wanted = Wanted {
+        collection: asked.collection.clone(),
+        text: asked.search,
+        filter: asked.filter,
         ranking: Ranking {
             mode: Mode::Hybrid,
             vector_weight: Ranking::EQUAL,
             // Two chunks of one document may hold two halves of an answer.
             per_document: false,
-            top_k: request.top_k as usize,
+            top_k: asked.top_k as usize,
             min_score: None,
-            depth: limits::depth(request.top_k) as usize,
+            depth: limits::depth(asked.top_k) as usize,
         },
     };
-    let hits = retrieve(&call.permit, wanted).await?.hits;
-    let (permit, origin) = call.into_leave();
-    let answering =
-        Answering { permit, origin, collection, question: request.query, generator, hits, started };
-    if request.stream { stream(answering).await } else { whole(answering).await }
+    let hits = retrieve(&permit, wanted).await?.hits;
+    let Question { collection, question, earlier, .. } = asked;
+    Ok(Answering { permit, origin, collection, question, earlier, generator, hits, started })
 }
 
 /// The generator's name, which must be known before there is work for it.
-fn generator(request: &QueryRequest) -> Result<String, Problem> {
+fn generator(named: Option<&str>) -> Result<String, Problem> {
     let names = generation::generators();
-    let named = request.generator.as_ref();
     let found = match named {
         Some(named) => names.into_iter().find(|name| name == named),
         None => names.into_iter().next(),
@@ -61,12 +98,23 @@ fn generator(request: &QueryRequest) -> Result<String, Problem> {
     })
 }
 
+/// The whole answer; without passages no generator runs.
+pub(super) async fn finish(answering: &Answering) -> Result<Whole, Problem> {
+    match answering.hits.is_empty() {
+        true => Ok(Whole::abstained(&answering.generator)),
+        false => answering.complete().await,
+    }
+}
+
 async fn whole(answering: Answering) -> Answer {
-    let Whole { text, citations, completion } = match answering.hits.is_empty() {
-        true => Whole::abstained(&answering.generator),
-        false => answering.complete().await?,
-    };
-    let response = QueryResponse {
+    let body = Body::from(answer(&answering).await?);
+    Ok(reply::with_type(StatusCode::OK, "application/json", body))
+}
+
+/// The whole answer, as JSON.
+pub(super) async fn answer(answering: &Answering) -> Result<String, Problem> {
+    let Whole { text, citations, completion } = finish(answering).await?;
+    Ok(json::encode(&QueryResponse {
         answer: &text,
         abstained: completion.abstained,
         citations: &citations,
@@ -74,8 +122,7 @@ async fn whole(answering: Answering) -> Answer {
         generator: &completion.generator,
         usage: completion.usage.into(),
         took_ms: took_ms(answering.started),
-    };
-    Ok(reply::json(StatusCode::OK, &response))
+    }))
 }
 
 /// Errors up to the first event are problems; later ones are events.
@@ -84,13 +131,7 @@ async fn stream(answering: Answering) -> Answer {
         true => events::abstained(&answering),
         false => events::stream(answering).await?,
     };
-    let mut response =
-        reply::with_type(StatusCode::OK, "text/event-stream", Body::from_stream(events));
-    let headers = response.headers_mut();
-    headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // Proxies that buffer would hold back the tokens.
-    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    Ok(response)
+    Ok(reply::events(Body::from_stream(events)))
 }
 
 /// The passages that the generator was given.

@@ -3,12 +3,15 @@
 
 use std::time::Instant;
 
+use axum::body::Body;
 use http::StatusCode;
 use ragtime_api::fusion::{self, Candidate, Ranked, Ranking};
 use ragtime_api::problem::{Code, Problem};
 use ragtime_api::resource::raw;
-use ragtime_api::resource::search::{self as api, Mode, SearchResponse, SearchResult};
-use ragtime_api::{limits, parameters};
+use ragtime_api::resource::search::{
+    self as api, Mode, SearchRequest, SearchResponse, SearchResult,
+};
+use ragtime_api::{json, limits, parameters};
 
 use super::Answer;
 use crate::bindings::admission::Permit;
@@ -44,6 +47,17 @@ pub(super) async fn search(mut call: Call) -> Answer {
     parameters::none(call.query())?;
     let collection = call.collection().await?;
     let request = api::read(&call.json_body().await?)?;
+    let found = answer(&call.permit, collection, request, started).await?;
+    Ok(reply::with_type(StatusCode::OK, "application/json", Body::from(found)))
+}
+
+/// What a search finds, as JSON.
+pub(super) async fn answer(
+    permit: &Permit,
+    collection: String,
+    request: SearchRequest,
+    started: Instant,
+) -> Result<String, Problem> {
     let ranking = Ranking {
         mode: request.mode,
         vector_weight: Ranking::EQUAL,
@@ -53,7 +67,7 @@ pub(super) async fn search(mut call: Call) -> Answer {
         depth: limits::depth(request.top_k) as usize,
     };
     let wanted = Wanted { collection, text: request.query, filter: request.filter, ranking };
-    let found = retrieve(&call.permit, wanted).await?;
+    let found = retrieve(permit, wanted).await?;
     let explained = request.explain.then_some(found.candidates.as_slice());
     let response = SearchResponse {
         results: found
@@ -65,7 +79,7 @@ pub(super) async fn search(mut call: Call) -> Answer {
         degraded: found.mode != request.mode,
         took_ms: took_ms(started),
     };
-    Ok(reply::json(StatusCode::OK, &response))
+    Ok(json::encode(&response))
 }
 
 /// Finds the best passages.

@@ -28,8 +28,11 @@ pub enum MediaType {
     Docx,
 }
 
-const PDF: &str = "application/pdf";
-const DOCX: &str = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
+/// The name of [`MediaType::Pdf`].
+pub(crate) const PDF: &str = "application/pdf";
+/// The name of [`MediaType::Docx`].
+pub(crate) const DOCX: &str =
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
 
 impl MediaType {
     /// What a text in a JSON body may be.

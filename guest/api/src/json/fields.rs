@@ -2,11 +2,10 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::ops::RangeInclusive;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::{Fault, Faults, Json};
+use super::{Fault, Faults, Field, Json, Kind, Tree};
 
 /// What RFC 3986 does not allow in a fragment.
 const FRAGMENT: &AsciiSet = &CONTROLS
@@ -62,19 +61,21 @@ impl Location<'_> {
 }
 
 /// The members of an object that have not been taken yet. `null` counts as
-/// absent.
+/// absent, and so does a member that is not declared or declared as another
+/// kind than it is taken as.
 #[derive(Debug)]
 pub struct Fields<'l, 'a> {
     location: Location<'l>,
+    declared: &'static [Field],
     members: Vec<(Cow<'a, str>, Json<'a>)>,
 }
 
 impl<'l, 'a> Fields<'l, 'a> {
-    /// Opens an object whose members are all in `known`, each at most once.
+    /// Opens an object whose members are all declared, each at most once.
     pub fn open(
         json: Json<'a>,
         location: Location<'l>,
-        known: &[&str],
+        declared: &'static [Field],
         faults: &mut Faults,
     ) -> Option<Self> {
         let Json::Object(members) = json else {
@@ -83,14 +84,15 @@ impl<'l, 'a> Fields<'l, 'a> {
         };
         for (index, (name, _)) in members.iter().enumerate() {
             let place = Location::Member(&location, name);
-            if !known.contains(&name.as_ref()) {
+            if !declared.iter().any(|field| field.name == name) {
+                let known: Vec<_> = declared.iter().map(|field| field.name).collect();
                 let known = known.join("`, `");
                 faults.push(place.fault(format!("is not known here; known are `{known}`")));
             } else if members.iter().take(index).any(|(earlier, _)| earlier == name) {
                 faults.push(place.fault("is given twice"));
             }
         }
-        Some(Self { location, members })
+        Some(Self { location, declared, members })
     }
 
     /// Notes a fault at a member.
@@ -103,58 +105,34 @@ impl<'l, 'a> Fields<'l, 'a> {
         Location::Member(&self.location, name)
     }
 
-    /// Takes a member of any kind.
-    pub fn take(&mut self, name: &str) -> Option<Json<'a>> {
-        let index = self.members.iter().position(|(known, _)| known == name)?;
-        match self.members.swap_remove(index).1 {
-            Json::Null => None,
-            value => Some(value),
+    /// Takes a member of any kind, which its reader checks.
+    pub fn take(&mut self, name: &str, faults: &mut Faults) -> Option<Json<'a>> {
+        Some(self.declared(name, faults)?.1)
+    }
+
+    /// Takes a member with what it may be.
+    fn declared(&mut self, name: &str, faults: &mut Faults) -> Option<(Kind, Json<'a>)> {
+        let field = self.declared.iter().find(|field| field.name == name)?;
+        let index = self.members.iter().position(|(known, _)| known == name);
+        match index.map(|index| self.members.swap_remove(index).1) {
+            None | Some(Json::Null) => {
+                if field.required {
+                    self.fault(name, "is required", faults);
+                }
+                None
+            }
+            Some(value) => Some((field.kind, value)),
         }
     }
 
-    /// Takes a member that must be there.
-    pub fn required(&mut self, name: &str, faults: &mut Faults) -> Option<Json<'a>> {
-        let value = self.take(name);
-        if value.is_none() {
-            self.fault(name, "is required", faults);
-        }
-        value
-    }
-
-    /// Takes a string that `check` accepts.
-    pub fn string(
-        &mut self,
-        name: &str,
-        check: Check,
-        faults: &mut Faults,
-    ) -> Option<Cow<'a, str>> {
-        let value = self.take(name)?;
-        self.checked_string(name, value, check, faults)
-    }
-
-    /// Takes a string that must be there and that `check` accepts.
-    pub fn required_string(
-        &mut self,
-        name: &str,
-        check: Check,
-        faults: &mut Faults,
-    ) -> Option<Cow<'a, str>> {
-        let value = self.required(name, faults)?;
-        self.checked_string(name, value, check, faults)
-    }
-
-    fn checked_string(
-        &self,
-        name: &str,
-        value: Json<'a>,
-        check: Check,
-        faults: &mut Faults,
-    ) -> Option<Cow<'a, str>> {
+    /// Takes a string.
+    pub fn string(&mut self, name: &str, faults: &mut Faults) -> Option<Cow<'a, str>> {
+        let (Kind::String(rule), value) = self.declared(name, faults)? else { return None };
         let Json::String(value) = value else {
             self.fault(name, format!("must be a string, not {}", value.kind()), faults);
             return None;
         };
-        match check(&value) {
+        match (rule.check)(&value) {
             Ok(()) => Some(value),
             Err(detail) => {
                 self.fault(name, detail, faults);
@@ -165,38 +143,32 @@ impl<'l, 'a> Fields<'l, 'a> {
 
     /// Takes a boolean.
     pub fn boolean(&mut self, name: &str, faults: &mut Faults) -> Option<bool> {
-        match self.take(name)? {
-            Json::Bool(value) => Some(value),
-            other => {
+        match self.declared(name, faults)? {
+            (Kind::Boolean, Json::Bool(value)) => Some(value),
+            (_, other) => {
                 self.fault(name, format!("must be true or false, not {}", other.kind()), faults);
                 None
             }
         }
     }
 
-    /// Takes a whole number in a range.
-    pub fn integer(
-        &mut self,
-        name: &str,
-        range: RangeInclusive<u32>,
-        faults: &mut Faults,
-    ) -> Option<u32> {
-        let value = self.take(name)?;
+    /// Takes a whole number.
+    pub fn integer(&mut self, name: &str, faults: &mut Faults) -> Option<u32> {
+        let (Kind::Integer(from, to), value) = self.declared(name, faults)? else { return None };
         let number = match &value {
             Json::Number(number) => number.as_u64().and_then(|number| u32::try_from(number).ok()),
             _ => None,
         };
-        let number = number.filter(|number| range.contains(number));
+        let number = number.filter(|number| (from..=to).contains(number));
         if number.is_none() {
-            let (start, end) = range.into_inner();
-            self.fault(name, format!("must be a whole number from {start} to {end}"), faults);
+            self.fault(name, format!("must be a whole number from {from} to {to}"), faults);
         }
         number
     }
 
     /// Takes a finite number.
     pub fn number(&mut self, name: &str, faults: &mut Faults) -> Option<f64> {
-        let value = self.take(name)?;
+        let (_, value) = self.declared(name, faults)?;
         let number = match &value {
             Json::Number(number) => number.as_f64(),
             _ => None,
@@ -214,7 +186,7 @@ impl<'l, 'a> Fields<'l, 'a> {
         choices: &[(&str, T)],
         faults: &mut Faults,
     ) -> Option<T> {
-        let value = self.take(name)?;
+        let (_, value) = self.declared(name, faults)?;
         let chosen = match &value {
             Json::String(word) => choices.iter().find(|(known, _)| known == word),
             _ => None,
@@ -225,10 +197,84 @@ impl<'l, 'a> Fields<'l, 'a> {
         }
         chosen.map(|(_, value)| *value)
     }
+
+    /// Takes the distinct strings of an array.
+    pub fn strings(&mut self, name: &str, faults: &mut Faults) -> Option<Vec<String>> {
+        let (Kind::Strings(rule, from, to), json) = self.declared(name, faults)? else {
+            return None;
+        };
+        let Json::Array(items) = json else {
+            let detail = format!("must be an array of strings, not {}", json.kind());
+            self.fault(name, detail, faults);
+            return None;
+        };
+        if !(from..=to).contains(&items.len()) {
+            self.fault(name, format!("must have {from} to {to} items"), faults);
+        }
+        let mut strings = Vec::new();
+        for (index, item) in items.into_iter().enumerate() {
+            let read = match item {
+                Json::String(text) => (rule.check)(&text).map(|()| text.into_owned()),
+                other => Err(format!("must be a string, not {}", other.kind())),
+            };
+            match read {
+                Ok(text) if !strings.contains(&text) => strings.push(text),
+                Ok(_) => {}
+                Err(detail) => {
+                    faults.push(Location::Item(&self.location(name), index).fault(detail));
+                }
+            }
+        }
+        Some(strings)
+    }
+
+    /// Takes the items of an array of objects, and what they are made of.
+    pub fn objects(
+        &mut self,
+        name: &str,
+        faults: &mut Faults,
+    ) -> Option<(&'static [Field], Vec<Json<'a>>)> {
+        let (Kind::Objects(fields, from, to), json) = self.declared(name, faults)? else {
+            return None;
+        };
+        match json {
+            Json::Array(items) if (from..=to).contains(&items.len()) => Some((fields, items)),
+            _ => {
+                self.fault(name, format!("must be an array of {from} to {to} objects"), faults);
+                None
+            }
+        }
+    }
+
+    /// Takes an object of bounded size and depth as compact JSON.
+    pub fn tree(&mut self, name: &str, faults: &mut Faults) -> Option<String> {
+        let (Kind::Tree(bounds), json) = self.declared(name, faults)? else { return None };
+        match tree(&json, bounds) {
+            Ok(encoded) => Some(encoded),
+            Err(detail) => {
+                self.fault(name, detail, faults);
+                None
+            }
+        }
+    }
 }
 
-/// Says what is wrong with a string.
-pub type Check = fn(&str) -> Result<(), String>;
+fn tree(json: &Json<'_>, bounds: Tree) -> Result<String, String> {
+    if !matches!(json, Json::Object(_)) {
+        return Err(format!("must be an object, not {}", json.kind()));
+    }
+    if json.depth() > bounds.max_depth {
+        return Err(format!("must be at most {} levels deep", bounds.max_depth));
+    }
+    if let Some(name) = json.repeated() {
+        return Err(format!("must not give `{name}` twice in one object"));
+    }
+    let encoded = super::encode(json);
+    match encoded.len() <= bounds.max_bytes {
+        true => Ok(encoded),
+        false => Err(format!("must be at most {} bytes", bounds.max_bytes)),
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -239,8 +285,12 @@ mod tests {
 
     fn faults(body: &str) -> Vec<(String, String)> {
         let problem = read(body.as_bytes(), |json, faults| {
-            let mut fields = Fields::open(json, Location::Root, &["a", "b"], faults)?;
-            fields.integer("a", 1..=9, faults);
+            const DECLARED: &[Field] = &[
+                Field::optional("a", Kind::Integer(1, 9), "A number."),
+                Field::optional("b", Kind::Boolean, "A flag."),
+            ];
+            let mut fields = Fields::open(json, Location::Root, DECLARED, faults)?;
+            fields.integer("a", faults);
             fields.boolean("b", faults)
         })
         .unwrap_err();

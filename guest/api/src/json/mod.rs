@@ -1,20 +1,23 @@
 //! Strict reading of JSON bodies: every fault gets a pointer, unknown and
 //! repeated members are faults, and all faults of a body come in one answer.
 
+mod field;
 mod fields;
 mod value;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
+pub use field::{Field, Kind, Rule, Tree, object};
 pub(crate) use fields::fragment;
-pub use fields::{Check, Fields, Location};
+pub use fields::{Fields, Location};
 pub use value::Json;
 
 use crate::limits;
 use crate::problem::{Code, Problem};
 
 /// One thing wrong with a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Fault {
     /// What is wrong and what is allowed.
     pub detail: String,

@@ -1,10 +1,15 @@
 //! Collections.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::rules;
-use crate::json::{self, Fields, Location};
+use crate::json::{self, Field, Fields, Kind, Location};
 use crate::problem::Problem;
+
+/// Members of the body of `POST /v1/collections`.
+pub const FIELDS: &[Field] =
+    &[Field::required("name", Kind::String(&rules::COLLECTION), "The collection's name.")];
 
 /// Reads the body of `POST /v1/collections`, `{"name": …}`.
 ///
@@ -13,13 +18,13 @@ use crate::problem::Problem;
 /// See [`json::read`].
 pub fn read(body: &[u8]) -> Result<String, Problem> {
     json::read(body, |json, faults| {
-        let mut fields = Fields::open(json, Location::Root, &["name"], faults)?;
-        fields.required_string("name", rules::collection, faults).map(Into::into)
+        let mut fields = Fields::open(json, Location::Root, FIELDS, faults)?;
+        fields.string("name", faults).map(Into::into)
     })
 }
 
 /// A collection and its size.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Collection {
     /// Unique.
     pub name: String,
@@ -32,7 +37,7 @@ pub struct Collection {
 }
 
 /// The answer of `GET /v1/collections`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct List {
     /// By name.
     pub collections: Vec<Collection>,

@@ -1,11 +1,12 @@
 //! Documents, chunks and jobs.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Span, rules};
+use super::{Span, rules, words};
 use crate::extract::MediaType;
-use crate::json::{self, Faults, Fields, Json, Location};
+use crate::json::{self, Faults, Field, Fields, Json, Kind, Location, Tree};
 use crate::limits;
 use crate::problem::Problem;
 
@@ -44,14 +45,48 @@ pub struct Batch {
     pub rejected: Vec<Rejected>,
 }
 
+const ID: Field = Field::optional(
+    "id",
+    Kind::String(&rules::DOCUMENT_ID),
+    "Unique in its collection. Default: one that the host makes.",
+);
+const TITLE: Field = Field::optional("title", Kind::String(&rules::TITLE), "For people.");
+const TEXT: Field = Field::required("text", Kind::String(&rules::TEXT), "The source.");
+const CONTENT_TYPE: Field = Field::optional(
+    "content_type",
+    Kind::Choice(|| words(MediaType::WORDS)),
+    "What the source is. Default: text/plain.",
+);
+const METADATA: Field = Field::optional(
+    "metadata",
+    Kind::Tree(Tree {
+        max_bytes: limits::MAX_METADATA_BYTES,
+        max_depth: limits::MAX_METADATA_DEPTH,
+        schema: None,
+    }),
+    "Returned with every result; filters compare it.",
+);
+
+/// Members of the body of `PUT …/documents/{id}`.
+pub const FIELDS: &[Field] = &[TITLE, TEXT, CONTENT_TYPE, METADATA];
+
+/// Members of a document in a batch.
+const BATCH_ITEM: &[Field] = &[ID, TITLE, TEXT, CONTENT_TYPE, METADATA];
+
+/// Members of the body of `POST …/documents`.
+pub const BATCH_FIELDS: &[Field] = &[Field::required(
+    "documents",
+    Kind::Objects(BATCH_ITEM, 1, limits::MAX_BATCH_DOCUMENTS),
+    "The documents.",
+)];
+
 /// Reads the body of `PUT …/documents/{id}`.
 ///
 /// # Errors
 ///
 /// See [`json::read`].
 pub fn read(body: &[u8]) -> Result<NewDocument, Problem> {
-    const KNOWN: &[&str] = &["title", "text", "content_type", "metadata"];
-    json::read(body, |json, faults| document(json, Location::Root, KNOWN, faults))
+    json::read(body, |json, faults| document(json, Location::Root, FIELDS, faults))
 }
 
 /// A document that came as a file.
@@ -81,22 +116,14 @@ pub fn of_file(
 /// See [`json::read`].
 pub fn read_batch(body: &[u8]) -> Result<Batch, Problem> {
     json::read(body, |json, faults| {
-        let mut fields = Fields::open(json, Location::Root, &["documents"], faults)?;
-        let items = match fields.required("documents", faults)? {
-            Json::Array(items) if (1..=limits::MAX_BATCH_DOCUMENTS).contains(&items.len()) => items,
-            _ => {
-                let detail =
-                    format!("must be an array of 1 to {} documents", limits::MAX_BATCH_DOCUMENTS);
-                fields.fault("documents", detail, faults);
-                return None;
-            }
-        };
+        let mut fields = Fields::open(json, Location::Root, BATCH_FIELDS, faults)?;
+        let (declared, items) = fields.objects("documents", faults)?;
         let location = fields.location("documents");
         let documents = (0..)
             .zip(items)
             .filter_map(|(index, item)| {
                 let document =
-                    document(item, Location::Item(&location, index as usize), BATCH_KNOWN, faults)?;
+                    document(item, Location::Item(&location, index as usize), declared, faults)?;
                 Some((index, document))
             })
             .collect();
@@ -127,14 +154,11 @@ pub fn read_lines(body: &[u8]) -> Result<Batch, Problem> {
     Ok(batch)
 }
 
-/// Members of a document in a batch.
-const BATCH_KNOWN: &[&str] = &["id", "title", "text", "content_type", "metadata"];
-
 fn read_line(line: &str) -> Result<NewDocument, (Option<String>, String)> {
     let json = json::parse(line).map_err(|problem| (None, problem.detail.unwrap_or_default()))?;
     let id = line_id(&json);
     let mut faults = Faults::default();
-    match document(json, Location::Root, BATCH_KNOWN, &mut faults) {
+    match document(json, Location::Root, BATCH_ITEM, &mut faults) {
         Some(document) if faults.is_empty() => Ok(document),
         _ => Err((id, faults.first().unwrap_or_default())),
     }
@@ -152,50 +176,27 @@ fn line_id(json: &Json<'_>) -> Option<String> {
 fn document(
     json: Json<'_>,
     location: Location<'_>,
-    known: &[&str],
+    declared: &'static [Field],
     faults: &mut Faults,
 ) -> Option<NewDocument> {
-    let mut fields = Fields::open(json, location, known, faults)?;
-    let id = fields.string("id", rules::document_id, faults);
-    let title = fields.string("title", rules::title, faults);
-    let text = fields.required_string("text", rules::text, faults);
+    let mut fields = Fields::open(json, location, declared, faults)?;
+    let id = fields.string("id", faults);
+    let title = fields.string("title", faults);
+    let text = fields.string("text", faults);
     let media_type =
         fields.choice("content_type", MediaType::WORDS, faults).unwrap_or(MediaType::Plain);
-    let metadata = metadata(&mut fields, faults);
+    let metadata = fields.tree("metadata", faults);
     Some(NewDocument {
         id: id.map(Into::into),
         title: title.map(Into::into),
         source: text?.into_owned().into_bytes(),
         media_type,
-        metadata: metadata?,
+        metadata: metadata.unwrap_or_else(|| "{}".to_owned()),
     })
 }
 
-/// Takes `metadata`, an object of bounded size and depth.
-fn metadata(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<String> {
-    let Some(metadata) = fields.take("metadata") else { return Some("{}".to_owned()) };
-    let detail = match &metadata {
-        Json::Object(_) if metadata.depth() > limits::MAX_METADATA_DEPTH => {
-            format!("must be at most {} levels deep", limits::MAX_METADATA_DEPTH)
-        }
-        Json::Object(_) => match metadata.repeated() {
-            Some(name) => format!("must not give `{name}` twice in one object"),
-            None => {
-                let encoded = json::encode(&metadata);
-                if encoded.len() <= limits::MAX_METADATA_BYTES {
-                    return Some(encoded);
-                }
-                format!("must be at most {} bytes", limits::MAX_METADATA_BYTES)
-            }
-        },
-        other => format!("must be an object, not {}", other.kind()),
-    };
-    fields.fault("metadata", detail, faults);
-    None
-}
-
 /// A document without its text.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Summary<'a> {
     /// Unique in its collection.
     pub id: &'a str,
@@ -204,6 +205,7 @@ pub struct Summary<'a> {
     /// What the text was made from.
     pub content_type: &'a str,
     /// A JSON object.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub metadata: &'a RawValue,
     /// Length of the text in bytes.
     pub bytes: u64,
@@ -220,7 +222,7 @@ pub struct Summary<'a> {
 }
 
 /// A document.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Document<'a> {
     /// All but the text.
     #[serde(flatten)]
@@ -230,7 +232,7 @@ pub struct Document<'a> {
 }
 
 /// A page of documents.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct DocumentPage<'a> {
     /// By id.
     pub documents: Vec<Summary<'a>>,
@@ -239,7 +241,7 @@ pub struct DocumentPage<'a> {
 }
 
 /// A piece of a document.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Chunk<'a> {
     /// A string: JSON numbers are not safe beyond 2^53.
     pub id: String,
@@ -255,7 +257,7 @@ pub struct Chunk<'a> {
 }
 
 /// A page of chunks.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct ChunkPage<'a> {
     /// In the order of the text.
     pub chunks: Vec<Chunk<'a>>,
@@ -265,7 +267,7 @@ pub struct ChunkPage<'a> {
 
 /// A batch on its way into the index: `received` = `indexed` + number of
 /// `failed` + `pending`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Job {
     /// Unique.
     pub job_id: String,
@@ -288,7 +290,7 @@ pub struct Job {
 }
 
 /// A document of a batch that could not be taken.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Failure {
     /// Its place in the batch, from 0.
     pub position: u32,
@@ -299,7 +301,7 @@ pub struct Failure {
 }
 
 /// A page of jobs.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct JobPage {
     /// Newest first.
     pub jobs: Vec<Job>,

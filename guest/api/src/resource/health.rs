@@ -1,16 +1,17 @@
 //! Health.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// The answer of `GET /livez`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Live {
     /// Always `ok`.
     pub status: &'static str,
 }
 
 /// The answer of `GET /readyz`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Ready {
     /// The worst state of a component: `ready`, `degraded` or `unready`.
     pub status: &'static str,
@@ -19,7 +20,7 @@ pub struct Ready {
 }
 
 /// One part of the host.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Component {
     /// Its name.
     pub name: String,

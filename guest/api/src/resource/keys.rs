@@ -1,9 +1,10 @@
 //! Keys.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::rules;
-use crate::json::{self, Faults, Fields, Json, Location};
+use crate::json::{self, Field, Fields, Kind, Location};
 use crate::limits;
 use crate::problem::Problem;
 use crate::routes::Scope;
@@ -26,44 +27,55 @@ pub struct NewKey {
     pub burst: Option<u32>,
 }
 
+/// Members of the body of `POST /v1/keys`.
+pub const FIELDS: &[Field] = &[
+    Field::required("name", Kind::String(&rules::KEY_NAME), "A name for people."),
+    Field::required("scopes", Kind::Strings(&rules::SCOPE, 1, Scope::ALL.len()), "What it allows."),
+    Field::optional(
+        "collections",
+        Kind::Strings(&rules::COLLECTION, 1, limits::MAX_KEY_COLLECTIONS),
+        "The collections it is limited to. Default: all.",
+    ),
+    Field::optional(
+        "expires_at",
+        Kind::String(&rules::TIME),
+        "When it ends, RFC 3339, in the future. Default: never.",
+    ),
+    Field::optional(
+        "rate_per_minute",
+        Kind::Integer(1, u32::MAX),
+        "Units refilled per minute. Default: the operator's setting.",
+    ),
+    Field::optional(
+        "burst",
+        Kind::Integer(1, u32::MAX),
+        "Units that may be spent at once. Default: the operator's setting.",
+    ),
+];
+
+/// Members of the body of `POST /v1/keys/{id}/rotate`.
+pub const GRACE_FIELDS: &[Field] = &[Field::optional(
+    "grace_seconds",
+    Kind::Integer(0, limits::MAX_GRACE_SECONDS),
+    "How long the old credential goes on working. Default: 3600.",
+)];
+
 /// Reads the body of `POST /v1/keys`.
 ///
 /// # Errors
 ///
 /// See [`json::read`].
 pub fn read(body: &[u8]) -> Result<NewKey, Problem> {
-    const KNOWN: &[&str] =
-        &["name", "scopes", "collections", "expires_at", "rate_per_minute", "burst"];
     json::read(body, |json, faults| {
-        let mut fields = Fields::open(json, Location::Root, KNOWN, faults)?;
-        let name = fields.required_string("name", rules::key_name, faults);
-        let scopes = fields
-            .required("scopes", faults)
-            .map(|json| words(json, &fields.location("scopes"), scope, faults));
-        if scopes.as_ref().is_some_and(Vec::is_empty) {
-            fields.fault(
-                "scopes",
-                "must name at least one of \"read\", \"write\", \"admin\"",
-                faults,
-            );
-        }
-        let collections = fields.take("collections");
-        let collections = collections
-            .map(|json| words(json, &fields.location("collections"), collection, faults));
-        if collections
-            .as_ref()
-            .is_some_and(|names| !(1..=limits::MAX_KEY_COLLECTIONS).contains(&names.len()))
-        {
-            fields.fault(
-                "collections",
-                format!("must name 1 to {}", limits::MAX_KEY_COLLECTIONS),
-                faults,
-            );
-        }
-        let expires_at =
-            fields.string("expires_at", rules::time, faults).and_then(|text| time::parse(&text));
-        let rate_per_minute = fields.integer("rate_per_minute", 1..=u32::MAX, faults);
-        let burst = fields.integer("burst", 1..=u32::MAX, faults);
+        let mut fields = Fields::open(json, Location::Root, FIELDS, faults)?;
+        let name = fields.string("name", faults);
+        let scopes = fields.strings("scopes", faults);
+        let scopes =
+            scopes.map(|names| names.iter().filter_map(|name| Scope::parse(name)).collect());
+        let collections = fields.strings("collections", faults);
+        let expires_at = fields.string("expires_at", faults).and_then(|text| time::parse(&text));
+        let rate_per_minute = fields.integer("rate_per_minute", faults);
+        let burst = fields.integer("burst", faults);
         Some(NewKey {
             name: name?.into(),
             scopes: scopes?,
@@ -86,48 +98,14 @@ pub fn read_grace(body: &[u8]) -> Result<u32, Problem> {
         return Ok(limits::DEFAULT_GRACE_SECONDS);
     }
     json::read(body, |json, faults| {
-        let mut fields = Fields::open(json, Location::Root, &["grace_seconds"], faults)?;
-        let grace = fields.integer("grace_seconds", 0..=limits::MAX_GRACE_SECONDS, faults);
+        let mut fields = Fields::open(json, Location::Root, GRACE_FIELDS, faults)?;
+        let grace = fields.integer("grace_seconds", faults);
         Some(grace.unwrap_or(limits::DEFAULT_GRACE_SECONDS))
     })
 }
 
-/// The distinct words of an array, each through `word`.
-fn words<T: PartialEq>(
-    json: Json<'_>,
-    location: &Location<'_>,
-    word: fn(&str) -> Result<T, String>,
-    faults: &mut Faults,
-) -> Vec<T> {
-    let Json::Array(items) = json else {
-        faults.push(location.fault(format!("must be an array of strings, not {}", json.kind())));
-        return Vec::new();
-    };
-    let mut words = Vec::new();
-    for (index, item) in items.into_iter().enumerate() {
-        let read = match &item {
-            Json::String(text) => word(text),
-            other => Err(format!("must be a string, not {}", other.kind())),
-        };
-        match read {
-            Ok(word) if !words.contains(&word) => words.push(word),
-            Ok(_) => {}
-            Err(detail) => faults.push(Location::Item(location, index).fault(detail)),
-        }
-    }
-    words
-}
-
-fn scope(text: &str) -> Result<Scope, String> {
-    Scope::parse(text).ok_or_else(|| "must be one of \"read\", \"write\", \"admin\"".to_owned())
-}
-
-fn collection(text: &str) -> Result<String, String> {
-    rules::collection(text).map(|()| text.to_owned())
-}
-
 /// A key without its secret.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Key {
     /// Public id, part of the credential.
     pub id: String,
@@ -150,7 +128,7 @@ pub struct Key {
 }
 
 /// A new key and the one sight of its credential.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct IssuedKey {
     /// The key.
     #[serde(flatten)]
@@ -160,7 +138,7 @@ pub struct IssuedKey {
 }
 
 /// The answer of `GET /v1/keys`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct List {
     /// Oldest first.
     pub keys: Vec<Key>,

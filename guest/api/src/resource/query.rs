@@ -1,10 +1,11 @@
 //! Questions and answers.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{Span, rules, search};
-use crate::json::{self, Fields, Location};
+use crate::json::{self, Field, Fields, Kind, Location};
 use crate::limits;
 use crate::problem::Problem;
 
@@ -23,26 +24,38 @@ pub struct QueryRequest {
     pub generator: Option<String>,
 }
 
+/// Members of the body of `POST …/query`.
+pub const FIELDS: &[Field] = &[
+    search::QUERY,
+    search::TOP_K,
+    Field::optional("stream", Kind::Boolean, "Answer as server-sent events. Default: false."),
+    search::FILTER,
+    Field::optional(
+        "generator",
+        Kind::String(&rules::GENERATOR),
+        "Who answers. Default: the operator's setting.",
+    ),
+];
+
 /// Reads the body of `POST …/query`.
 ///
 /// # Errors
 ///
 /// See [`json::read`].
 pub fn read(body: &[u8]) -> Result<QueryRequest, Problem> {
-    const KNOWN: &[&str] = &["query", "top_k", "stream", "filter", "generator"];
     json::read(body, |json, faults| {
-        let mut fields = Fields::open(json, Location::Root, KNOWN, faults)?;
-        let query = fields.required_string("query", rules::query, faults);
-        let top_k = search::top_k(&mut fields, limits::DEFAULT_QUERY_TOP_K, faults);
+        let mut fields = Fields::open(json, Location::Root, FIELDS, faults)?;
+        let query = fields.string("query", faults);
+        let top_k = fields.integer("top_k", faults).unwrap_or(limits::DEFAULT_QUERY_TOP_K);
         let stream = fields.boolean("stream", faults).unwrap_or(false);
-        let filter = search::filter(&mut fields, faults);
-        let generator = fields.string("generator", rules::generator, faults).map(Into::into);
+        let filter = fields.tree("filter", faults);
+        let generator = fields.string("generator", faults).map(Into::into);
         Some(QueryRequest { query: query?.into(), top_k, stream, filter, generator })
     })
 }
 
 /// The answer of `POST …/query`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct QueryResponse<'a> {
     /// The text of the answer; empty where `abstained` says it all.
     pub answer: &'a str,
@@ -61,7 +74,7 @@ pub struct QueryResponse<'a> {
 }
 
 /// A quote that the host read from the stored text.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Citation {
     /// The document's id in its collection.
     pub document_id: String,
@@ -74,7 +87,7 @@ pub struct Citation {
 }
 
 /// A passage that the generator was given.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Source<'a> {
     /// The document's id in its collection.
     pub document_id: &'a str,
@@ -94,11 +107,12 @@ pub struct Source<'a> {
     /// The bytes of the document's text.
     pub span: Span,
     /// The document's metadata.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub metadata: &'a RawValue,
 }
 
 /// What an answer took.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, JsonSchema)]
 pub struct Usage {
     /// Tokens read.
     pub input_tokens: u32,
@@ -107,14 +121,14 @@ pub struct Usage {
 }
 
 /// Data of the event `delta`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Delta<'a> {
     /// More of the answer.
     pub text: &'a str,
 }
 
 /// Data of the event `done`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Done<'a> {
     /// Whether the sources do not hold an answer.
     pub abstained: bool,

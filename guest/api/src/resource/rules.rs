@@ -1,7 +1,129 @@
 //! What strings of the contract may be. Each rule says what is wrong in words
 //! that follow the name of the field.
 
+use crate::json::Rule;
 use crate::limits;
+use crate::routes::Scope;
+
+/// A collection's name.
+pub const COLLECTION: Rule = Rule {
+    check: collection,
+    min_chars: 1,
+    max_chars: limits::MAX_COLLECTION_CHARS,
+    pattern: "^[a-z0-9][a-z0-9_-]*$",
+    format: None,
+    named: None,
+};
+
+/// A document's id.
+pub const DOCUMENT_ID: Rule = Rule {
+    check: document_id,
+    min_chars: 1,
+    max_chars: limits::MAX_ID_CHARS,
+    pattern: r"^(?!\.\.?$)[^\s\u0000-\u001f\u007f-\u009f]([^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f])?$",
+    format: None,
+    named: None,
+};
+
+/// A document's title.
+pub const TITLE: Rule = Rule {
+    check: title,
+    min_chars: 0,
+    max_chars: limits::MAX_TITLE_BYTES,
+    pattern: r"^[^\u0000-\u001f\u007f-\u009f]*$",
+    format: None,
+    named: None,
+};
+
+/// A document as sent.
+pub const TEXT: Rule = Rule {
+    check: text,
+    min_chars: 1,
+    max_chars: limits::MAX_TEXT_BYTES,
+    pattern: r"\S",
+    format: None,
+    named: None,
+};
+
+/// A question or search.
+pub const QUERY: Rule = Rule {
+    check: query,
+    min_chars: 1,
+    max_chars: limits::MAX_QUERY_BYTES,
+    pattern: r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$",
+    format: None,
+    named: None,
+};
+
+/// A generator's name.
+pub const GENERATOR: Rule = Rule {
+    check: generator,
+    min_chars: 1,
+    max_chars: limits::MAX_GENERATOR_BYTES,
+    pattern: "",
+    format: None,
+    named: Some("Generator"),
+};
+
+/// A key's name.
+pub const KEY_NAME: Rule = Rule {
+    check: key_name,
+    min_chars: 1,
+    max_chars: limits::MAX_KEY_NAME_CHARS,
+    pattern: r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$",
+    format: None,
+    named: None,
+};
+
+/// A model's name.
+pub const MODEL: Rule = Rule {
+    check: model,
+    min_chars: 1,
+    max_chars: limits::MAX_MODEL_CHARS,
+    pattern: r"^[^\s\u0000-\u001f\u007f-\u009f]+$",
+    format: None,
+    named: None,
+};
+
+/// A message of a conversation.
+pub const MESSAGE: Rule = Rule {
+    check: message,
+    min_chars: 0,
+    max_chars: limits::MAX_MESSAGE_BYTES,
+    pattern: r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$",
+    format: None,
+    named: None,
+};
+
+/// A text to embed.
+pub const INPUT: Rule = Rule {
+    check: input,
+    min_chars: 1,
+    max_chars: limits::MAX_EMBEDDING_BYTES,
+    pattern: "",
+    format: None,
+    named: None,
+};
+
+/// A scope's name.
+pub const SCOPE: Rule = Rule {
+    check: scope,
+    min_chars: 1,
+    max_chars: 5,
+    pattern: "^(read|write|admin)$",
+    format: None,
+    named: None,
+};
+
+/// An RFC 3339 time.
+pub const TIME: Rule = Rule {
+    check: time,
+    min_chars: 20,
+    max_chars: 40,
+    pattern: r"^\d{4}-\d\d-\d\d[Tt]",
+    format: Some("date-time"),
+    named: None,
+};
 
 /// Result of a rule.
 pub type Verdict = Result<(), String>;
@@ -52,12 +174,38 @@ pub fn text(text: &str) -> Verdict {
 
 /// A question or search.
 pub fn query(text: &str) -> Verdict {
-    let control = |char: char| char.is_control() && !matches!(char, '\t' | '\n' | '\r');
     require(text.len() <= limits::MAX_QUERY_BYTES, || {
         format!("must be at most {} bytes", limits::MAX_QUERY_BYTES)
     })?;
     require(!text.trim().is_empty(), || "must not be empty".to_owned())?;
-    require(!text.chars().any(control), || "must not hold control characters".to_owned())
+    require(!text.chars().any(unprintable), || "must not hold control characters".to_owned())
+}
+
+/// Control characters but tab and line breaks.
+fn unprintable(char: char) -> bool {
+    char.is_control() && !matches!(char, '\t' | '\n' | '\r')
+}
+
+/// A model's name.
+pub fn model(name: &str) -> Verdict {
+    let valid = (1..=limits::MAX_MODEL_CHARS).contains(&name.chars().count())
+        && !name.chars().any(|char| char.is_whitespace() || char.is_control());
+    require(valid, || format!("must be 1 to {} characters without spaces", limits::MAX_MODEL_CHARS))
+}
+
+/// A message of a conversation; may be empty.
+pub fn message(text: &str) -> Verdict {
+    let valid = text.len() <= limits::MAX_MESSAGE_BYTES && !text.chars().any(unprintable);
+    require(valid, || {
+        format!("must be at most {} bytes, without control characters", limits::MAX_MESSAGE_BYTES)
+    })
+}
+
+/// A text to embed.
+pub fn input(text: &str) -> Verdict {
+    require((1..=limits::MAX_EMBEDDING_BYTES).contains(&text.len()), || {
+        format!("must be 1 to {} bytes", limits::MAX_EMBEDDING_BYTES)
+    })
 }
 
 /// A generator's name.
@@ -77,6 +225,13 @@ pub fn key_name(name: &str) -> Verdict {
             "must be 1 to {} characters, without control characters",
             limits::MAX_KEY_NAME_CHARS
         )
+    })
+}
+
+/// A scope's name.
+pub fn scope(name: &str) -> Verdict {
+    require(Scope::parse(name).is_some(), || {
+        "must be one of \"read\", \"write\", \"admin\"".to_owned()
     })
 }
 

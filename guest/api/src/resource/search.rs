@@ -1,10 +1,11 @@
 //! Search.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Span, rules};
-use crate::json::{self, Faults, Fields, Json, Location};
+use super::{Span, rules, words};
+use crate::json::{self, Field, Fields, Kind, Location, Tree};
 use crate::limits;
 use crate::problem::Problem;
 
@@ -53,20 +54,59 @@ pub struct SearchRequest {
     pub per_document: bool,
 }
 
+/// The words to look for.
+pub(crate) const QUERY: Field =
+    Field::required("query", Kind::String(&rules::QUERY), "The question or the words to look for.");
+
+/// How many passages.
+pub(crate) const TOP_K: Field = Field::optional(
+    "top_k",
+    Kind::Integer(1, limits::MAX_TOP_K),
+    "How many passages. Default: 10 for a search, 6 for an answer.",
+);
+
+/// A condition on metadata. The host checks its meaning, as it evaluates it.
+pub(crate) const FILTER: Field = Field::optional(
+    "filter",
+    Kind::Tree(Tree {
+        max_bytes: limits::MAX_FILTER_BYTES,
+        max_depth: limits::MAX_FILTER_DEPTH,
+        schema: Some("Filter"),
+    }),
+    "A condition on the documents' metadata.",
+);
+
+/// Members of the body of `POST …/search`.
+pub const FIELDS: &[Field] = &[
+    QUERY,
+    TOP_K,
+    Field::optional(
+        "mode",
+        Kind::Choice(|| words(Mode::WORDS)),
+        "How passages are found. Default: hybrid.",
+    ),
+    FILTER,
+    Field::optional("min_score", Kind::Number, "Leaves out passages with a lower score."),
+    Field::optional("explain", Kind::Boolean, "Adds how each score came about. Default: false."),
+    Field::optional(
+        "per_document",
+        Kind::Boolean,
+        "One best passage for each document. Default: true.",
+    ),
+];
+
 /// Reads the body of `POST …/search`.
 ///
 /// # Errors
 ///
 /// See [`json::read`].
 pub fn read(body: &[u8]) -> Result<SearchRequest, Problem> {
-    const KNOWN: &[&str] =
-        &["query", "top_k", "mode", "filter", "min_score", "explain", "per_document"];
     json::read(body, |json, faults| {
-        let mut fields = Fields::open(json, Location::Root, KNOWN, faults)?;
-        let query = fields.required_string("query", rules::query, faults);
-        let top_k = top_k(&mut fields, limits::DEFAULT_SEARCH_TOP_K, faults);
+        let mut fields = Fields::open(json, Location::Root, FIELDS, faults)?;
+        let query = fields.string("query", faults);
+        let top_k = fields.integer("top_k", faults).unwrap_or(limits::DEFAULT_SEARCH_TOP_K);
         let mode = fields.choice("mode", Mode::WORDS, faults).unwrap_or(Mode::Hybrid);
-        let filter = filter(&mut fields, faults);
+        let filter = fields.tree("filter", faults);
         let min_score = fields.number("min_score", faults);
         let explain = fields.boolean("explain", faults).unwrap_or(false);
         let per_document = fields.boolean("per_document", faults).unwrap_or(true);
@@ -82,37 +122,8 @@ pub fn read(body: &[u8]) -> Result<SearchRequest, Problem> {
     })
 }
 
-/// Takes `top_k`.
-pub(super) fn top_k(fields: &mut Fields<'_, '_>, default: u32, faults: &mut Faults) -> u32 {
-    fields.integer("top_k", 1..=limits::MAX_TOP_K, faults).unwrap_or(default)
-}
-
-/// Takes `filter`, of bounded size and depth. The host checks its meaning, as
-/// it evaluates it.
-pub(super) fn filter(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<String> {
-    let filter = fields.take("filter")?;
-    let detail = match &filter {
-        Json::Object(_) if filter.depth() > limits::MAX_FILTER_DEPTH => {
-            format!("must be at most {} levels deep", limits::MAX_FILTER_DEPTH)
-        }
-        Json::Object(_) => match filter.repeated() {
-            Some(name) => format!("must not give `{name}` twice in one object"),
-            None => {
-                let encoded = json::encode(&filter);
-                if encoded.len() <= limits::MAX_FILTER_BYTES {
-                    return Some(encoded);
-                }
-                format!("must be at most {} bytes", limits::MAX_FILTER_BYTES)
-            }
-        },
-        other => format!("must be an object, not {}", other.kind()),
-    };
-    fields.fault("filter", detail, faults);
-    None
-}
-
 /// The answer of `POST …/search`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct SearchResponse<'a> {
     /// Best first.
     pub results: Vec<SearchResult<'a>>,
@@ -126,7 +137,7 @@ pub struct SearchResponse<'a> {
 }
 
 /// A chunk that was found.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct SearchResult<'a> {
     /// The document's id in its collection.
     pub document_id: &'a str,
@@ -147,6 +158,7 @@ pub struct SearchResult<'a> {
     /// The bytes of the document's text.
     pub span: Span,
     /// The document's metadata.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub metadata: &'a RawValue,
     /// How the score came about.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -154,7 +166,7 @@ pub struct SearchResult<'a> {
 }
 
 /// How a score came about; a leg that did not find the chunk is null.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
 pub struct Explanation {
     /// BM25.
     pub lexical: Option<Leg>,
@@ -163,7 +175,7 @@ pub struct Explanation {
 }
 
 /// What one leg says of a chunk.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct Leg {
     /// Its raw score.
     pub score: f64,

@@ -1,0 +1,148 @@
+//! What the members of a body may be, declared once: the readers check by it
+//! and the OpenAPI document shows it.
+
+#![allow(clippy::indexing_slicing, reason = "of objects made here; a member is added if absent")]
+
+use serde_json::{Value, json};
+
+/// A member of an object.
+#[derive(Debug, Clone, Copy)]
+pub struct Field {
+    /// Its name.
+    pub name: &'static str,
+    /// What it may be.
+    pub kind: Kind,
+    /// Whether it must be there; `null` counts as absent.
+    pub required: bool,
+    /// One sentence.
+    pub description: &'static str,
+}
+
+/// What a member may be.
+#[derive(Debug, Clone, Copy)]
+pub enum Kind {
+    /// A string that a rule accepts.
+    String(&'static Rule),
+    /// `true` or `false`
+    Boolean,
+    /// A whole number from the first to the second.
+    Integer(u32, u32),
+    /// A finite number.
+    Number,
+    /// One of these words.
+    Choice(fn() -> Vec<&'static str>),
+    /// Distinct strings, from the first number of them to the second.
+    Strings(&'static Rule, usize, usize),
+    /// Objects with these members, from the first number of them to the second.
+    Objects(&'static [Field], usize, usize),
+    /// An object of bounded size, with the name of its schema if it has one.
+    Tree(Tree),
+    /// Whatever its reader says, with its JSON Schema.
+    Other(fn() -> Value),
+}
+
+/// The bounds of an object with members of the caller's own.
+#[derive(Debug, Clone, Copy)]
+pub struct Tree {
+    /// Bytes as compact JSON.
+    pub max_bytes: usize,
+    /// Levels of nesting.
+    pub max_depth: usize,
+    /// The name of its schema, if it has one.
+    pub schema: Option<&'static str>,
+}
+
+/// What a string may be.
+#[derive(Debug)]
+pub struct Rule {
+    /// Says what is wrong with a string, in words that follow the field's name.
+    pub check: fn(&str) -> Result<(), String>,
+    /// The fewest characters.
+    pub min_chars: usize,
+    /// The most characters.
+    pub max_chars: usize,
+    /// A regular expression (ECMA 262) that every accepted string matches; may be
+    /// empty.
+    pub pattern: &'static str,
+    /// A format of JSON Schema.
+    pub format: Option<&'static str>,
+    /// The name of its schema, for words that the server alone knows.
+    pub named: Option<&'static str>,
+}
+
+impl Field {
+    /// A member that may be left out.
+    pub const fn optional(name: &'static str, kind: Kind, description: &'static str) -> Self {
+        Self { name, kind, required: false, description }
+    }
+
+    /// A member that must be there.
+    pub const fn required(name: &'static str, kind: Kind, description: &'static str) -> Self {
+        Self { name, kind, required: true, description }
+    }
+
+    fn schema(&self) -> Value {
+        let mut schema = self.kind.schema();
+        if !self.required {
+            schema = json!({"anyOf": [schema, {"type": "null"}]});
+        }
+        schema["description"] = self.description.into();
+        schema
+    }
+}
+
+impl Rule {
+    /// As JSON Schema.
+    pub fn schema(&self) -> Value {
+        if let Some(name) = self.named {
+            return reference(name);
+        }
+        let mut schema = json!({
+            "type": "string", "minLength": self.min_chars, "maxLength": self.max_chars,
+        });
+        if !self.pattern.is_empty() {
+            schema["pattern"] = self.pattern.into();
+        }
+        if let Some(format) = self.format {
+            schema["format"] = format.into();
+        }
+        schema
+    }
+}
+
+impl Kind {
+    fn schema(&self) -> Value {
+        match self {
+            Self::String(rule) => rule.schema(),
+            Self::Boolean => json!({"type": "boolean"}),
+            Self::Integer(from, to) => json!({"type": "integer", "minimum": from, "maximum": to}),
+            Self::Number => json!({"type": "number"}),
+            Self::Choice(words) => json!({"type": "string", "enum": words()}),
+            Self::Strings(rule, from, to) => json!({
+                "type": "array", "items": rule.schema(), "minItems": from, "maxItems": to,
+            }),
+            Self::Objects(fields, from, to) => json!({
+                "type": "array", "items": object(fields), "minItems": from, "maxItems": to,
+            }),
+            Self::Tree(Tree { schema: Some(name), .. }) => reference(name),
+            Self::Tree(_) => json!({"type": "object"}),
+            Self::Other(schema) => schema(),
+        }
+    }
+}
+
+fn reference(name: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{name}")})
+}
+
+/// An object with these members and no others, as JSON Schema.
+pub fn object(fields: &[Field]) -> Value {
+    let properties: serde_json::Map<_, _> =
+        fields.iter().map(|field| (field.name.to_owned(), field.schema())).collect();
+    let required: Vec<_> =
+        fields.iter().filter(|field| field.required).map(|field| field.name).collect();
+    json!({
+        "type": "object", "properties": properties, "required": required,
+        "additionalProperties": false,
+    })
+}

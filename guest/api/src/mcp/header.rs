@@ -1,0 +1,181 @@
+//! What the headers of a message say: its version, where it comes from, and in
+//! 2026-07-28 what the body says again.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+
+use super::{Kind, Request, RpcError};
+use crate::json::Json;
+
+const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+
+/// The ways to speak the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// 2025-11-25: begins with `initialize`.
+    Initialized,
+    /// 2026-07-28: each request says all.
+    SelfContained,
+}
+
+impl Version {
+    /// Every version, oldest first.
+    pub const NAMES: [&str; 2] = [Self::Initialized.name(), Self::SelfContained.name()];
+
+    /// As it stands on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Initialized => "2025-11-25",
+            Self::SelfContained => "2026-07-28",
+        }
+    }
+}
+
+/// The headers of a message.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Headers<'h> {
+    /// `MCP-Protocol-Version`
+    pub version: Option<&'h str>,
+    /// `Mcp-Method`
+    pub method: Option<&'h str>,
+    /// `Mcp-Name`
+    pub name: Option<&'h str>,
+}
+
+impl Headers<'_> {
+    /// The version that is spoken; without a header the older one.
+    ///
+    /// # Errors
+    ///
+    /// `UnsupportedVersion`
+    pub fn version(&self) -> Result<Version, RpcError> {
+        match self.version {
+            None => Ok(Version::Initialized),
+            Some(name) if name == Version::Initialized.name() => Ok(Version::Initialized),
+            Some(name) if name == Version::SelfContained.name() => Ok(Version::SelfContained),
+            Some(name) => Err(RpcError {
+                data: Some(json!({"supported": Version::NAMES, "requested": name})),
+                ..RpcError::new(Kind::UnsupportedVersion, "Unsupported protocol version")
+            }),
+        }
+    }
+
+    /// Holds the headers of a request that says all against its body, so that
+    /// what a proxy decided by the headers holds for the body.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidParams` or `HeaderMismatch`.
+    pub fn check(&self, request: &Request<'_>) -> Result<(), RpcError> {
+        let (version, capabilities) = (request.meta(META_VERSION), request.meta(META_CAPABILITIES));
+        let (Some(version), Some(_)) = (version, capabilities) else {
+            let detail = format!("`_meta` must have `{META_VERSION}` and `{META_CAPABILITIES}`");
+            return Err(RpcError::new(Kind::InvalidParams, detail));
+        };
+        let mismatch = |header: &str| {
+            let detail = format!("the header `{header}` does not match the body");
+            Err(RpcError::new(Kind::HeaderMismatch, detail))
+        };
+        if !matches!((version, self.version), (Json::String(body), Some(header)) if body == header)
+        {
+            return mismatch("MCP-Protocol-Version");
+        }
+        if self.method != Some(&request.method) {
+            return mismatch("Mcp-Method");
+        }
+        let named = (request.method == "tools/call").then(|| request.text("name")).flatten();
+        if named.is_some() && self.name.and_then(decode).as_deref() != named {
+            return mismatch("Mcp-Name");
+        }
+        Ok(())
+    }
+}
+
+/// A header's value, which stands as `=?base64?…?=` where it is not plain.
+fn decode(value: &str) -> Option<String> {
+    match value.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?=")) {
+        None => Some(value.to_owned()),
+        Some(encoded) => String::from_utf8(STANDARD.decode(encoded).ok()?).ok(),
+    }
+}
+
+/// Whether a browser's page may send the message: `Origin` is the server
+/// itself or, where the runtime does not tell the server's name, a page of this
+/// machine. Without the header no browser's page sent it. This keeps a page that
+/// rebinds its name to this address out.
+pub fn same_origin(origin: Option<&str>, host: Option<&str>) -> bool {
+    let Some(origin) = origin else { return true };
+    let authority = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+    authority.is_some_and(|authority| match host {
+        Some(host) => host.eq_ignore_ascii_case(authority),
+        None => LOOPBACK.iter().any(|name| {
+            let rest = authority.strip_prefix(name);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+        }),
+    })
+}
+
+/// Names of this machine.
+const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::mcp::Message;
+
+    fn checked(headers: Headers<'_>, body: &str) -> Option<Kind> {
+        let Message::Request(request) = Message::read(body.as_bytes()).unwrap() else {
+            unreachable!()
+        };
+        headers.check(&request).err().map(|error| error.kind)
+    }
+
+    #[test]
+    fn the_version_is_one_of_two() {
+        let version = |version| Headers { version, ..Headers::default() }.version();
+        assert_eq!(version(None), Ok(Version::Initialized));
+        assert_eq!(version(Some("2026-07-28")), Ok(Version::SelfContained));
+        assert_eq!(version(Some("2024-11-05")).unwrap_err().kind, Kind::UnsupportedVersion);
+    }
+
+    #[test]
+    fn headers_must_say_what_the_body_says() {
+        let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"search","_meta":
+            {"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}"#;
+        let right = Headers {
+            version: Some("2026-07-28"),
+            method: Some("tools/call"),
+            name: Some("search"),
+        };
+        assert_eq!(checked(right, body), None);
+        let encoded = Headers { name: Some("=?base64?c2VhcmNo?="), ..right };
+        assert_eq!(checked(encoded, body), None);
+        for wrong in [
+            Headers { version: Some("2025-11-25"), ..right },
+            Headers { method: Some("tools/list"), ..right },
+            Headers { name: Some("answer"), ..right },
+            Headers { name: None, ..right },
+        ] {
+            assert_eq!(checked(wrong, body), Some(Kind::HeaderMismatch), "{wrong:?}");
+        }
+        let bare = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"search"}}"#;
+        assert_eq!(checked(right, bare), Some(Kind::InvalidParams));
+    }
+
+    #[test]
+    fn a_page_of_another_origin_is_kept_out() {
+        assert!(same_origin(None, Some("a:8080")));
+        assert!(same_origin(Some("http://a:8080"), Some("A:8080")));
+        assert!(same_origin(Some("http://127.0.0.1:8080"), None));
+        for origin in ["http://evil.example", "null", "a:8080", "http://a:8080.evil.example"] {
+            assert!(!same_origin(Some(origin), Some("a:8080")), "{origin}");
+        }
+        for origin in ["http://evil.example", "http://localhost.evil.example", "http://127.0.0.1.x"]
+        {
+            assert!(!same_origin(Some(origin), None), "{origin}");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! One message of JSON-RPC 2.0.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use super::{Kind, RpcError};
+use crate::json::{self, Json};
+
+/// Members of an object as they were sent.
+type Members<'a> = Vec<(Cow<'a, str>, Json<'a>)>;
+
+/// What a client sends.
+#[derive(Debug, PartialEq)]
+pub enum Message<'a> {
+    /// Wants an answer.
+    Request(Request<'a>),
+    /// Wants none: a notification, or an answer to a request that this server
+    /// never made.
+    Notice,
+}
+
+/// What wants an answer.
+#[derive(Debug, PartialEq)]
+pub struct Request<'a> {
+    /// A string or a whole number.
+    pub id: Value,
+    /// What to do.
+    pub method: String,
+    /// With what.
+    pub params: Members<'a>,
+}
+
+impl<'a> Message<'a> {
+    /// Reads a body.
+    ///
+    /// # Errors
+    ///
+    /// `Parse` or `InvalidRequest`.
+    pub fn read(body: &'a [u8]) -> Result<Self, RpcError> {
+        let json = json::utf8(body).and_then(json::parse).map_err(|problem| {
+            RpcError::new(Kind::Parse, problem.detail.unwrap_or_else(|| "no JSON".to_owned()))
+        })?;
+        let invalid = |detail: &str| RpcError::new(Kind::InvalidRequest, detail);
+        if let Some(name) = json.repeated() {
+            return Err(invalid(&format!("`{name}` is given twice in one object")));
+        }
+        let Json::Object(mut members) = json else {
+            return Err(invalid("a message is one object; batches are not taken"));
+        };
+        if take(&mut members, "jsonrpc") != Some(Json::String("2.0".into())) {
+            return Err(invalid("`jsonrpc` must be \"2.0\""));
+        }
+        let Some(method) = take(&mut members, "method") else {
+            let answers = members.iter().any(|(name, _)| name == "result" || name == "error");
+            return if answers { Ok(Self::Notice) } else { Err(invalid("`method` is missing")) };
+        };
+        let Json::String(method) = method else {
+            return Err(invalid("`method` must be a string"));
+        };
+        let params = match take(&mut members, "params") {
+            None => Vec::new(),
+            Some(Json::Object(params)) => params,
+            Some(_) => return Err(invalid("`params` must be an object")),
+        };
+        let id = match take(&mut members, "id") {
+            None => return Ok(Self::Notice),
+            Some(Json::String(id)) => Value::String(id.into_owned()),
+            Some(Json::Number(id)) if id.is_i64() || id.is_u64() => Value::Number(id),
+            Some(_) => return Err(invalid("`id` must be a string or a whole number")),
+        };
+        Ok(Self::Request(Request { id, method: method.into_owned(), params }))
+    }
+}
+
+impl<'a> Request<'a> {
+    /// A parameter that is a string.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        text(&self.params, name)
+    }
+
+    /// A member of `_meta`.
+    pub(super) fn meta(&self, name: &str) -> Option<&Json<'a>> {
+        match get(&self.params, "_meta")? {
+            Json::Object(meta) => get(meta, name),
+            _ => None,
+        }
+    }
+
+    /// Takes a parameter.
+    pub(super) fn take(&mut self, name: &str) -> Option<Json<'a>> {
+        take(&mut self.params, name)
+    }
+}
+
+fn get<'m, 'a>(members: &'m Members<'a>, name: &str) -> Option<&'m Json<'a>> {
+    members.iter().find_map(|(known, value)| (known == name).then_some(value))
+}
+
+fn text<'m>(members: &'m Members<'_>, name: &str) -> Option<&'m str> {
+    match get(members, name)? {
+        Json::String(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn take<'a>(members: &mut Members<'a>, name: &str) -> Option<Json<'a>> {
+    let index = members.iter().position(|(known, _)| known == name)?;
+    Some(members.swap_remove(index).1)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_request_has_an_id_and_a_notice_none() {
+        let body =
+            br#"{"jsonrpc":"2.0","id":"a","method":"tools/call","params":{"name":"search"}}"#;
+        let Message::Request(request) = Message::read(body).unwrap() else { unreachable!() };
+        assert_eq!((request.method.as_str(), request.text("name")), ("tools/call", Some("search")));
+        let notice = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+        assert_eq!(Message::read(notice).unwrap(), Message::Notice);
+        let answer = br#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
+        assert_eq!(Message::read(answer).unwrap(), Message::Notice);
+    }
+
+    #[test]
+    fn what_is_no_message_is_refused() {
+        let kind = |body: &str| Message::read(body.as_bytes()).unwrap_err().kind;
+        assert_eq!(kind("{"), Kind::Parse);
+        for body in [
+            "[]",
+            r#"{"id":1,"method":"ping"}"#,
+            r#"{"jsonrpc":"2.0","id":1}"#,
+            r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#,
+            r#"{"jsonrpc":"2.0","id":1.5,"method":"ping"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":[]}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/call"}"#,
+        ] {
+            assert_eq!(kind(body), Kind::InvalidRequest, "{body}");
+        }
+    }
+}

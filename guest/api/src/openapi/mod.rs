@@ -1,0 +1,191 @@
+//! The OpenAPI 3.1 document of this handler: the table of routes, the members
+//! that the readers check by, and the types that are answered.
+
+#![allow(clippy::indexing_slicing, reason = "of objects made here; a member is added if absent")]
+
+mod operation;
+mod problems;
+mod schemas;
+
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+use crate::routes::{Access, ROUTES, Route};
+use operation::{Content, Description, Place};
+
+pub use operation::Query;
+
+/// The document, with the names of the generators that answer.
+pub fn document(generators: &[String]) -> Value {
+    let mut schemas = SchemaSettings::draft2020_12()
+        .for_serialize()
+        .with(|settings| {
+            settings.definitions_path = "/components/schemas".into();
+            settings.meta_schema = None;
+        })
+        .into_generator();
+    let mut paths = Map::new();
+    for route in ROUTES {
+        let described = operation(route, &mut schemas);
+        let path = paths.entry(route.path).or_insert_with(|| json!({}));
+        path[route.method.name().to_ascii_lowercase()] = described;
+    }
+    let mut components = schemas.take_definitions(true);
+    components.extend(schemas::written(generators));
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Ragtime",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Put documents in, ask, get an answer with citations.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+            },
+        },
+    })
+}
+
+fn operation(route: &Route, schemas: &mut schemars::SchemaGenerator) -> Value {
+    let description = operation::describe(route.access);
+    let mut described = json!({
+        "operationId": description.id,
+        "summary": description.summary,
+        "tags": [description.tag],
+        "parameters": parameters(route, &description),
+        "responses": responses(route, &description, schemas),
+        "security": security(route.access),
+    });
+    if let Access::Key { scope, cost, .. } = route.access {
+        let scope = scope.map_or_else(|| "any".to_owned(), |scope| format!("`{}`", scope.name()));
+        described["description"] =
+            format!("Needs a key with the scope {scope}. Costs {cost} of its budget.").into();
+    }
+    if let Some(body) = &description.body {
+        let content: Map<_, _> = body
+            .media_types
+            .iter()
+            .map(|(media_type, schema)| {
+                let mut content = json!({"schema": schema()});
+                if *media_type == "application/json" {
+                    content["example"] = serde_json::from_str(body.example).unwrap_or_default();
+                }
+                ((*media_type).to_owned(), content)
+            })
+            .collect();
+        described["requestBody"] = json!({"required": body.required, "content": content});
+    }
+    described
+}
+
+fn security(access: Access) -> Value {
+    match access {
+        Access::Open(_) => json!([]),
+        Access::Key { .. } => json!([{"bearer": []}, {"key": []}]),
+    }
+}
+
+/// Those of the path, which stand in braces, and those of the query.
+fn parameters(route: &Route, description: &Description) -> Vec<Value> {
+    let names = route.path.split('{').skip(1).filter_map(|part| part.split('}').next());
+    let path = names.map(|name| {
+        let schema = operation::path_schema(route.path, name);
+        json!({"name": name, "in": "path", "required": true, "schema": schema})
+    });
+    let query = description.query.iter().map(|query| {
+        json!({
+            "name": query.name, "in": "query", "required": false,
+            "description": query.description, "schema": (query.schema)(),
+        })
+    });
+    path.chain(query).collect()
+}
+
+fn responses(
+    route: &Route,
+    description: &Description,
+    schemas: &mut schemars::SchemaGenerator,
+) -> Value {
+    let keyed = matches!(route.access, Access::Key { .. });
+    let mut responses = problems::responses(route, description, schemas);
+    for answer in &description.answers {
+        let response = responses.entry(answer.status.to_string()).or_insert_with(
+            || json!({"description": answer.description, "headers": headers(keyed)}),
+        );
+        for place in answer.headers {
+            response["headers"][place.name()] = place.header();
+        }
+        for content in &answer.content {
+            let (media_type, schema) = match content {
+                Content::Json(schema) => ("application/json", schema(schemas).to_value()),
+                Content::Text(media_type) => (*media_type, json!({"type": "string"})),
+            };
+            response["content"][media_type] = json!({"schema": schema});
+        }
+    }
+    Value::Object(responses)
+}
+
+/// The headers of every response, and of those to a key.
+fn headers(keyed: bool) -> Value {
+    let mut headers = json!({"X-Request-Id": Place::RequestId.header()});
+    if keyed {
+        for place in [Place::RateLimit, Place::RateLimitPolicy] {
+            headers[place.name()] = place.header();
+        }
+    }
+    headers
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_route_has_an_operation_with_an_id_of_its_own() {
+        let document = document(&[]);
+        let mut ids = BTreeSet::new();
+        for route in ROUTES {
+            let described = &document["paths"][route.path][route.method.name().to_lowercase()];
+            let id = described["operationId"].as_str().unwrap();
+            assert!(ids.insert(id.to_owned()), "{id}");
+            assert!(described["responses"].as_object().unwrap().len() > 1, "{id}");
+        }
+    }
+
+    #[test]
+    fn every_example_passes_its_reader() {
+        for route in ROUTES {
+            let Some(body) = operation::describe(route.access).body else { continue };
+            assert_eq!((body.read)(body.example.as_bytes()), Ok(()), "{route:?}");
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let document = document(&["extractive".into()]);
+        let text = document.to_string();
+        for part in text.split("\"$ref\":\"").skip(1) {
+            let pointer = part.split('"').next().unwrap().strip_prefix('#').unwrap();
+            assert!(document.pointer(pointer).is_some(), "{pointer}");
+        }
+    }
+
+    #[test]
+    fn a_route_with_a_key_says_when_it_refuses() {
+        let document = document(&[]);
+        let search = &document["paths"]["/v1/collections/{collection}/search"]["post"];
+        for status in ["200", "401", "403", "404", "413", "415", "422", "429", "503"] {
+            assert!(search["responses"].get(status).is_some(), "{status}");
+        }
+        assert!(search["responses"]["429"]["headers"].get("Retry-After").is_some());
+        assert_eq!(document["paths"]["/livez"]["get"]["security"], json!([]));
+    }
+}

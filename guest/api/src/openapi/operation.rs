@@ -1,0 +1,496 @@
+//! What each route takes and answers.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::{Value, json};
+
+use crate::extract;
+use crate::json::{Field, Rule, object};
+use crate::limits;
+use crate::problem::{Code, Entry, Problem};
+use crate::resource::openai::{chat, embeddings, models};
+use crate::resource::{collections, documents, health, keys, query, rules, search};
+use crate::routes::{Access, Open, Operation};
+
+/// One route, described.
+pub(super) struct Description {
+    pub(super) id: &'static str,
+    pub(super) summary: &'static str,
+    pub(super) tag: &'static str,
+    pub(super) query: &'static [Query],
+    pub(super) body: Option<Body>,
+    pub(super) answers: Vec<Answer>,
+    /// The problems that this route has beside those of its kind.
+    pub(super) problems: &'static [Code],
+}
+
+/// A parameter of the query string.
+#[derive(Debug, Clone, Copy)]
+pub struct Query {
+    /// Its name.
+    pub name: &'static str,
+    /// One sentence.
+    pub description: &'static str,
+    /// As JSON Schema.
+    pub schema: fn() -> Value,
+}
+
+/// A media type and its JSON Schema.
+type MediaType = (&'static str, fn() -> Value);
+
+/// A request body.
+pub(super) struct Body {
+    pub(super) required: bool,
+    pub(super) media_types: Vec<MediaType>,
+    /// In JSON; passes `read`.
+    pub(super) example: &'static str,
+    #[cfg_attr(not(test), expect(dead_code, reason = "the test of the examples reads with it"))]
+    pub(super) read: fn(&[u8]) -> Result<(), Problem>,
+}
+
+/// A response.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) description: &'static str,
+    pub(super) headers: &'static [Place],
+    pub(super) content: Vec<Content>,
+}
+
+/// The body of a response.
+pub(super) enum Content {
+    /// JSON of a type.
+    Json(fn(&mut SchemaGenerator) -> Schema),
+    /// Text of a media type.
+    Text(&'static str),
+}
+
+/// A header of a response.
+#[derive(Clone, Copy)]
+pub(super) enum Place {
+    RequestId,
+    RateLimit,
+    RateLimitPolicy,
+    RetryAfter,
+    Challenge,
+    Location,
+    Etag,
+}
+
+impl Place {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::RequestId => "X-Request-Id",
+            Self::RateLimit => "RateLimit",
+            Self::RateLimitPolicy => "RateLimit-Policy",
+            Self::RetryAfter => "Retry-After",
+            Self::Challenge => "WWW-Authenticate",
+            Self::Location => "Location",
+            Self::Etag => "ETag",
+        }
+    }
+
+    pub(super) fn header(self) -> Value {
+        let description = match self {
+            Self::RequestId => "The request's id, which stands in the server's log.",
+            Self::RateLimit => "What is left of the key's budget.",
+            Self::RateLimitPolicy => "What the key's budget is.",
+            Self::RetryAfter => "Seconds after which another try makes sense.",
+            Self::Challenge => "How to authenticate (RFC 6750).",
+            Self::Location => "Where what was made can be found.",
+            Self::Etag => "The version of the document.",
+        };
+        let kind = if matches!(self, Self::RetryAfter) { "integer" } else { "string" };
+        json!({"description": description, "schema": {"type": kind}})
+    }
+}
+
+impl Description {
+    fn new(id: &'static str, tag: &'static str, summary: &'static str) -> Self {
+        let (query, problems): (&[_], &[_]) = (&[], &[]);
+        Self { id, summary, tag, query, body: None, answers: Vec::new(), problems }
+    }
+
+    fn query(self, query: &'static [Query]) -> Self {
+        Self { query, ..self }
+    }
+
+    fn problems(self, problems: &'static [Code]) -> Self {
+        Self { problems, ..self }
+    }
+
+    fn body(
+        self,
+        schema: fn() -> Value,
+        example: &'static str,
+        read: fn(&[u8]) -> Result<(), Problem>,
+    ) -> Self {
+        let media_types: Vec<MediaType> = vec![("application/json", schema)];
+        Self { body: Some(Body { required: true, media_types, example, read }), ..self }
+    }
+
+    fn answer(mut self, status: u16, description: &'static str, content: Vec<Content>) -> Self {
+        self.answers.push(Answer { status, description, headers: &[], content });
+        self
+    }
+
+    fn json<T: JsonSchema>(self, status: u16, description: &'static str) -> Self {
+        self.answer(status, description, vec![json_of::<T>()])
+    }
+
+    fn nothing(self, status: u16, description: &'static str) -> Self {
+        self.answer(status, description, Vec::new())
+    }
+
+    /// Headers of the response described last.
+    fn headers(mut self, headers: &'static [Place]) -> Self {
+        if let Some(answer) = self.answers.last_mut() {
+            answer.headers = headers;
+        }
+        self
+    }
+}
+
+fn json_of<T: JsonSchema>() -> Content {
+    Content::Json(|schemas| schemas.subschema_for::<T>())
+}
+
+const PAGE: &[Query] = &[
+    Query {
+        name: "cursor",
+        description: "`next_cursor` of the page before.",
+        schema: || json!({"type": "string", "maxLength": limits::MAX_CURSOR_BYTES}),
+    },
+    Query {
+        name: "limit",
+        description: "Items of the page.",
+        schema: || {
+            json!({
+                "type": "integer", "minimum": 1, "maximum": limits::MAX_PAGE_ITEMS,
+                "default": limits::DEFAULT_PAGE_ITEMS,
+            })
+        },
+    },
+];
+const WRITE_PUT: &[Query] = &[
+    Query {
+        name: "wait",
+        description: "When to answer: once it is on disk, or once search finds it.",
+        schema: || json!({"enum": ["durable", "searchable"], "default": "searchable"}),
+    },
+    Query {
+        name: "title",
+        description: "The title of a document that comes as a file.",
+        schema: || rules::TITLE.schema(),
+    },
+];
+const WAIT_BATCH: &[Query] = &[Query {
+    name: "wait",
+    description: "Answer once search finds all of them.",
+    schema: || json!({"enum": ["indexed"]}),
+}];
+
+/// A parameter of a path, as JSON Schema.
+pub(super) fn path_schema(path: &str, name: &str) -> Value {
+    let rule: Option<&Rule> = match name {
+        "collection" => Some(&rules::COLLECTION),
+        "id" if path.starts_with("/v1/collections/") => Some(&rules::DOCUMENT_ID),
+        _ => None,
+    };
+    rule.map_or_else(|| json!({"type": "string", "minLength": 1}), Rule::schema)
+}
+
+macro_rules! fields {
+    ($fields:expr) => {{
+        const FIELDS: &[Field] = $fields;
+        || object(FIELDS)
+    }};
+}
+
+/// What a route takes and answers.
+pub(super) fn describe(access: Access) -> Description {
+    match access {
+        Access::Open(operation) => open(operation),
+        Access::Key { operation, .. } => keyed(operation),
+    }
+}
+
+fn open(operation: Open) -> Description {
+    let about = |id, summary| Description::new(id, "server", summary);
+    match operation {
+        Open::Live => {
+            about("live", "Whether the handler answers").json::<health::Live>(200, "It does.")
+        }
+        Open::Ready => about("ready", "How the parts of the host are")
+            .json::<health::Ready>(200, "Requests are served.")
+            .json::<health::Ready>(503, "A part does not serve."),
+        Open::ExplainProblem => about("explainProblem", "What a problem's code means")
+            .json::<Entry>(200, "The explanation.")
+            .problems(&[Code::NotFound]),
+        Open::Describe => about("describe", "This document").answer(
+            200,
+            "The document.",
+            vec![Content::Json(|_| schemars::json_schema!({"type": "object"}))],
+        ),
+    }
+}
+
+fn keyed(operation: Operation) -> Description {
+    use Operation as Do;
+    match operation {
+        Do::ListCollections | Do::CreateCollection | Do::GetCollection | Do::DeleteCollection => {
+            of_collections(operation)
+        }
+        Do::Search | Do::Query => of_questions(operation),
+        Do::SpeakMcp => of_tools(),
+        Do::CompleteChat
+        | Do::ListModels
+        | Do::GetModel
+        | Do::GetCollectionModel
+        | Do::CreateEmbeddings => of_openai(operation),
+        Do::ListKeys | Do::CreateKey | Do::CurrentKey | Do::RevokeKey | Do::RotateKey => {
+            of_keys(operation)
+        }
+        _ => of_documents(operation),
+    }
+}
+
+fn of_collections(operation: Operation) -> Description {
+    let about = |id, summary| Description::new(id, "collections", summary);
+    match operation {
+        Operation::ListCollections => about("listCollections", "Every collection with its size")
+            .json::<collections::List>(200, "By name."),
+        Operation::CreateCollection => about("createCollection", "Make a collection")
+            .body(fields!(collections::FIELDS), r#"{"name": "papers"}"#, |body| {
+                collections::read(body).map(drop)
+            })
+            .json::<collections::Collection>(201, "Made.")
+            .headers(&[Place::Location])
+            .problems(&[Code::CollectionExists]),
+        Operation::GetCollection => about("getCollection", "A collection with its size")
+            .json::<collections::Collection>(200, "The collection."),
+        _ => about("deleteCollection", "Delete a collection and its documents")
+            .nothing(204, "Deleted.")
+            .problems(&[Code::CollectionProtected]),
+    }
+}
+
+fn of_documents(operation: Operation) -> Description {
+    let about = |id, summary| Description::new(id, "documents", summary);
+    match operation {
+        Operation::IngestDocuments => {
+            let mut description = about("ingestDocuments", "Put many documents in")
+                .query(WAIT_BATCH)
+                .body(
+                    fields!(documents::BATCH_FIELDS),
+                    r#"{"documents": [{"id": "lift", "text": "Lift holds an aircraft in the air."}]}"#,
+                    |body| documents::read_batch(body).map(drop),
+                )
+                .json::<documents::Job>(202, "On disk; the job tells when search finds them.")
+                .headers(&[Place::Location])
+                .json::<documents::Job>(200, "Search finds them.")
+                .headers(&[Place::Location])
+                .problems(&[Code::Busy]);
+            if let Some(body) = &mut description.body {
+                body.media_types.extend(BATCH_FILES);
+            }
+            description
+        }
+        Operation::PutDocument => {
+            let mut description =
+                put_document(about("putDocument", "Put a document in, or replace it"));
+            if let Some(body) = &mut description.body {
+                body.media_types.extend(FILES);
+            }
+            description
+        }
+        Operation::ListDocuments => about("listDocuments", "Documents without their text")
+            .query(PAGE)
+            .json::<documents::DocumentPage<'_>>(200, "A page, by id.")
+            .problems(&[Code::InvalidCursor]),
+        Operation::GetDocument => about("getDocument", "A document")
+            .json::<documents::Document<'_>>(200, "The document.")
+            .headers(&[Place::Etag])
+            .nothing(304, "The caller has this version (`If-None-Match`).")
+            .headers(&[Place::Etag])
+            .problems(&[Code::UnknownDocument]),
+        Operation::DeleteDocument => about("deleteDocument", "Delete a document")
+            .nothing(204, "Deleted; search does not find it.")
+            .problems(&[Code::UnknownDocument, Code::Busy]),
+        Operation::ListChunks => about("listChunks", "The pieces that search finds")
+            .query(PAGE)
+            .json::<documents::ChunkPage<'_>>(200, "A page, in the order of the text.")
+            .problems(&[Code::UnknownDocument, Code::InvalidCursor]),
+        Operation::ListJobs => about("listJobs", "Batches on their way into the index")
+            .query(PAGE)
+            .json::<documents::JobPage>(200, "A page, newest first.")
+            .problems(&[Code::InvalidCursor]),
+        _ => about("getJob", "A batch on its way into the index")
+            .json::<documents::Job>(200, "The job.")
+            .problems(&[Code::UnknownJob]),
+    }
+}
+
+/// Bodies that are a document.
+const FILES: [MediaType; 5] = [
+    ("text/plain", || json!({"type": "string"})),
+    ("text/markdown", || json!({"type": "string"})),
+    ("text/html", || json!({"type": "string"})),
+    (extract::PDF, || json!({"type": "string", "format": "binary"})),
+    (extract::DOCX, || json!({"type": "string", "format": "binary"})),
+];
+
+/// Bodies that are many.
+const BATCH_FILES: [MediaType; 3] = [
+    ("application/x-ndjson", || json!({"type": "string"})),
+    ("text/csv", || json!({"type": "string"})),
+    ("multipart/form-data", || {
+        json!({
+            "type": "object",
+            "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+        })
+    }),
+];
+
+fn put_document(description: Description) -> Description {
+    description
+        .query(WRITE_PUT)
+        .body(
+            fields!(documents::FIELDS),
+            r#"{"title": "Lift", "text": "Lift holds an aircraft in the air.", "content_type": "text/plain", "metadata": {"year": 1958}}"#,
+            |body| documents::read(body).map(drop),
+        )
+        .json::<documents::Summary<'_>>(201, "The id was free.")
+        .headers(&[Place::Location, Place::Etag])
+        .json::<documents::Summary<'_>>(200, "Replaced, or the same as before.")
+        .headers(&[Place::Etag])
+        .problems(&[Code::Busy])
+}
+
+fn of_questions(operation: Operation) -> Description {
+    let about = |id, summary| Description::new(id, "questions", summary);
+    match operation {
+        Operation::Search => about("search", "Find passages")
+            .body(
+                fields!(search::FIELDS),
+                r#"{"query": "lift", "top_k": 3, "mode": "hybrid", "filter": {"year": {"gte": 1950}}, "min_score": 0.1, "explain": true, "per_document": false}"#,
+                |body| search::read(body).map(drop),
+            )
+            .json::<search::SearchResponse<'_>>(200, "Passages, best first.")
+            .problems(&[Code::EmbeddingUnavailable]),
+        _ => about("query", "Ask, and get an answer with citations")
+            .body(
+                fields!(query::FIELDS),
+                r#"{"query": "What holds an aircraft in the air?", "top_k": 6, "stream": false, "filter": {"year": 1958}, "generator": "extractive"}"#,
+                |body| query::read(body).map(drop),
+            )
+            .answer(
+                200,
+                "The answer; with `stream` as events `sources`, `delta`, `citation`, `usage`, `done`, `error`.",
+                vec![json_of::<query::QueryResponse<'_>>(), Content::Text("text/event-stream")],
+            )
+            .problems(&[
+                Code::UnknownGenerator,
+                Code::GeneratorUnavailable,
+                Code::GenerationFailed,
+            ]),
+    }
+}
+
+fn of_openai(operation: Operation) -> Description {
+    let about = |id, summary| Description::new(id, "openai", summary);
+    match operation {
+        Operation::CompleteChat => about("completeChat", "Ask in OpenAI's format")
+            .body(
+                fields!(chat::FIELDS),
+                r#"{"model": "ragtime/default", "messages": [{"role": "user", "content": "What holds an aircraft in the air?"}], "stream": false}"#,
+                |body| chat::read(body).map(drop),
+            )
+            .answer(
+                200,
+                "The answer; with `stream` as events that end with `[DONE]`.",
+                vec![json_of::<chat::Completion<'_>>(), Content::Text("text/event-stream")],
+            )
+            .problems(&[
+                Code::UnknownModel,
+                Code::CollectionForbidden,
+                Code::UnknownGenerator,
+                Code::GeneratorUnavailable,
+                Code::GenerationFailed,
+            ]),
+        Operation::ListModels => about("listModels", "What can be asked in OpenAI's format")
+            .json::<models::List>(200, "Collections and the embedding model."),
+        Operation::GetModel => about("getModel", "A model, its name as one segment")
+            .json::<models::Model>(200, "The model.")
+            .problems(&[Code::UnknownModel, Code::CollectionForbidden]),
+        Operation::GetCollectionModel => about("getCollectionModel", "A collection as a model")
+            .json::<models::Model>(200, "The model.")
+            .problems(&[Code::UnknownModel]),
+        _ => about("createEmbeddings", "Embed texts in OpenAI's format")
+            .body(
+                fields!(embeddings::FIELDS),
+                r#"{"model": "all-MiniLM-L6-v2", "input": ["Lift holds an aircraft in the air."], "encoding_format": "float", "dimensions": 384}"#,
+                |body| embeddings::read(body).map(drop),
+            )
+            .json::<embeddings::List<'_>>(200, "Vectors of unit length.")
+            .problems(&[Code::UnknownModel, Code::EmbeddingUnavailable]),
+    }
+}
+
+fn of_tools() -> Description {
+    let rpc = || Content::Json(|_| schemars::json_schema!({"type": "object"}));
+    Description::new("speakMcp", "tools", "The Model Context Protocol, 2025-11-25 and 2026-07-28")
+        .body(
+            || {
+                json!({
+                    "type": "object",
+                    "description": "A message of JSON-RPC 2.0.",
+                    "properties": {
+                        "jsonrpc": {"const": "2.0"}, "id": {"type": ["string", "integer"]},
+                        "method": {"type": "string"}, "params": {"type": "object"},
+                    },
+                    "required": ["jsonrpc", "method"],
+                })
+            },
+            r#"{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "search", "arguments": {"query": "lift"}}}"#,
+            |body| {
+                let read = crate::mcp::Message::read(body).map(drop);
+                read.map_err(|error| Problem::new(Code::InvalidRequest, error.message))
+            },
+        )
+        .answer(200, "The answer to a request.", vec![rpc()])
+        .nothing(202, "A notification was taken.")
+        .answer(400, "No message, or one that contradicts its headers.", vec![rpc()])
+        .answer(404, "No such method (2026-07-28).", vec![rpc()])
+        .problems(&[Code::OriginForbidden])
+}
+
+fn of_keys(operation: Operation) -> Description {
+    let about = |id, summary| Description::new(id, "keys", summary);
+    match operation {
+        Operation::ListKeys => about("listKeys", "Every live key, without secrets")
+            .json::<keys::List>(200, "Oldest first."),
+        Operation::CreateKey => about("createKey", "Make a key")
+            .body(
+                fields!(keys::FIELDS),
+                r#"{"name": "reader", "scopes": ["read"], "collections": ["default"], "expires_at": "2099-01-01T00:00:00Z", "rate_per_minute": 600, "burst": 60}"#,
+                |body| keys::read(body).map(drop),
+            )
+            .json::<keys::IssuedKey>(201, "The key and the one sight of its credential."),
+        Operation::CurrentKey => about("currentKey", "The key of this request")
+            .json::<keys::Key>(200, "The key."),
+        Operation::RevokeKey => about("revokeKey", "End a key at once")
+            .nothing(204, "Ended.")
+            .problems(&[Code::UnknownKey, Code::LastAdminKey]),
+        _ => {
+            let mut description = about("rotateKey", "Replace a key by one with the same rights")
+                .body(fields!(keys::GRACE_FIELDS), r#"{"grace_seconds": 60}"#, |body| {
+                    keys::read_grace(body).map(drop)
+                })
+                .json::<keys::IssuedKey>(201, "The new key and the one sight of its credential.")
+                .problems(&[Code::UnknownKey]);
+            if let Some(body) = &mut description.body {
+                body.required = false;
+            }
+            description
+        }
+    }
+}

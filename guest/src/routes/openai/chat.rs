@@ -1,0 +1,79 @@
+//! `POST /v1/chat/completions`
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use axum::body::Body;
+use http::StatusCode;
+use ragtime_api::parameters;
+use ragtime_api::problem::{Code, Problem};
+use ragtime_api::resource::openai;
+use ragtime_api::resource::openai::chat::{self as api, ChatRequest, Choice, Completion, Message};
+use ragtime_api::resource::query::Usage;
+
+use super::chunks::{self, Head};
+use crate::call::Call;
+use crate::reply;
+use crate::routes::Answer;
+use crate::routes::answer::Answering;
+use crate::routes::query::{Question, finish, prepare};
+
+/// What is said when nothing was found, as clients of this API show nothing but
+/// the text.
+pub(super) const NOTHING: &str = "The documents do not hold an answer.";
+
+/// `POST /v1/chat/completions`
+pub(in crate::routes) async fn complete(mut call: Call) -> Answer {
+    let started = Instant::now();
+    parameters::none(call.query())?;
+    let request = api::read(&call.json_body().await?)?;
+    let collection = openai::collection(&request.model).ok_or(Code::UnknownModel)?.to_owned();
+    let (search, earlier) = (request.search_text(), request.conversation());
+    let ChatRequest { model, question, stream, include_usage, top_k, filter, generator, .. } =
+        request;
+    let question = Question { collection, search, question, earlier, top_k, filter, generator };
+    let (permit, origin) = call.into_leave();
+    let answering = prepare(permit, origin, question, started).await.map_err(unknown)?;
+    let head = Head { id: id(&answering), created: now(), model, include_usage };
+    match stream {
+        true => Ok(reply::events(Body::from_stream(chunks::stream(answering, head).await?))),
+        false => whole(answering, head).await,
+    }
+}
+
+async fn whole(answering: Answering, head: Head) -> Answer {
+    let whole = finish(&answering).await?;
+    let content = if whole.text.is_empty() { NOTHING } else { &whole.text };
+    let message = Message {
+        role: "assistant",
+        content,
+        refusal: None,
+        citations: &whole.citations,
+        abstained: whole.completion.abstained,
+    };
+    let choice = Choice { index: 0, message, finish_reason: "stop", logprobs: None };
+    let completion = Completion {
+        id: head.id,
+        object: "chat.completion",
+        created: head.created,
+        model: &head.model,
+        choices: [choice],
+        usage: Usage::from(whole.completion.usage).into(),
+    };
+    Ok(reply::json(StatusCode::OK, &completion))
+}
+
+fn unknown(problem: Problem) -> Problem {
+    match problem.code {
+        Code::UnknownCollection => Code::UnknownModel.into(),
+        _ => problem,
+    }
+}
+
+fn id(answering: &Answering) -> String {
+    format!("chatcmpl-{}", answering.origin.request_id)
+}
+
+/// Seconds since the Unix epoch.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

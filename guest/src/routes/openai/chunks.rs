@@ -1,0 +1,136 @@
+//! An answer as the events of OpenAI's API: pieces of the text as they come,
+//! citations with the last one, the usage if asked for, and `[DONE]`.
+
+use axum::body::Bytes;
+use futures::future::ready;
+use futures::stream::{self, StreamExt};
+use ragtime_api::json;
+use ragtime_api::problem::Problem;
+use ragtime_api::resource::openai::chat::{Chunk, ChunkChoice, Delta, Usage};
+use ragtime_api::resource::query;
+use wit_bindgen::StreamReader;
+
+use super::chat::NOTHING;
+use crate::bindings::generation::{self, Completion, Event, Quoted};
+use crate::routes::answer::{Answering, cut, failed, next};
+use crate::routes::events::Events;
+
+/// What all pieces of an answer have in common.
+pub(super) struct Head {
+    /// Unique.
+    pub(super) id: String,
+    /// Seconds since the Unix epoch.
+    pub(super) created: u64,
+    /// The model that was asked.
+    pub(super) model: String,
+    /// Whether the usage comes last.
+    pub(super) include_usage: bool,
+}
+
+struct Answer {
+    answering: Answering,
+    head: Head,
+    events: StreamReader<Event>,
+    quotes: Vec<Quoted>,
+    /// Whether any text was sent.
+    spoke: bool,
+}
+
+/// The events of an answer. Dropping the stream drops the generator's, and the
+/// host cancels the work behind it.
+pub(super) async fn stream(answering: Answering, head: Head) -> Result<Events, Problem> {
+    let mut first = String::new();
+    let role = Delta { role: Some("assistant"), content: Some(""), ..Delta::default() };
+    push(&mut first, &head, role, None);
+    if answering.hits.is_empty() {
+        let usage = generation::Usage { input_tokens: 0, output_tokens: 0 };
+        let generator = answering.generator.clone();
+        let completion = Completion { abstained: true, generator, usage };
+        push(&mut first, &head, Delta { content: Some(NOTHING), ..Delta::default() }, None);
+        end(&mut first, &head, &[], &completion);
+        return Ok(stream::once(ready(Ok(first.into()))).boxed());
+    }
+    let events = answering.start().await?;
+    let answer = Answer { answering, head, events, quotes: Vec::new(), spoke: false };
+    let rest = stream::unfold(Some(answer), async |answer| {
+        let mut answer = answer?;
+        let (out, ended) = answer.step().await;
+        Some((Ok(Bytes::from(out)), (!ended).then_some(answer)))
+    });
+    Ok(stream::once(ready(Ok(first.into()))).chain(rest).boxed())
+}
+
+impl Answer {
+    /// What the next events become, and whether they are the last.
+    async fn step(&mut self) -> (String, bool) {
+        let mut out = String::new();
+        let Some(batch) = next(&mut self.events).await else {
+            return (self.error(out, &cut()), true);
+        };
+        for event in batch {
+            match event {
+                Event::Delta(text) => {
+                    self.spoke |= !text.is_empty();
+                    let delta = Delta { content: Some(&text), ..Delta::default() };
+                    push(&mut out, &self.head, delta, None);
+                }
+                Event::Quote(quoted) => self.quotes.push(quoted),
+                Event::Done(completion) => return (self.done(out, &completion).await, true),
+                Event::Failed(reason) => return (self.error(out, &failed(reason)), true),
+            }
+        }
+        (out, false)
+    }
+
+    async fn done(&mut self, mut out: String, completion: &Completion) -> String {
+        if !self.spoke {
+            push(&mut out, &self.head, Delta { content: Some(NOTHING), ..Delta::default() }, None);
+        }
+        let citations = self.answering.cite(&self.quotes).await;
+        end(&mut out, &self.head, &citations, completion);
+        out
+    }
+
+    /// OpenAI's clients raise an error for an event that holds `error`.
+    fn error(&self, mut out: String, problem: &Problem) -> String {
+        let origin = &self.answering.origin;
+        push_data(&mut out, &problem.json(&origin.path, &origin.request_id));
+        out
+    }
+}
+
+fn end(out: &mut String, head: &Head, citations: &[query::Citation], completion: &Completion) {
+    let last = Delta {
+        citations: Some(citations),
+        abstained: Some(completion.abstained),
+        ..Delta::default()
+    };
+    push(out, head, last, Some("stop"));
+    if head.include_usage {
+        let usage = Usage::from(query::Usage::from(completion.usage));
+        push_chunk(out, head, Vec::new(), Some(usage));
+    }
+    push_data(out, "[DONE]");
+}
+
+fn push(out: &mut String, head: &Head, delta: Delta<'_>, finish_reason: Option<&'static str>) {
+    push_chunk(out, head, vec![ChunkChoice { index: 0, delta, finish_reason }], None);
+}
+
+fn push_chunk(out: &mut String, head: &Head, choices: Vec<ChunkChoice<'_>>, usage: Option<Usage>) {
+    let chunk = Chunk {
+        id: &head.id,
+        object: "chat.completion.chunk",
+        created: head.created,
+        model: &head.model,
+        choices,
+        usage,
+    };
+    push_data(out, &json::encode(&chunk));
+}
+
+fn push_data(out: &mut String, data: &str) {
+    for part in ["data: ", data, "\n\n"] {
+        out.push_str(part);
+    }
+}

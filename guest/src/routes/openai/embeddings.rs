@@ -1,0 +1,37 @@
+//! `POST /v1/embeddings`
+
+use http::StatusCode;
+use ragtime_api::json::Fault;
+use ragtime_api::parameters;
+use ragtime_api::problem::{Code, Problem};
+use ragtime_api::resource::openai::embeddings::{self as api, Embedding, List, Usage, Vector};
+
+use crate::bindings::embedding;
+use crate::call::Call;
+use crate::reply;
+use crate::routes::Answer;
+
+/// `POST /v1/embeddings`
+pub(in crate::routes) async fn create(mut call: Call) -> Answer {
+    parameters::none(call.query())?;
+    let request = api::read(&call.json_body().await?)?;
+    let model = embedding::current().ok_or(Code::EmbeddingUnavailable)?;
+    if model.name != request.model {
+        return Err(Code::UnknownModel.into());
+    }
+    if request.dimensions.is_some_and(|wanted| wanted != model.dimensions) {
+        let detail = format!("must be {}, the length of this model's vectors", model.dimensions);
+        return Err(Problem::invalid(vec![Fault::at("#/dimensions", detail)]));
+    }
+    let tokens = embedding::tokens(&call.permit, request.input.clone()).await?;
+    let tokens = tokens.iter().map(Vec::len).sum();
+    let vectors = embedding::embed(&call.permit, request.input).await?;
+    let data = vectors.into_iter().enumerate().map(|(index, floats)| Embedding {
+        object: "embedding",
+        index,
+        embedding: Vector::new(floats, request.base64),
+    });
+    let usage = Usage { prompt_tokens: tokens, total_tokens: tokens };
+    let list = List { object: "list", data: data.collect(), model: &model.name, usage };
+    Ok(reply::json(StatusCode::OK, &list))
+}

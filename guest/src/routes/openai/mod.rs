@@ -1,0 +1,6 @@
+//! OpenAI's API.
+
+pub(super) mod chat;
+mod chunks;
+pub(super) mod embeddings;
+pub(super) mod models;

@@ -1,0 +1,59 @@
+//! `/v1/models`
+
+use http::StatusCode;
+use ragtime_api::parameters;
+use ragtime_api::problem::{Code, Problem};
+use ragtime_api::resource::openai;
+use ragtime_api::resource::openai::models::{List, Model};
+
+use crate::bindings::{embedding, store};
+use crate::call::Call;
+use crate::reply;
+use crate::routes::Answer;
+
+/// `GET /v1/models`
+pub(in crate::routes) async fn list(call: Call) -> Answer {
+    parameters::none(call.query())?;
+    let collections = store::collections(&call.permit).await?;
+    let data = collections.into_iter().map(model).chain(embedding_model()).collect();
+    Ok(reply::json(StatusCode::OK, &List { object: "list", data }))
+}
+
+/// `GET /v1/models/{id}`
+pub(in crate::routes) async fn get(mut call: Call) -> Answer {
+    parameters::none(call.query())?;
+    let id = call.id().await?;
+    if let Some(model) = embedding_model().filter(|model| model.id == id) {
+        return Ok(reply::json(StatusCode::OK, &model));
+    }
+    let collection = openai::collection(&id).ok_or(Code::UnknownModel)?.to_owned();
+    answer(call, collection).await
+}
+
+/// `GET /v1/models/ragtime/{collection}`
+pub(in crate::routes) async fn get_collection(mut call: Call) -> Answer {
+    parameters::none(call.query())?;
+    let collection = call.collection().await?;
+    answer(call, collection).await
+}
+
+async fn answer(call: Call, collection: String) -> Answer {
+    let found = store::get_collection(&call.permit, collection).await.map_err(unknown)?;
+    Ok(reply::json(StatusCode::OK, &model(found)))
+}
+
+/// A collection that is missing is a model that is missing.
+pub(super) fn unknown(error: store::Error) -> Problem {
+    match error {
+        store::Error::UnknownCollection => Code::UnknownModel.into(),
+        error => error.into(),
+    }
+}
+
+fn model(collection: store::Collection) -> Model {
+    Model::new(openai::model(&collection.name), collection.created_at)
+}
+
+fn embedding_model() -> Option<Model> {
+    embedding::current().map(|model| Model::new(model.name, 0))
+}
