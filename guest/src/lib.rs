@@ -8,6 +8,7 @@ mod bindings;
 mod call;
 mod failure;
 mod gate;
+mod pages;
 mod reply;
 mod routes;
 
