@@ -377,7 +377,13 @@ fn of_openai(operation: Operation) -> Description {
     match operation {
         Operation::CompleteChat => about("completeChat", "Ask in OpenAI's format")
             .body(
-                fields!(chat::FIELDS),
+                || {
+                    let mut schema = object(chat::FIELDS);
+                    if let Some(messages) = schema.pointer_mut("/properties/messages") {
+                        messages["contains"] = chat::question_schema();
+                    }
+                    schema
+                },
                 r#"{"model": "ragtime/default", "messages": [{"role": "user", "content": "What holds an aircraft in the air?"}], "stream": false}"#,
                 |body| chat::read(body).map(drop),
             )

@@ -192,6 +192,19 @@ fn messages(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<Vec<(Spe
     Some(messages)
 }
 
+/// What one of the messages must be, as JSON Schema.
+pub fn question_schema() -> serde_json::Value {
+    let text = rules::QUERY.schema();
+    let part = json!({"properties": {"text": text}, "required": ["text"]});
+    json!({
+        "properties": {
+            "role": {"const": "user"},
+            "content": {"anyOf": [text, {"type": "array", "contains": part}]},
+        },
+        "required": ["role", "content"],
+    })
+}
+
 /// Takes the question, and drops what follows it and what `system` says.
 fn question(earlier: &mut Vec<(Speaker, String)>, faults: &mut Faults) -> Option<String> {
     let asks =
