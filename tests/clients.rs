@@ -74,6 +74,24 @@ async fn the_mcp_client_lists_and_calls_tools_in_both_versions() {
     drive(&Setup::new().start(), "mcp_client.py", &[]).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pages_work_in_a_browser_that_reaches_nothing_else() {
+    let names = ["chromium", "chromium-browser", "google-chrome"];
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let mut found = std::env::split_paths(&paths)
+        .flat_map(|dir| names.map(|name| dir.join(name)))
+        .filter(|path| path.is_file());
+    let Some(browser) = found.next() else {
+        return println!("skipped: there is no Chromium on the path");
+    };
+    let shots = tempfile::tempdir().unwrap();
+    let arguments = [browser.to_str().unwrap(), shots.path().to_str().unwrap()];
+    drive(&Setup::new().start(), "pages.py", &arguments).await;
+    for name in ["playground.png", "docs.png"] {
+        assert!(std::fs::metadata(shots.path().join(name)).unwrap().len() > 1_000, "{name}");
+    }
+}
+
 #[tokio::test]
 async fn a_tool_costs_what_it_does_and_needs_the_key_of_its_work() {
     let server = Setup::new().start();

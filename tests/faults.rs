@@ -129,3 +129,18 @@ async fn a_full_pool_is_a_503_that_says_when_to_come_back() {
     let after = Answer::of(server.anonymous(Method::GET, "/")).await;
     assert_eq!(after.status, 200, "{after:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_told_to_end_finishes_what_is_at_work_and_takes_nothing_new() {
+    let mut server = server().start();
+    let idle = server.anonymous(Method::GET, "/livez").send().await.unwrap();
+    assert!(idle.bytes().await.is_ok(), "its connection stays open and idle");
+    let at_work = tokio::spawn(Answer::of(server.anonymous(Method::GET, "/slow")));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let address = server.url.strip_prefix("http://").unwrap().to_owned();
+    let ended = tokio::task::block_in_place(|| server.terminate());
+    assert!(ended.success(), "{ended}");
+    let finished = at_work.await.unwrap();
+    assert_eq!((finished.status, finished.text.contains(VERSION)), (200, true), "{finished:?}");
+    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+}

@@ -9,6 +9,7 @@ mod call;
 mod failure;
 mod gate;
 mod multipart;
+mod pages;
 mod reply;
 mod routes;
 

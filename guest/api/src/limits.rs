@@ -107,9 +107,6 @@ pub const MAX_EMBEDDING_INPUTS: usize = 256;
 /// Bytes of one text to embed: the model reads its first 256 tokens.
 pub const MAX_EMBEDDING_BYTES: usize = 65_536;
 
-/// Numbers of a vector that a request may expect; larger than any model's.
-pub const MAX_DIMENSIONS: u32 = 65_536;
-
 /// Seconds that a rotated key goes on working when the request does not say.
 pub const DEFAULT_GRACE_SECONDS: u32 = 3_600;
 

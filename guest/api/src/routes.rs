@@ -82,6 +82,12 @@ pub enum Open {
     ExplainProblem,
     /// Describes this API.
     Describe,
+    /// Shows the page to try it.
+    Playground,
+    /// Shows the API as a page.
+    Docs,
+    /// Serves scripts and styles.
+    Asset,
 }
 
 /// What a route does for a key.
@@ -195,6 +201,9 @@ pub const ROUTES: &[Route] = {
         open("/readyz", Open::Ready),
         open("/problems/{code}", Open::ExplainProblem),
         open("/openapi.json", Open::Describe),
+        open("/", Open::Playground),
+        open("/docs", Open::Docs),
+        open("/assets/{name}", Open::Asset),
     ]
 };
 

@@ -19,7 +19,8 @@ use axum::response::Response;
 use ragtime_api::problem::{Code, Problem};
 use ragtime_api::routes::{Open, Operation};
 
-use crate::call::Call;
+use crate::call::{Call, path_parameter};
+use crate::pages;
 
 /// What a route answers.
 pub(crate) type Answer = Result<Response, Problem>;
@@ -31,6 +32,12 @@ pub(crate) async fn open(operation: Open, request: Request) -> Answer {
         Open::Ready => Ok(health::ready()),
         Open::ExplainProblem => health::explain(request).await,
         Open::Describe => Ok(describe::document()),
+        Open::Playground => Ok(pages::playground()),
+        Open::Docs => Ok(pages::docs()),
+        Open::Asset => {
+            let (mut parts, _) = request.into_parts();
+            pages::asset(&path_parameter(&mut parts, "name").await?)
+        }
     }
 }
 

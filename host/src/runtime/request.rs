@@ -39,17 +39,14 @@ pub struct RequestContext {
 
 impl RequestContext {
     /// A context for a request that carried `credential`.
-    pub fn new(
-        id: String,
-        purpose: Purpose,
-        credential: Option<Secret>,
-    ) -> Result<Arc<Self>, getrandom::Error> {
-        let mut bytes = [0_u8; 16];
-        getrandom::fill(&mut bytes)?;
-        Ok(Arc::new(Self {
+    pub fn new(id: String, purpose: Purpose, credential: Option<Secret>) -> Arc<Self> {
+        // 122 bits of a cryptographic generator that asks the operating system
+        // for a seed now and then, and not for every request.
+        let reference = format!("ref_{}", uuid::Uuid::new_v4().simple());
+        Arc::new(Self {
             id,
             purpose,
-            reference: format!("ref_{:032x}", u128::from_ne_bytes(bytes)),
+            reference,
             credential,
             cancelled: CancellationToken::new(),
             key_id: OnceLock::new(),
@@ -58,7 +55,7 @@ impl RequestContext {
             fate: AtomicU8::new(Fate::Running as u8),
             fate_known: Notify::new(),
             log_lines: AtomicU32::new(0),
-        }))
+        })
     }
 
     /// What the handler gets in the credential's place.

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use http::header::HeaderName;
 use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use wasmtime_wasi_http::WasiBody;
@@ -53,13 +53,7 @@ impl Edge {
         let path = request.uri().path().to_owned();
         let line = access::Line::new(&request, id.clone(), started);
         let credential = credential::find(request.headers());
-        let context = match RequestContext::new(id.clone(), Purpose::Client, credential) {
-            Ok(context) => context,
-            Err(error) => {
-                tracing::error!(blame = "host", %error, "no randomness");
-                return self.refuse(Problem::Internal, &id, &path, line);
-            }
-        };
+        let context = RequestContext::new(id.clone(), Purpose::Client, credential);
         let served = self.serve(&context, request).await;
         let mut response = match served {
             Ok((response, choice, turn)) => {
@@ -141,12 +135,18 @@ impl Edge {
     /// The whole body, so that a slow client holds no instance and a lost
     /// instance costs no request.
     async fn body(&self, body: Incoming) -> Result<Bytes, Problem> {
+        if body.is_end_stream() {
+            return Ok(Bytes::new());
+        }
         let limit = self.limits.max_body_bytes;
         let wait = Duration::from_millis(self.limits.body_timeout_ms);
         timeout(wait, read(body, limit)).await.unwrap_or(Err(Problem::BodyTimeout))
     }
 
     async fn turn(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        if let Ok(turn) = Arc::clone(&self.turns).try_acquire_owned() {
+            return Ok(turn);
+        }
         let wait = Duration::from_millis(self.limits.queue_timeout_ms);
         match timeout(wait, Arc::clone(&self.turns).acquire_owned()).await {
             Ok(Ok(turn)) => Ok(turn),

@@ -25,8 +25,6 @@ pub enum Problem {
     HandlerTimeout,
     /// The handler failed.
     HandlerFailed,
-    /// The host failed.
-    Internal,
 }
 
 /// Seconds after which a refused request is worth another try.
@@ -82,12 +80,6 @@ impl Problem {
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "handler_failed",
                 "The handler failed",
-                "Tell the operator the request id; the log says what happened.",
-            ),
-            Self::Internal => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "internal",
-                "The server failed",
                 "Tell the operator the request id; the log says what happened.",
             ),
         }

@@ -40,9 +40,6 @@ pub enum Lost {
     /// It took too long.
     #[error("no response within {0:?}")]
     Timeout(Duration),
-    /// The operating system gave no randomness.
-    #[error("no randomness: {0}")]
-    Entropy(#[from] getrandom::Error),
 }
 
 /// Asks one generation, with the credential that is in `parts`. The handler
@@ -56,7 +53,7 @@ pub async fn ask(
     let _visit = generation.life.enter();
     let credential = credential::find(&parts.headers);
     let id = uuid::Uuid::now_v7().to_string();
-    let context = RequestContext::new(id, Purpose::Trial, credential)?;
+    let context = RequestContext::new(id, Purpose::Trial, credential);
     let _cancel = context.cancelled.clone().drop_guard();
     let mut parts = parts.clone();
     credential::replace(&mut parts.headers, context.reference());

@@ -156,7 +156,7 @@ impl<'l, 'a> Fields<'l, 'a> {
     pub fn integer(&mut self, name: &str, faults: &mut Faults) -> Option<u32> {
         let (Kind::Integer(from, to), value) = self.declared(name, faults)? else { return None };
         let number = match &value {
-            Json::Number(number) => number.as_u64().and_then(|number| u32::try_from(number).ok()),
+            Json::Number(number) => whole(number),
             _ => None,
         };
         let number = number.filter(|number| (from..=to).contains(number));
@@ -259,6 +259,18 @@ impl<'l, 'a> Fields<'l, 'a> {
     }
 }
 
+/// A number without a fraction: in JSON, `6.0` is a whole number too.
+fn whole(number: &serde_json::Number) -> Option<u32> {
+    match number.as_u64() {
+        Some(number) => u32::try_from(number).ok(),
+        None => {
+            let number = number.as_f64().filter(|number| number.fract() == 0.0)?;
+            // Exact: every whole number of 32 bits is a float of 64 bits.
+            (0.0..=f64::from(u32::MAX)).contains(&number).then_some(number as u32)
+        }
+    }
+}
+
 fn tree(json: &Json<'_>, bounds: Tree) -> Result<String, String> {
     if !matches!(json, Json::Object(_)) {
         return Err(format!("must be an object, not {}", json.kind()));
@@ -313,6 +325,11 @@ mod tests {
     #[test]
     fn a_pointer_escapes_what_json_pointer_and_fragments_reserve() {
         assert_eq!(faults(r#"{"x/y~ z":1}"#)[0].0, "#/x~1y~0%20z");
+    }
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_fraction_of_nothing() {
+        assert_eq!(faults(r#"{"a":6.0,"b":1}"#)[0].0, "#/b");
     }
 
     #[test]

@@ -122,10 +122,12 @@ fn responses(
         }
         for content in &answer.content {
             let (media_type, schema) = match content {
-                Content::Json(schema) => ("application/json", schema(schemas).to_value()),
-                Content::Text(media_type) => (*media_type, json!({"type": "string"})),
+                Content::Json(schema) => {
+                    ("application/json", json!({"schema": schema(schemas).to_value()}))
+                }
+                Content::Text(media_type) => (*media_type, json!({})),
             };
-            response["content"][media_type] = json!({"schema": schema});
+            response["content"][media_type] = schema;
         }
     }
     Value::Object(responses)

@@ -225,6 +225,23 @@ fn open(operation: Open) -> Description {
         Open::ExplainProblem => about("explainProblem", "What a problem's code means")
             .json::<Entry>(200, "The explanation.")
             .problems(&[Code::NotFound]),
+        Open::Playground => about("playground", "A page to try it").answer(
+            200,
+            "The page.",
+            vec![Content::Text("text/html")],
+        ),
+        Open::Docs => about("docs", "This document as a page").answer(
+            200,
+            "The page.",
+            vec![Content::Text("text/html")],
+        ),
+        Open::Asset => about("asset", "Scripts and styles of the pages")
+            .answer(
+                200,
+                "The file.",
+                vec![Content::Text("text/css"), Content::Text("text/javascript")],
+            )
+            .problems(&[Code::NotFound]),
         Open::Describe => about("describe", "This document").answer(
             200,
             "The document.",
@@ -400,7 +417,13 @@ fn of_openai(operation: Operation) -> Description {
     match operation {
         Operation::CompleteChat => about("completeChat", "Ask in OpenAI's format")
             .body(
-                fields!(chat::FIELDS),
+                || {
+                    let mut schema = object(chat::FIELDS);
+                    if let Some(messages) = schema.pointer_mut("/properties/messages") {
+                        messages["contains"] = chat::question_schema();
+                    }
+                    schema
+                },
                 r#"{"model": "ragtime/default", "messages": [{"role": "user", "content": "What holds an aircraft in the air?"}], "stream": false}"#,
                 |body| chat::read(body).map(drop),
             )
@@ -427,7 +450,7 @@ fn of_openai(operation: Operation) -> Description {
         _ => about("createEmbeddings", "Embed texts in OpenAI's format")
             .body(
                 fields!(embeddings::FIELDS),
-                r#"{"model": "all-MiniLM-L6-v2", "input": ["Lift holds an aircraft in the air."], "encoding_format": "float", "dimensions": 384}"#,
+                r#"{"model": "all-MiniLM-L6-v2", "input": ["Lift holds an aircraft in the air."], "encoding_format": "float"}"#,
                 |body| embeddings::read(body).map(drop),
             )
             .json::<embeddings::List<'_>>(200, "Vectors of unit length.")

@@ -1,9 +1,8 @@
 //! `POST /v1/embeddings`
 
 use http::StatusCode;
-use ragtime_api::json::Fault;
 use ragtime_api::parameters;
-use ragtime_api::problem::{Code, Problem};
+use ragtime_api::problem::Code;
 use ragtime_api::resource::openai::embeddings::{self as api, Embedding, List, Usage, Vector};
 
 use crate::bindings::embedding;
@@ -18,10 +17,6 @@ pub(in crate::routes) async fn create(mut call: Call) -> Answer {
     let model = embedding::current().ok_or(Code::EmbeddingUnavailable)?;
     if model.name != request.model {
         return Err(Code::UnknownModel.into());
-    }
-    if request.dimensions.is_some_and(|wanted| wanted != model.dimensions) {
-        let detail = format!("must be {}, the length of this model's vectors", model.dimensions);
-        return Err(Problem::invalid(vec![Fault::at("#/dimensions", detail)]));
     }
     let tokens = embedding::tokens(&call.permit, request.input.clone()).await?;
     let tokens = tokens.iter().map(Vec::len).sum();

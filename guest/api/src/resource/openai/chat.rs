@@ -15,7 +15,7 @@ use crate::resource::{rules, search, words};
 pub struct ChatRequest {
     /// The model, `ragtime/{collection}`.
     pub model: String,
-    /// The last message of the user.
+    /// The last message of the user that is not blank.
     pub question: String,
     /// The messages of user and assistant before it, oldest first.
     pub earlier: Vec<(Speaker, String)>,
@@ -85,7 +85,7 @@ pub const FIELDS: &[Field] = &[
     Field::required(
         "messages",
         Kind::Objects(MESSAGE, 1, limits::MAX_MESSAGES),
-        "The conversation. The last message is the user's question; `system` is not used.",
+        "The conversation. The user's last message is the question; `system` is not used.",
     ),
     Field::optional("stream", Kind::Boolean, "Answer as server-sent events. Default: false."),
     Field::optional(
@@ -130,8 +130,7 @@ pub fn read(body: &[u8]) -> Result<ChatRequest, Problem> {
         let filter = fields.tree("filter", faults);
         let generator = fields.string("generator", faults).map(Into::into);
         let (model, mut earlier) = (model?.into(), messages?);
-        let (_, question) = earlier.pop()?;
-        earlier.retain(|(speaker, _)| *speaker != Speaker::System);
+        let question = question(&mut earlier, faults)?;
         Some(ChatRequest {
             model,
             question,
@@ -183,24 +182,45 @@ fn start(text: &str, bytes: usize) -> &str {
 
 fn messages(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<Vec<(Speaker, String)>> {
     let (declared, items) = fields.objects("messages", faults)?;
-    let last = items.len().saturating_sub(1);
     let location = fields.location("messages");
     let mut messages = Vec::with_capacity(items.len());
     for (index, item) in items.into_iter().enumerate() {
         let place = Location::Item(&location, index);
         let (speaker, text) = message(item, place, declared, faults)?;
-        if index == last {
-            let rule = match speaker {
-                Speaker::User => rules::query(&text),
-                _ => Err("must be a message of the user".to_owned()),
-            };
-            if let Err(detail) = rule {
-                faults.push(place.fault(detail));
-            }
-        }
         messages.push((speaker, text));
     }
     Some(messages)
+}
+
+/// What one of the messages must be, as JSON Schema.
+pub fn question_schema() -> serde_json::Value {
+    let text = rules::QUERY.schema();
+    let part = json!({"properties": {"text": text}, "required": ["text"]});
+    json!({
+        "properties": {
+            "role": {"const": "user"},
+            "content": {"anyOf": [text, {"type": "array", "contains": part}]},
+        },
+        "required": ["role", "content"],
+    })
+}
+
+/// Takes the question, and drops what follows it and what `system` says.
+fn question(earlier: &mut Vec<(Speaker, String)>, faults: &mut Faults) -> Option<String> {
+    let asks =
+        |(speaker, text): &(Speaker, String)| *speaker == Speaker::User && !text.trim().is_empty();
+    let place = Location::Member(&Location::Root, "messages");
+    let Some(last) = earlier.iter().rposition(asks) else {
+        faults.push(place.fault("must have a message of the user that is not blank"));
+        return None;
+    };
+    earlier.truncate(last + 1);
+    let (_, question) = earlier.pop()?;
+    if let Err(detail) = rules::query(&question) {
+        faults.push(Location::Item(&place, last).fault(detail));
+    }
+    earlier.retain(|(speaker, _)| *speaker != Speaker::System);
+    Some(question)
 }
 
 fn message(
@@ -388,7 +408,7 @@ mod tests {
         let with = |messages: &str| format!(r#"{{"model":"m","messages":{messages}}}"#);
         assert_eq!(at(&with("[]")), "#/messages");
         assert_eq!(at(&with(r#"[{"role":"user"}]"#)), "#/messages/0/content");
-        assert_eq!(at(&with(r#"[{"role":"assistant","content":"x"}]"#)), "#/messages/0");
+        assert_eq!(at(&with(r#"[{"role":"assistant","content":"x"}]"#)), "#/messages");
         assert_eq!(
             at(&with(r#"[{"role":"user","content":[{"type":"image_url"}]}]"#)),
             "#/messages/0/content/0/type"

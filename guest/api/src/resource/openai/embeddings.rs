@@ -20,8 +20,6 @@ pub struct EmbeddingRequest {
     pub input: Vec<String>,
     /// Whether vectors come as base64 of little-endian 32-bit floats.
     pub base64: bool,
-    /// The length of vectors that the caller expects.
-    pub dimensions: Option<u32>,
 }
 
 /// Members of the body.
@@ -42,11 +40,6 @@ pub const FIELDS: &[Field] = &[
         Kind::Choice(|| vec!["float", "base64"]),
         "How vectors are written. Default: float.",
     ),
-    Field::optional(
-        "dimensions",
-        Kind::Integer(1, limits::MAX_DIMENSIONS),
-        "If given, the length of the model's vectors.",
-    ),
     Field::optional("user", Kind::Other(|| json!({})), "Taken and not used."),
 ];
 
@@ -62,12 +55,10 @@ pub fn read(body: &[u8]) -> Result<EmbeddingRequest, Problem> {
         let input = input(&mut fields, faults);
         let base64 =
             fields.choice("encoding_format", &[("float", false), ("base64", true)], faults);
-        let dimensions = fields.integer("dimensions", faults);
         Some(EmbeddingRequest {
             model: model?.into(),
             input: input?,
             base64: base64.unwrap_or(false),
-            dimensions,
         })
     })
 }
