@@ -8,6 +8,7 @@ mod bindings;
 mod call;
 mod failure;
 mod gate;
+mod multipart;
 mod pages;
 mod reply;
 mod routes;

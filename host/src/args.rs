@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 use crate::cli;
 use crate::config::{LogFormat, ModelSource, Settings};
+use crate::runtime::compiler;
 use crate::serve;
 
 /// A RAG API server whose handler is a sandboxed, swappable WebAssembly component
@@ -44,6 +45,8 @@ enum Command {
     Model(SettingsArgs),
     /// Show the settings in force, secrets left out
     Config(SettingsArgs),
+    #[command(name = compiler::COMMAND, hide = true)]
+    Compile(compiler::Args),
 }
 
 /// Which settings are in force.
@@ -166,6 +169,13 @@ pub async fn run(args: Args) -> ExitCode {
         Command::Model(args) => {
             outcome(args.load().and_then(|settings| serve::fetch_model(&settings)))
         }
+        Command::Compile(args) => match compiler::run(&args) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                cli::out::note(&error);
+                ExitCode::FAILURE
+            }
+        },
         Command::Config(args) => {
             outcome(args.load().map(|settings| cli::out::data(&format!("{settings:#?}"))))
         }

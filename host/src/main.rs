@@ -20,12 +20,6 @@ mod swap;
 use std::process::ExitCode;
 
 use clap::Parser;
-use mimalloc::MiMalloc;
-
-/// A request is made of many small allocations that end on another thread than
-/// they began on, which is what this allocator is good at.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let args = args::Args::parse();

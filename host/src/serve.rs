@@ -266,7 +266,7 @@ fn make_private(folder: &Path) -> io::Result<()> {
 }
 
 fn start_engine(settings: &Settings) -> Result<(wasmtime::Engine, Component), ServeError> {
-    let cache = settings.data.dir.join("compiled");
+    let cache = engine::cache_folder(&settings.data.dir);
     let engine = engine::start(&settings.handler, &cache).map_err(ServeError::Engine)?;
     let likely = Component::of_settings(&engine, settings)?;
     Ok((engine, likely))

@@ -1,5 +1,6 @@
 //! What a body claims to be.
 
+use crate::extract::MediaType;
 use crate::problem::{Code, Problem};
 
 /// The media types of request bodies.
@@ -9,6 +10,12 @@ pub enum BodyType {
     Json,
     /// A JSON value a line.
     Lines,
+    /// A record a line, under a line of column names.
+    Csv,
+    /// Files.
+    Multipart,
+    /// The document itself.
+    Document(MediaType),
 }
 
 impl BodyType {
@@ -23,7 +30,11 @@ impl BodyType {
         match essence.to_ascii_lowercase().as_slice() {
             b"application/json" => Ok(Self::Json),
             b"application/x-ndjson" | b"application/jsonl" => Ok(Self::Lines),
-            _ => Err(Code::UnsupportedMediaType.into()),
+            b"text/csv" => Ok(Self::Csv),
+            b"multipart/form-data" => Ok(Self::Multipart),
+            other => MediaType::of(other)
+                .map(Self::Document)
+                .ok_or_else(|| Code::UnsupportedMediaType.into()),
         }
     }
 
@@ -35,7 +46,7 @@ impl BodyType {
     pub fn require_json(content_type: Option<&[u8]>) -> Result<(), Problem> {
         match Self::of(content_type)? {
             Self::Json => Ok(()),
-            Self::Lines => Err(Code::UnsupportedMediaType.into()),
+            _ => Err(Code::UnsupportedMediaType.into()),
         }
     }
 }
@@ -53,14 +64,18 @@ mod tests {
 
     #[test]
     fn forms_and_files_are_not_taken_for_json() {
-        for value in [
-            "application/x-www-form-urlencoded",
-            "multipart/form-data; boundary=x",
-            "text/plain",
-            "",
-        ] {
+        for value in ["application/x-www-form-urlencoded", "image/png", ""] {
             assert!(BodyType::of(Some(value.as_bytes())).is_err(), "{value}");
         }
-        assert!(BodyType::require_json(Some(b"application/x-ndjson")).is_err());
+        for value in ["application/x-ndjson", "text/plain", "multipart/form-data; boundary=x"] {
+            assert!(BodyType::require_json(Some(value.as_bytes())).is_err(), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_known_by_its_media_type() {
+        let pdf = BodyType::of(Some(b"application/pdf"));
+        assert_eq!(pdf, Ok(BodyType::Document(MediaType::Pdf)));
+        assert_eq!(BodyType::of(Some(b"text/csv;header=present")), Ok(BodyType::Csv));
     }
 }

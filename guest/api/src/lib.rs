@@ -15,6 +15,7 @@ pub mod parameters;
 pub mod problem;
 pub mod prompt;
 pub mod rate;
+pub mod records;
 pub mod resource;
 pub mod routes;
 pub mod sse;

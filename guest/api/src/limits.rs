@@ -7,6 +7,16 @@ pub const MAX_BODY_BYTES: usize = 32 * 1024 * 1024;
 /// Bytes of one document as sent: a book is 1 to 2 MiB of text.
 pub const MAX_TEXT_BYTES: usize = 8 * 1024 * 1024;
 
+/// Pages of one document: the longest books have some thousands.
+pub const MAX_PAGES: usize = 10_000;
+
+/// Bytes that one file of a packed document may unpack to: markup is some times
+/// as long as its text.
+pub const MAX_UNPACKED_BYTES: usize = 4 * MAX_TEXT_BYTES;
+
+/// Columns of a table of records: each becomes a member of the metadata.
+pub const MAX_COLUMNS: usize = 256;
+
 /// Documents of one batch: beyond this a job's report is unreadable.
 pub const MAX_BATCH_DOCUMENTS: usize = 10_000;
 

@@ -92,13 +92,28 @@ pub fn page(query: &str) -> Result<Page, Problem> {
     parameters.faults.finish(Some(Page { cursor, limit }))
 }
 
-/// Reads `wait`, which is one of `choices`.
+/// How a document is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Write {
+    /// When the answer is given.
+    pub wait: Wait,
+    /// The title of a document that came as a file.
+    pub title: Option<String>,
+}
+
+/// Reads `wait`, which is one of `choices`, and `title`, where a file may come.
 ///
 /// # Errors
 ///
 /// `validation_failed` naming each parameter at fault.
-pub fn wait(query: &str, choices: &[(&str, Wait)], default: Wait) -> Result<Wait, Problem> {
-    let mut parameters = Parameters::read(query, &["wait"]);
+pub fn write(
+    query: &str,
+    choices: &[(&str, Wait)],
+    default: Wait,
+    titled: bool,
+) -> Result<Write, Problem> {
+    let known: &[&str] = if titled { &["wait", "title"] } else { &["wait"] };
+    let mut parameters = Parameters::read(query, known);
     let wait = match parameters.get("wait") {
         None => default,
         Some(word) => match choices.iter().find(|(known, _)| *known == word) {
@@ -110,7 +125,11 @@ pub fn wait(query: &str, choices: &[(&str, Wait)], default: Wait) -> Result<Wait
             }
         },
     };
-    parameters.faults.finish(Some(wait))
+    let title = parameters.get("title").map(str::to_owned);
+    if let Some(Err(detail)) = title.as_deref().map(rules::title) {
+        parameters.fault("title", detail);
+    }
+    parameters.faults.finish(Some(Write { wait, title }))
 }
 
 /// Checks the name of a collection in a path. A name that cannot exist is
@@ -167,9 +186,13 @@ mod tests {
     #[test]
     fn wait_is_one_of_its_words() {
         let choices = [("durable", Wait::Durable)];
-        assert_eq!(wait("wait=durable", &choices, Wait::Searchable), Ok(Wait::Durable));
-        assert_eq!(wait("", &choices, Wait::Searchable), Ok(Wait::Searchable));
-        assert!(wait("wait=never", &choices, Wait::Searchable).is_err());
+        let wait = |query| write(query, &choices, Wait::Searchable, false).map(|write| write.wait);
+        assert_eq!(wait("wait=durable"), Ok(Wait::Durable));
+        assert_eq!(wait(""), Ok(Wait::Searchable));
+        assert!(wait("wait=never").is_err());
+        assert!(wait("title=a").is_err(), "only where a file may come");
+        let titled = write("title=On%20wings", &choices, Wait::Searchable, true).unwrap();
+        assert_eq!(titled.title.as_deref(), Some("On wings"));
     }
 
     #[test]

@@ -299,7 +299,7 @@ mod tests {
             text: text.into(),
             media_type: "text/plain".into(),
             metadata: "{}".into(),
-            chunks: vec![Chunk { start: 0, end, headings: Vec::new() }],
+            chunks: vec![Chunk { start: 0, end, headings: Vec::new(), page: None }],
             sha256: sha256_hex(text),
             created_at: 1,
             updated_at: 1,

@@ -37,6 +37,8 @@ pub struct Chunk {
     pub start: u64,
     pub end: u64,
     pub headings: Vec<String>,
+    #[serde(default)]
+    pub page: Option<u32>,
 }
 
 /// The account of a batch. Whatever is committed is searchable, so nothing is

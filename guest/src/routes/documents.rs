@@ -82,6 +82,7 @@ fn chunk(chunk: &store::Chunk) -> Chunk<'_> {
         id: chunk.id.to_string(),
         span: chunk.span.into(),
         headings: &chunk.headings,
+        page: chunk.page,
         text: &chunk.text,
     }
 }

@@ -1,12 +1,14 @@
 //! `/v1/collections/{collection}/documents`: writing.
 
 use http::StatusCode;
+use http::header::CONTENT_TYPE;
 use ragtime_api::body::BodyType;
 use ragtime_api::chunk::chunk;
 use ragtime_api::extract::{Extracted, extract};
 use ragtime_api::json::Fault;
 use ragtime_api::parameters::{self, Wait};
-use ragtime_api::problem::Problem;
+use ragtime_api::problem::{Code, Problem};
+use ragtime_api::records;
 use ragtime_api::resource::documents::{self, Batch, NewDocument, Rejected};
 use ragtime_api::resource::rules;
 
@@ -15,27 +17,34 @@ use crate::bindings::admission::Permit;
 use crate::bindings::embedding;
 use crate::bindings::store::{self, ChunkInput, DocumentInput, Outcome};
 use crate::call::Call;
-use crate::reply;
+use crate::{multipart, reply};
 
 /// Texts whose tokens are asked for at once: few calls, and no more than a
 /// part of a large batch in memory twice.
 const TEXTS_PER_CALL: usize = 256;
 
-const NO_TEXT: &str = "holds no text once markup is taken away";
+const NO_TEXT: &str = "holds no text once markup is taken away; a scan has to be read by OCR first";
 
 /// `PUT …/documents/{id}`
 pub(super) async fn put(mut call: Call) -> Answer {
     let choices = [("durable", Wait::Durable), ("searchable", Wait::Searchable)];
-    let wait = parameters::wait(call.query(), &choices, Wait::Searchable)?;
+    let written = parameters::write(call.query(), &choices, Wait::Searchable, true)?;
     let (collection, id) = (call.collection().await?, call.document_id().await?);
     let path = format!("/v1/collections/{collection}/documents/{}", parameters::encode(&id));
-    let document = documents::read(&call.json_body().await?)?;
-    let document = NewDocument { id: Some(id), ..document };
-    let prepared = prepare(&call.permit, vec![(0, document)]).await?;
-    let Some(document) = prepared.documents.into_iter().next() else {
-        return Err(Problem::invalid(vec![Fault::at("#/text", NO_TEXT)]));
+    let document = match call.body().await? {
+        (BodyType::Json, body) => NewDocument { id: Some(id), ..documents::read(&body)? },
+        (BodyType::Document(media_type), body) => {
+            documents::of_file(Some(id), written.title, media_type, &body)
+                .map_err(|reason| Problem::invalid(vec![Fault::at("#", reason)]))?
+        }
+        _ => return Err(Code::UnsupportedMediaType.into()),
     };
-    let stored = store::put(&call.permit, collection, document, wait.into()).await?;
+    let mut prepared = prepare(&call.permit, vec![(0, document)]).await?;
+    let Some(document) = prepared.documents.pop() else {
+        let reason = prepared.failures.pop().map(|failure| failure.reason);
+        return Err(Problem::invalid(vec![Fault::at("#", reason.unwrap_or_default())]));
+    };
+    let stored = store::put(&call.permit, collection, document, written.wait.into()).await?;
     let created = stored.outcome == Outcome::Created;
     let status = if created { StatusCode::CREATED } else { StatusCode::OK };
     let mut response = reply::json(status, &summary(&stored.summary));
@@ -48,14 +57,18 @@ pub(super) async fn put(mut call: Call) -> Answer {
 
 /// `POST …/documents`
 pub(super) async fn batch(mut call: Call) -> Answer {
-    let wait = parameters::wait(call.query(), &[("indexed", Wait::Searchable)], Wait::Durable)?;
+    let choices = [("indexed", Wait::Searchable)];
+    let wait = parameters::write(call.query(), &choices, Wait::Durable, false)?.wait;
     let collection = call.collection().await?;
+    let content_type = call.header(CONTENT_TYPE).map(<[u8]>::to_vec);
     let (body_type, body) = call.body().await?;
     let Batch { documents, rejected } = match body_type {
         BodyType::Json => documents::read_batch(&body)?,
         BodyType::Lines => documents::read_lines(&body)?,
+        BodyType::Csv => records::read(&body)?,
+        BodyType::Multipart => multipart::read(content_type.as_deref(), body).await?,
+        BodyType::Document(_) => return Err(Code::UnsupportedMediaType.into()),
     };
-    drop(body);
     let mut prepared = prepare(&call.permit, documents).await?;
     prepared.failures.extend(rejected.into_iter().map(store::Failure::from));
     prepared.failures.sort_unstable_by_key(|failure| failure.position);
@@ -82,13 +95,16 @@ async fn prepare(permit: &Permit, documents: Vec<(u32, NewDocument)>) -> Result<
         Prepared { documents: Vec::with_capacity(documents.len()), failures: Vec::new() };
     let mut readable = Vec::with_capacity(documents.len());
     for (position, mut document) in documents {
-        let extracted = extract(&std::mem::take(&mut document.text), document.media_type);
-        if extracted.text.trim().is_empty() {
-            let reason = format!("#/text {NO_TEXT}");
-            prepared.failures.push(Rejected { position, id: document.id, reason }.into());
-        } else {
-            readable.push((document, extracted));
-        }
+        let source = std::mem::take(&mut document.source);
+        let reason = match extract(&source, document.media_type) {
+            Ok(extracted) if !extracted.text.trim().is_empty() => {
+                readable.push((document, extracted));
+                continue;
+            }
+            Ok(_) => NO_TEXT.to_owned(),
+            Err(unreadable) => unreadable.to_string(),
+        };
+        prepared.failures.push(Rejected { position, id: document.id, reason }.into());
     }
     let mut readable = readable.into_iter().peekable();
     while readable.peek().is_some() {
@@ -108,6 +124,7 @@ fn input(document: NewDocument, extracted: Extracted, tokens: &[u32]) -> Documen
     let chunks = chunk(&extracted, tokens)
         .into_iter()
         .map(|chunk| ChunkInput {
+            page: extracted.page_at(chunk.span.start),
             span: store::Span { start: chunk.span.start as u64, end: chunk.span.end as u64 },
             headings: chunk.headings,
         })

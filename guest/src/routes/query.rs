@@ -143,6 +143,7 @@ pub(super) fn sources(hits: &[(Passage, f64)]) -> Vec<Source<'_>> {
             score: *score,
             title: passage.title.as_deref(),
             headings: &passage.headings,
+            page: passage.page,
             text: &passage.text,
             span: passage.span.into(),
             metadata: raw(&passage.metadata),

@@ -153,6 +153,7 @@ fn result<'a>(
         score,
         title: passage.title.as_deref(),
         headings: &passage.headings,
+        page: passage.page,
         text: &passage.text,
         span: passage.span.into(),
         metadata: raw(&passage.metadata),

@@ -317,6 +317,7 @@ fn document_from_wit(document: wit::DocumentInput) -> store::NewDocument {
             .map(|chunk| store::NewChunk {
                 span: chunk.span.start..chunk.span.end,
                 headings: chunk.headings,
+                page: chunk.page,
             })
             .collect(),
     }
@@ -358,6 +359,7 @@ fn chunk_to_wit(chunk: store::Chunk) -> wit::Chunk {
         id: chunk.id,
         span: wit::Span { start: chunk.span.start, end: chunk.span.end },
         headings: chunk.headings,
+        page: chunk.page,
         text: chunk.text,
     }
 }

@@ -162,6 +162,7 @@ fn passage_to_wit(passage: store::Passage) -> wit::Passage {
         document_id: passage.document_id,
         title: passage.title,
         headings: passage.headings,
+        page: passage.page,
         span: Span { start: passage.span.start, end: passage.span.end },
         text: passage.text,
         metadata: passage.metadata,

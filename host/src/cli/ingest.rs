@@ -6,6 +6,7 @@
 
 mod batches;
 mod document;
+mod files;
 mod lines;
 mod sources;
 
@@ -35,7 +36,7 @@ const AGAIN: &str = "run the same command again to go on";
 /// What to put in.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Folders, files (.txt .md .html) or NDJSON (.ndjson .jsonl)
+    /// Folders, files (.txt .md .html .pdf .docx) or records (.ndjson .jsonl .csv)
     #[arg(required = true)]
     paths: Vec<PathBuf>,
     /// Where to put it; made if it does not exist
@@ -84,7 +85,8 @@ pub async fn ingest(
     progress: &mut Progress,
     context: &Context,
 ) -> Result<(), CliError> {
-    let sources = Sources::open(paths)?;
+    let mut sources = Sources::open(paths)?;
+    let files = sources.take_whole_files();
     progress.bar.set_length(sources.total_bytes());
     let mut batches = Batches::new(sources);
     make(collection, context).await?;
@@ -101,6 +103,22 @@ pub async fn ingest(
             false => progress.failed.extend(job.failed),
         }
     }
+    for file in files {
+        match files::send(&file, collection, wait, context).await? {
+            files::Sent::Document if wait => progress.indexed += 1,
+            files::Sent::Document => progress.pending += 1,
+            files::Sent::Failed(reason) => progress.failed.push(reason),
+            files::Sent::Job(answer) => {
+                let job = Job::of(&answer);
+                progress.pending += job.accepted;
+                match wait {
+                    true => jobs.push_back(job),
+                    false => progress.failed.extend(job.failed),
+                }
+            }
+        }
+        progress.bar.inc(file.bytes);
+    }
     while !jobs.is_empty() {
         finish(jobs.pop_front(), progress, context).await?;
     }
@@ -112,6 +130,16 @@ struct Job {
     id: String,
     accepted: u64,
     failed: Vec<String>,
+}
+
+impl Job {
+    fn of(answer: &Value) -> Self {
+        Self {
+            id: text(answer, "job_id").to_owned(),
+            accepted: count(answer, "accepted"),
+            failed: failures(answer),
+        }
+    }
 }
 
 async fn make(collection: &str, context: &Context) -> Result<(), CliError> {
@@ -137,11 +165,7 @@ async fn send(
     let request = context.request(Method::POST, &["collections", collection, "documents"])?;
     let request = request.header(CONTENT_TYPE, "application/x-ndjson").body(batch.lines);
     match context.json(request).await {
-        Ok(answer) => Ok(Some(Job {
-            id: text(&answer, "job_id").to_owned(),
-            accepted: count(&answer, "accepted"),
-            failed: failures(&answer),
-        })),
+        Ok(answer) => Ok(Some(Job::of(&answer))),
         Err(error) if batch.documents == 1 && error.is("body_too_large") => {
             progress.failed.push(format!("{}: larger than the server takes", batch.first));
             Ok(None)

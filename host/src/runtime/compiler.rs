@@ -1,52 +1,154 @@
-//! Compiling while the server serves.
+//! Compiling while the server serves: in a process of its own.
+//!
+//! Compilation allocates and frees a lot, and a thread that does so holds locks
+//! of the address space that the serving threads want; at low priority it holds
+//! them for long. In a process of its own it stands back without being in the
+//! way, gives its memory back, and a compiler that crashes takes nothing along.
 
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
 use std::sync::Arc;
 
 use rayon::ThreadPool;
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
 use tokio::sync::oneshot;
 use wasmtime::Engine;
 
 use super::engine::{self, Compiled};
+use crate::config;
+
+/// The command of the process that compiles.
+pub const COMMAND: &str = "compile-handler";
 
 /// How far compilation stands back behind requests, as for nice(1).
 const NICENESS: i32 = 19;
 
-/// Compiles on one thread of its own, which yields to those that serve.
-/// Wasmtime compiles a component's functions on the pool it is called from.
+/// How far the thread does that loads and links what was compiled: it shares
+/// the address space with those that serve, so it must not hold its locks long.
+const LOADING_NICENESS: i32 = 10;
+
+/// The most that is kept of what a failed compilation says.
+const MAX_MESSAGE_BYTES: usize = 4_096;
+
+/// What that process has to know. Code fits an engine with the same settings
+/// only.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[arg(long)]
+    cache: PathBuf,
+    #[arg(long)]
+    max_instances: u32,
+    #[arg(long)]
+    max_memory_bytes: usize,
+}
+
+/// Compiles components for an engine.
 pub struct Compiler {
     engine: Engine,
-    pool: ThreadPool,
+    args: Args,
+    /// One thread, so that what it allocates and frees is one arena.
+    loading: ThreadPool,
 }
 
 impl Compiler {
-    /// A compiler for `engine`.
-    pub fn new(engine: Engine) -> std::io::Result<Self> {
-        let pool = rayon::ThreadPoolBuilder::new()
+    /// A compiler for `engine`, which [`engine::start`] made of these settings.
+    pub fn new(engine: Engine, settings: &config::Settings) -> std::io::Result<Self> {
+        let args = Args {
+            cache: engine::cache_folder(&settings.data.dir),
+            max_instances: settings.handler.max_instances,
+            max_memory_bytes: settings.handler.max_memory_bytes,
+        };
+        let loading = rayon::ThreadPoolBuilder::new()
             .num_threads(1)
-            .thread_name(|_| "ragtime-compiler".into())
-            .start_handler(|_| stand_back())
+            .thread_name(|_| "ragtime-loading".into())
+            .start_handler(|_| stand_back(LOADING_NICENESS))
             .build()
             .map_err(std::io::Error::other)?;
-        Ok(Self { engine, pool })
+        Ok(Self { engine, args, loading })
     }
 
-    /// Compiles a component, or takes it from the cache.
+    /// Compiles a component, or takes it from the cache. A caller that goes away
+    /// ends the work.
     pub async fn compile(&self, bytes: Arc<[u8]>) -> wasmtime::Result<Compiled> {
-        let (done, result) = oneshot::channel();
+        match self.compile_apart(&bytes).await {
+            Ok(output) if output.status.success() => {}
+            Ok(output) => return Err(failure(&output)),
+            // Slower for those who are served meanwhile, and as good.
+            Err(error) => tracing::warn!(%error, "no process to compile in"),
+        }
         let engine = self.engine.clone();
-        self.pool.spawn(move || {
+        self.apart(move || engine::compile(&engine, &bytes)).await
+    }
+
+    /// Runs work that takes long off the serving threads.
+    pub async fn apart<R: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> wasmtime::Result<R> + Send + 'static,
+    ) -> wasmtime::Result<R> {
+        let (done, result) = oneshot::channel();
+        self.loading.spawn(move || {
             // Nobody waits any more when the swap was called off.
-            let _ = done.send(engine::compile(&engine, &bytes));
+            let _ = done.send(work());
         });
-        result.await.unwrap_or_else(|_| Err(wasmtime::format_err!("the compiler panicked")))
+        result.await.unwrap_or_else(|_| Err(wasmtime::format_err!("loading panicked")))
+    }
+
+    /// Has another process put the code into the cache.
+    async fn compile_apart(&self, bytes: &[u8]) -> std::io::Result<Output> {
+        let mut child = Command::new(own_program()?)
+            .arg(COMMAND)
+            .arg("--cache")
+            .arg(&self.args.cache)
+            .args(["--max-instances", &self.args.max_instances.to_string()])
+            .args(["--max-memory-bytes", &self.args.max_memory_bytes.to_string()])
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // One that ended early says why on its way out.
+            let _ = stdin.write_all(bytes).await;
+        }
+        child.wait_with_output().await
     }
 }
 
-fn stand_back() {
-    // On Linux this is the calling thread's own. Elsewhere, and where it is
-    // forbidden, compilation competes.
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
-        tracing::debug!(%error, "compilation runs at normal priority");
+/// This very program, also when its file has been replaced since the start.
+fn own_program() -> std::io::Result<PathBuf> {
+    let own = Path::new("/proc/self/exe");
+    if own.exists() { Ok(own.to_owned()) } else { std::env::current_exe() }
+}
+
+fn failure(output: &Output) -> wasmtime::Error {
+    let said = output.stderr.get(..MAX_MESSAGE_BYTES).unwrap_or(&output.stderr);
+    let said = String::from_utf8_lossy(said);
+    match said.trim() {
+        "" => wasmtime::format_err!("the compiler ended with {}", output.status),
+        said => wasmtime::format_err!("{said}"),
     }
+}
+
+/// The process that compiles: a component on stdin, its code into the cache.
+pub fn run(args: &Args) -> Result<(), String> {
+    stand_back(NICENESS);
+    let mut component = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut component).map_err(|error| error.to_string())?;
+    let bounds = config::Handler {
+        max_instances: args.max_instances,
+        max_memory_bytes: args.max_memory_bytes,
+        ..config::Handler::default()
+    };
+    let engine = engine::start(&bounds, &args.cache).map_err(|error| format!("{error:#}"))?;
+    engine::compile(&engine, &component).map(drop).map_err(|error| format!("{error:#}"))
+}
+
+fn stand_back(niceness: i32) {
+    // On Linux this is the calling thread's own, and of those it makes later.
+    // Elsewhere, and where it is forbidden, the work competes.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::setpriority_process(None, niceness);
 }

@@ -1,6 +1,6 @@
 //! The WebAssembly engine: one for all generations.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -22,6 +22,11 @@ const TABLES_PER_INSTANCE: u32 = 16;
 const MODULES_PER_INSTANCE: u32 = 64;
 /// Entries of one table, that is functions whose address is taken.
 const TABLE_ELEMENTS: usize = 100_000;
+
+/// Where the code of components is kept, in the folder of all data.
+pub fn cache_folder(data: &Path) -> PathBuf {
+    data.join("compiled")
+}
 
 /// An engine whose compiled code is cached in `cache_dir`, and the thread that
 /// moves its epoch.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::WaitForCancellationFutureOwned;
@@ -214,8 +214,10 @@ impl HandlerState for Pool {
                 idle: Duration::from_millis(self.bounds.idle_timeout_ms),
                 request: self.request_timeout,
                 sleep: Box::pin(tokio::time::sleep(self.request_timeout)),
-                retired: Box::pin(self.life.retired.clone().cancelled_owned()),
-                overdue: Box::pin(self.life.overdue.clone().cancelled_owned()),
+                retired: Box::pin(self.life.retired.entered()),
+                overdue: Box::pin(self.life.overdue.entered()),
+                life: Arc::clone(&self.life),
+                waker: None,
                 requests: Arc::clone(&requests),
             },
             state: Worker {
@@ -236,7 +238,37 @@ struct Expiration {
     sleep: Pin<Box<tokio::time::Sleep>>,
     retired: Pin<Box<WaitForCancellationFutureOwned>>,
     overdue: Pin<Box<WaitForCancellationFutureOwned>>,
+    life: Arc<Life>,
+    /// The one that `retired` and `overdue` will wake.
+    waker: Option<Waker>,
     requests: Arc<Requests>,
+}
+
+impl Expiration {
+    /// Has the ends of the generation's life wake `cx`.
+    fn register(&mut self, cx: &mut Context<'_>) {
+        if self.waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
+            let _ = self.retired.as_mut().poll(cx);
+            let _ = self.overdue.as_mut().poll(cx);
+            self.waker = Some(cx.waker().clone());
+        }
+    }
+
+    /// Resolves at `deadline`. An alarm that is set for an earlier time is left
+    /// as it is, and set anew when it rings: deadlines move with every request,
+    /// and few are ever met.
+    fn poll_until(&mut self, deadline: tokio::time::Instant, cx: &mut Context<'_>) -> Poll<()> {
+        if deadline < self.sleep.deadline() {
+            self.sleep.as_mut().reset(deadline);
+        }
+        while self.sleep.as_mut().poll(cx).is_ready() {
+            if self.sleep.deadline() >= deadline {
+                return Poll::Ready(());
+            }
+            self.sleep.as_mut().reset(deadline);
+        }
+        Poll::Pending
+    }
 }
 
 /// The requests of an instance, those that have been answered included.
@@ -267,10 +299,10 @@ impl WorkerExpiration for Expiration {
         status: WorkerStatus,
         start: Instant,
     ) -> Poll<()> {
-        if self.overdue.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(());
-        }
-        if status == WorkerStatus::Idle && self.retired.as_mut().poll(cx).is_ready() {
+        self.register(cx);
+        if self.life.overdue.is_entered()
+            || status == WorkerStatus::Idle && self.life.retired.is_entered()
+        {
             return Poll::Ready(());
         }
         let allowed = match status {
@@ -282,11 +314,7 @@ impl WorkerExpiration for Expiration {
             // Look again whether it has arrived.
             WorkerStatus::PostReturn => start.elapsed() + self.idle,
         };
-        let deadline = (start + allowed).into();
-        if self.sleep.deadline() != deadline {
-            self.sleep.as_mut().reset(deadline);
-        }
-        self.sleep.as_mut().poll(cx)
+        self.poll_until((start + allowed).into(), cx)
     }
 }
 

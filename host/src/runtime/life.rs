@@ -1,11 +1,11 @@
 //! How long a generation lives: until its last request has ended.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// The requests of a generation, and its end.
 #[derive(Default)]
@@ -14,9 +14,34 @@ pub struct Life {
     requests: AtomicU64,
     left: Notify,
     /// It takes no new requests: instances without work go.
-    pub retired: CancellationToken,
+    pub retired: Stage,
     /// Its time is over: instances go with the work they have.
-    pub overdue: CancellationToken,
+    pub overdue: Stage,
+}
+
+/// A stage of life that is entered once. Asked about several times for each
+/// request, so the answer takes no lock.
+#[derive(Default)]
+pub struct Stage {
+    entered: AtomicBool,
+    token: CancellationToken,
+}
+
+impl Stage {
+    fn enter(&self) {
+        self.entered.store(true, SeqCst);
+        self.token.cancel();
+    }
+
+    /// Whether it has been entered.
+    pub fn is_entered(&self) -> bool {
+        self.entered.load(SeqCst)
+    }
+
+    /// Resolves when it is entered.
+    pub fn entered(&self) -> WaitForCancellationFutureOwned {
+        self.token.clone().cancelled_owned()
+    }
 }
 
 impl Life {
@@ -40,10 +65,10 @@ impl Life {
     /// Ends it when its last request has ended, or at the deadline. Returns how
     /// many requests were cut off.
     pub async fn drain(&self, deadline: Duration) -> usize {
-        self.retired.cancel();
+        self.retired.enter();
         let _ = tokio::time::timeout(deadline, self.empty()).await;
         let cut = self.in_flight();
-        self.overdue.cancel();
+        self.overdue.enter();
         cut
     }
 
@@ -82,11 +107,11 @@ mod tests {
             async move { life.drain(Duration::from_secs(60)).await }
         });
         tokio::time::sleep(Duration::from_secs(30)).await;
-        assert!(!draining.is_finished() && life.retired.is_cancelled());
-        assert!(!life.overdue.is_cancelled());
+        assert!(!draining.is_finished() && life.retired.is_entered());
+        assert!(!life.overdue.is_entered());
         drop(visit);
         assert!(matches!(draining.await, Ok(0)));
-        assert!(life.overdue.is_cancelled());
+        assert!(life.overdue.is_entered());
     }
 
     #[tokio::test(start_paused = true)]
@@ -94,6 +119,6 @@ mod tests {
         let life = Arc::new(Life::default());
         let _visit = life.enter();
         assert_eq!(life.drain(Duration::from_secs(60)).await, 1);
-        assert!(life.overdue.is_cancelled());
+        assert!(life.overdue.is_entered());
     }
 }

@@ -115,7 +115,7 @@ pub async fn serve(
         swap::generations(&past, newest, id),
         Arc::clone(&routing),
         workshop,
-        Compiler::new(engine)?,
+        Compiler::new(engine, settings)?,
         Archive::new(&folder)?,
         Arc::clone(services),
         settings.swap.clone(),

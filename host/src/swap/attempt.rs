@@ -75,8 +75,7 @@ impl Attempt<'_> {
         self.record.sha256 = sha256(&component);
         self.record.bytes = component.len() as u64;
         let compiled = self.compile(&component).await?;
-        let candidate = self.link(&compiled)?;
-        drop(compiled);
+        let candidate = self.link(compiled).await?;
         self.probe(&candidate).await?;
         if order.gates.dry_run {
             self.swaps.generations().refuse();
@@ -127,8 +126,10 @@ impl Attempt<'_> {
         Ok(compiled)
     }
 
-    fn link(&mut self, compiled: &Compiled) -> Result<Arc<Generation>, SwapError> {
-        let candidate = self.swaps.workshop.build(self.id, &self.record.label, compiled);
+    async fn link(&mut self, compiled: Compiled) -> Result<Arc<Generation>, SwapError> {
+        let (swaps, id, label) = (Arc::clone(self.swaps), self.id, self.record.label.clone());
+        let build = move || swaps.workshop.build(id, &label, &compiled);
+        let candidate = self.swaps.compiler.apart(build).await;
         let candidate = candidate.map_err(|error| SwapError::Link(one_line(&error)))?;
         let candidate = Arc::new(candidate);
         self.swaps.live().insert(self.id, Arc::clone(&candidate));

@@ -137,6 +137,9 @@ pub(crate) fn prepare(document: NewDocument) -> Result<Prepared, Error> {
         hash.update(chunk.span.start.to_le_bytes());
         hash.update(chunk.span.end.to_le_bytes());
         hash.update(headings_to_json(&chunk.headings));
+        if let Some(page) = chunk.page {
+            hash.update(page.to_le_bytes());
+        }
     }
     let sha256 = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(Prepared { id, sha256, fingerprint: hash.finalize().to_vec(), document })
@@ -230,13 +233,13 @@ fn add_chunks(
     new: &NewDocument,
 ) -> Result<(), Error> {
     let mut insert = connection.prepare_cached(
-        "INSERT INTO chunks (id, collection, document, start, end, headings)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO chunks (id, collection, document, start, end, headings, page)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
     for (id, chunk) in (last_given + 1..).zip(&new.chunks) {
         let (start, end) = (chunk.span.start, chunk.span.end);
         let headings = headings_to_json(&chunk.headings);
-        insert.execute((id, collection, document, start, end, headings))?;
+        insert.execute((id, collection, document, start, end, headings, chunk.page))?;
     }
     Ok(())
 }
@@ -361,7 +364,7 @@ pub(crate) fn chunks(
     let collection = collection_key(connection, collection)?;
     let after = after.map(|after| cursor::decode_number(LIST, after)).transpose()?.unwrap_or(0);
     let mut statement = connection.prepare_cached(
-        "SELECT chunks.id, start, end, headings FROM chunks JOIN documents ON documents.key = chunks.document
+        "SELECT chunks.id, start, end, headings, page FROM chunks JOIN documents ON documents.key = chunks.document
          WHERE documents.collection = ?1 AND documents.id = ?2 AND chunks.id > ?3 ORDER BY chunks.id LIMIT ?4",
     )?;
     let rows = statement.query_map((collection, id, after, limit + 1), |row| {
@@ -371,6 +374,7 @@ pub(crate) fn chunks(
             text: slice(&text, &span).unwrap_or_default().to_owned(),
             span,
             headings: headings_from_json(&row.get::<_, String>(3)?),
+            page: row.get(4)?,
         })
     })?;
     let mut page = rows.collect::<Result<Vec<_>, _>>()?;
@@ -396,7 +400,7 @@ pub(crate) fn passages(
     // copied for the sake of one chunk.
     let mut statement = connection.prepare_cached(
         "SELECT documents.id, title, headings, start, end,
-             CAST(substr(CAST(text AS BLOB), start + 1, end - start) AS TEXT), metadata
+             CAST(substr(CAST(text AS BLOB), start + 1, end - start) AS TEXT), metadata, page
          FROM chunks JOIN documents ON documents.key = chunks.document
          WHERE chunks.id = ?1 AND chunks.collection = ?2",
     )?;
@@ -408,6 +412,7 @@ pub(crate) fn passages(
                 document_id: row.get(0)?,
                 title: row.get(1)?,
                 headings: headings_from_json(&row.get::<_, String>(2)?),
+                page: row.get(7)?,
                 span: row.get(3)?..row.get(4)?,
                 text: row.get(5)?,
                 metadata: row.get(6)?,

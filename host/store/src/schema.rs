@@ -45,7 +45,8 @@ CREATE TABLE chunks (
     document INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
     start INTEGER NOT NULL,
     end INTEGER NOT NULL,
-    headings TEXT NOT NULL
+    headings TEXT NOT NULL,
+    page INTEGER
 ) STRICT;
 CREATE INDEX chunks_by_document ON chunks (document, id);
 CREATE INDEX chunks_by_collection ON chunks (collection, id);
@@ -120,7 +121,22 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
         transaction.commit()?;
     }
     connection.execute_batch(ADD)?;
+    add_pages(&connection)?;
     Ok(connection)
+}
+
+/// Gives chunks the column `page` where they were made without.
+fn add_pages(connection: &Connection) -> rusqlite::Result<()> {
+    let there: bool = connection.query_row(
+        "SELECT count(*) > 0 FROM pragma_table_info('chunks') WHERE name = 'page'",
+        [],
+        |row| row.get(0),
+    )?;
+    if there {
+        Ok(())
+    } else {
+        connection.execute_batch("ALTER TABLE chunks ADD COLUMN page INTEGER")
+    }
 }
 
 /// The schema of a database, if this version knows it; 0 for an empty one.

@@ -113,6 +113,7 @@ pub type Seq = u64;
 pub struct NewChunk {
     pub span: Range<u64>,
     pub headings: Vec<String>,
+    pub page: Option<u32>,
 }
 
 #[derive(Debug, Clone)]
@@ -164,6 +165,7 @@ pub struct Chunk {
     pub id: u64,
     pub span: Range<u64>,
     pub headings: Vec<String>,
+    pub page: Option<u32>,
     pub text: String,
 }
 
@@ -218,6 +220,7 @@ pub struct Passage {
     pub document_id: String,
     pub title: Option<String>,
     pub headings: Vec<String>,
+    pub page: Option<u32>,
     pub span: Range<u64>,
     pub text: String,
     pub metadata: String,

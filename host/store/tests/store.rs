@@ -52,7 +52,7 @@ fn document(id: &str, text: &str) -> NewDocument {
         text: text.into(),
         media_type: "text/plain".into(),
         metadata: "{}".into(),
-        chunks: vec![NewChunk { span: 0..text.len() as u64, headings: Vec::new() }],
+        chunks: vec![NewChunk { span: 0..text.len() as u64, headings: Vec::new(), page: None }],
     }
 }
 

@@ -62,7 +62,8 @@ fn documents() -> Vec<NewDocument> {
     (0..DOCUMENTS)
         .map(|number| {
             let text = text(number);
-            let chunks = vec![NewChunk { span: 0..text.len() as u64, headings: Vec::new() }];
+            let chunks =
+                vec![NewChunk { span: 0..text.len() as u64, headings: Vec::new(), page: None }];
             NewDocument {
                 id: Some(format!("d{number}")),
                 title: None,
@@ -153,6 +154,7 @@ fn result(passage: &Passage, score: f64) -> SearchResult<'_> {
         score,
         title: passage.title.as_deref(),
         headings: &passage.headings,
+        page: passage.page,
         text: &passage.text,
         span: Span { start: passage.span.start, end: passage.span.end },
         metadata: raw(&passage.metadata),

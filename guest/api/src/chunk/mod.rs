@@ -157,7 +157,7 @@ mod tests {
     }
 
     fn cut(source: &str, media_type: MediaType) -> (Extracted, Vec<Chunk>) {
-        let extracted = extract(source, media_type);
+        let extracted = extract(source.as_bytes(), media_type).unwrap();
         let chunks = chunk(&extracted, &tokens(&extracted.text));
         (extracted, chunks)
     }
@@ -253,7 +253,7 @@ mod tests {
             blind: bool,
         ) {
             let media_type = if markdown { MediaType::Markdown } else { MediaType::Plain };
-            let extracted = extract(&parts.concat(), media_type);
+            let extracted = extract(parts.concat().as_bytes(), media_type).unwrap();
             let starts = if blind { Vec::new() } else { tokens(&extracted.text) };
             let chunks = chunk(&extracted, &starts);
             prop_assert_eq!(&chunks, &chunk(&extracted, &starts));

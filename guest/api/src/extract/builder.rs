@@ -7,6 +7,8 @@ use super::{Block, Extracted, Kind};
 pub(super) struct Builder {
     text: String,
     blocks: Vec<Block>,
+    /// Where each page begins, where the source has pages.
+    pages: Vec<usize>,
     open: Option<Open>,
 }
 
@@ -23,6 +25,16 @@ impl Builder {
     pub(super) fn start(&mut self, kind: Kind) {
         self.end();
         self.open = Some(Open { kind, start: self.text.len(), gap: false });
+    }
+
+    /// Starts a page, where the text is now.
+    pub(super) fn page(&mut self) {
+        self.pages.push(self.text.len());
+    }
+
+    /// Bytes so far.
+    pub(super) fn len(&self) -> usize {
+        self.text.len()
     }
 
     /// The kind of the block that is open.
@@ -113,7 +125,7 @@ impl Builder {
     pub(super) fn finish(mut self, title: Option<String>) -> Extracted {
         self.end();
         self.text.truncate(self.text.trim_end().len());
-        Extracted { title, text: self.text, blocks: self.blocks }
+        Extracted { title, text: self.text, blocks: self.blocks, pages: self.pages }
     }
 
     fn char(&mut self, char: char) {

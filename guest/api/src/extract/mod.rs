@@ -2,11 +2,16 @@
 //! Every span of a result, a chunk or a citation points into this text.
 
 mod builder;
+mod docx;
 mod html;
 mod markdown;
+mod pdf;
 mod plain;
 
+use std::fmt;
 use std::ops::Range;
+
+use crate::limits;
 
 /// What a source is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,10 +22,20 @@ pub enum MediaType {
     Markdown,
     /// `text/html`
     Html,
+    /// `application/pdf`
+    Pdf,
+    /// Word's format since 2007.
+    Docx,
 }
 
+/// The name of [`MediaType::Pdf`].
+pub(crate) const PDF: &str = "application/pdf";
+/// The name of [`MediaType::Docx`].
+pub(crate) const DOCX: &str =
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
+
 impl MediaType {
-    /// The words of the contract.
+    /// What a text in a JSON body may be.
     pub const WORDS: &[(&str, Self)] = &[
         ("text/plain", Self::Plain),
         ("text/markdown", Self::Markdown),
@@ -33,6 +48,31 @@ impl MediaType {
             Self::Plain => "text/plain",
             Self::Markdown => "text/markdown",
             Self::Html => "text/html",
+            Self::Pdf => PDF,
+            Self::Docx => DOCX,
+        }
+    }
+
+    /// The type of this name, which has no parameters and may be in any case.
+    pub fn of(name: &[u8]) -> Option<Self> {
+        let all = [Self::Plain, Self::Markdown, Self::Html, Self::Pdf, Self::Docx];
+        all.into_iter().find(|one| one.name().as_bytes().eq_ignore_ascii_case(name))
+    }
+
+    /// Whether its bytes are not the text itself.
+    pub fn is_packed(self) -> bool {
+        matches!(self, Self::Pdf | Self::Docx)
+    }
+
+    /// The type of a file of this name.
+    pub fn of_file(name: &str) -> Option<Self> {
+        match name.rsplit_once('.')?.1.to_ascii_lowercase().as_str() {
+            "txt" | "text" => Some(Self::Plain),
+            "md" | "markdown" => Some(Self::Markdown),
+            "html" | "htm" => Some(Self::Html),
+            "pdf" => Some(Self::Pdf),
+            "docx" => Some(Self::Docx),
+            _ => None,
         }
     }
 }
@@ -70,23 +110,78 @@ pub struct Extracted {
     pub text: String,
     /// Its blocks, in order and apart. Between them is white space only.
     pub blocks: Vec<Block>,
+    /// The byte at which each page begins, where the source has pages.
+    pub pages: Vec<usize>,
 }
 
-/// Makes plain text of a source. Deterministic, and total: a source that
-/// breaks the rules of its media type gives the text that can be read.
-pub fn extract(source: &str, media_type: MediaType) -> Extracted {
+impl Extracted {
+    /// The page, from 1, that a byte of the text is on.
+    pub fn page_at(&self, byte: usize) -> Option<u32> {
+        u32::try_from(self.pages.partition_point(|start| *start <= byte))
+            .ok()
+            .filter(|page| *page > 0)
+    }
+}
+
+/// Why no text can be made of a source. Fit for the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unreadable {
+    /// It is not of its media type, or not whole.
+    Damaged(&'static str),
+    /// It wants a password.
+    Encrypted,
+    /// It has more pages than [`limits::MAX_PAGES`].
+    TooManyPages,
+    /// It unpacks to more than a text may have.
+    TooLong,
+    /// It should be text, and is not UTF-8.
+    NotUtf8,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Damaged(format) => write!(formatter, "cannot be read as a {format} file"),
+            Self::Encrypted => formatter.write_str("is encrypted; remove the password first"),
+            Self::TooManyPages => {
+                write!(formatter, "has more than {} pages; split it", limits::MAX_PAGES)
+            }
+            Self::TooLong => write!(
+                formatter,
+                "unpacks to more than {} bytes of text; split it",
+                limits::MAX_TEXT_BYTES
+            ),
+            Self::NotUtf8 => formatter.write_str("must be UTF-8"),
+        }
+    }
+}
+
+/// Makes plain text of a source. Deterministic. A text that breaks the rules of
+/// its media type gives what can be read of it.
+///
+/// # Errors
+///
+/// A file that cannot be read at all, and why.
+pub fn extract(source: &[u8], media_type: MediaType) -> Result<Extracted, Unreadable> {
+    let text = || std::str::from_utf8(source).map_err(|_| Unreadable::NotUtf8);
     match media_type {
-        MediaType::Plain => plain::extract(source),
-        MediaType::Markdown => markdown::extract(source),
-        MediaType::Html => html::extract(source),
+        MediaType::Plain => Ok(plain::extract(text()?)),
+        MediaType::Markdown => Ok(markdown::extract(text()?)),
+        MediaType::Html => Ok(html::extract(text()?)),
+        MediaType::Pdf => pdf::extract(source),
+        MediaType::Docx => docx::extract(source),
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
-    use super::*;
+    use super::{extract as extract_bytes, *};
     use proptest::prelude::*;
+
+    fn extract(source: &str, media_type: MediaType) -> Extracted {
+        extract_bytes(source.as_bytes(), media_type).unwrap()
+    }
 
     fn check(source: &str, media_type: MediaType) -> Result<(), TestCaseError> {
         let extracted = extract(source, media_type);

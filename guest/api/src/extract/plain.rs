@@ -23,5 +23,5 @@ pub(super) fn extract(source: &str) -> Extracted {
         }
         start += line.len();
     }
-    Extracted { title: None, text, blocks }
+    Extracted { text, blocks, ..Extracted::default() }
 }

@@ -3,6 +3,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
+use crate::extract;
 use crate::json::{Field, Rule, object};
 use crate::limits;
 use crate::problem::{Code, Entry, Problem};
@@ -169,11 +170,18 @@ const PAGE: &[Query] = &[
         },
     },
 ];
-const WAIT_PUT: &[Query] = &[Query {
-    name: "wait",
-    description: "When to answer: once it is on disk, or once search finds it.",
-    schema: || json!({"enum": ["durable", "searchable"], "default": "searchable"}),
-}];
+const WRITE_PUT: &[Query] = &[
+    Query {
+        name: "wait",
+        description: "When to answer: once it is on disk, or once search finds it.",
+        schema: || json!({"enum": ["durable", "searchable"], "default": "searchable"}),
+    },
+    Query {
+        name: "title",
+        description: "The title of a document that comes as a file.",
+        schema: || rules::TITLE.schema(),
+    },
+];
 const WAIT_BATCH: &[Query] = &[Query {
     name: "wait",
     description: "Answer once search finds all of them.",
@@ -299,22 +307,18 @@ fn of_documents(operation: Operation) -> Description {
                 .headers(&[Place::Location])
                 .problems(&[Code::Busy]);
             if let Some(body) = &mut description.body {
-                body.media_types.push(("application/x-ndjson", || json!({"type": "string"})));
+                body.media_types.extend(BATCH_FILES);
             }
             description
         }
-        Operation::PutDocument => about("putDocument", "Put a document in, or replace it")
-            .query(WAIT_PUT)
-            .body(
-                fields!(documents::FIELDS),
-                r#"{"title": "Lift", "text": "Lift holds an aircraft in the air.", "content_type": "text/plain", "metadata": {"year": 1958}}"#,
-                |body| documents::read(body).map(drop),
-            )
-            .json::<documents::Summary<'_>>(201, "The id was free.")
-            .headers(&[Place::Location, Place::Etag])
-            .json::<documents::Summary<'_>>(200, "Replaced, or the same as before.")
-            .headers(&[Place::Etag])
-            .problems(&[Code::Busy]),
+        Operation::PutDocument => {
+            let mut description =
+                put_document(about("putDocument", "Put a document in, or replace it"));
+            if let Some(body) = &mut description.body {
+                body.media_types.extend(FILES);
+            }
+            description
+        }
         Operation::ListDocuments => about("listDocuments", "Documents without their text")
             .query(PAGE)
             .json::<documents::DocumentPage<'_>>(200, "A page, by id.")
@@ -340,6 +344,42 @@ fn of_documents(operation: Operation) -> Description {
             .json::<documents::Job>(200, "The job.")
             .problems(&[Code::UnknownJob]),
     }
+}
+
+/// Bodies that are a document.
+const FILES: [MediaType; 5] = [
+    ("text/plain", || json!({"type": "string"})),
+    ("text/markdown", || json!({"type": "string"})),
+    ("text/html", || json!({"type": "string"})),
+    (extract::PDF, || json!({"type": "string", "format": "binary"})),
+    (extract::DOCX, || json!({"type": "string", "format": "binary"})),
+];
+
+/// Bodies that are many.
+const BATCH_FILES: [MediaType; 3] = [
+    ("application/x-ndjson", || json!({"type": "string"})),
+    ("text/csv", || json!({"type": "string"})),
+    ("multipart/form-data", || {
+        json!({
+            "type": "object",
+            "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+        })
+    }),
+];
+
+fn put_document(description: Description) -> Description {
+    description
+        .query(WRITE_PUT)
+        .body(
+            fields!(documents::FIELDS),
+            r#"{"title": "Lift", "text": "Lift holds an aircraft in the air.", "content_type": "text/plain", "metadata": {"year": 1958}}"#,
+            |body| documents::read(body).map(drop),
+        )
+        .json::<documents::Summary<'_>>(201, "The id was free.")
+        .headers(&[Place::Location, Place::Etag])
+        .json::<documents::Summary<'_>>(200, "Replaced, or the same as before.")
+        .headers(&[Place::Etag])
+        .problems(&[Code::Busy])
 }
 
 fn of_questions(operation: Operation) -> Description {

@@ -18,7 +18,7 @@ pub struct NewDocument {
     /// For people.
     pub title: Option<String>,
     /// The source, not yet plain text.
-    pub text: String,
+    pub source: Vec<u8>,
     /// What the source is.
     pub media_type: MediaType,
     /// A JSON object.
@@ -87,6 +87,26 @@ pub const BATCH_FIELDS: &[Field] = &[Field::required(
 /// See [`json::read`].
 pub fn read(body: &[u8]) -> Result<NewDocument, Problem> {
     json::read(body, |json, faults| document(json, Location::Root, FIELDS, faults))
+}
+
+/// A document that came as a file.
+///
+/// # Errors
+///
+/// Why it cannot be taken, fit for the client.
+pub fn of_file(
+    id: Option<String>,
+    title: Option<String>,
+    media_type: MediaType,
+    source: &[u8],
+) -> Result<NewDocument, String> {
+    if let Some(title) = &title {
+        rules::title(title).map_err(|detail| format!("the title {detail}"))?;
+    }
+    if !media_type.is_packed() && source.len() > limits::MAX_TEXT_BYTES {
+        return Err(format!("must be at most {} bytes", limits::MAX_TEXT_BYTES));
+    }
+    Ok(NewDocument { id, title, source: source.to_vec(), media_type, metadata: "{}".to_owned() })
 }
 
 /// Reads the body of `POST …/documents` as JSON, `{"documents": […]}`.
@@ -169,7 +189,7 @@ fn document(
     Some(NewDocument {
         id: id.map(Into::into),
         title: title.map(Into::into),
-        text: text?.into(),
+        source: text?.into_owned().into_bytes(),
         media_type,
         metadata: metadata.unwrap_or_else(|| "{}".to_owned()),
     })
@@ -229,6 +249,9 @@ pub struct Chunk<'a> {
     pub span: Span,
     /// Headings above it, outermost first.
     pub headings: &'a [String],
+    /// The page it begins on, from 1, where the source has pages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page: Option<u32>,
     /// The text of the span.
     pub text: &'a str,
 }

@@ -99,6 +99,9 @@ pub struct Source<'a> {
     pub title: Option<&'a str>,
     /// Headings above the chunk, outermost first.
     pub headings: &'a [String],
+    /// The page the passage begins on, from 1, where the source has pages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page: Option<u32>,
     /// The text of the span.
     pub text: &'a str,
     /// The bytes of the document's text.

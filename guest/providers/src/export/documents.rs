@@ -145,6 +145,7 @@ impl wit::Guest for Provider {
                 id: found.number,
                 span: wit::Span { start: found.chunk.start, end: found.chunk.end },
                 headings: found.chunk.headings.clone(),
+                page: found.chunk.page,
                 text: found.document.chunk_text(found.chunk).to_owned(),
             });
             Ok((chunks.collect(), next))
@@ -271,6 +272,7 @@ fn document_from_wit(document: wit::DocumentInput) -> Document {
         start: chunk.span.start,
         end: chunk.span.end,
         headings: chunk.headings,
+        page: chunk.page,
     });
     Document {
         id: document.id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),

@@ -109,6 +109,7 @@ fn passage(found: Found<'_>) -> wit::Passage {
         document_id: document.id.clone(),
         title: document.title.clone(),
         headings: chunk.headings.clone(),
+        page: chunk.page,
         span: Span { start: chunk.start, end: chunk.end },
         text: document.chunk_text(chunk).to_owned(),
         metadata: document.metadata.clone(),

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
 use super::document::Document;
+use super::files::{WholeFile, WholeKind};
 use super::lines::{Lines, MAX_LINE_BYTES};
 use crate::cli::CliError;
 
@@ -20,6 +21,7 @@ pub struct Sources {
     files: std::vec::IntoIter<Found>,
     lines: Option<Lines<BufReader<File>>>,
     failures: std::vec::IntoIter<String>,
+    whole: Vec<WholeFile>,
     total: u64,
     read: u64,
 }
@@ -48,17 +50,26 @@ impl Sources {
                 }
             }
             if search.seen == seen {
-                let message =
-                    format!("{} holds no .txt .md .html .ndjson or .jsonl file", path.display());
+                let message = format!(
+                    "{} holds no .txt .md .html .pdf .docx .ndjson .jsonl or .csv file",
+                    path.display()
+                );
                 return Err(CliError::new(message));
             }
         }
+        let whole_bytes = search.whole.iter().map(|file| file.bytes).sum::<u64>();
         Ok(Self {
-            total: search.files.iter().map(|file| file.bytes).sum(),
+            total: search.files.iter().map(|file| file.bytes).sum::<u64>() + whole_bytes,
+            whole: search.whole,
             files: search.files.into_iter(),
             failures: search.failures.into_iter(),
             ..Self::default()
         })
+    }
+
+    /// The files that are sent as they are, and are not among the documents.
+    pub fn take_whole_files(&mut self) -> Vec<WholeFile> {
+        std::mem::take(&mut self.whole)
     }
 
     /// Bytes in all files.
@@ -117,6 +128,7 @@ impl Iterator for Sources {
 #[derive(Default)]
 struct Search {
     files: Vec<Found>,
+    whole: Vec<WholeFile>,
     failures: Vec<String>,
     /// Which file has an id: two folders may hold the same name, and the later
     /// file would replace the earlier.
@@ -130,7 +142,7 @@ impl Search {
         let (path, named) = (entry.path(), entry.depth() == 0);
         // A file that was named is taken for text, whatever its name ends with.
         let is_file = if named { path.is_file() } else { entry.file_type().is_file() };
-        if !is_file || !(named || kind(path).is_some()) {
+        if !is_file || !(named || kind(path).is_some() || whole_kind(path).is_some()) {
             return;
         }
         self.seen += 1;
@@ -148,7 +160,11 @@ impl Search {
         }
         let bytes = path.metadata().map_or(0, |metadata| metadata.len());
         self.paths.insert(id.clone(), path.to_owned());
-        self.files.push(Found { path: path.to_owned(), id, bytes });
+        let path = path.to_owned();
+        match whole_kind(&path) {
+            Some(kind) => self.whole.push(WholeFile { path, id, bytes, kind }),
+            None => self.files.push(Found { path, id, bytes }),
+        }
     }
 }
 
@@ -167,6 +183,10 @@ enum Kind {
     Markdown,
     Html,
     Lines,
+}
+
+fn whole_kind(path: &Path) -> Option<WholeKind> {
+    WholeKind::of(&path.extension()?.to_str()?.to_ascii_lowercase())
 }
 
 fn kind(path: &Path) -> Option<Kind> {

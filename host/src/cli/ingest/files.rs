@@ -1,0 +1,111 @@
+//! Files that are sent as they are: the handler reads them, in its sandbox.
+
+use std::path::PathBuf;
+
+use reqwest::Method;
+use reqwest::header::CONTENT_TYPE;
+use serde_json::Value;
+
+use crate::cli::{CliError, Context};
+
+/// The largest file to send: the server's limit on a body.
+const MAX_BYTES: u64 = 32 * 1024 * 1024;
+
+/// A file that is a document, or a table of them.
+#[derive(Debug)]
+pub struct WholeFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The id of its document.
+    pub id: String,
+    /// Its size.
+    pub bytes: u64,
+    /// What it is.
+    pub kind: WholeKind,
+}
+
+/// What such a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WholeKind {
+    /// One document.
+    Pdf,
+    /// One document.
+    Docx,
+    /// A document for each record.
+    Csv,
+}
+
+impl WholeKind {
+    /// By the extension, in lower case.
+    pub fn of(extension: &str) -> Option<Self> {
+        match extension {
+            "pdf" => Some(Self::Pdf),
+            "docx" => Some(Self::Docx),
+            "csv" => Some(Self::Csv),
+            _ => None,
+        }
+    }
+
+    fn media_type(self) -> &'static str {
+        match self {
+            Self::Pdf => "application/pdf",
+            Self::Docx => "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+            Self::Csv => "text/csv",
+        }
+    }
+}
+
+/// What the server made of a file.
+pub enum Sent {
+    /// A document, on disk, and found by search if that was waited for.
+    Document,
+    /// A job.
+    Job(Value),
+    /// It could not be taken.
+    Failed(String),
+}
+
+/// Sends a file.
+///
+/// # Errors
+///
+/// The server cannot be reached, or refuses for a reason that is not the file's.
+pub async fn send(
+    file: &WholeFile,
+    collection: &str,
+    wait: bool,
+    context: &Context,
+) -> Result<Sent, CliError> {
+    let failed = |reason: String| Ok(Sent::Failed(format!("{}: {reason}", file.id)));
+    if file.bytes > MAX_BYTES {
+        return failed(format!("{} bytes, and at most {MAX_BYTES} can be taken", file.bytes));
+    }
+    let body = match tokio::fs::read(&file.path).await {
+        Ok(body) => body,
+        Err(error) => return failed(error.to_string()),
+    };
+    let request = match file.kind {
+        WholeKind::Csv => {
+            context.request(Method::POST, &["collections", collection, "documents"])?
+        }
+        WholeKind::Pdf | WholeKind::Docx => {
+            let place = ["collections", collection, "documents", &file.id];
+            let request = context.request(Method::PUT, &place)?;
+            if wait { request } else { request.query(&[("wait", "durable")]) }
+        }
+    };
+    let request = request.header(CONTENT_TYPE, file.kind.media_type()).body(body);
+    match context.json(request).await {
+        Ok(job) if file.kind == WholeKind::Csv => Ok(Sent::Job(job)),
+        Ok(_) => Ok(Sent::Document),
+        // The handler may have lost its instance over it, which is the file's too.
+        Err(error)
+            if ["validation_failed", "body_too_large", "invalid_utf8", "handler_failed"]
+                .iter()
+                .any(|code| error.is(code)) =>
+        {
+            failed(error.to_string())
+        }
+        Err(error) => Err(error),
+    }
+}
