@@ -108,7 +108,9 @@ fn document(
 /// A number or boolean, where the cell is written as JSON would have it.
 fn value(cell: &str) -> Value {
     match serde_json::from_str(cell) {
-        Ok(value @ (Value::Number(_) | Value::Bool(_))) if value.to_string() == cell => value,
+        Ok(value @ (Value::Number(_) | Value::Bool(_))) if crate::json::encode(&value) == cell => {
+            value
+        }
         _ => cell.into(),
     }
 }
