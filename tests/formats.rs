@@ -60,8 +60,8 @@ async fn a_pdf_is_found_with_its_title_and_page() {
     spans_point_into(&server, &found).await;
     let chunks = server.get(&format!("{DOCUMENTS}/wings.pdf/chunks")).await;
     assert_eq!(chunks.body["chunks"][0]["page"], 1, "{chunks:?}");
-    let titled = format!("wings.pdf?title=Another%20title");
-    let put = file(&server, &titled, "application/pdf", PDF).await;
+    let titled = "wings.pdf?title=Another%20title";
+    let put = file(&server, titled, "application/pdf", PDF).await;
     assert_eq!((put.status, put.body["title"].as_str()), (200, Some("Another title")));
 }
 

@@ -133,7 +133,8 @@ fn client() -> Client {
     PROVIDER.get_or_init(|| {
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
-    Client::new()
+    // Well below the time after which the server closes an idle connection.
+    Client::builder().pool_idle_timeout(Duration::from_secs(4)).build().unwrap()
 }
 
 impl Server {

@@ -18,6 +18,9 @@ const MAX_WAIT: Duration = Duration::from_secs(60);
 /// How long a server may take to accept a connection: a host that drops
 /// packets would otherwise hold the command for minutes.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections that were idle for longer are not used again: well below the time
+/// after which the server closes them, or a request might meet the closing.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// A key given on the command line or in the environment. Does not print.
 #[derive(Clone)]
@@ -82,7 +85,10 @@ impl Context {
     pub fn new(server: String, key: Option<Key>) -> Self {
         let server = server.trim_end_matches('/').to_owned();
         // A redirected POST would arrive as a GET.
-        let client = Client::builder().connect_timeout(CONNECT_TIMEOUT).redirect(Policy::none());
+        let client = Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .redirect(Policy::none());
         // Plain HTTP works without the system's certificates, which a small
         // container image does not have.
         let plain = Url::parse(&server).is_ok_and(|url| url.scheme() == "http");
