@@ -16,6 +16,7 @@ mod server;
 mod services;
 mod sse;
 mod swap;
+mod telemetry;
 
 use std::process::ExitCode;
 

@@ -121,6 +121,8 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
         transaction.commit()?;
     }
     connection.execute_batch(ADD)?;
+    connection.execute_batch(crate::audit::CREATE)?;
+    connection.execute_batch(crate::replays::CREATE)?;
     add_pages(&connection)?;
     Ok(connection)
 }

@@ -13,6 +13,7 @@ use reqwest::{Client, Response, StatusCode};
 use serde::Serialize;
 
 use crate::config;
+use crate::telemetry::trace::{TRACEPARENT, TraceContext};
 pub use tokens::{Piece, Tokens};
 
 /// Its name in requests and responses.
@@ -114,13 +115,17 @@ impl OpenAi {
 
     /// Asks, and returns with the first piece of the answer. Asks again only
     /// before that, since what was said cannot be unsaid.
-    pub async fn ask(&self, messages: &[Message]) -> Result<Tokens, UpstreamError> {
+    pub async fn ask(
+        &self,
+        messages: &[Message],
+        trace: &TraceContext,
+    ) -> Result<Tokens, UpstreamError> {
         let mut attempt = 0;
         loop {
             if !self.breaker().allows(self.started.elapsed()) {
                 return Err(UpstreamError::Open);
             }
-            let error = match self.begin(messages).await {
+            let error = match self.begin(messages, trace).await {
                 Ok(tokens) => {
                     self.breaker().succeeded();
                     return Ok(tokens);
@@ -140,17 +145,25 @@ impl OpenAi {
         }
     }
 
-    async fn begin(&self, messages: &[Message]) -> Result<Tokens, UpstreamError> {
+    async fn begin(
+        &self,
+        messages: &[Message],
+        trace: &TraceContext,
+    ) -> Result<Tokens, UpstreamError> {
         let total = Duration::from_millis(self.settings.total_timeout_ms);
         let first = Duration::from_millis(self.settings.first_token_timeout_ms);
         let begun = async {
-            let response = self.send(messages).await?;
+            let response = self.send(messages, trace).await?;
             Tokens::begin(response, tokio::time::Instant::now() + total, total).await
         };
         tokio::time::timeout(first, begun).await.unwrap_or(Err(UpstreamError::Slow(first)))
     }
 
-    async fn send(&self, messages: &[Message]) -> Result<Response, UpstreamError> {
+    async fn send(
+        &self,
+        messages: &[Message],
+        trace: &TraceContext,
+    ) -> Result<Response, UpstreamError> {
         let body = Body {
             model: &self.settings.model,
             messages,
@@ -159,7 +172,8 @@ impl OpenAi {
             max_tokens: self.settings.max_tokens,
             temperature: 0.0,
         };
-        let mut request = self.client.post(&self.url).json(&body);
+        let mut request =
+            self.client.post(&self.url).header(TRACEPARENT, trace.traceparent()).json(&body);
         if let Some(key) = &self.settings.api_key {
             request = request.bearer_auth(key.expose());
         }
