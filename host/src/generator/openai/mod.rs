@@ -1,16 +1,15 @@
 //! A language model behind an OpenAI-compatible `/chat/completions`.
-//!
-//! What comes back is a stranger's: every length is bounded, and what cannot be
-//! read ends the answer as failed.
 
 mod tokens;
 
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use ragtime_openai::Unreadable;
+use ragtime_openai::chat;
+pub use ragtime_openai::chat::{Message, Role};
 use ragtime_policy::breaker::{CircuitBreaker, Limits};
 use reqwest::{Client, Response, StatusCode};
-use serde::Serialize;
 
 use crate::config;
 use crate::telemetry::trace::{TRACEPARENT, TraceContext};
@@ -31,27 +30,6 @@ pub struct OpenAi {
     started: Instant,
 }
 
-/// Who says a message.
-#[derive(Debug, Clone, Copy, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// The rules.
-    System,
-    /// The person.
-    User,
-    /// The model.
-    Assistant,
-}
-
-/// One message of a prompt.
-#[derive(Debug, Serialize)]
-pub struct Message {
-    /// Who says it.
-    pub role: Role,
-    /// What is said.
-    pub content: String,
-}
-
 /// Why the model did not answer, or not to the end. Fit for the log: no text
 /// of a prompt and no key.
 #[derive(Debug, thiserror::Error)]
@@ -70,23 +48,7 @@ pub enum UpstreamError {
     Slow(Duration),
     /// It sent what is no answer.
     #[error("it sent what cannot be read: {0}")]
-    Unreadable(&'static str),
-}
-
-#[derive(Serialize)]
-struct Body<'a> {
-    model: &'a str,
-    messages: &'a [Message],
-    stream: bool,
-    stream_options: StreamOptions,
-    max_tokens: u32,
-    /// Answers from sources are no place for invention.
-    temperature: f32,
-}
-
-#[derive(Serialize)]
-struct StreamOptions {
-    include_usage: bool,
+    Unreadable(#[from] Unreadable),
 }
 
 impl OpenAi {
@@ -164,14 +126,7 @@ impl OpenAi {
         messages: &[Message],
         trace: &TraceContext,
     ) -> Result<Response, UpstreamError> {
-        let body = Body {
-            model: &self.settings.model,
-            messages,
-            stream: true,
-            stream_options: StreamOptions { include_usage: true },
-            max_tokens: self.settings.max_tokens,
-            temperature: 0.0,
-        };
+        let body = chat::Request::new(&self.settings.model, messages, self.settings.max_tokens);
         let mut request =
             self.client.post(&self.url).header(TRACEPARENT, trace.traceparent()).json(&body);
         if let Some(key) = &self.settings.api_key {
