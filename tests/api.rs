@@ -175,6 +175,42 @@ async fn all_three_modes_and_answers_work_with_the_model() {
 }
 
 #[tokio::test]
+async fn near_duplicates_can_be_left_out_and_differing_passages_preferred() {
+    let server = Setup::new().start();
+    let flutter = "Flutter is a dynamic instability of an elastic structure in a fluid flow, and \
+                   wings show flutter at a critical speed of that flow.";
+    server.document("first", flutter).await;
+    server.document("again", &flutter.replace("fluid", "fast")).await;
+    server.document("other", "Panel flutter heats skins. It was observed on rockets.").await;
+    let found = async |options: Value| {
+        let mut body = json!({"query": "flutter of wings", "mode": "lexical", "explain": true});
+        body.as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
+        server.post("/v1/collections/default/search", body).await
+    };
+    let ids = |found: &Answer| -> Vec<String> {
+        let results = found.body["results"].as_array().unwrap_or_else(|| panic!("{found:?}"));
+        results.iter().map(|result| result["document_id"].as_str().unwrap().to_owned()).collect()
+    };
+    let all = found(json!({})).await;
+    assert_eq!(ids(&all).len(), 3, "{all:?}");
+    let best = ids(&all)[0].clone();
+    assert_eq!(ids(&found(json!({"dedupe": true})).await), [best.as_str(), "other"]);
+    let varied = found(json!({"diversity": 0.9, "top_k": 2})).await;
+    assert_eq!(ids(&varied), [best.as_str(), "other"], "{varied:?}");
+
+    let explained = &all.body["results"][0];
+    assert_eq!(explained["explain"]["lexical"]["rank"], 1);
+    assert_eq!(explained["explain"]["lexical"]["weight"], 1.0);
+    assert_eq!(explained["explain"]["lexical"]["normalised"], 1.0);
+    assert_eq!(explained["explain"]["fused"], explained["score"]);
+
+    found(json!({"diversity": 2})).await.assert_problem(422, "validation_failed");
+    let asked = json!({"query": "What is flutter of wings?", "dedupe": true});
+    let answer = server.post("/v1/collections/default/query", asked).await;
+    assert_eq!(answer.body["sources"].as_array().unwrap().len(), 2, "{answer:?}");
+}
+
+#[tokio::test]
 async fn an_answer_streams_as_events_with_a_clear_end() {
     let server = Setup::new().start();
     server.document("a", "Lift is the force that holds an aircraft in the air.").await;

@@ -85,24 +85,52 @@ pub fn rank(candidates: &[Candidate], ranking: &Ranking) -> Vec<Ranked> {
 }
 
 fn score(candidates: &[Candidate], ranking: &Ranking) -> Vec<Ranked> {
-    let lexical = Range::of(candidates.iter().map(lexical_score), ranking.depth);
-    let vector = Range::of(candidates.iter().filter_map(vector_score), ranking.depth);
-    let weight = ranking.vector_weight.clamp(0.0, 1.0);
+    let scale = Scale::of(candidates, ranking);
     candidates
         .iter()
         .filter_map(|candidate| {
-            let score = match ranking.mode {
-                Mode::Lexical => f64::from(finite(candidate.lexical)?),
-                Mode::Vector => vector_score(candidate)?,
-                Mode::Hybrid => {
-                    let vector =
-                        vector_score(candidate).map_or(0.0, |score| vector.normalise(score));
-                    weight * vector + (1.0 - weight) * lexical.normalise(lexical_score(candidate))
-                }
-            };
+            let score = scale.fused(candidate, ranking.mode)?;
             Some(Ranked { chunk: candidate.chunk, document: candidate.document, score })
         })
         .collect()
+}
+
+/// What the scores of one search are measured by.
+#[derive(Debug, Clone, Copy)]
+struct Scale {
+    lexical: Range,
+    vector: Range,
+    /// Of the vector leg.
+    weight: f64,
+}
+
+impl Scale {
+    fn of(candidates: &[Candidate], ranking: &Ranking) -> Self {
+        Self {
+            lexical: Range::of(candidates.iter().map(lexical_score), ranking.depth),
+            vector: Range::of(candidates.iter().filter_map(vector_score), ranking.depth),
+            weight: match ranking.mode {
+                Mode::Lexical => 0.0,
+                Mode::Vector => 1.0,
+                Mode::Hybrid => ranking.vector_weight.clamp(0.0, 1.0),
+            },
+        }
+    }
+
+    /// The score that a candidate is ranked by; none where the mode's only leg
+    /// did not find it.
+    fn fused(&self, candidate: &Candidate, mode: Mode) -> Option<f64> {
+        match mode {
+            Mode::Lexical => finite(candidate.lexical).map(f64::from),
+            Mode::Vector => vector_score(candidate),
+            Mode::Hybrid => {
+                let vector =
+                    vector_score(candidate).map_or(0.0, |score| self.vector.normalise(score));
+                let lexical = self.lexical.normalise(lexical_score(candidate));
+                Some(self.weight * vector + (1.0 - self.weight) * lexical)
+            }
+        }
+    }
 }
 
 /// A chunk that does not match has the lowest score that BM25 gives.
@@ -149,22 +177,26 @@ impl Range {
     }
 }
 
-/// What each leg says of a chunk; ranks are among the candidates, and chunks
-/// of equal score share one.
-pub fn explain(candidates: &[Candidate], chunk: u64) -> Option<Explanation> {
+/// What each leg says of a chunk, and what comes of it; ranks are among the
+/// candidates, and chunks of equal score share one.
+pub fn explain(candidates: &[Candidate], ranking: &Ranking, chunk: u64) -> Option<Explanation> {
     let found = candidates.iter().find(|candidate| candidate.chunk == chunk)?;
-    let leg = |score: fn(&Candidate) -> Option<f32>| {
+    let scale = Scale::of(candidates, ranking);
+    let leg = |score: fn(&Candidate) -> Option<f32>, range: Range, weight: f64| {
         let own = finite(score(found))?;
         let better = candidates.iter().filter_map(|other| finite(score(other)));
         let better = better.filter(|other| other.total_cmp(&own) == Ordering::Greater).count();
         Some(Leg {
             score: f64::from(own),
             rank: u32::try_from(better).unwrap_or(u32::MAX).saturating_add(1),
+            normalised: range.normalise(f64::from(own)),
+            weight,
         })
     };
     Some(Explanation {
-        lexical: leg(|candidate| candidate.lexical),
-        vector: leg(|candidate| candidate.vector),
+        lexical: leg(|candidate| candidate.lexical, scale.lexical, 1.0 - scale.weight),
+        vector: leg(|candidate| candidate.vector, scale.vector, scale.weight),
+        fused: scale.fused(found, ranking.mode)?,
     })
 }
 
@@ -235,10 +267,25 @@ mod tests {
     #[test]
     fn an_explanation_gives_score_and_rank_in_each_leg() {
         let found = [candidate(1, 1, 3.0, 0.5), candidate(2, 2, None, 0.75)];
-        let explained = explain(&found, 1).unwrap();
-        assert_eq!(explained.lexical, Some(Leg { score: 3.0, rank: 1 }));
-        assert_eq!(explained.vector, Some(Leg { score: 0.5, rank: 2 }));
-        assert_eq!(explain(&found, 2).unwrap().lexical, None);
+        let explained = explain(&found, &HYBRID, 1).unwrap();
+        let lexical = Leg { score: 3.0, rank: 1, normalised: 1.0, weight: 0.5 };
+        let vector = Leg { score: 0.5, rank: 2, normalised: 0.0, weight: 0.5 };
+        assert_eq!((explained.lexical, explained.vector), (Some(lexical), Some(vector)));
+        assert_eq!(explained.fused, 0.5);
+        assert_eq!(explain(&found, &HYBRID, 2).unwrap().lexical, None);
+    }
+
+    #[test]
+    fn the_leg_that_a_mode_leaves_out_weighs_nothing() {
+        let found = [candidate(1, 1, 3.0, 0.5), candidate(2, 2, None, 0.75)];
+        let lexical = Ranking { mode: Mode::Lexical, ..HYBRID };
+        let explained = explain(&found, &lexical, 1).unwrap();
+        assert_eq!(
+            (explained.lexical.unwrap().weight, explained.vector.unwrap().weight),
+            (1.0, 0.0)
+        );
+        assert_eq!(explained.fused, 3.0);
+        assert!(explain(&found, &lexical, 2).is_none());
     }
 
     fn found() -> impl Strategy<Value = Vec<Candidate>> {
@@ -278,6 +325,17 @@ mod tests {
             let ranked = rank(&found, &HYBRID);
             prop_assert!(ranked.iter().all(|chunk| (0.0..=1.0).contains(&chunk.score)));
             prop_assert!(ranked.is_sorted_by(|a, b| a.score >= b.score));
+        }
+
+        #[test]
+        fn an_explanation_adds_up_to_the_score(found in found()) {
+            for ranked in rank(&found, &HYBRID) {
+                let explained = explain(&found, &HYBRID, ranked.chunk).unwrap();
+                let part = |leg: Option<Leg>| leg.map_or(0.0, |leg| leg.weight * leg.normalised);
+                let sum = part(explained.vector) + part(explained.lexical);
+                prop_assert_eq!(explained.fused, ranked.score);
+                prop_assert!((sum - ranked.score).abs() < 1e-12, "{explained:?}");
+            }
         }
 
         #[test]

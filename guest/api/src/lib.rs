@@ -20,3 +20,4 @@ pub mod resource;
 pub mod routes;
 pub mod sse;
 pub mod time;
+pub mod variety;

@@ -42,6 +42,14 @@ pub const DEPTH_PER_RESULT: u32 = 8;
 /// is normalised by depends too much on the query.
 pub const MIN_DEPTH: u32 = 400;
 
+/// Passages to pick from for each result wanted, where results are to differ:
+/// beyond the first few times as many, what is left is hardly relevant.
+pub const POOL_PER_RESULT: u32 = 4;
+
+/// The most passages to pick from: each is compared with each, some 20,000
+/// comparisons.
+pub const MAX_POOL: u32 = 200;
+
 /// Characters of a document id: longer than any path or URL in normal use.
 pub const MAX_ID_CHARS: usize = 256;
 
@@ -120,4 +128,9 @@ pub const MAX_REPORTED_FAULTS: usize = 20;
 /// Candidates that each leg of a search is asked for.
 pub fn depth(top_k: u32) -> u32 {
     top_k.saturating_mul(DEPTH_PER_RESULT).max(MIN_DEPTH)
+}
+
+/// Passages to pick from where results are to differ.
+pub fn pool(top_k: u32) -> u32 {
+    top_k.saturating_mul(POOL_PER_RESULT).min(MAX_POOL).max(top_k)
 }

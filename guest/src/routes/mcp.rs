@@ -10,6 +10,7 @@ use ragtime_api::body::BodyType;
 use ragtime_api::mcp::{self, Headers, Message, RpcError, Version, tools};
 use ragtime_api::problem::{Code, Problem};
 use ragtime_api::resource::documents::Document;
+use ragtime_api::variety::Variety;
 use ragtime_api::{json, limits, parameters};
 use serde_json::Value;
 
@@ -115,6 +116,7 @@ async fn run(permit: Permit, origin: Origin, called: tools::Call) -> Result<Stri
                 top_k,
                 filter,
                 generator: None,
+                variety: Variety::default(),
             };
             query::answer(&query::prepare(permit, origin, asked, started).await?).await
         }

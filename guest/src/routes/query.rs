@@ -9,6 +9,7 @@ use ragtime_api::problem::{Code, Problem};
 use ragtime_api::resource::query::{self as api, QueryResponse, Source};
 use ragtime_api::resource::raw;
 use ragtime_api::resource::search::Mode;
+use ragtime_api::variety::Variety;
 use ragtime_api::{json, limits, parameters};
 
 use super::answer::{Answering, Whole};
@@ -34,6 +35,7 @@ pub(super) async fn query(mut call: Call) -> Answer {
         top_k: request.top_k,
         filter: request.filter,
         generator: request.generator,
+        variety: request.variety,
     };
     let (permit, origin) = call.into_leave();
     let answering = prepare(permit, origin, question, started).await?;
@@ -56,6 +58,8 @@ pub(super) struct Question {
     pub(super) filter: Option<String>,
     /// By which generator.
     pub(super) generator: Option<String>,
+    /// How little the sources may repeat each other.
+    pub(super) variety: Variety,
 }
 
 /// Finds the passages to answer from.
@@ -79,6 +83,7 @@ pub(super) async fn prepare(
             min_score: None,
             depth: limits::depth(asked.top_k) as usize,
         },
+        variety: asked.variety,
     };
     let hits = retrieve(&permit, wanted).await?.hits;
     let Question { collection, question, earlier, .. } = asked;

@@ -11,6 +11,7 @@ use ragtime_api::resource::raw;
 use ragtime_api::resource::search::{
     self as api, Mode, SearchRequest, SearchResponse, SearchResult,
 };
+use ragtime_api::variety::{self, Variety};
 use ragtime_api::{json, limits, parameters};
 
 use super::Answer;
@@ -29,6 +30,8 @@ pub(super) struct Wanted {
     pub(super) filter: Option<String>,
     /// How what is found is ranked.
     pub(super) ranking: Ranking,
+    /// How little it may repeat itself.
+    pub(super) variety: Variety,
 }
 
 /// What was found.
@@ -37,8 +40,8 @@ pub(super) struct Found {
     pub(super) candidates: Vec<Candidate>,
     /// Passages with their scores, best first.
     pub(super) hits: Vec<(Passage, f64)>,
-    /// The mode in effect.
-    pub(super) mode: Mode,
+    /// How they were ranked, in the mode in effect.
+    pub(super) ranking: Ranking,
 }
 
 /// `POST …/search`
@@ -66,17 +69,24 @@ pub(super) async fn answer(
         min_score: request.min_score,
         depth: limits::depth(request.top_k) as usize,
     };
-    let wanted = Wanted { collection, text: request.query, filter: request.filter, ranking };
+    let wanted = Wanted {
+        collection,
+        text: request.query,
+        filter: request.filter,
+        ranking,
+        variety: request.variety,
+    };
     let found = retrieve(permit, wanted).await?;
-    let explained = request.explain.then_some(found.candidates.as_slice());
+    let mode = found.ranking.mode;
+    let explained = request.explain.then_some(&found);
     let response = SearchResponse {
         results: found
             .hits
             .iter()
             .map(|(passage, score)| result(passage, *score, explained))
             .collect(),
-        mode: found.mode.name(),
-        degraded: found.mode != request.mode,
+        mode: mode.name(),
+        degraded: mode != request.mode,
         took_ms: took_ms(started),
     };
     Ok(json::encode(&response))
@@ -84,7 +94,7 @@ pub(super) async fn answer(
 
 /// Finds the best passages.
 pub(super) async fn retrieve(permit: &Permit, wanted: Wanted) -> Result<Found, Problem> {
-    let Wanted { collection, text, filter, mut ranking } = wanted;
+    let Wanted { collection, text, filter, mut ranking, variety } = wanted;
     let depth = u32::try_from(ranking.depth).unwrap_or(limits::MIN_DEPTH);
     let legs = legs(ranking.mode);
     let mut query = search::Query {
@@ -102,13 +112,33 @@ pub(super) async fn retrieve(permit: &Permit, wanted: Wanted) -> Result<Found, P
         found = search::find_candidates(permit, query).await?;
     }
     let candidates = candidates(&found);
-    let ranked = fusion::rank(&candidates, &ranking);
+    let ranked = match variety.is_wanted() {
+        true => fusion::rank(&candidates, &Ranking { top_k: pool(ranking.top_k), ..ranking }),
+        false => fusion::rank(&candidates, &ranking),
+    };
     let chunks: Vec<_> = ranked.iter().map(|ranked| ranked.chunk).collect();
     let passages = match chunks.is_empty() {
         true => Vec::new(),
         false => search::passages(permit, collection, chunks).await?,
     };
-    Ok(Found { candidates, hits: with_scores(passages, &ranked), mode: ranking.mode })
+    let mut hits = with_scores(passages, &ranked);
+    if variety.is_wanted() {
+        hits = varied(hits, variety, ranking.top_k);
+    }
+    Ok(Found { candidates, hits, ranking })
+}
+
+fn pool(top_k: usize) -> usize {
+    limits::pool(u32::try_from(top_k).unwrap_or(limits::MAX_TOP_K)) as usize
+}
+
+/// Those of the passages that repeat each other little, in the order picked.
+fn varied(hits: Vec<(Passage, f64)>, variety: Variety, limit: usize) -> Vec<(Passage, f64)> {
+    let texts: Vec<_> =
+        hits.iter().map(|(passage, score)| (passage.text.as_str(), *score)).collect();
+    let picked = variety::pick(&texts, variety, limit);
+    let mut hits: Vec<_> = hits.into_iter().map(Some).collect();
+    picked.into_iter().filter_map(|place| hits.get_mut(place)?.take()).collect()
 }
 
 fn candidates(found: &search::Candidates) -> Vec<Candidate> {
@@ -142,11 +172,8 @@ fn with_scores(passages: Vec<Passage>, ranked: &[Ranked]) -> Vec<(Passage, f64)>
     scored.collect()
 }
 
-fn result<'a>(
-    passage: &'a Passage,
-    score: f64,
-    candidates: Option<&[Candidate]>,
-) -> SearchResult<'a> {
+fn result<'a>(passage: &'a Passage, score: f64, explained: Option<&Found>) -> SearchResult<'a> {
+    let explain = |found: &Found| fusion::explain(&found.candidates, &found.ranking, passage.chunk);
     SearchResult {
         document_id: &passage.document_id,
         chunk_id: passage.chunk.to_string(),
@@ -157,7 +184,7 @@ fn result<'a>(
         text: &passage.text,
         span: passage.span.into(),
         metadata: raw(&passage.metadata),
-        explain: candidates.and_then(|candidates| fusion::explain(candidates, passage.chunk)),
+        explain: explained.and_then(explain),
     }
 }
 

@@ -266,6 +266,28 @@ pub(crate) fn delete(
     remove(connection, collection, key, effects)
 }
 
+/// Deletes a document if it is still the version with this last chunk.
+pub(crate) fn delete_version(
+    connection: &Connection,
+    collection: &str,
+    id: &str,
+    last_chunk: u64,
+    effects: &mut Effects,
+) -> Result<(), Error> {
+    let found: Option<(i64, i64)> = connection
+        .prepare_cached(
+            "SELECT collection, documents.key FROM documents
+             JOIN collections ON collections.key = documents.collection
+             WHERE collections.name = ?1 AND id = ?2 AND last_chunk = ?3",
+        )?
+        .query_row((collection, id, last_chunk), |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    match found {
+        Some((collection, key)) => remove(connection, collection, key, effects),
+        None => Ok(()),
+    }
+}
+
 fn remove(
     connection: &Connection,
     collection: i64,

@@ -21,6 +21,7 @@ use crate::pending::{self, Pending};
 use crate::reader::Readers;
 use crate::types::{Embed, Error};
 use crate::writer::Writer;
+use crate::{isolate, jobs};
 
 /// Writers without work are closed after this long; one holds 15 MB.
 const WRITER_IDLE: Duration = Duration::from_secs(10);
@@ -36,6 +37,8 @@ pub(crate) enum Wake {
     Written,
     /// A model has come.
     Embedder,
+    /// What could not be embedded may be tried again.
+    Retry,
     /// The store closes.
     Stop,
 }
@@ -85,6 +88,10 @@ impl Indexer {
             match wakes.recv_timeout(wait) {
                 Ok(Wake::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Ok(Wake::Written | Wake::Embedder) => {}
+                Ok(Wake::Retry) => {
+                    self.filled = 0;
+                    self.vectors_complete.store(false, Relaxed);
+                }
                 Err(RecvTimeoutError::Timeout) if wait == WRITER_IDLE => self.open.clear(),
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -202,19 +209,9 @@ impl Indexer {
 
     fn embed<'a>(&self, texts: impl Iterator<Item = &'a str>) -> Option<Vec<Vec<f32>>> {
         let embedder = self.embedder.get()?;
-        let texts: Vec<_> = texts.collect();
-        match embedder.embed(&texts) {
-            Ok(vectors) if vectors.len() == texts.len() => Some(vectors),
-            Ok(vectors) => {
-                let (asked, got) = (texts.len(), vectors.len());
-                tracing::error!(asked, got, "the embedding model lost texts");
-                None
-            }
-            Err(error) => {
-                tracing::error!(%error, "embedding failed");
-                None
-            }
-        }
+        isolate::embed(embedder.as_ref(), &texts.collect::<Vec<_>>())
+            .inspect_err(|error| tracing::error!(%error, "embedding failed"))
+            .ok()
     }
 
     /// A chunk may have been deleted while its vector was made.
@@ -235,9 +232,11 @@ impl Indexer {
 
     /// Makes vectors for chunks that were indexed before there was a model.
     fn fill_vectors(&mut self) -> Result<bool, Error> {
-        if self.embedder.get().is_none() || self.vectors_complete.load(Relaxed) {
+        let Some(embedder) =
+            self.embedder.get().filter(|_| !self.vectors_complete.load(Relaxed)).cloned()
+        else {
             return Ok(false);
-        }
+        };
         let through = *self.watermark.borrow();
         let mut missing = self
             .readers
@@ -247,18 +246,27 @@ impl Indexer {
             self.vectors_complete.store(true, Relaxed);
             return Ok(false);
         };
-        let vectors = self
-            .embed(missing.iter().map(|pending| pending.text.as_str()))
-            .ok_or_else(|| Error::Internal("no vectors were made".into()))?;
+        let texts: Vec<_> = missing.iter().map(|pending| pending.text.as_str()).collect();
+        let vectors = isolate::embed_each(embedder.as_ref(), &texts).map_err(Error::Internal)?;
         for (pending, vector) in missing.iter_mut().zip(vectors) {
-            pending.vector = Some(vector);
+            match vector {
+                Ok(vector) => pending.vector = Some(vector),
+                Err(error) => self.leave_out(pending.chunk, &error)?,
+            }
         }
+        missing.retain(|pending| pending.vector.is_some());
         self.save(missing.iter())?;
         for (collection, work) in by_collection(missing, Vec::new()) {
             self.indexes.get(collection)?.add_vectors(&work.chunks);
         }
         self.filled = last;
         Ok(true)
+    }
+
+    /// A chunk that the model fails at holds up no other.
+    fn leave_out(&self, chunk: u64, error: &str) -> Result<(), Error> {
+        tracing::error!(chunk, error, "a chunk cannot be embedded");
+        self.writer.write_blocking(move |db, _| jobs::not_embedded(db, chunk))
     }
 
     /// Vectors of another model are of no use to this one.
@@ -273,6 +281,7 @@ impl Indexer {
         }
         self.writer.write_blocking(move |db, _| {
             db.execute("DELETE FROM vectors", [])?;
+            jobs::forget_not_embedded(db)?;
             db.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)", (KEY, name))?;
             Ok(())
         })?;

@@ -1,13 +1,14 @@
 //! Batches on their way into the index.
 //!
 //! A job's account is derived and never stored: an item is indexed once the
-//! index has come as far as its last chunk.
+//! index has come as far as its last chunk, unless a failure was noted. One
+//! that was noted later has its last chunk still, and can be tried again.
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::cursor;
 use crate::documents::{self, Prepared};
-use crate::types::{Error, Failure, Job, Seq};
+use crate::types::{Error, Failure, Job, Outcome, Seq};
 use crate::writer::Effects;
 
 /// A document of a batch, or why it could not be taken.
@@ -29,7 +30,8 @@ pub(crate) fn ingest(
     )?;
     let job = connection.last_insert_rowid();
     let mut insert = connection.prepare_cached(
-        "INSERT INTO job_items (job, position, document, last_chunk, failure) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO job_items (job, position, document, last_chunk, failure, written)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     let mut last = 0;
     for (position, item) in items {
@@ -37,20 +39,110 @@ pub(crate) fn ingest(
             Ok(prepared) => {
                 let put = documents::put(connection, collection, prepared, now, effects)?;
                 last = last.max(put.seq);
-                insert.execute((job, position, &put.summary.id, Some(put.seq), None::<&str>))?;
+                let written = put.outcome != Outcome::Unchanged;
+                let id = &put.summary.id;
+                insert.execute((job, position, id, Some(put.seq), None::<&str>, written))?;
             }
             Err(failure) => {
-                insert.execute((job, position, &failure.id, None::<u64>, Some(&failure.reason)))?;
+                let reason = Some(&failure.reason);
+                insert.execute((job, position, &failure.id, None::<u64>, reason, false))?;
             }
         }
     }
     Ok((id, last))
 }
 
+/// Why a document that was taken out of its job is not there.
+const CANCELLED: &str = "cancelled";
+
+/// Why a document is found by its words alone.
+const NOT_EMBEDDED: &str =
+    "the embedding model fails at a passage of it, so it is found by its words alone";
+
+/// Takes out what a job wrote and the index, which has come `through`, does not
+/// have yet.
+pub(crate) fn cancel(
+    connection: &Connection,
+    id: &str,
+    through: u64,
+    effects: &mut Effects,
+) -> Result<(), Error> {
+    let (job, collection) = number(connection, id)?;
+    let mut statement = connection.prepare_cached(
+        "SELECT document, last_chunk FROM job_items
+         WHERE job = ?1 AND failure IS NULL AND last_chunk > ?2 AND written",
+    )?;
+    let pending: Vec<(String, u64)> = statement
+        .query_map((job, through), |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    for (document, last_chunk) in pending {
+        documents::delete_version(connection, &collection, &document, last_chunk, effects)?;
+    }
+    connection
+        .prepare_cached(
+            "UPDATE job_items SET failure = ?3, last_chunk = NULL
+             WHERE job = ?1 AND failure IS NULL AND last_chunk > ?2",
+        )?
+        .execute((job, through, CANCELLED))?;
+    Ok(())
+}
+
+/// Has what was stored and failed later tried again.
+pub(crate) fn retry(connection: &Connection, id: &str) -> Result<(), Error> {
+    let (job, _) = number(connection, id)?;
+    connection.execute(
+        "DELETE FROM unembedded WHERE chunk IN (
+             SELECT chunks.id FROM job_items
+             JOIN documents ON documents.last_chunk = job_items.last_chunk
+             JOIN chunks ON chunks.document = documents.key
+             WHERE job = ?1 AND failure IS NOT NULL)",
+        [job],
+    )?;
+    connection.execute(
+        "UPDATE job_items SET failure = NULL
+         WHERE job = ?1 AND failure IS NOT NULL AND last_chunk IS NOT NULL",
+        [job],
+    )?;
+    Ok(())
+}
+
+/// Notes that a chunk cannot be embedded, in the account of every job that its
+/// document is part of.
+pub(crate) fn not_embedded(connection: &Connection, chunk: u64) -> Result<(), Error> {
+    connection.execute(
+        "INSERT OR IGNORE INTO unembedded (chunk) SELECT id FROM chunks WHERE id = ?1",
+        [chunk],
+    )?;
+    connection.execute(
+        "UPDATE job_items SET failure = ?2 WHERE failure IS NULL AND last_chunk = (
+             SELECT last_chunk FROM documents JOIN chunks ON chunks.document = documents.key
+             WHERE chunks.id = ?1)",
+        (chunk, NOT_EMBEDDED),
+    )?;
+    Ok(())
+}
+
+/// Another model may embed what this one could not.
+pub(crate) fn forget_not_embedded(connection: &Connection) -> Result<(), Error> {
+    connection.execute_batch(
+        "DELETE FROM unembedded;
+         UPDATE job_items SET failure = NULL WHERE failure IS NOT NULL AND last_chunk IS NOT NULL;",
+    )?;
+    Ok(())
+}
+
+/// The row of a job, and its collection.
+fn number(connection: &Connection, id: &str) -> Result<(i64, String), Error> {
+    let mut statement =
+        connection.prepare_cached("SELECT n, collection FROM jobs WHERE id = ?1")?;
+    let found = statement.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    found.ok_or(Error::UnknownJob)
+}
+
 const JOB: &str = "SELECT jobs.id, jobs.collection, jobs.created_at, jobs.n,
     (SELECT count(*) FROM job_items WHERE job = jobs.n),
-    (SELECT count(*) FROM job_items WHERE job = jobs.n AND last_chunk <= ?1),
-    (SELECT count(*) FROM job_items WHERE job = jobs.n AND last_chunk > ?1)
+    (SELECT count(*) FROM job_items WHERE job = jobs.n AND failure IS NULL AND last_chunk <= ?1),
+    (SELECT count(*) FROM job_items WHERE job = jobs.n AND failure IS NULL AND last_chunk > ?1)
     FROM jobs";
 
 pub(crate) fn job(connection: &Connection, id: &str, through: u64) -> Result<Job, Error> {

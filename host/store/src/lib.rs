@@ -12,6 +12,7 @@ mod deployments;
 mod documents;
 mod index;
 mod indexer;
+mod isolate;
 mod jobs;
 mod keys;
 mod lexical;
@@ -274,6 +275,25 @@ impl Store {
     pub fn job(&self, id: &str) -> Result<Job, Error> {
         let through = self.through();
         self.0.readers.read(|db| jobs::job(db, id, through))
+    }
+
+    /// Takes out of a job what search does not find yet; those documents fail as
+    /// cancelled and are gone. What was stored elsewhere already stays.
+    pub async fn cancel_job(&self, id: &str) -> Result<(), Error> {
+        let (id, watermark) = (id.to_owned(), self.0.watermark.clone());
+        let cancel = move |db: &Connection, effects: &mut Effects| {
+            jobs::cancel(db, &id, *watermark.borrow(), effects)
+        };
+        self.0.writer.write(cancel).await
+    }
+
+    /// Tries again to embed the documents of a job that are stored and could not
+    /// be embedded.
+    pub async fn retry_job(&self, id: &str) -> Result<(), Error> {
+        let id = id.to_owned();
+        self.0.writer.write(move |db, _| jobs::retry(db, &id)).await?;
+        let _ = self.0.wake.send(Wake::Retry);
+        Ok(())
     }
 
     /// Jobs, newest first, and the cursor of the next page. Blocking.

@@ -42,14 +42,16 @@ pub(crate) fn between(db: &Connection, from: u64, through: u64) -> Result<Vec<Pe
     read(db, "chunks.id > ?1 AND chunks.id <= ?2 ORDER BY chunks.id", (from, through))
 }
 
-/// The first `limit` of these that have no vector.
+/// The first `limit` of these that have no vector and can have one.
 pub(crate) fn without_vector(
     db: &Connection,
     from: u64,
     through: u64,
     limit: usize,
 ) -> Result<Vec<Pending>, Error> {
-    let which = "chunks.id > ?1 AND chunks.id <= ?2 AND vector IS NULL ORDER BY chunks.id LIMIT ?3";
+    let which = "chunks.id > ?1 AND chunks.id <= ?2 AND vector IS NULL
+        AND NOT EXISTS (SELECT 1 FROM unembedded WHERE chunk = chunks.id)
+        ORDER BY chunks.id LIMIT ?3";
     read(db, which, (from, through, limit))
 }
 

@@ -71,6 +71,7 @@ CREATE TABLE job_items (
     document TEXT,
     last_chunk INTEGER,
     failure TEXT,
+    written INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (job, position)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE keys (
@@ -104,7 +105,14 @@ CREATE TABLE IF NOT EXISTS deployments (
     reason TEXT,
     report TEXT NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS unembedded (
+    chunk INTEGER PRIMARY KEY REFERENCES chunks ON DELETE CASCADE
+) STRICT;
 ";
+
+/// Columns that came after the first version: table, name, and type.
+const ADD_COLUMNS: [(&str, &str, &str); 2] =
+    [("chunks", "page", "INTEGER"), ("job_items", "written", "INTEGER NOT NULL DEFAULT 0")];
 
 /// The one connection that writes. A commit is on disk when it returns
 /// (`synchronous = FULL` syncs the log at each commit).
@@ -123,21 +131,28 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     connection.execute_batch(ADD)?;
     connection.execute_batch(crate::audit::CREATE)?;
     connection.execute_batch(crate::replays::CREATE)?;
-    add_pages(&connection)?;
+    for (table, column, kind) in ADD_COLUMNS {
+        add_column(&connection, table, column, kind)?;
+    }
     Ok(connection)
 }
 
-/// Gives chunks the column `page` where they were made without.
-fn add_pages(connection: &Connection) -> rusqlite::Result<()> {
+/// Gives a table a column where it was made without.
+fn add_column(
+    connection: &Connection,
+    table: &str,
+    column: &str,
+    kind: &str,
+) -> rusqlite::Result<()> {
     let there: bool = connection.query_row(
-        "SELECT count(*) > 0 FROM pragma_table_info('chunks') WHERE name = 'page'",
-        [],
+        "SELECT count(*) > 0 FROM pragma_table_info(?1) WHERE name = ?2",
+        (table, column),
         |row| row.get(0),
     )?;
     if there {
         Ok(())
     } else {
-        connection.execute_batch("ALTER TABLE chunks ADD COLUMN page INTEGER")
+        connection.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN {column} {kind}"))
     }
 }
 

@@ -433,3 +433,83 @@ async fn close(store: Store, dir: &Path) {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
 }
+
+/// As [`Letters`], but fails at some texts, until it is told not to.
+#[derive(Default)]
+struct Picky {
+    healed: std::sync::atomic::AtomicBool,
+}
+
+impl Embed for Picky {
+    fn dimensions(&self) -> usize {
+        26
+    }
+
+    fn name(&self) -> &str {
+        "picky"
+    }
+
+    fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, BoxError> {
+        if !self.healed.load(Relaxed) && texts.iter().any(|text| text.contains("poison")) {
+            return Err("a text that no model can stand".into());
+        }
+        Ok(texts.iter().map(|text| letters(text)).collect())
+    }
+}
+
+async fn until(mut done: impl FnMut() -> bool) {
+    while !done() {
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_the_model_fails_at_fails_alone_and_can_be_tried_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let model = Arc::new(Picky::default());
+    store.set_embedder(Arc::clone(&model) as Arc<dyn Embed>);
+    let mut documents: Vec<_> = (0..20).map(|n| document(&n.to_string(), "kangaroo")).collect();
+    documents[7] = document("bad", "poison zebra");
+    let (job, seq) = store.ingest("default", documents, Vec::new()).await.unwrap();
+    store.wait_searchable(seq).await;
+    until(|| store.status().vectors_complete).await;
+
+    let now = store.job(&job.id).unwrap();
+    assert_eq!((now.received, now.indexed, now.pending), (20, 19, 0));
+    assert_eq!((now.failed[0].position, now.failed[0].id.as_deref()), (7, Some("bad")));
+    assert!(now.failed[0].reason.contains("embedding model fails"));
+    assert_eq!(find(&store, "poison"), ["bad"]);
+    let near = |text| find_with(&store, "", Some(&letters(text)), None);
+    assert!(near("kangaroo").len() > 5 && !near("zebra").contains(&"bad".into()));
+
+    model.healed.store(true, Relaxed);
+    store.retry_job(&job.id).await.unwrap();
+    until(|| near("poison zebra").contains(&"bad".into())).await;
+    let now = store.job(&job.id).unwrap();
+    assert_eq!((now.received, now.indexed, now.failed.len()), (20, 20, 0));
+    assert!(matches!(store.retry_job("none").await, Err(Error::UnknownJob)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_job_leaves_nothing_pending_and_no_half_of_a_document() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    put(&store, "kept", "walrus").await;
+    let mut documents: Vec<_> = (0..500).map(|n| document(&n.to_string(), "walrus")).collect();
+    documents.push(document("kept", "walrus"));
+    let (job, seq) = store.ingest("default", documents, Vec::new()).await.unwrap();
+    store.cancel_job(&job.id).await.unwrap();
+    let now = store.job(&job.id).unwrap();
+    assert_eq!((now.received, now.pending), (501, 0));
+    assert_eq!(now.received, now.indexed + now.failed.len() as u32);
+    assert!(now.failed.iter().all(|failure| failure.reason == "cancelled"));
+
+    store.wait_searchable(seq).await;
+    let stored = store.collection("default").unwrap().documents;
+    // What was indexed in time is there, and so is what another call had stored.
+    assert_eq!(stored, u64::from(now.indexed));
+    assert_eq!(store.job(&job.id).unwrap().failed.len(), now.failed.len());
+    assert!(store.document("default", "kept").is_ok());
+    assert!(matches!(store.cancel_job("none").await, Err(Error::UnknownJob)));
+}

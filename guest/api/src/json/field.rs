@@ -29,6 +29,8 @@ pub enum Kind {
     Integer(u32, u32),
     /// A finite number.
     Number,
+    /// A number from 0 to 1.
+    Share,
     /// One of these words.
     Choice(fn() -> Vec<&'static str>),
     /// Distinct strings, from the first number of them to the second.
@@ -117,6 +119,7 @@ impl Kind {
             Self::Boolean => json!({"type": "boolean"}),
             Self::Integer(from, to) => json!({"type": "integer", "minimum": from, "maximum": to}),
             Self::Number => json!({"type": "number"}),
+            Self::Share => json!({"type": "number", "minimum": 0, "maximum": 1}),
             Self::Choice(words) => json!({"type": "string", "enum": words()}),
             Self::Strings(rule, from, to) => json!({
                 "type": "array", "items": rule.schema(), "minItems": from, "maxItems": to,

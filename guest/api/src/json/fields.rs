@@ -168,15 +168,20 @@ impl<'l, 'a> Fields<'l, 'a> {
 
     /// Takes a finite number.
     pub fn number(&mut self, name: &str, faults: &mut Faults) -> Option<f64> {
-        let (_, value) = self.declared(name, faults)?;
+        let (kind, value) = self.declared(name, faults)?;
         let number = match &value {
             Json::Number(number) => number.as_f64(),
             _ => None,
         };
-        if number.is_none() {
+        let Some(number) = number else {
             self.fault(name, format!("must be a number, not {}", value.kind()), faults);
+            return None;
+        };
+        if matches!(kind, Kind::Share) && !(0.0..=1.0).contains(&number) {
+            self.fault(name, "must be a number from 0 to 1", faults);
+            return None;
         }
-        number
+        Some(number)
     }
 
     /// Takes one of a set of words.

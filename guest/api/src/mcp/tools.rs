@@ -13,6 +13,7 @@ use crate::resource::query::QueryResponse;
 use crate::resource::rules;
 use crate::resource::search::{self, Mode, SearchRequest, SearchResponse};
 use crate::routes::{ANSWER, PLAIN};
+use crate::variety::Variety;
 
 /// The collection of a call that names none.
 const DEFAULT_COLLECTION: &str = "default";
@@ -198,6 +199,7 @@ fn arguments_of(tool: Tool, arguments: Json<'_>, faults: &mut Faults) -> Option<
                 min_score: None,
                 explain: false,
                 per_document: true,
+                variety: Variety::default(),
             },
         },
     })

@@ -8,9 +8,10 @@ use super::{Span, rules, search};
 use crate::json::{self, Field, Fields, Kind, Location};
 use crate::limits;
 use crate::problem::Problem;
+use crate::variety::Variety;
 
 /// What to answer.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub struct QueryRequest {
     /// The user's question.
     pub query: String,
@@ -22,6 +23,8 @@ pub struct QueryRequest {
     pub filter: Option<String>,
     /// By which generator.
     pub generator: Option<String>,
+    /// How little the sources may repeat each other.
+    pub variety: Variety,
 }
 
 /// Members of the body of `POST …/query`.
@@ -35,6 +38,8 @@ pub const FIELDS: &[Field] = &[
         Kind::String(&rules::GENERATOR),
         "Who answers. Default: the operator's setting.",
     ),
+    search::DEDUPE,
+    search::DIVERSITY,
 ];
 
 /// Reads the body of `POST …/query`.
@@ -50,7 +55,8 @@ pub fn read(body: &[u8]) -> Result<QueryRequest, Problem> {
         let stream = fields.boolean("stream", faults).unwrap_or(false);
         let filter = fields.tree("filter", faults);
         let generator = fields.string("generator", faults).map(Into::into);
-        Some(QueryRequest { query: query?.into(), top_k, stream, filter, generator })
+        let variety = search::variety(&mut fields, faults);
+        Some(QueryRequest { query: query?.into(), top_k, stream, filter, generator, variety })
     })
 }
 

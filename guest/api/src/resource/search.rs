@@ -5,9 +5,10 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{Span, rules, words};
-use crate::json::{self, Field, Fields, Kind, Location, Tree};
+use crate::json::{self, Faults, Field, Fields, Kind, Location, Tree};
 use crate::limits;
 use crate::problem::Problem;
+use crate::variety::Variety;
 
 /// How chunks are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +53,8 @@ pub struct SearchRequest {
     pub explain: bool,
     /// One best chunk for each document.
     pub per_document: bool,
+    /// How little the results may repeat each other.
+    pub variety: Variety,
 }
 
 /// The words to look for.
@@ -76,6 +79,29 @@ pub(crate) const FILTER: Field = Field::optional(
     "A condition on the documents' metadata.",
 );
 
+/// Whether near-duplicates are left out.
+pub(crate) const DEDUPE: Field = Field::optional(
+    "dedupe",
+    Kind::Boolean,
+    "Leaves out passages that say nearly word for word what a better one says. Default: false.",
+);
+
+/// How much passages are to differ.
+pub(crate) const DIVERSITY: Field = Field::optional(
+    "diversity",
+    Kind::Share,
+    "0 ranks by score alone, 1 by difference from the passages before alone (maximal marginal \
+     relevance). Default: 0.",
+);
+
+/// Takes [`DEDUPE`] and [`DIVERSITY`].
+pub(crate) fn variety(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Variety {
+    Variety {
+        dedupe: fields.boolean(DEDUPE.name, faults).unwrap_or(false),
+        diversity: fields.number(DIVERSITY.name, faults).unwrap_or(0.0),
+    }
+}
+
 /// Members of the body of `POST …/search`.
 pub const FIELDS: &[Field] = &[
     QUERY,
@@ -93,6 +119,8 @@ pub const FIELDS: &[Field] = &[
         Kind::Boolean,
         "One best passage for each document. Default: true.",
     ),
+    DEDUPE,
+    DIVERSITY,
 ];
 
 /// Reads the body of `POST …/search`.
@@ -110,6 +138,7 @@ pub fn read(body: &[u8]) -> Result<SearchRequest, Problem> {
         let min_score = fields.number("min_score", faults);
         let explain = fields.boolean("explain", faults).unwrap_or(false);
         let per_document = fields.boolean("per_document", faults).unwrap_or(true);
+        let variety = variety(&mut fields, faults);
         Some(SearchRequest {
             query: query?.into(),
             top_k,
@@ -118,6 +147,7 @@ pub fn read(body: &[u8]) -> Result<SearchRequest, Problem> {
             min_score,
             explain,
             per_document,
+            variety,
         })
     })
 }
@@ -125,7 +155,7 @@ pub fn read(body: &[u8]) -> Result<SearchRequest, Problem> {
 /// The answer of `POST …/search`.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct SearchResponse<'a> {
-    /// Best first.
+    /// Best first; with `diversity`, in the order picked.
     pub results: Vec<SearchResult<'a>>,
     /// How the chunks were found: what was asked, or `lexical` where hybrid was
     /// asked and no embedding model is loaded.
@@ -172,6 +202,9 @@ pub struct Explanation {
     pub lexical: Option<Leg>,
     /// Cosine similarity.
     pub vector: Option<Leg>,
+    /// The score: in hybrid mode the sum of each leg's `weight` × `normalised`,
+    /// else the raw score of the one leg.
+    pub fused: f64,
 }
 
 /// What one leg says of a chunk.
@@ -181,6 +214,11 @@ pub struct Leg {
     pub score: f64,
     /// Its place among the candidates, from 1.
     pub rank: u32,
+    /// The raw score from 0, the lowest of the leg's candidates, to 1, the
+    /// highest.
+    pub normalised: f64,
+    /// What the leg counts in the mode in effect, 0 to 1.
+    pub weight: f64,
 }
 
 #[cfg(test)]
@@ -193,17 +231,18 @@ mod tests {
         let request = read(br#"{"query":"lift"}"#).unwrap();
         assert_eq!((request.top_k, request.mode, request.per_document), (10, Mode::Hybrid, true));
         assert_eq!((request.filter, request.explain), (None, false));
+        assert_eq!(request.variety, Variety::default());
     }
 
     #[test]
     fn every_fault_is_pointed_at() {
         let body =
-            br#"{"query":" ","top_k":0,"mode":"fuzzy","filter":[],"min_score":"x","extra":1}"#;
+            br#"{"query":" ","top_k":0,"mode":"fuzzy","filter":[],"min_score":"x","diversity":1.5,"extra":1}"#;
         let faults = read(body).unwrap_err().faults;
         let pointers: Vec<_> = faults.iter().filter_map(|fault| fault.pointer.as_deref()).collect();
         assert_eq!(
             pointers,
-            ["#/extra", "#/query", "#/top_k", "#/mode", "#/filter", "#/min_score"]
+            ["#/extra", "#/query", "#/top_k", "#/mode", "#/filter", "#/min_score", "#/diversity"]
         );
     }
 

@@ -9,6 +9,7 @@ use ragtime_api::problem::{Code, Problem};
 use ragtime_api::resource::openai;
 use ragtime_api::resource::openai::chat::{self as api, ChatRequest, Choice, Completion, Message};
 use ragtime_api::resource::query::Usage;
+use ragtime_api::variety::Variety;
 
 use super::chunks::{self, Head};
 use crate::call::Call;
@@ -30,7 +31,9 @@ pub(in crate::routes) async fn complete(mut call: Call) -> Answer {
     let (search, earlier) = (request.search_text(), request.conversation());
     let ChatRequest { model, question, stream, include_usage, top_k, filter, generator, .. } =
         request;
-    let question = Question { collection, search, question, earlier, top_k, filter, generator };
+    let variety = Variety::default();
+    let question =
+        Question { collection, search, question, earlier, top_k, filter, generator, variety };
     let (permit, origin) = call.into_leave();
     let answering = prepare(permit, origin, question, started).await.map_err(unknown)?;
     let head = Head { id: id(&answering), created: now(), model, include_usage };
