@@ -144,3 +144,39 @@ async fn a_server_that_is_told_to_end_finishes_what_is_at_work_and_takes_nothing
     assert_eq!((finished.status, finished.text.contains(VERSION)), (200, true), "{finished:?}");
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
 }
+
+/// What a handler that remembers tells the second of these three: another
+/// request of the same key, one of another key, one without a key.
+async fn gossip(isolation: &str) -> [String; 3] {
+    let server = server().set("HANDLER__ISOLATION", isolation).start();
+    let faulty = std::fs::read(fixture("faulty")).unwrap();
+    // Keys are made by the built-in handler.
+    assert_eq!(server.swap(harness::built_in(), "").await.status, 200);
+    let key = |name: &str| server.key(serde_json::json!({"name": name, "scopes": ["read"]}));
+    let (one, other) = (key("one").await, key("other").await);
+    assert_eq!(server.swap(faulty, "").await.status, 200);
+    let say = |key: Option<&str>, word: &str| {
+        let request = server.anonymous(Method::GET, "/gossip").header("x-say", word);
+        let request = key.into_iter().fold(request, |request, key| request.bearer_auth(key));
+        async { Answer::of(request).await.text }
+    };
+    say(Some(&one), "secret").await;
+    [say(Some(&one), "same").await, say(Some(&other), "other").await, say(None, "none").await]
+}
+
+#[tokio::test]
+async fn a_shared_instance_can_tell_anybody_what_it_saw() {
+    let [same, other, none] = gossip("shared").await;
+    assert!([same, other, none].iter().all(|told| told.contains("secret")));
+}
+
+#[tokio::test]
+async fn an_instance_per_tenant_tells_nobody_else() {
+    let [same, other, none] = gossip("per-tenant").await;
+    assert_eq!([same.as_str(), &other, &none], ["secret", "", ""]);
+}
+
+#[tokio::test]
+async fn an_instance_per_request_remembers_nothing() {
+    assert_eq!(gossip("per-request").await, ["", "", ""]);
+}

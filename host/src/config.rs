@@ -176,6 +176,9 @@ impl Default for Swap {
 pub struct Handler {
     /// A component to serve instead of the built-in handler.
     pub file: Option<PathBuf>,
+    /// Whose requests an instance may see one after the other. A handler could
+    /// keep what it saw: with `shared` for any key's later request.
+    pub isolation: Isolation,
     /// Instances at once. Instances of one generation share their code, so
     /// this bounds memory, not start-up.
     pub max_instances: u32,
@@ -205,6 +208,7 @@ impl Default for Handler {
     fn default() -> Self {
         Self {
             file: None,
+            isolation: Isolation::Shared,
             max_instances: 128,
             max_requests_per_instance: 16,
             max_instance_reuse: 10_000,
@@ -216,6 +220,18 @@ impl Default for Handler {
             max_log_bytes: 2_048,
         }
     }
+}
+
+/// Whose requests share the memory of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Isolation {
+    /// Everybody's.
+    Shared,
+    /// Those of one key; those without a key are a tenant of their own.
+    PerTenant,
+    /// Nobody's: a new instance for each.
+    PerRequest,
 }
 
 /// `[data]`

@@ -53,7 +53,13 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
             };
             let keyring = &view.services.keyring;
             let checked = match request.purpose {
-                Purpose::Client => keyring.authenticate(credential.expose()),
+                // A key that was made since the edge looked is another tenant's.
+                Purpose::Client => keyring.authenticate(credential.expose()).and_then(|key| {
+                    match request.tenant() == key.record.id.as_str() {
+                        true => Ok(key),
+                        false => Err(Rejected::Unknown),
+                    }
+                }),
                 Purpose::Trial => keyring.authenticate_on_trial(credential.expose()),
             };
             match checked {

@@ -1,11 +1,13 @@
 //! One compiled handler and the instances that run it.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use lru::LruCache;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use wasmtime::component::{Component, GuestTaskId, Linker};
 use wasmtime::{AsContextMut, Store, StoreContextMut, UpdateDeadline};
@@ -19,7 +21,7 @@ use super::engine::{Compiled, TICK};
 use super::life::Life;
 use super::request::{Fate, RequestContext};
 use super::state::InstanceState;
-use crate::config;
+use crate::config::{self, Isolation};
 use crate::services::Services;
 use crate::telemetry::{Lost, Route, Templates};
 
@@ -41,6 +43,9 @@ pub struct Generation {
     /// Its routes, once it has told them.
     templates: OnceLock<Templates>,
     shared: ProxyHandler<Pool>,
+    /// The same for each tenant, made at its first request.
+    tenants: Mutex<LruCache<String, ProxyHandler<Pool>>>,
+    isolation: Isolation,
     /// One request per instance: where a request goes whose instance was lost
     /// through no proven fault of its own.
     solitary: ProxyHandler<Pool>,
@@ -104,6 +109,8 @@ impl Workshop {
                 self.bounds.max_instance_reuse,
                 self.bounds.max_requests_per_instance,
             )?,
+            tenants: Mutex::new(LruCache::new(MAX_TENANT_POOLS)),
+            isolation: self.bounds.isolation,
             solitary: self.pool(component, &life, 1, 1)?,
             life,
             templates: OnceLock::new(),
@@ -152,13 +159,26 @@ impl Generation {
         self.templates.get().map_or_else(Route::default, |templates| templates.find(path))
     }
 
-    /// Runs a request in an instance shared with others.
+    /// Runs a request in an instance shared with those it may share one with.
     pub async fn handle(
         &self,
         context: Arc<RequestContext>,
         request: Request,
     ) -> Result<Response, HandlerFailure> {
-        self.shared.handle(context, request).await.map_err(failure)
+        let answer = match self.isolation {
+            Isolation::Shared => self.shared.handle(context, request).await,
+            Isolation::PerTenant => self.tenant(context.tenant()).handle(context, request).await,
+            Isolation::PerRequest => self.solitary.handle(context, request).await,
+        };
+        answer.map_err(failure)
+    }
+
+    /// The instances of one tenant. Those of a tenant that is forgotten end when
+    /// they have no work.
+    fn tenant(&self, tenant: &str) -> ProxyHandler<Pool> {
+        let mut tenants = self.tenants.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let fresh = || ProxyHandler::new(self.shared.state().clone());
+        tenants.get_or_insert_ref(tenant, fresh).clone()
     }
 
     /// Runs a request in an instance of its own.
@@ -183,6 +203,10 @@ fn failure(error: wasmtime::Error) -> HandlerFailure {
     }
 }
 
+/// Tenants of a generation whose instances are told apart at once. One takes
+/// about 1 kB beside its instances.
+const MAX_TENANT_POOLS: NonZeroUsize = NonZeroUsize::new(4_096).unwrap();
+
 /// Makes instances of one component.
 struct Pool {
     pre: ProxyPre<InstanceState>,
@@ -192,6 +216,22 @@ struct Pool {
     request_timeout: Duration,
     reuse: usize,
     concurrency: usize,
+}
+
+impl Clone for Pool {
+    fn clone(&self) -> Self {
+        let pre = match &self.pre {
+            ProxyPre::P2(pre) => ProxyPre::P2(pre.clone()),
+            ProxyPre::P3(pre) => ProxyPre::P3(pre.clone()),
+        };
+        Self {
+            pre,
+            services: Arc::clone(&self.services),
+            bounds: self.bounds.clone(),
+            life: Arc::clone(&self.life),
+            ..*self
+        }
+    }
 }
 
 impl HandlerState for Pool {

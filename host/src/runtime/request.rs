@@ -30,6 +30,8 @@ pub struct RequestContext {
     credential: Option<Secret>,
     /// Cancelled when the client has gone; work behind the request ends then.
     pub cancelled: CancellationToken,
+    /// The key that the edge found behind the credential.
+    tenant: OnceLock<String>,
     /// The key, once authenticated, for the access line.
     key_id: OnceLock<String>,
     /// Units taken from the key's budget.
@@ -58,6 +60,7 @@ impl RequestContext {
             reference,
             credential,
             cancelled: CancellationToken::new(),
+            tenant: OnceLock::new(),
             key_id: OnceLock::new(),
             paid: Mutex::new(0),
             wrote: AtomicBool::new(false),
@@ -80,6 +83,16 @@ impl RequestContext {
     /// The client's credential, for whoever shows the reference to it.
     pub fn credential_behind(&self, reference: &str) -> Option<&Secret> {
         self.credential.as_ref().filter(|_| reference == self.reference)
+    }
+
+    /// Notes which key the edge found.
+    pub fn set_tenant(&self, key_id: &str) {
+        let _ = self.tenant.set(key_id.to_owned());
+    }
+
+    /// The key that the edge found; empty when it found none.
+    pub fn tenant(&self) -> &str {
+        self.tenant.get().map_or("", String::as_str)
     }
 
     /// Notes whose request this is.

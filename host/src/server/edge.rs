@@ -121,6 +121,9 @@ impl Edge {
         }
         let body = self.body(body).await?;
         let key = context.credential().and_then(|given| self.callers.key(address, given));
+        if let Some(key) = &key {
+            context.set_tenant(key.record.id.as_str());
+        }
         let slot = key.as_ref().map(|key| self.callers.slot(key)).transpose()?;
         let attempt = match self.idempotency.begin(key.as_ref(), &parts, &body).await? {
             Begun::Plain => None,
