@@ -1,5 +1,6 @@
 //! Builds the default handler and the provider for stock runtimes for
-//! `wasm32-wasip2`, so that they can be part of the binary.
+//! `wasm32-wasip2`, so that they can be part of the binary, and beside them the
+//! two joined into one component.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -12,7 +13,12 @@ const COMPONENTS: [(&str, &str, &str); 2] = [
     ("ragtime-providers", "ragtime_providers.wasm", "RAGTIME_PROVIDER"),
 ];
 
+/// Both of them in one, for stock runtimes.
+const JOINED: &str = "ragtime_standalone.wasm";
+
 fn main() -> ExitCode {
+    // Set in the suite of the stock runtime, which shares files with ours.
+    println!("cargo::rustc-check-cfg=cfg(stock)");
     match build() {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
@@ -31,6 +37,8 @@ fn build() -> Result<(), String> {
         "wit",
         "host/extractive",
         "host/filter",
+        "host/openai",
+        "host/plug",
         "host/policy",
         "Cargo.toml",
         "Cargo.lock",
@@ -49,14 +57,35 @@ fn build() -> Result<(), String> {
         None => out.join("guest"),
     };
     ensure_target()?;
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command
-        .args(["build", "--release", "--locked", "--target", TARGET])
-        .args(COMPONENTS.iter().flat_map(|(package, ..)| ["--package", package]))
-        .arg("--target-dir")
-        .arg(&target_dir)
-        .current_dir(&root);
+    let packages = COMPONENTS.iter().flat_map(|(package, ..)| ["--package", package]);
+    let mut build = cargo(&root, &target_dir, "build");
+    build.args(["--release", "--target", TARGET]).args(packages);
+    run(build, "the handler or the provider did not build")?;
+    let built = target_dir.join(TARGET).join("release");
+    for (_, name, variable) in COMPONENTS {
+        let (built, component) = (built.join(name), out.join(name));
+        fs::copy(&built, &component)
+            .map_err(|error| format!("{} was not built: {error}", built.display()))?;
+        println!("cargo::rustc-env={variable}={}", component.display());
+    }
+    let mut join = cargo(&root, &target_dir, "run");
+    // What runs once need not be optimised.
+    join.args([
+        "--config",
+        "profile.dev.package.'*'.opt-level=0",
+        "--package",
+        "ragtime-plug",
+        "--",
+    ])
+    .args(COMPONENTS.map(|(_, name, _)| built.join(name)))
+    .arg(built.join(JOINED));
+    run(join, "the handler and the provider were not joined")
+}
+
+/// A build of its own beside the outer one.
+fn cargo(root: &Path, target_dir: &Path, what: &str) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args([what, "--locked", "--target-dir"]).arg(target_dir).current_dir(root);
     // What the outer build is told about its own target must not leak in.
     for name in [
         "RUSTFLAGS",
@@ -68,19 +97,15 @@ fn build() -> Result<(), String> {
     ] {
         command.env_remove(name);
     }
+    command
+}
+
+fn run(mut command: Command, otherwise: &str) -> Result<(), String> {
     let output = command.output().map_err(|error| format!("could not run cargo: {error}"))?;
-    if !output.status.success() {
-        let log = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("the handler or the provider did not build:\n{log}"));
+    if output.status.success() {
+        return Ok(());
     }
-    for (_, name, variable) in COMPONENTS {
-        let built = target_dir.join(TARGET).join("release").join(name);
-        let component = out.join(name);
-        fs::copy(&built, &component)
-            .map_err(|error| format!("{} was not built: {error}", built.display()))?;
-        println!("cargo::rustc-env={variable}={}", component.display());
-    }
-    Ok(())
+    Err(format!("{otherwise}:\n{}", String::from_utf8_lossy(&output.stderr)))
 }
 
 /// Adds the target with rustup when the toolchain lacks it.

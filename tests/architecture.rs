@@ -35,7 +35,7 @@ fn host_and_guest_do_not_know_each_other() {
 #[test]
 fn pure_crates_have_no_way_to_do_io() {
     let dependencies = dependencies();
-    for pure in ["ragtime-policy", "ragtime-extractive", "ragtime-api"] {
+    for pure in ["ragtime-policy", "ragtime-extractive", "ragtime-openai", "ragtime-api"] {
         for io in [
             "tokio",
             "hyper",

@@ -16,7 +16,7 @@ const DOCUMENT: &str =
     "Ragtime keeps a steady march in the left hand. Scott Joplin wrote the Maple Leaf Rag in 1899.";
 
 fn folder() -> PathBuf {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/clients")).to_owned()
+    harness::root().join("tests/clients")
 }
 
 /// A Python with the clients, below the target folder, where a second run finds
@@ -63,6 +63,7 @@ async fn the_openai_client_chats_and_lists_models() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(stock, ignore)]
 async fn the_openai_client_embeds_with_the_model() {
     let server = Setup::with_model().start();
     server.model().await;
@@ -93,6 +94,7 @@ async fn the_pages_work_in_a_browser_that_reaches_nothing_else() {
 }
 
 #[tokio::test]
+#[cfg_attr(stock, ignore)]
 async fn a_tool_costs_what_it_does_and_needs_the_key_of_its_work() {
     let server = Setup::new().start();
     server.document("joplin", DOCUMENT).await;

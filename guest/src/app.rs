@@ -15,7 +15,7 @@ use tower_service::Service;
 use crate::call::{Call, Origin};
 use crate::gate::{self, Refused};
 use crate::routes::mcp::Asked;
-use crate::{reply, routes};
+use crate::{reply, request_id, routes};
 
 thread_local! {
     /// Built once for each instance of the component.
@@ -23,12 +23,15 @@ thread_local! {
 }
 
 /// Answers one request.
-pub(crate) async fn serve(request: Request) -> Response {
+pub(crate) async fn serve(mut request: Request) -> Response {
+    let id = request_id::ensure(request.headers_mut());
     let mut router = ROUTER.with(|router| router.get_or_init(router_of_table).clone());
-    match router.call(request).await {
+    let mut response = match router.call(request).await {
         Ok(response) => response,
         Err(never) => match never {},
-    }
+    };
+    response.headers_mut().insert(request_id::HEADER, id);
+    response
 }
 
 fn router_of_table() -> Router {
@@ -49,6 +52,7 @@ fn filter(method: Method) -> MethodFilter {
         Method::Get => MethodFilter::GET,
         Method::Post => MethodFilter::POST,
         Method::Put => MethodFilter::PUT,
+        Method::Patch => MethodFilter::PATCH,
         Method::Delete => MethodFilter::DELETE,
     }
 }

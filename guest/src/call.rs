@@ -12,20 +12,21 @@ use ragtime_api::problem::{Code, Problem};
 use ragtime_api::{limits, parameters};
 
 use crate::bindings::admission::Permit;
+use crate::request_id;
 
 /// What a problem says of the request that it answers.
 #[derive(Clone)]
 pub(crate) struct Origin {
     /// The path as it was sent.
     pub(crate) path: String,
-    /// The host's id of this request.
+    /// The id of this request.
     pub(crate) request_id: String,
 }
 
 impl Origin {
     /// Of a request.
     pub(crate) fn of(request: &Request) -> Self {
-        let id = request.headers().get("x-request-id").and_then(|value| value.to_str().ok());
+        let id = request.headers().get(request_id::HEADER).and_then(|value| value.to_str().ok());
         Self {
             path: request.uri().path().to_owned(),
             request_id: id.unwrap_or_default().to_owned(),

@@ -11,6 +11,7 @@ mod gate;
 mod multipart;
 mod pages;
 mod reply;
+mod request_id;
 mod routes;
 
 use axum::body::Body;

@@ -31,6 +31,8 @@ pub struct Settings {
     pub generator: Generator,
     /// What is logged, and how.
     pub log: Log,
+    /// Where traces go.
+    pub telemetry: Telemetry,
 }
 
 /// `[server]`
@@ -48,6 +50,10 @@ pub struct Server {
     /// How long a request waits for its turn before it gets 503. Beyond a
     /// second most clients would rather retry.
     pub queue_timeout_ms: u64,
+    /// The same while some request has been waiting all the time for the last
+    /// `queue_timeout_ms`: a queue that does not drain serves nobody better for
+    /// being long ("Controlled delay" in Maurer, Fail at Scale, ACM Queue 2015).
+    pub overload_timeout_ms: u64,
     /// How long a client may take to send a request's head.
     pub header_timeout_ms: u64,
     /// How long a client may take to send a request's body: the largest body
@@ -67,6 +73,19 @@ pub struct Server {
     /// How long requests in flight may go on after SIGTERM. Orchestrators
     /// commonly kill after 30 s.
     pub drain_timeout_ms: u64,
+    /// Origins whose pages may call the API from a browser, as in
+    /// `https://app.example`; `*` for every origin. None by default: a key has
+    /// no place in a page that everybody can read.
+    pub cors_origins: Vec<String>,
+    /// Proxies whose `X-Forwarded-For` names the client. Of others the header
+    /// says nothing.
+    pub trusted_proxies: Vec<std::net::IpAddr>,
+    /// How long the response to a request with an `Idempotency-Key` is kept for
+    /// a repetition. A day covers a client that retries over a night.
+    pub idempotency_seconds: u64,
+    /// Size of a response that is kept so. Those of writes are small; a larger
+    /// one is answered with 409 when it is asked for again.
+    pub max_kept_response_bytes: usize,
 }
 
 impl Default for Server {
@@ -76,6 +95,7 @@ impl Default for Server {
             max_connections: 4096,
             max_requests: 512,
             queue_timeout_ms: 1_000,
+            overload_timeout_ms: 50,
             header_timeout_ms: 10_000,
             body_timeout_ms: 30_000,
             max_header_bytes: 16 * 1024,
@@ -83,6 +103,10 @@ impl Default for Server {
             request_timeout_ms: 60_000,
             stream_timeout_ms: 300_000,
             drain_timeout_ms: 25_000,
+            cors_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
+            idempotency_seconds: 24 * 3600,
+            max_kept_response_bytes: 64 * 1024,
         }
     }
 }
@@ -219,6 +243,15 @@ pub struct Auth {
     pub rate_per_minute: u32,
     /// Units a key may spend at once, unless the key says otherwise.
     pub burst: u32,
+    /// Requests of one key at work at once: half of `server.max_requests`, so
+    /// that one client cannot take every turn.
+    pub max_concurrent: u32,
+    /// Credentials that are not accepted, from one address (IPv6: from one /64
+    /// network) in a row, before its credentials are not looked at any more. A
+    /// secret has 256 bits, so this is against noise rather than guessing.
+    pub failure_burst: u32,
+    /// How many more it may try per minute.
+    pub failures_per_minute: u32,
 }
 
 impl Default for Auth {
@@ -227,6 +260,9 @@ impl Default for Auth {
             bootstrap_key: None,
             rate_per_minute: ragtime_policy::bucket::DEFAULT_RATE_PER_MINUTE,
             burst: ragtime_policy::bucket::DEFAULT_BURST,
+            max_concurrent: 256,
+            failure_burst: 100,
+            failures_per_minute: 60,
         }
     }
 }
@@ -345,6 +381,38 @@ pub struct Log {
 impl Default for Log {
     fn default() -> Self {
         Self { format: LogFormat::Auto, level: "info".into() }
+    }
+}
+
+/// `[telemetry]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Telemetry {
+    /// The base of an OpenTelemetry collector, for example
+    /// `http://127.0.0.1:4318`. Without it traces are passed on and not
+    /// exported.
+    pub otlp_endpoint: Option<String>,
+    /// Headers for it, for example a token.
+    pub otlp_headers: std::collections::BTreeMap<String, Secret>,
+    /// The name of this service there.
+    pub service_name: String,
+    /// The share of traces that are exported, 0 to 1, of those that begin here.
+    /// For others the caller has decided.
+    pub sample_ratio: f64,
+    /// Spans that wait to be exported; further ones are dropped and counted.
+    /// One takes about 1 kB.
+    pub max_waiting_spans: usize,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self {
+            otlp_endpoint: None,
+            otlp_headers: std::collections::BTreeMap::new(),
+            service_name: "ragtime".into(),
+            sample_ratio: 1.0,
+            max_waiting_spans: 2_048,
+        }
     }
 }
 

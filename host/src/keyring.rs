@@ -1,7 +1,7 @@
 //! Keys at work: the records of the store with their budgets.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -30,6 +30,17 @@ pub struct Key {
     pub record: KeyRecord,
     bucket: Mutex<TokenBucket>,
     last_used_at: AtomicU64,
+    /// Requests at work.
+    active: AtomicU32,
+}
+
+/// A request's place among those of its key that are at work.
+pub struct Slot(Arc<Key>);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.active.fetch_sub(1, Relaxed);
+    }
 }
 
 /// Why a credential is not accepted.
@@ -53,7 +64,7 @@ pub enum KeyringError {
     #[error("no key has this id")]
     Unknown,
     /// Nobody could make another key.
-    #[error("the last key with the scope admin cannot be revoked")]
+    #[error("the last key with the scope admin cannot be revoked or limited")]
     LastAdmin,
     /// The operating system gave no randomness.
     #[error("no randomness: {0}")]
@@ -75,6 +86,23 @@ pub struct NewKey {
     pub expires_at: Option<u64>,
     /// Its budget.
     pub limits: Limits,
+}
+
+/// What changes about a key.
+#[derive(Default)]
+pub struct Change {
+    /// For people.
+    pub name: Option<String>,
+    /// What it allows.
+    pub scopes: Option<Scopes>,
+    /// The collections it is limited to.
+    pub collections: Option<std::collections::BTreeSet<String>>,
+    /// When it stops working, in seconds since the Unix epoch.
+    pub expires_at: Option<u64>,
+    /// Units refilled per minute.
+    pub rate_per_minute: Option<u32>,
+    /// Units that may be spent at once.
+    pub burst: Option<u32>,
 }
 
 impl Keyring {
@@ -190,12 +218,32 @@ impl Keyring {
         Ok(issued)
     }
 
+    /// Changes what a key is and may do; what is `None` stays. Takes effect with
+    /// the next request, with a full budget when that is another.
+    pub async fn update(&self, id: &str, change: Change) -> Result<Arc<Key>, KeyringError> {
+        let old = self.find(id)?;
+        let mut record = old.record.clone();
+        record.name = change.name.unwrap_or(record.name);
+        record.scopes = change.scopes.unwrap_or(record.scopes);
+        record.collections = change.collections.or(record.collections);
+        record.expires_at = change.expires_at.or(record.expires_at);
+        record.rate_per_minute = change.rate_per_minute.unwrap_or(record.rate_per_minute);
+        record.burst = change.burst.unwrap_or(record.burst);
+        let stays = record.allows(Scope::Admin) && record.expires_at.is_none();
+        if old.is_lasting_admin() && !stays && self.lasting_admins() == 1 {
+            return Err(KeyringError::LastAdmin);
+        }
+        Ok(self.keep(record, old.last_used_at()).await?)
+    }
+
+    fn lasting_admins(&self) -> usize {
+        self.all().iter().filter(|key| key.is_lasting_admin()).count()
+    }
+
     /// Ends a key at once.
     pub async fn revoke(&self, id: &str) -> Result<(), KeyringError> {
         let key = self.find(id)?;
-        if key.is_lasting_admin()
-            && self.all().iter().filter(|key| key.is_lasting_admin()).count() == 1
-        {
+        if key.is_lasting_admin() && self.lasting_admins() == 1 {
             return Err(KeyringError::LastAdmin);
         }
         self.store.revoke_key(&key.record.id).await?;
@@ -250,6 +298,7 @@ impl Key {
         Self {
             bucket: Mutex::new(TokenBucket::new(limits, started.elapsed())),
             last_used_at: AtomicU64::new(last_used_at.unwrap_or(0)),
+            active: AtomicU32::new(0),
             record,
         }
     }
@@ -257,6 +306,13 @@ impl Key {
     /// When it was last used, in seconds since the Unix epoch.
     pub fn last_used_at(&self) -> Option<u64> {
         Some(self.last_used_at.load(Relaxed)).filter(|at| *at > 0)
+    }
+
+    /// A place among the key's requests at work; `None` when `most` have one.
+    pub fn enter(self: &Arc<Self>, most: u32) -> Option<Slot> {
+        let slot = Slot(Arc::clone(self));
+        // The slot counts itself down when there was no room.
+        (self.active.fetch_add(1, Relaxed) < most).then_some(slot)
     }
 
     fn is_lasting_admin(&self) -> bool {

@@ -14,12 +14,13 @@ mod runtime;
 mod serve;
 mod server;
 mod services;
-mod sse;
 mod swap;
+mod telemetry;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use ragtime_openai::sse;
 
 fn main() -> ExitCode {
     let args = args::Args::parse();

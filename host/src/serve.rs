@@ -21,7 +21,7 @@ use crate::config::{ConfigError, Secret, Settings};
 use crate::keyring::{Keyring, KeyringError, NewKey};
 use crate::model::{self, Embeddings};
 use crate::runtime::engine;
-use crate::server::{self, edge::Edge};
+use crate::server::{self, edge::Edge, front::Front};
 use crate::services::Services;
 use crate::{cli, logging};
 pub use handler::BUILT_IN_HANDLER;
@@ -106,7 +106,7 @@ impl ServeError {
 struct Bound {
     listener: TcpListener,
     address: SocketAddr,
-    edge: Arc<Edge>,
+    front: Arc<Front>,
     admin_listener: TcpListener,
     admin_address: SocketAddr,
     admin: Arc<Admin>,
@@ -199,11 +199,12 @@ impl Bound {
         };
         let limits = &self.settings.server;
         tokio::join!(
-            server::serve(self.listener, self.edge, limits, stop),
+            server::serve(self.listener, self.front, limits, stop),
             server::serve(self.admin_listener, self.admin, limits, async {
                 let _ = admin_stopped.await;
             }),
         );
+        self.services.telemetry.flush().await;
         self.services.store.close().await;
     }
 }
@@ -232,14 +233,15 @@ async fn bind(settings: Settings) -> Result<Bound, ServeError> {
     let services = Arc::new(Services::new(store, keyring, embeddings, &settings)?);
     let (routing, swaps) = handler::serve(engine, first, &services, &settings).await?;
     let first_key = first_key(&services.keyring, &settings).await?;
-    let edge = Arc::new(Edge::new(routing, settings.server.clone()));
+    let edge = Edge::new(routing, &services, &settings);
+    let front = Arc::new(Front::new(edge, &settings.server.cors_origins));
     let admin = Arc::new(Admin::new(swaps, Arc::clone(&services), settings.admin.clone()));
     let (admin_listener, admin_address) = listen(settings.admin.listen).await?;
     let (listener, address) = listen(settings.server.listen).await?;
     Ok(Bound {
         listener,
         address,
-        edge,
+        front,
         admin_listener,
         admin_address,
         admin,

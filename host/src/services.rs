@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use ragtime_policy::bucket::Limits;
-use ragtime_store::Store;
+use ragtime_store::{AuditEntry, Store};
 
 use crate::config;
 use crate::generator::{Extractive, Generators};
-use crate::keyring::Keyring;
+use crate::keyring::{Keyring, unix_now};
 use crate::model::Embeddings;
+use crate::telemetry::Telemetry;
 
 /// The host's side of the capabilities.
 pub struct Services {
@@ -23,6 +24,10 @@ pub struct Services {
     pub generators: Generators,
     /// The budget of a key that does not say otherwise.
     pub key_limits: Limits,
+    /// Requests of one key at work at once.
+    pub max_concurrent: u32,
+    /// What an operator sees.
+    pub telemetry: Arc<Telemetry>,
     /// Bounds of what a handler may log.
     pub bounds: config::Handler,
     draining: AtomicBool,
@@ -39,6 +44,8 @@ impl Services {
         let extractive = Extractive::new(store.clone(), Arc::clone(&embeddings));
         Ok(Self {
             generators: Generators::new(extractive, &settings.generator)?,
+            max_concurrent: settings.auth.max_concurrent,
+            telemetry: Telemetry::new(&settings.telemetry)?,
             store,
             keyring,
             embeddings,
@@ -49,6 +56,31 @@ impl Services {
             },
             draining: AtomicBool::new(false),
         })
+    }
+
+    /// Writes an administrative act down. It is done already, so a failure is
+    /// for the log.
+    pub async fn record_act(
+        &self,
+        actor: &str,
+        action: &str,
+        target: &str,
+        detail: &serde_json::Value,
+        request_id: Option<String>,
+    ) {
+        tracing::info!(target: "ragtime::audit", actor, action, target_id = target, request_id, "act");
+        let entry = AuditEntry {
+            n: 0,
+            at: unix_now(),
+            actor: actor.to_owned(),
+            action: action.to_owned(),
+            target: target.to_owned(),
+            detail: detail.to_string(),
+            request_id,
+        };
+        if let Err(error) = self.store.record_act(entry).await {
+            tracing::error!(%error, actor, action, target_id = target, "an act was not written down");
+        }
     }
 
     /// From now on readiness says that the server is going away.

@@ -1,10 +1,12 @@
-//! Starts the real binary on a free port, in a folder of its own, and speaks
-//! HTTP to it.
+//! Starts a real server on a free port, in a folder of its own, and speaks HTTP
+//! to it. The server is the `ragtime` binary; in the suite of the stock runtime
+//! (`tests/both.rs`) it is `wasmtime serve` with the joined component.
 
 #![allow(dead_code, reason = "each suite uses a part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod contract;
+pub mod stock;
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -39,6 +41,16 @@ pub struct Setup {
     dir: Arc<TempDir>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    host: Host,
+}
+
+/// What runs the handler.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Host {
+    /// `ragtime serve`.
+    Ragtime,
+    /// `wasmtime serve`, with the provider in the component.
+    Stock,
 }
 
 impl Setup {
@@ -57,7 +69,13 @@ impl Setup {
                 ("RAGTIME_AUTH__BOOTSTRAP_KEY".into(), ADMIN.into()),
                 ("RAGTIME_ADMIN__LISTEN".into(), "127.0.0.1:0".into()),
             ],
+            host: if cfg!(stock) { Host::Stock } else { Host::Ragtime },
         }
+    }
+
+    /// On this host, whichever suite it is.
+    pub fn on(self, host: Host) -> Self {
+        Self { host, ..self }
     }
 
     /// In the folder of another server, which has ended.
@@ -78,15 +96,11 @@ impl Setup {
 
     /// Starts the server and waits until it takes requests.
     pub fn start(self) -> Server {
-        let mut command = binary();
-        command
-            .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--data-dir"])
-            .arg(self.dir.path())
-            .args(&self.arguments)
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
+        let mut command = match self.host {
+            Host::Ragtime => self.ragtime(),
+            Host::Stock => stock::command(self.dir.path(), &self.environment),
+        };
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -96,14 +110,7 @@ impl Setup {
         });
         let started = Instant::now();
         let (url, admin_url) = loop {
-            let said = |words: &str| {
-                log.lock()
-                    .unwrap()
-                    .iter()
-                    .find_map(|line| Some(line.strip_prefix(words)?.split(' ').next()?.to_owned()))
-            };
-            let ready = said("Ragtime is ready on ").zip(said("The admin API is on "));
-            if let Some(urls) = ready {
+            if let Some(urls) = self.host.urls(&log.lock().unwrap()) {
                 break urls;
             }
             if let Some(status) = child.try_wait().unwrap() {
@@ -116,9 +123,56 @@ impl Setup {
     }
 }
 
+impl Setup {
+    fn ragtime(&self) -> Command {
+        let mut command = binary();
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--data-dir"])
+            .arg(self.dir.path())
+            .args(&self.arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+}
+
+impl Host {
+    /// Where the server that logged this serves, and its admin API.
+    fn urls(self, log: &[String]) -> Option<(String, String)> {
+        let said = |words: &str| {
+            log.iter()
+                .find_map(|line| Some(line.strip_prefix(words)?.split(' ').next()?.to_owned()))
+        };
+        match self {
+            Self::Ragtime => said("Ragtime is ready on ").zip(said("The admin API is on ")),
+            Self::Stock => {
+                let url = said("Serving HTTP on ")?;
+                Some((url.trim_end_matches('/').to_owned(), String::new()))
+            }
+        }
+    }
+}
+
+/// The folder of the binaries under test: a test is in `deps` below it.
+fn binaries() -> PathBuf {
+    std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned()
+}
+
+/// The root of the workspace.
+pub fn root() -> &'static Path {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.ancestors().find(|dir| dir.join("Cargo.lock").exists()).unwrap()
+}
+
+/// A component that `cargo build` makes.
+pub fn component(name: &str) -> PathBuf {
+    binaries().parent().unwrap().join("guest/wasm32-wasip2/release").join(format!("{name}.wasm"))
+}
+
 /// The command under test, with nothing of this machine's settings.
 pub fn binary() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ragtime"));
+    let ragtime = binaries().join("ragtime");
+    assert!(ragtime.exists(), "build the workspace's binaries first");
+    let mut command = Command::new(ragtime);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("RAGTIME_")) {
         // Where the model is is a fact about the machine.
         if name != "RAGTIME_MODEL__DIR" {
@@ -293,8 +347,7 @@ impl Answer {
 
 /// The handler that is part of the binary.
 pub fn built_in() -> Vec<u8> {
-    let target = Path::new(env!("CARGO_BIN_EXE_ragtime")).ancestors().nth(2).unwrap();
-    std::fs::read(target.join("guest/wasm32-wasip2/release/ragtime_guest.wasm")).unwrap()
+    std::fs::read(component("ragtime_guest")).unwrap()
 }
 
 /// A component with another hash: with a custom section at its end, which
@@ -314,7 +367,6 @@ pub fn variant(component: &[u8], tag: &str) -> Vec<u8> {
 pub fn fixture(name: &str) -> PathBuf {
     static BUILD: Mutex<()> = Mutex::new(());
     let _one_at_a_time = BUILD.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let target = Path::new(env!("CARGO_BIN_EXE_ragtime")).ancestors().nth(2).unwrap().join("guest");
     let package = format!("ragtime-fixture-{name}");
     let built = Command::new(env!("CARGO"))
         .args([
@@ -327,11 +379,11 @@ pub fn fixture(name: &str) -> PathBuf {
             &package,
         ])
         .arg("--target-dir")
-        .arg(&target)
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .arg(binaries().parent().unwrap().join("guest"))
+        .current_dir(root())
         .env_remove("RUSTFLAGS")
         .output()
         .unwrap();
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    target.join("wasm32-wasip2/release").join(format!("{}.wasm", package.replace('-', "_")))
+    component(&package.replace('-', "_"))
 }

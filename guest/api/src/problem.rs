@@ -92,7 +92,7 @@ catalogue! {
         "List what exists with `GET /v1/jobs`.";
     UnknownKey = "unknown_key", 404, "No key has this id",
         "List what exists with `GET /v1/keys`.";
-    LastAdminKey = "last_admin_key", 409, "The last key with the scope `admin` cannot be revoked",
+    LastAdminKey = "last_admin_key", 409, "The last key with the scope `admin` cannot be revoked or limited",
         "Create another key with the scope `admin` first.";
     InvalidCursor = "invalid_cursor", 400, "The cursor is not valid",
         "Use `next_cursor` of the page before, unchanged, with the same list; or start again without a cursor.";
@@ -108,6 +108,26 @@ catalogue! {
         "Try again after `Retry-After` seconds, or use `\"generator\": \"extractive\"`.";
     GenerationFailed = "generation_failed", 502, "The generator broke off",
         "The answer is not complete. Send the request again.";
+    UnsupportedEncoding = "unsupported_encoding", 415, "The body is encoded",
+        "Send it without `Content-Encoding`.";
+    TooManyFailures = "too_many_failures", 429, "Too many credentials were not accepted",
+        "Check the key, and try again after `Retry-After` seconds.";
+    TooManyAtOnce = "too_many_at_once", 429, "The key has too many requests at work",
+        "Wait for some of them.";
+    InvalidDeadline = "invalid_deadline", 400, "Request-Timeout is invalid",
+        "Send a number of seconds above 0, as in `Request-Timeout: 2.5`.";
+    DeadlineExceeded = "deadline_exceeded", 504, "The deadline has passed",
+        "Allow more time in `Request-Timeout`, or ask for less at once.";
+    InvalidIdempotencyKey = "invalid_idempotency_key", 400, "Idempotency-Key is invalid",
+        "Send 1 to 255 visible ASCII characters, for example a UUID.";
+    IdempotencyInProgress = "idempotency_in_progress", 409, "The same request is at work",
+        "Try again after `Retry-After` seconds.";
+    IdempotencyKeyReused = "idempotency_key_reused", 422, "The Idempotency-Key was another request's",
+        "Use a new key for a new request, and the same bytes for a repetition.";
+    IdempotencyResponseNotKept = "idempotency_response_not_kept", 409, "The request was done before",
+        "Its response held a secret or was too large to keep. Look at what it made.";
+    Unavailable = "unavailable", 503, "The server cannot do this now",
+        "Try again after `Retry-After` seconds.";
     Overloaded = "overloaded", 503, "The server has too much to do",
         "Try again after `Retry-After` seconds.";
     NoInstance = "no_instance", 503, "Every handler instance is busy",

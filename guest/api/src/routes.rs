@@ -55,6 +55,8 @@ pub enum Method {
     Post,
     /// `PUT`
     Put,
+    /// `PATCH`
+    Patch,
     /// `DELETE`
     Delete,
 }
@@ -66,6 +68,7 @@ impl Method {
             Self::Get => "GET",
             Self::Post => "POST",
             Self::Put => "PUT",
+            Self::Patch => "PATCH",
             Self::Delete => "DELETE",
         }
     }
@@ -121,6 +124,8 @@ pub enum Operation {
     CreateKey,
     CurrentKey,
     RevokeKey,
+    /// Change a key.
+    UpdateKey,
     RotateKey,
 }
 
@@ -162,7 +167,7 @@ const fn open(path: &'static str, operation: Open) -> Route {
 
 /// Every route.
 pub const ROUTES: &[Route] = {
-    use Method::{Delete, Get, Post, Put};
+    use Method::{Delete, Get, Patch, Post, Put};
     use Operation as Do;
     const READ: Option<Scope> = Some(Scope::Read);
     const WRITE: Option<Scope> = Some(Scope::Write);
@@ -199,6 +204,7 @@ pub const ROUTES: &[Route] = {
         route(Get, "/v1/keys", ADMIN, PLAIN, Do::ListKeys),
         route(Post, "/v1/keys", ADMIN, PLAIN, Do::CreateKey),
         route(Get, "/v1/keys/self", None, PLAIN, Do::CurrentKey),
+        route(Patch, "/v1/keys/{id}", ADMIN, PLAIN, Do::UpdateKey),
         route(Delete, "/v1/keys/{id}", ADMIN, PLAIN, Do::RevokeKey),
         route(Post, "/v1/keys/{id}/rotate", ADMIN, PLAIN, Do::RotateKey),
         open("/livez", Open::Live),
@@ -235,8 +241,9 @@ mod tests {
 
     #[test]
     fn every_change_of_documents_needs_write_and_of_keys_admin() {
-        for route in
-            ROUTES.iter().filter(|route| matches!(route.method, Method::Put | Method::Delete))
+        for route in ROUTES
+            .iter()
+            .filter(|route| matches!(route.method, Method::Put | Method::Patch | Method::Delete))
         {
             let scope =
                 if route.path.starts_with("/v1/keys") { Scope::Admin } else { Scope::Write };

@@ -47,6 +47,23 @@ pub(super) async fn rotate(mut call: Call) -> Answer {
     Ok(issued(keyring::rotate(&call.permit, id, grace_seconds).await?))
 }
 
+/// `PATCH /v1/keys/{id}`
+pub(super) async fn update(mut call: Call) -> Answer {
+    parameters::none(call.query())?;
+    let id = call.id().await?;
+    let change = keys::read_change(&call.json_body().await?)?;
+    let change = keyring::KeyChange {
+        name: change.name,
+        scopes: change.scopes.map(|scopes| scopes.into_iter().map(to_wit).collect()),
+        collections: change.collections,
+        expires_at: change.expires_at,
+        rate_per_minute: change.rate_per_minute,
+        burst: change.burst,
+    };
+    let key = keyring::update(&call.permit, id, change).await?;
+    Ok(reply::json(StatusCode::OK, &Key::from(key)))
+}
+
 /// `DELETE /v1/keys/{id}`
 pub(super) async fn revoke(mut call: Call) -> Answer {
     parameters::none(call.query())?;

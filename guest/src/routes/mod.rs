@@ -70,6 +70,7 @@ pub(crate) async fn keyed(operation: Operation, call: Call) -> Answer {
         Operation::ListKeys => keys::list(call).await,
         Operation::CreateKey => keys::create(call).await,
         Operation::CurrentKey => keys::current(call).await,
+        Operation::UpdateKey => keys::update(call).await,
         Operation::RevokeKey => keys::revoke(call).await,
         Operation::RotateKey => keys::rotate(call).await,
     }

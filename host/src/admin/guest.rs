@@ -108,16 +108,7 @@ impl Admin {
 
     /// What became of handlers, newest first.
     pub(super) fn history(&self, uri: &Uri) -> Answered {
-        let (mut before, mut limit) = (None, 20);
-        for (name, value) in pairs(uri) {
-            let number = || value.parse::<u64>().map_err(|_| not_a_number(&name));
-            match name.as_str() {
-                "before" => before = Some(number()?),
-                "limit" => limit = usize::try_from(number()?).unwrap_or(MAX_PAGE),
-                _ => return Err(unknown(&name)),
-            }
-        }
-        let limit = limit.clamp(1, MAX_PAGE);
+        let (before, limit) = page(uri)?;
         let (found, next) = tokio::task::block_in_place(|| self.swaps.history(before, limit))
             .map_err(SwapError::from)?;
         let entries: Vec<_> = found.into_iter().map(entry).collect();
@@ -190,6 +181,20 @@ impl Query {
         gates.canary = canary.map(share);
         Ok(Self { label, gates })
     }
+}
+
+/// `before` and `limit` of a query string.
+pub(super) fn page(uri: &Uri) -> Result<(Option<u64>, usize), AdminProblem> {
+    let (mut before, mut limit) = (None, 20);
+    for (name, value) in pairs(uri) {
+        let number = || value.parse::<u64>().map_err(|_| not_a_number(&name));
+        match name.as_str() {
+            "before" => before = Some(number()?),
+            "limit" => limit = usize::try_from(number()?).unwrap_or(MAX_PAGE),
+            _ => return Err(unknown(&name)),
+        }
+    }
+    Ok((before, limit.clamp(1, MAX_PAGE)))
 }
 
 fn pairs(uri: &Uri) -> Vec<(String, String)> {

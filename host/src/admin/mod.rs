@@ -3,6 +3,7 @@
 
 mod body;
 mod guest;
+mod observe;
 mod problem;
 
 use std::sync::Arc;
@@ -52,9 +53,16 @@ impl Admin {
             (&Method::GET, ["admin", "guest", "history"]) => self.history(request.uri()),
             (&Method::POST, ["admin", "guest", id, "decision"]) => self.decide(id, request).await,
             (_, ["admin", "guest", id, "request", ..]) => self.forward(id, request).await,
-            (_, ["admin", "guest"] | ["admin", "guest", "rollback" | "history"]) => {
-                Err(AdminProblem::method_not_allowed())
-            }
+            (&Method::GET, ["metrics"]) => self.metrics().await,
+            (&Method::GET, ["admin", "requests"]) => self.requests(),
+            (&Method::GET, ["admin", "audit"]) => self.audit(request.uri()).await,
+            (
+                _,
+                ["admin", "guest"]
+                | ["admin", "guest", "rollback" | "history"]
+                | ["metrics"]
+                | ["admin", "requests" | "audit"],
+            ) => Err(AdminProblem::method_not_allowed()),
             _ => Err(AdminProblem::not_found()),
         }
     }

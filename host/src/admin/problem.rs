@@ -53,7 +53,7 @@ impl AdminProblem {
 
     /// No such path.
     pub fn not_found() -> Self {
-        let detail = "The admin API is below /admin/guest.";
+        let detail = "There is /metrics, /admin/guest, /admin/requests and /admin/audit.";
         Self::new(StatusCode::NOT_FOUND, "not_found", "Nothing is here", detail)
     }
 

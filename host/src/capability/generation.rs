@@ -17,6 +17,7 @@ use super::{Call, GONE, call};
 use crate::generator::openai::{self, Message, Piece, Role, Tokens, UpstreamError};
 use crate::generator::{EXTRACTIVE, Extract, Marks, back};
 use crate::runtime::state::{Capabilities, CapabilityView};
+use crate::telemetry::Answering;
 
 /// Events that wait for a slow client; the model waits with them.
 const MAX_WAITING_EVENTS: usize = 256;
@@ -78,13 +79,20 @@ fn gone() -> wit::Error {
 
 /// An answer made of quotes.
 async fn quoted(call: Call, request: wit::Request) -> Result<Answer, wit::Error> {
+    let answering = call.answering(EXTRACTIVE);
     let extract = call.blocking(move |call| {
         let extractive = &call.services.generators.extractive;
         extractive.answer(&request.collection, &request.question, &request.chunks)
     });
     match extract.await {
-        Some(Ok(extract)) => Ok(Answer::Whole(events(extract))),
-        Some(Err(error)) => Err(wit::Error::Other(Some(error.to_string()))),
+        Some(Ok(extract)) => {
+            answering.complete(extract.input_tokens, extract.output_tokens);
+            Ok(Answer::Whole(events(extract)))
+        }
+        Some(Err(error)) => {
+            answering.fail();
+            Err(wit::Error::Other(Some(error.to_string())))
+        }
         None => Err(gone()),
     }
 }
@@ -111,15 +119,17 @@ fn events(extract: Extract) -> Vec<wit::Event> {
 /// An answer by a language model; by quotes, when it does not begin to answer.
 async fn written(call: Call, request: wit::Request) -> Result<Answer, wit::Error> {
     let messages: Vec<_> = request.messages.iter().map(message).collect();
+    let answering = call.answering(openai::NAME);
     let asked = async {
         let model = call.services.generators.openai.as_ref();
-        Some(model?.ask(&messages).await)
+        Some(model?.ask(&messages, answering.context()).await)
     };
     let tokens = match call.until_gone(asked).await {
         None => return Err(gone()),
         Some(None) => return Err(wit::Error::UnknownGenerator),
         Some(Some(Ok(tokens))) => tokens,
         Some(Some(Err(error))) => {
+            answering.fail();
             let fallback = call.services.generators.fallback;
             tracing::warn!(request_id = call.request.id, %error, fallback, "the language model did not answer");
             return if fallback {
@@ -142,9 +152,9 @@ async fn written(call: Call, request: wit::Request) -> Result<Answer, wit::Error
     let cancelled = call.request.cancelled.clone();
     // Ends with the client, the handler's interest, or the answer: whichever
     // comes first closes the connection to the model.
-    tokio::spawn(
-        async move { cancelled.run_until_cancelled(tell(tokens, passages, sender)).await },
-    );
+    tokio::spawn(async move {
+        cancelled.run_until_cancelled(tell(tokens, passages, sender, answering)).await
+    });
     Ok(Answer::Coming(events))
 }
 
@@ -159,7 +169,12 @@ fn in_order(chunks: &[u64], passages: Vec<Passage>) -> Vec<(String, u64)> {
     found.collect()
 }
 
-async fn tell(mut tokens: Tokens, passages: Vec<(String, u64)>, to: mpsc::Sender<wit::Event>) {
+async fn tell(
+    mut tokens: Tokens,
+    passages: Vec<(String, u64)>,
+    to: mpsc::Sender<wit::Event>,
+    answering: Answering,
+) {
     let (texts, starts): (Vec<_>, Vec<_>) = passages.into_iter().unzip();
     let mut marks = Marks::default();
     let mut usage = wit::Usage { input_tokens: 0, output_tokens: 0 };
@@ -171,7 +186,10 @@ async fn tell(mut tokens: Tokens, passages: Vec<(String, u64)>, to: mpsc::Sender
                 continue;
             }
             Ok(None) => break,
-            Err(error) => return drop(to.send(failed(&error)).await),
+            Err(error) => {
+                answering.fail();
+                return drop(to.send(failed(&error)).await);
+            }
         };
         let quotes = marks.push(&text).into_iter().flat_map(|marked| back(&marked, &texts));
         let quotes: Vec<_> =
@@ -182,6 +200,7 @@ async fn tell(mut tokens: Tokens, passages: Vec<(String, u64)>, to: mpsc::Sender
             }
         }
     }
+    answering.complete(usage.input_tokens, usage.output_tokens);
     let generator = openai::NAME.into();
     let done = wit::Completion { abstained: false, generator, usage };
     let _ = to.send(wit::Event::Done(done)).await;

@@ -2,13 +2,14 @@
 
 use ragtime_policy::bucket::Limits;
 use ragtime_policy::scope::{Scope, Scopes};
+use serde_json::{Value, json};
 use wasmtime::component::{Accessor, Resource};
 
 use super::auth::{scope_from_wit, scope_to_wit, scopes_to_wit};
 use super::bindings::ragtime::keys::keyring as wit;
 use super::rate_limit::{Denied, Permit};
 use super::{Call, GONE, call};
-use crate::keyring::{Key, KeyringError, NewKey};
+use crate::keyring::{Change, Key, KeyringError, NewKey, unix_now};
 use crate::runtime::state::{Capabilities, CapabilityView};
 
 /// A name is for people and stands in every list.
@@ -51,7 +52,11 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
             Err(error) => return Ok(Err(error)),
         };
         call.request.set_wrote();
-        Ok(issued(call.services.keyring.issue(new).await))
+        let made = call.services.keyring.issue(new).await;
+        if let Ok((key, _)) = &made {
+            audit(&call, "key.issue", &key.record.id.to_string(), described(key)).await;
+        }
+        Ok(issued(made))
     }
 
     async fn rotate(
@@ -69,7 +74,35 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
             return Ok(Err(wit::KeyError::Invalid(rule)));
         }
         call.request.set_wrote();
-        Ok(issued(call.services.keyring.rotate(&id, grace_seconds).await))
+        let made = call.services.keyring.rotate(&id, grace_seconds).await;
+        if let Ok((key, _)) = &made {
+            let detail =
+                json!({"successor": key.record.id.to_string(), "grace_seconds": grace_seconds});
+            audit(&call, "key.rotate", &id, detail).await;
+        }
+        Ok(issued(made))
+    }
+
+    async fn update(
+        accessor: &Accessor<T, Self>,
+        permit: Resource<Permit>,
+        id: String,
+        change: wit::KeyChange,
+    ) -> wasmtime::Result<Result<wit::Key, wit::KeyError>> {
+        let call = match admin(call(accessor, &permit)?) {
+            Ok(call) => call,
+            Err(error) => return Ok(Err(error)),
+        };
+        let change = match changed(change) {
+            Ok(change) => change,
+            Err(error) => return Ok(Err(error)),
+        };
+        call.request.set_wrote();
+        let updated = call.services.keyring.update(&id, change).await;
+        if let Ok(key) = &updated {
+            audit(&call, "key.update", &id, described(key)).await;
+        }
+        Ok(updated.map(|key| key_to_wit(&key)).map_err(key_error))
     }
 
     async fn revoke(
@@ -82,7 +115,11 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
             Err(error) => return Ok(Err(error)),
         };
         call.request.set_wrote();
-        Ok(call.services.keyring.revoke(&id).await.map_err(key_error))
+        let revoked = call.services.keyring.revoke(&id).await;
+        if revoked.is_ok() {
+            audit(&call, "key.revoke", &id, json!({})).await;
+        }
+        Ok(revoked.map_err(key_error))
     }
 }
 
@@ -100,32 +137,79 @@ fn gone() -> wit::KeyError {
 }
 
 fn new_key(call: &Call, request: wit::KeyRequest) -> Result<NewKey, wit::KeyError> {
-    let invalid = |rule: &str| Err(wit::KeyError::Invalid(rule.into()));
-    let length = request.name.chars().count();
-    if length == 0 || length > MAX_NAME_CHARS || request.name.chars().any(char::is_control) {
-        return invalid("the name has 1 to 100 characters and no control characters");
-    }
-    let scopes: Scopes = request.scopes.into_iter().map(scope_from_wit).collect();
-    if scopes.is_empty() {
-        return invalid("a key needs at least one scope");
-    }
-    if request.expires_at.is_some_and(|at| at <= crate::keyring::unix_now()) {
-        return invalid("the expiry lies in the past");
-    }
     let defaults = call.services.key_limits;
     let limits = Limits {
         rate_per_minute: request.rate_per_minute.unwrap_or(defaults.rate_per_minute),
         burst: request.burst.unwrap_or(defaults.burst),
     };
-    if limits.rate_per_minute == 0 || limits.burst == 0 {
-        return invalid("rate and burst are at least 1");
-    }
+    let scopes: Scopes = request.scopes.into_iter().map(scope_from_wit).collect();
+    valid(Some(&request.name), Some(scopes), request.expires_at, limits)?;
     Ok(NewKey {
         name: request.name,
         scopes,
         collections: request.collections.map(|names| names.into_iter().collect()),
         expires_at: request.expires_at,
         limits,
+    })
+}
+
+fn changed(change: wit::KeyChange) -> Result<Change, wit::KeyError> {
+    let limits = Limits {
+        rate_per_minute: change.rate_per_minute.unwrap_or(1),
+        burst: change.burst.unwrap_or(1),
+    };
+    let scopes: Option<Scopes> =
+        change.scopes.map(|scopes| scopes.into_iter().map(scope_from_wit).collect());
+    valid(change.name.as_deref(), scopes, change.expires_at, limits)?;
+    Ok(Change {
+        name: change.name,
+        scopes,
+        collections: change.collections.map(|names| names.into_iter().collect()),
+        expires_at: change.expires_at,
+        rate_per_minute: change.rate_per_minute,
+        burst: change.burst,
+    })
+}
+
+fn valid(
+    name: Option<&str>,
+    scopes: Option<Scopes>,
+    expires_at: Option<u64>,
+    limits: Limits,
+) -> Result<(), wit::KeyError> {
+    let invalid = |rule: &str| Err(wit::KeyError::Invalid(rule.into()));
+    let bad_name = |name: &str| {
+        !(1..=MAX_NAME_CHARS).contains(&name.chars().count()) || name.chars().any(char::is_control)
+    };
+    if name.is_some_and(bad_name) {
+        return invalid("the name has 1 to 100 characters and no control characters");
+    }
+    if scopes.is_some_and(Scopes::is_empty) {
+        return invalid("a key needs at least one scope");
+    }
+    if expires_at.is_some_and(|at| at <= unix_now()) {
+        return invalid("the expiry lies in the past");
+    }
+    if limits.rate_per_minute == 0 || limits.burst == 0 {
+        return invalid("rate and burst are at least 1");
+    }
+    Ok(())
+}
+
+/// Writes an act down. It is done already, so a failure is for the log.
+async fn audit(call: &Call, action: &str, target: &str, detail: Value) {
+    let actor = call.permit.key().record.id.to_string();
+    let request = Some(call.request.id.clone());
+    call.services.record_act(&actor, action, target, &detail, request).await;
+}
+
+/// What a key may do, for the audit log.
+fn described(key: &Key) -> Value {
+    let record = &key.record;
+    json!({
+        "name": record.name, "scopes": record.scopes.to_string(),
+        "collections": record.collections, "expires_at": record.expires_at,
+        "rate_per_minute": record.rate_per_minute, "burst": record.burst,
     })
 }
 

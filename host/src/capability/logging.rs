@@ -32,21 +32,28 @@ impl<T: 'static> wit::HostWithStore<T> for Capabilities {
                 return Ok(());
             }
         }
+        let trace_id = request.as_ref().map(|request| request.trace.trace_id());
         let request_id = request.as_ref().map(|request| request.id.as_str());
         let message = cut(&message, bounds.max_log_bytes);
         let fields: Vec<_> = fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let fields = fields.join(" ");
         let fields = cut(&fields, bounds.max_log_bytes);
-        line(level, request_id, message, fields);
+        line(level, request_id, trace_id.as_deref(), message, fields);
         Ok(())
     }
 }
 
 /// The levels of `tracing` are part of a line's type, hence one call for each.
-fn line(level: wit::Level, request_id: Option<&str>, message: &str, fields: &str) {
+fn line(
+    level: wit::Level,
+    request_id: Option<&str>,
+    trace_id: Option<&str>,
+    message: &str,
+    fields: &str,
+) {
     macro_rules! at {
         ($level:ident) => {
-            tracing::$level!(target: "ragtime::handler", request_id, fields, "{message}")
+            tracing::$level!(target: "ragtime::handler", request_id, trace_id, fields, "{message}")
         };
     }
     match level {

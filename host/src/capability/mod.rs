@@ -21,6 +21,7 @@ use wasmtime::component::{Accessor, Linker, Resource};
 use crate::runtime::request::RequestContext;
 use crate::runtime::state::{Capabilities, InstanceState};
 use crate::services::Services;
+use crate::telemetry::Answering;
 use rate_limit::Permit;
 
 /// Gives a handler everything in `wit/`.
@@ -63,6 +64,11 @@ impl Call {
         let call = self.clone();
         let work = tokio::task::spawn_blocking(move || work(&call));
         self.request.cancelled.run_until_cancelled(work).await?.ok()
+    }
+
+    /// What is told of an answer by `generator`.
+    fn answering(&self, generator: &'static str) -> Answering {
+        Answering::new(&self.services.telemetry, &self.request.trace, generator)
     }
 
     /// Waits for `work`, unless the client goes first.

@@ -98,7 +98,10 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
                     let quota = quota.unwrap_or_else(|| keyring.quota(&key));
                     Ok(Ok(view.table.push(Permit { key, quota, request })?))
                 }
-                Err(refused) => Ok(Err(refusal(refused))),
+                Err(refused) => {
+                    view.services.telemetry.metrics.rate_limited();
+                    Ok(Err(refusal(refused)))
+                }
             }
         })
     }

@@ -32,6 +32,8 @@ enum Command {
         /// The key's id
         id: String,
     },
+    /// Change a key, with its next request
+    Update(UpdateArgs),
     /// Show the key in use
     #[command(name = "self")]
     Current,
@@ -59,6 +61,30 @@ struct CreateArgs {
     burst: Option<u32>,
 }
 
+#[derive(Debug, clap::Args)]
+struct UpdateArgs {
+    /// The key's id
+    id: String,
+    /// A name for people
+    #[arg(long)]
+    name: Option<String>,
+    /// What it allows; may be given more than once
+    #[arg(long = "scope", value_parser = ["read", "write", "admin"])]
+    scopes: Vec<String>,
+    /// A collection it is limited to; may be given more than once
+    #[arg(long = "collection", value_name = "NAME")]
+    collections: Vec<String>,
+    /// When it stops working: in 30d (s, m, h, d, w), or 2027-01-31T00:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = expiry)]
+    expires: Option<String>,
+    /// Units it regains per minute
+    #[arg(long, value_name = "UNITS")]
+    rate: Option<u32>,
+    /// Units it may spend at once
+    #[arg(long, value_name = "UNITS")]
+    burst: Option<u32>,
+}
+
 /// Manages keys.
 pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     match args.command {
@@ -72,6 +98,10 @@ pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         Command::Create(args) => {
             let request = context.request(Method::POST, &["keys"])?.json(&args.body());
             issued(&context.json(request).await?);
+        }
+        Command::Update(args) => {
+            let request = context.request(Method::PATCH, &["keys", &args.id])?;
+            show(&context.json(request.json(&args.body())).await?);
         }
         Command::Rotate { id, grace } => {
             let request = context.request(Method::POST, &["keys", &id, "rotate"])?;
@@ -87,20 +117,38 @@ pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
 
 impl CreateArgs {
     fn body(&self) -> Value {
-        let mut body = Map::new();
-        body.insert("name".into(), json!(self.name));
-        body.insert("scopes".into(), json!(self.scopes));
-        if !self.collections.is_empty() {
-            body.insert("collections".into(), json!(self.collections));
-        }
-        let given = [
+        body([
+            ("name", Some(json!(self.name))),
+            ("scopes", Some(json!(self.scopes))),
+            ("collections", some(&self.collections)),
             ("expires_at", self.expires.as_ref().map(|at| json!(at))),
             ("rate_per_minute", self.rate.map(|rate| json!(rate))),
             ("burst", self.burst.map(|burst| json!(burst))),
-        ];
-        body.extend(given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
-        Value::Object(body)
+        ])
     }
+}
+
+impl UpdateArgs {
+    fn body(&self) -> Value {
+        body([
+            ("name", self.name.as_ref().map(|name| json!(name))),
+            ("scopes", some(&self.scopes)),
+            ("collections", some(&self.collections)),
+            ("expires_at", self.expires.as_ref().map(|at| json!(at))),
+            ("rate_per_minute", self.rate.map(|rate| json!(rate))),
+            ("burst", self.burst.map(|burst| json!(burst))),
+        ])
+    }
+}
+
+/// The members that have a value.
+fn body<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
+    let given = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    Value::Object(Map::from_iter(given))
+}
+
+fn some(names: &[String]) -> Option<Value> {
+    (!names.is_empty()).then(|| json!(names))
 }
 
 /// The time that a duration from now or a time in RFC 3339 says, in RFC 3339.

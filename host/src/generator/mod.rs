@@ -1,14 +1,13 @@
 //! Generators: from a question and its passages to an answer.
 
-mod cited;
 mod extractive;
 pub mod openai;
 
-pub use cited::{Marks, back};
 pub use extractive::{Extract, Extractive, NAME as EXTRACTIVE};
 
 use crate::config::{self, GeneratorName};
 use openai::OpenAi;
+pub use ragtime_openai::cited::{Marks, back};
 
 /// Those there are.
 pub struct Generators {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,7 @@ use super::request::{Fate, RequestContext};
 use super::state::InstanceState;
 use crate::config;
 use crate::services::Services;
+use crate::telemetry::{Lost, Route, Templates};
 
 /// A handler that can take requests. Replaced as a whole: a request stays on
 /// the generation it began on.
@@ -37,6 +38,8 @@ pub struct Generation {
     pub imports: BTreeSet<String>,
     /// Its requests, and its end.
     pub life: Arc<Life>,
+    /// Its routes, once it has told them.
+    templates: OnceLock<Templates>,
     shared: ProxyHandler<Pool>,
     /// One request per instance: where a request goes whose instance was lost
     /// through no proven fault of its own.
@@ -103,6 +106,7 @@ impl Workshop {
             )?,
             solitary: self.pool(component, &life, 1, 1)?,
             life,
+            templates: OnceLock::new(),
         })
     }
 
@@ -138,6 +142,16 @@ fn imports(component: &Component) -> BTreeSet<String> {
 }
 
 impl Generation {
+    /// Notes the paths of its own description of its API.
+    pub fn set_paths<'a>(&self, paths: impl Iterator<Item = &'a str>) {
+        let _ = self.templates.set(Templates::new(paths));
+    }
+
+    /// The template that a path follows, as far as the handler has told.
+    pub fn route(&self, path: &str) -> Route {
+        self.templates.get().map_or_else(Route::default, |templates| templates.find(path))
+    }
+
     /// Runs a request in an instance shared with others.
     pub async fn handle(
         &self,
@@ -354,13 +368,18 @@ impl WorkerState for Worker {
     fn drop(&self, store: Store<InstanceState>, result: Result<(), wasmtime::Error>) {
         if let Err(error) = result {
             let requests: Vec<_> = store.data().requests().collect();
+            let fate = fate_of(&error);
             for request in &requests {
-                request.set_fate(fate_of(&error));
+                request.set_fate(fate);
             }
             // At the end of the process instances go as they are.
             if requests.is_empty() && store.data().draining() {
                 return;
             }
+            store.data().telemetry().metrics.instance_lost(match fate {
+                Fate::Overran => Lost::Overrun,
+                Fate::Running | Fate::Trapped => Lost::Trap,
+            });
             let ids: Vec<_> = requests.iter().map(|request| request.id.as_str()).collect();
             // The chain below the first line may quote what the handler said.
             tracing::error!(blame = "guest", requests = ids.join(","), error = %error, "an instance was lost");

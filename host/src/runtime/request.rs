@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Secret;
+use crate::telemetry::trace::TraceContext;
 
 /// How long the cause of a loss may take to be known. It is a matter of
 /// microseconds, unless the host itself panicked.
@@ -22,6 +23,8 @@ pub struct RequestContext {
     pub id: String,
     /// Whose request it is.
     pub purpose: Purpose,
+    /// Its place in a trace.
+    pub trace: TraceContext,
     /// What stands in the credential's place, good for this request alone.
     reference: String,
     credential: Option<Secret>,
@@ -39,13 +42,19 @@ pub struct RequestContext {
 
 impl RequestContext {
     /// A context for a request that carried `credential`.
-    pub fn new(id: String, purpose: Purpose, credential: Option<Secret>) -> Arc<Self> {
+    pub fn new(
+        id: String,
+        purpose: Purpose,
+        credential: Option<Secret>,
+        trace: TraceContext,
+    ) -> Arc<Self> {
         // 122 bits of a cryptographic generator that asks the operating system
         // for a seed now and then, and not for every request.
         let reference = format!("ref_{}", uuid::Uuid::new_v4().simple());
         Arc::new(Self {
             id,
             purpose,
+            trace,
             reference,
             credential,
             cancelled: CancellationToken::new(),
@@ -61,6 +70,11 @@ impl RequestContext {
     /// What the handler gets in the credential's place.
     pub fn reference(&self) -> &str {
         &self.reference
+    }
+
+    /// The client's credential.
+    pub fn credential(&self) -> Option<&Secret> {
+        self.credential.as_ref()
     }
 
     /// The client's credential, for whoever shows the reference to it.

@@ -13,6 +13,7 @@ use wasmtime_wasi_http::{
 use super::request::RequestContext;
 use crate::config;
 use crate::services::Services;
+use crate::telemetry::{Alive, Telemetry};
 
 /// The store data of an instance: a WASI context with nothing in it, the
 /// resources handed out, and the requests at work.
@@ -27,6 +28,7 @@ pub struct InstanceState {
     requests: HashMap<GuestTaskId, Weak<RequestContext>>,
     /// Epoch ticks spent in the handler since it last took a request.
     pub busy_ticks: u64,
+    _alive: Alive,
 }
 
 impl InstanceState {
@@ -40,6 +42,7 @@ impl InstanceState {
             hooks: NoOutgoingCalls,
             table,
             limits: StoreLimitsBuilder::new().memory_size(bounds.max_memory_bytes).build(),
+            _alive: services.telemetry.metrics.instance(),
             services,
             requests: HashMap::new(),
             busy_ticks: 0,
@@ -56,6 +59,11 @@ impl InstanceState {
     /// Whether the server is going away, and instances with it.
     pub fn draining(&self) -> bool {
         self.services.draining()
+    }
+
+    /// What an operator sees.
+    pub fn telemetry(&self) -> &Telemetry {
+        &self.services.telemetry
     }
 
     /// The requests at work.

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ragtime_policy::swap::Kind;
 use ragtime_store::{Deployment, Store};
@@ -110,7 +111,12 @@ pub async fn serve(
         let (folder, sha256) = (folder.clone(), compiled.sha256.clone());
         tokio::task::spawn_blocking(move || swap::keep(&folder, &sha256, &bytes));
     }
-    let routing = Arc::new(Routing::new(Arc::new(generation)));
+    let generation = Arc::new(generation);
+    let deadline = Duration::from_millis(settings.swap.probe_timeout_ms);
+    let described = Arc::clone(&generation);
+    // For the labels of metrics; no request waits for it.
+    tokio::spawn(async move { swap::described(&described, deadline).await });
+    let routing = Arc::new(Routing::new(generation));
     let swaps = Swaps::new(
         swap::generations(&past, newest, id),
         Arc::clone(&routing),

@@ -1,24 +1,27 @@
-//! One line in the log for each request.
+//! What is told of each request: a line in the log, its metrics, its span.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use http::header::CONTENT_LENGTH;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Response, StatusCode};
 use http_body::Body;
+use serde_json::json;
 
 use super::body::EdgeBody;
-use crate::runtime::request::RequestContext;
+use crate::telemetry::trace::{self, Span, TraceContext};
+use crate::telemetry::{self, Ended, Flight, Phase, Telemetry};
 
 /// What is known of a request so far. Written when dropped, so that there is
-/// exactly one line however the request ends.
+/// exactly one line, one observation and one span however the request ends.
 pub struct Line {
-    method: Method,
+    telemetry: Arc<Telemetry>,
+    flight: Arc<Flight>,
+    /// Where it stands among the requests at work.
+    place: u64,
+    trace: TraceContext,
     path: String,
-    request_id: String,
-    started: Instant,
     status: StatusCode,
-    generation: Option<u64>,
-    key_id: Option<String>,
     problem: Option<&'static str>,
     bytes: u64,
     /// What `Content-Length` promised, if anything.
@@ -40,15 +43,21 @@ pub enum Outcome {
 impl Line {
     /// A line for a request that has just come in. The query string stays out:
     /// it may carry what a user typed.
-    pub fn new<B>(request: &Request<B>, request_id: String, started: Instant) -> Self {
+    pub fn new(
+        telemetry: &Arc<Telemetry>,
+        flight: Flight,
+        path: String,
+        trace: TraceContext,
+    ) -> Self {
+        let flight = Arc::new(flight);
+        telemetry.metrics.request_started();
         Self {
-            method: request.method().clone(),
-            path: request.uri().path().to_owned(),
-            request_id,
-            started,
+            place: telemetry.requests.begin(Arc::clone(&flight)),
+            telemetry: Arc::clone(telemetry),
+            flight,
+            trace,
+            path,
             status: StatusCode::INTERNAL_SERVER_ERROR,
-            generation: None,
-            key_id: None,
             problem: None,
             bytes: 0,
             length: None,
@@ -56,32 +65,27 @@ impl Line {
         }
     }
 
-    /// Adds who answered, and for whom.
-    pub fn with_handler(mut self, generation: u64, context: &RequestContext) -> Self {
-        self.generation = Some(generation);
-        self.with_context(context)
-    }
-
-    /// Adds whose request it was, as far as known.
-    pub fn with_context(mut self, context: &RequestContext) -> Self {
-        self.key_id = context.key_id().map(str::to_owned);
-        self
+    /// The request at work.
+    pub fn flight(&self) -> Arc<Flight> {
+        Arc::clone(&self.flight)
     }
 
     /// Adds why the host answered in the handler's place.
     pub fn with_problem(mut self, code: &'static str) -> Self {
+        self.telemetry.metrics.problem(code);
         self.problem = Some(code);
         self
     }
 
     /// Notes the head that goes out.
     fn set_head(&mut self, status: StatusCode, length: Option<u64>) {
+        self.flight.enter(Phase::Sending);
         self.status = status;
         self.length = length;
         // These have no body (RFC 9110 sections 15.3.5 and 15.4.5), so nobody
         // asks for one.
         let bodiless = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status);
-        if bodiless || length == Some(0) || self.method == Method::HEAD {
+        if bodiless || length == Some(0) || self.flight.method == Method::HEAD {
             self.outcome = Outcome::Complete;
         }
     }
@@ -103,20 +107,66 @@ impl Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
+        let (flight, took) = (&self.flight, self.flight.started.elapsed());
+        let status = self.status.as_u16();
+        let trace_id = self.trace.trace_id();
         tracing::info!(
             target: "ragtime::access",
-            method = %self.method,
+            method = %flight.method,
             path = self.path,
-            status = self.status.as_u16(),
+            status,
             bytes = self.bytes,
-            ms = self.started.elapsed().as_micros() as f64 / 1000.0,
-            request_id = self.request_id,
-            key = self.key_id,
-            generation = self.generation,
+            ms = took.as_micros() as f64 / 1000.0,
+            request_id = flight.id,
+            trace_id,
+            key = flight.key_id(),
+            generation = flight.generation(),
             problem = self.problem,
             outcome = ?self.outcome,
             "request"
         );
+        self.telemetry.metrics.request_ended(&flight.method, flight.route.clone(), status, took);
+        self.telemetry.export(&self.trace, || self.span(took));
+        self.telemetry.requests.end(self.place, self.ended(took));
+    }
+}
+
+impl Line {
+    fn span(&self, took: Duration) -> Span {
+        let flight = &self.flight;
+        let (method, route) = (flight.method.as_str(), flight.route.as_str());
+        let mut attributes = vec![
+            ("http.request.method", json!(method)),
+            ("http.route", json!(route)),
+            ("http.response.status_code", json!(self.status.as_u16())),
+            ("http.response.body.size", json!(self.bytes)),
+            ("ragtime.request_id", json!(flight.id)),
+        ];
+        attributes.extend(flight.key_id().map(|id| ("ragtime.key_id", json!(id))));
+        attributes.extend(flight.generation().map(|id| ("ragtime.generation", json!(id))));
+        attributes.extend(self.problem.map(|code| ("error.type", json!(code))));
+        Span {
+            context: self.trace,
+            name: format!("{method} {route}"),
+            kind: trace::Kind::Server,
+            started: telemetry::start_of(took),
+            ended: SystemTime::now(),
+            attributes,
+            failed: self.status.is_server_error() || self.outcome == Outcome::Broken,
+        }
+    }
+
+    fn ended(&self, took: Duration) -> Ended {
+        Ended {
+            id: self.flight.id.clone(),
+            method: self.flight.method.clone(),
+            route: self.flight.route.clone(),
+            status: self.status.as_u16(),
+            ms: took.as_micros() as f64 / 1000.0,
+            generation: self.flight.generation(),
+            key_id: self.flight.key_id().map(str::to_owned),
+            problem: self.problem,
+        }
     }
 }
 
@@ -126,5 +176,7 @@ pub fn head_sent(response: &mut Response<EdgeBody>) {
     let length =
         response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let length = length.or_else(|| response.body().size_hint().exact());
-    response.body_mut().line_mut().set_head(status, length);
+    if let Some(line) = response.body_mut().line_mut() {
+        line.set_head(status, length);
+    }
 }

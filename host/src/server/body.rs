@@ -10,26 +10,30 @@ use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::DropGuard;
 use wasmtime_wasi_http::WasiBody;
 
 use super::access::{Line, Outcome};
 use super::problem::Problem;
+use super::turns::Turn;
 use crate::config;
+use crate::keyring::Slot;
 use crate::runtime::request::{Fate, RequestContext};
 use crate::runtime::routing::Choice;
 
 /// A body from the handler or from the host itself.
+#[derive(Default)]
 pub struct EdgeBody {
     source: Source,
-    line: Line,
+    line: Option<Line>,
 }
 
+#[derive(Default)]
 enum Source {
     Host(Full<Bytes>),
     Handler(Box<(WasiBody, Ending)>),
+    #[default]
     Over,
 }
 
@@ -44,7 +48,8 @@ pub struct Ending {
     error_event: Option<Bytes>,
     /// Whose work it is, so that a generation ends after its last response.
     choice: Choice,
-    _turn: OwnedSemaphorePermit,
+    _turn: Turn,
+    _slot: Option<Slot>,
     _cancel: DropGuard,
 }
 
@@ -53,7 +58,7 @@ impl Ending {
     pub fn new(
         context: Arc<RequestContext>,
         choice: Choice,
-        turn: OwnedSemaphorePermit,
+        (turn, slot): (Turn, Option<Slot>),
         limits: &config::Server,
         headers: &HeaderMap,
         path: &str,
@@ -71,6 +76,7 @@ impl Ending {
             error_event,
             choice,
             _turn: turn,
+            _slot: slot,
             _cancel: context.cancelled.clone().drop_guard(),
             context,
         }
@@ -92,21 +98,24 @@ pub struct Broken;
 impl EdgeBody {
     /// A body that the host wrote.
     pub fn host(body: Full<Bytes>, line: Line) -> Self {
-        Self { source: Source::Host(body), line }
+        Self { source: Source::Host(body), line: Some(line) }
     }
 
     /// A body that the handler writes.
     pub fn handler(body: WasiBody, ending: Ending, line: Line) -> Self {
-        Self { source: Source::Handler(Box::new((body, ending))), line }
+        Self { source: Source::Handler(Box::new((body, ending))), line: Some(line) }
     }
 
-    /// The access line of this response.
-    pub fn line_mut(&mut self) -> &mut Line {
-        &mut self.line
+    /// The access line of this response. One without a request of its own, as
+    /// the answer to a CORS preflight, has none.
+    pub fn line_mut(&mut self) -> Option<&mut Line> {
+        self.line.as_mut()
     }
 
     fn end(&mut self, outcome: Outcome) {
-        self.line.set_outcome(outcome);
+        if let Some(line) = &mut self.line {
+            line.set_outcome(outcome);
+        }
         self.source = Source::Over;
     }
 
@@ -120,6 +129,12 @@ impl EdgeBody {
             Some(event) => Poll::Ready(Some(Ok(Frame::data(event)))),
             None => Poll::Ready(Some(Err(Broken))),
         }
+    }
+}
+
+fn count(line: &mut Option<Line>, frame: &Frame<Bytes>) {
+    if let Some(line) = line {
+        line.add_bytes(frame.data_ref().map_or(0, Bytes::len));
     }
 }
 
@@ -137,7 +152,7 @@ impl Body for EdgeBody {
             Source::Host(body) => {
                 let frame = std::task::ready!(Pin::new(body).poll_frame(cx));
                 match &frame {
-                    Some(Ok(frame)) => this.line.add_bytes(frame.data_ref().map_or(0, Bytes::len)),
+                    Some(Ok(frame)) => count(&mut this.line, frame),
                     _ => this.end(Outcome::Complete),
                 }
                 return Poll::Ready(frame.map(|frame| frame.map_err(|never| match never {})));
@@ -146,7 +161,7 @@ impl Body for EdgeBody {
         };
         match Pin::new(body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
-                this.line.add_bytes(frame.data_ref().map_or(0, Bytes::len));
+                count(&mut this.line, &frame);
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(None) if ending.context.fate() == Fate::Running => {

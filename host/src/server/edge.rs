@@ -4,65 +4,98 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::header::HeaderName;
-use http::{HeaderValue, Request, Response};
+use http::header::{CONTENT_ENCODING, HeaderName};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use wasmtime_wasi_http::WasiBody;
 
 use super::body::{EdgeBody, Ending};
+use super::callers::Callers;
+use super::idempotency::{Begun, Idempotency};
 use super::problem::Problem;
-use super::{Answer, access, credential};
+use super::turns::{Turn, Turns};
+use super::{access, credential};
 use crate::config;
+use crate::keyring::Slot;
 use crate::runtime::generation::{Generation, HandlerFailure};
 use crate::runtime::request::{Fate, Purpose, RequestContext, ensure_authority};
 use crate::runtime::routing::{self, Choice, Routing};
+use crate::services::Services;
+use crate::telemetry::trace::TRACEPARENT;
+use crate::telemetry::{Flight, Phase, Telemetry};
 
 /// The header that carries a request's id, in and out.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// How long to wait before asking again for an instance when all are taken.
 const INSTANCE_RETRY: Duration = Duration::from_millis(10);
 
+/// The header in which a client says how many seconds it waits.
+const DEADLINE: HeaderName = HeaderName::from_static("request-timeout");
+
 /// What all connections share.
 pub struct Edge {
     routing: Arc<Routing>,
-    turns: Arc<Semaphore>,
+    telemetry: Arc<Telemetry>,
+    turns: Turns,
+    callers: Callers,
+    idempotency: Arc<Idempotency>,
     limits: config::Server,
 }
 
-impl Answer for Edge {
-    type Body = EdgeBody;
-
-    async fn answer(&self, request: Request<Incoming>) -> Response<EdgeBody> {
-        Edge::answer(self, request).await
-    }
+/// A response, by whom it was made.
+enum Served {
+    /// The handler, in its turn.
+    Handler(Response<WasiBody>, Choice, (Turn, Option<Slot>)),
+    /// The host, from what it had kept.
+    Kept(Response<Full<Bytes>>),
 }
 
 impl Edge {
-    /// Serves what `routing` says within `limits`.
-    pub fn new(routing: Arc<Routing>, limits: config::Server) -> Self {
-        Self { routing, turns: Arc::new(Semaphore::new(limits.max_requests)), limits }
+    /// Serves what `routing` says within the limits of the settings.
+    pub fn new(
+        routing: Arc<Routing>,
+        services: &Arc<Services>,
+        settings: &config::Settings,
+    ) -> Self {
+        let limits = settings.server.clone();
+        Self {
+            routing,
+            telemetry: Arc::clone(&services.telemetry),
+            turns: Turns::new(&limits),
+            callers: Callers::new(Arc::clone(services), settings),
+            idempotency: Idempotency::new(
+                Arc::clone(services),
+                limits.idempotency_seconds,
+                limits.max_kept_response_bytes,
+            ),
+            limits,
+        }
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<EdgeBody> {
-        let started = Instant::now();
+    /// Answers one request.
+    pub async fn answer(&self, request: Request<Incoming>) -> Response<EdgeBody> {
         let id = uuid::Uuid::now_v7().to_string();
         let path = request.uri().path().to_owned();
-        let line = access::Line::new(&request, id.clone(), started);
+        let trace = self.telemetry.begin_trace(request.headers());
+        let route = self.routing.active().route(&path);
+        let flight = Flight::new(id.clone(), request.method().clone(), route, Instant::now());
+        let line = access::Line::new(&self.telemetry, flight, path.clone(), trace);
         let credential = credential::find(request.headers());
-        let context = RequestContext::new(id.clone(), Purpose::Client, credential);
-        let served = self.serve(&context, request).await;
+        let context = RequestContext::new(id.clone(), Purpose::Client, credential, trace);
+        let flight = line.flight();
+        let served = self.serve(&context, request, &flight).await;
+        flight.set_key_id(context.key_id());
         let mut response = match served {
-            Ok((response, choice, turn)) => {
-                let line = line.with_handler(choice.generation.id, &context);
+            Ok(Served::Handler(response, choice, held)) => {
                 let ending =
-                    Ending::new(context, choice, turn, &self.limits, response.headers(), &path);
+                    Ending::new(context, choice, held, &self.limits, response.headers(), &path);
                 response.map(|body| EdgeBody::handler(body, ending, line))
             }
-            Err(problem) => self.refuse(problem, &id, &path, line.with_context(&context)),
+            Ok(Served::Kept(response)) => response.map(|body| EdgeBody::host(body, line)),
+            Err(problem) => self.refuse(problem, &id, &path, line),
         };
         if let Ok(id) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(REQUEST_ID, id);
@@ -75,23 +108,58 @@ impl Edge {
         &self,
         context: &Arc<RequestContext>,
         request: Request<Incoming>,
-    ) -> Result<(Response<WasiBody>, Choice, OwnedSemaphorePermit), Problem> {
+        flight: &Flight,
+    ) -> Result<Served, Problem> {
         let (mut parts, body) = request.into_parts();
+        let deadline = deadline(&parts.headers)?;
+        if parts.headers.contains_key(CONTENT_ENCODING) {
+            return Err(Problem::EncodedBody);
+        }
+        let address = self.callers.address(parts.extensions.get(), &parts.headers);
+        if context.credential().is_some() {
+            self.callers.admit_address(address)?;
+        }
         let body = self.body(body).await?;
-        let turn = self.turn().await?;
+        let key = context.credential().and_then(|given| self.callers.key(address, given));
+        let slot = key.as_ref().map(|key| self.callers.slot(key)).transpose()?;
+        let attempt = match self.idempotency.begin(key.as_ref(), &parts, &body).await? {
+            Begun::Plain => None,
+            Begun::Fresh(attempt) => Some(attempt),
+            Begun::Replay(response) => {
+                context.set_key_id(&key.map(|key| key.record.id.to_string()).unwrap_or_default());
+                return Ok(Served::Kept(response));
+            }
+        };
+        flight.enter(Phase::Queued);
+        let queued = Instant::now();
+        let turn = self.turns.take().await?;
+        self.telemetry.metrics.queued(queued.elapsed());
+        flight.enter(Phase::Handling);
         let choice = self.routing.choose();
+        flight.set_generation(choice.generation.id);
         let copy = choice.copies().map(|copies| {
             (copies.clone(), routing::Mirrored { parts: parts.clone(), body: body.clone() })
         });
         credential::replace(&mut parts.headers, context.reference());
         ensure_authority(&mut parts);
+        parts.headers.insert(TRACEPARENT, context.trace.traceparent());
         if let Ok(id) = HeaderValue::from_str(&context.id) {
             parts.headers.insert(REQUEST_ID, id);
         }
         // Cancels the work behind the request when the client goes and this
         // future is dropped.
         let guard = context.cancelled.clone().drop_guard();
-        let (response, choice) = self.dispatch_on_trial(choice, context, &parts, body).await?;
+        let answered = self.dispatch_on_trial(choice, context, &parts, body);
+        let (response, choice) = match deadline {
+            Some(deadline) => {
+                timeout(deadline, answered).await.unwrap_or(Err(Problem::DeadlineExceeded))?
+            }
+            None => answered.await?,
+        };
+        let response = match attempt {
+            Some(attempt) => attempt.finish(response, context.wrote()).await,
+            None => response,
+        };
         guard.disarm();
         if let Some((copies, copy)) = copy
             && !context.wrote()
@@ -100,7 +168,7 @@ impl Edge {
             // wait for them.
             let _ = copies.try_send(copy);
         }
-        Ok((response, choice, turn))
+        Ok(Served::Handler(response, choice, (turn, slot)))
     }
 
     /// Runs the request where it was sent. When that is a candidate, notes how
@@ -143,18 +211,6 @@ impl Edge {
         timeout(wait, read(body, limit)).await.unwrap_or(Err(Problem::BodyTimeout))
     }
 
-    async fn turn(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        if let Ok(turn) = Arc::clone(&self.turns).try_acquire_owned() {
-            return Ok(turn);
-        }
-        let wait = Duration::from_millis(self.limits.queue_timeout_ms);
-        match timeout(wait, Arc::clone(&self.turns).acquire_owned()).await {
-            Ok(Ok(turn)) => Ok(turn),
-            Ok(Err(_)) => Err(Problem::Draining),
-            Err(_) => Err(Problem::Overloaded),
-        }
-    }
-
     /// Runs the request; once more and by itself when its instance was lost
     /// before it answered, unless it has changed something.
     async fn dispatch(
@@ -189,6 +245,7 @@ impl Edge {
                         });
                     }
                     context.set_fate(Fate::Running);
+                    self.telemetry.metrics.replayed();
                     alone = true;
                 }
                 Err(HandlerFailure::Failed(reason)) => {
@@ -214,6 +271,19 @@ impl Edge {
         let response = problem.response(id, path);
         response.map(|body| EdgeBody::host(body, line.with_problem(problem.code())))
     }
+}
+
+/// How long the client waits, if it says so.
+fn deadline(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
+    let Some(value) = headers.get(DEADLINE) else { return Ok(None) };
+    let seconds: f64 = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+        .filter(|seconds: &f64| *seconds > 0.0)
+        .ok_or(Problem::InvalidDeadline)?;
+    // Longer ones than there are end with the handler's own.
+    Ok(Duration::try_from_secs_f64(seconds).ok())
 }
 
 /// Reads a body of up to `limit` bytes. One that is longer is read on to twice

@@ -2,9 +2,13 @@
 
 mod access;
 mod body;
+mod callers;
 pub mod credential;
 pub mod edge;
+pub mod front;
+mod idempotency;
 mod problem;
+mod turns;
 
 use std::convert::Infallible;
 use std::io;
@@ -22,6 +26,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::config;
+use callers::Peer;
 
 /// Streams of one HTTP/2 connection at once (RFC 9113 section 6.5.2 asks for
 /// at least 100).
@@ -37,7 +42,9 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 /// What stands behind a listener.
 pub trait Answer: Send + Sync + 'static {
     /// The body of its responses.
-    type Body: Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + 'static;
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+        + Send
+        + 'static;
 
     /// Answers one request. Never fails: what goes wrong becomes a problem.
     fn answer(
@@ -63,7 +70,7 @@ pub async fn serve<A: Answer>(
             () = &mut shutdown => break,
             accepted = accept(&listener, &connections) => accepted,
         };
-        let (stream, place) = match accepted {
+        let (stream, peer, place) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "could not accept a connection");
@@ -74,7 +81,8 @@ pub async fn serve<A: Answer>(
         // Small writes of an event stream must not wait for an acknowledgement.
         let _ = stream.set_nodelay(true);
         let service = Arc::clone(&service);
-        let answer = service_fn(move |request| {
+        let answer = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
             let service = Arc::clone(&service);
             async move { Ok::<_, Infallible>(service.answer(request).await) }
         });
@@ -97,10 +105,10 @@ pub async fn serve<A: Answer>(
 async fn accept(
     listener: &TcpListener,
     connections: &Arc<Semaphore>,
-) -> io::Result<(tokio::net::TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> io::Result<(tokio::net::TcpStream, Peer, tokio::sync::OwnedSemaphorePermit)> {
     let place = Arc::clone(connections).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, place))
+    let (stream, address) = listener.accept().await?;
+    Ok((stream, Peer(address), place))
 }
 
 fn connection_builder(limits: &config::Server) -> auto::Builder<TokioExecutor> {

@@ -2,7 +2,7 @@
 //! (RFC 9457).
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 
@@ -21,6 +21,29 @@ pub enum Problem {
     NoInstance,
     /// The server is shutting down.
     Draining,
+    /// The body is compressed, or encoded in another way.
+    EncodedBody,
+    /// Too many credentials from this address were not accepted.
+    TooManyFailures {
+        /// When the next one is looked at.
+        retry_after_seconds: u32,
+    },
+    /// The key has as many requests at work as it may.
+    TooManyAtOnce,
+    /// `Request-Timeout` is no time.
+    InvalidDeadline,
+    /// The client's own deadline has passed.
+    DeadlineExceeded,
+    /// `Idempotency-Key` is none.
+    InvalidIdempotencyKey,
+    /// A request of the same key is at work.
+    IdempotencyInProgress,
+    /// The key was another request's.
+    IdempotencyKeyReused,
+    /// The request was done, and its response is not kept.
+    IdempotencyResponseNotKept,
+    /// Something on the host failed that will be well again.
+    Unavailable,
     /// The handler did not answer in time.
     HandlerTimeout,
     /// The handler failed.
@@ -28,7 +51,7 @@ pub enum Problem {
 }
 
 /// Seconds after which a refused request is worth another try.
-const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+const RETRY_AFTER_SECONDS: u32 = 1;
 
 impl Problem {
     /// Status, code, title and what to do.
@@ -70,6 +93,66 @@ impl Problem {
                 "The server is shutting down",
                 "Try again after Retry-After seconds; another instance may answer.",
             ),
+            Self::EncodedBody => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_encoding",
+                "The body is encoded",
+                "Send it without Content-Encoding.",
+            ),
+            Self::TooManyFailures { .. } => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_failures",
+                "Too many credentials were not accepted",
+                "Check the key, and try again after Retry-After seconds.",
+            ),
+            Self::TooManyAtOnce => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_at_once",
+                "The key has too many requests at work",
+                "Wait for some of them. The limit is the setting auth.max_concurrent.",
+            ),
+            Self::InvalidDeadline => (
+                StatusCode::BAD_REQUEST,
+                "invalid_deadline",
+                "Request-Timeout is invalid",
+                "Send a number of seconds above 0, as in Request-Timeout: 2.5.",
+            ),
+            Self::DeadlineExceeded => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "deadline_exceeded",
+                "The deadline has passed",
+                "Allow more time in Request-Timeout, or ask for less at once.",
+            ),
+            Self::InvalidIdempotencyKey => (
+                StatusCode::BAD_REQUEST,
+                "invalid_idempotency_key",
+                "Idempotency-Key is invalid",
+                "Send 1 to 255 visible ASCII characters, for example a UUID.",
+            ),
+            Self::IdempotencyInProgress => (
+                StatusCode::CONFLICT,
+                "idempotency_in_progress",
+                "The same request is at work",
+                "Try again after Retry-After seconds.",
+            ),
+            Self::IdempotencyKeyReused => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency_key_reused",
+                "The Idempotency-Key was another request's",
+                "Use a new key for a new request, and the same bytes for a repetition.",
+            ),
+            Self::IdempotencyResponseNotKept => (
+                StatusCode::CONFLICT,
+                "idempotency_response_not_kept",
+                "The request was done before",
+                "Its response held a secret or was too large to keep. Look at what it made.",
+            ),
+            Self::Unavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "The server cannot do this now",
+                "Try again after Retry-After seconds.",
+            ),
             Self::HandlerTimeout => (
                 StatusCode::GATEWAY_TIMEOUT,
                 "handler_timeout",
@@ -88,6 +171,17 @@ impl Problem {
     /// Whether the handler is to blame.
     pub fn is_the_handlers(self) -> bool {
         matches!(self, Self::HandlerTimeout | Self::HandlerFailed)
+    }
+
+    /// After how many seconds another try makes sense, if one does.
+    fn retry_after_seconds(self) -> Option<u32> {
+        match self {
+            Self::TooManyFailures { retry_after_seconds } => Some(retry_after_seconds),
+            Self::TooManyAtOnce | Self::IdempotencyInProgress => Some(RETRY_AFTER_SECONDS),
+            other => {
+                (other.parts().0 == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER_SECONDS)
+            }
+        }
     }
 
     /// The stable code.
@@ -117,8 +211,11 @@ impl Problem {
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+        if let Some(seconds) = self.retry_after_seconds() {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        if self == Self::EncodedBody {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         response
     }

@@ -10,6 +10,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use crate::runtime::generation::{Generation, HandlerFailure};
 use crate::runtime::request::{Purpose, RequestContext, ensure_authority};
 use crate::server::credential;
+use crate::telemetry::trace::TraceContext;
 
 /// The most of a response that is looked at. A search for the most results of
 /// the longest chunks stays below it.
@@ -53,7 +54,8 @@ pub async fn ask(
     let _visit = generation.life.enter();
     let credential = credential::find(&parts.headers);
     let id = uuid::Uuid::now_v7().to_string();
-    let context = RequestContext::new(id, Purpose::Trial, credential);
+    let context =
+        RequestContext::new(id, Purpose::Trial, credential, TraceContext::of(&parts.headers, 0.0));
     let _cancel = context.cancelled.clone().drop_guard();
     let mut parts = parts.clone();
     credential::replace(&mut parts.headers, context.reference());

@@ -178,13 +178,22 @@ impl Attempt<'_> {
     ) -> Result<(), SwapError> {
         let mut record = self.finished();
         record.active = true;
+        let kind = record.kind.clone();
         let swaps = Arc::clone(self.swaps);
         let commit = async move {
             keep(&swaps, &candidate, component).await?;
+            let (actor, sha256) = (record.actor.clone().unwrap_or_default(), record.sha256.clone());
             swaps.store().record_deployment(record).await?;
             let old = swaps.active();
             swaps.generations().advance();
             swaps.routing.activate(Arc::clone(&candidate));
+            swaps.services.telemetry.metrics.swapped(&kind, true);
+            let target = candidate.id.to_string();
+            let detail = serde_json::json!({"sha256": sha256});
+            swaps
+                .services
+                .record_act(&actor, &format!("guest.{kind}"), &target, &detail, None)
+                .await;
             tracing::info!(
                 generation = candidate.id,
                 sha256 = candidate.sha256,
@@ -238,6 +247,7 @@ impl Attempt<'_> {
         self.dismiss();
         self.record.stage = Some(stage.to_owned());
         self.record.reason = Some(reason.to_owned());
+        self.swaps.services.telemetry.metrics.swapped(&self.record.kind, false);
         tracing::warn!(generation = self.id, stage, reason, "the swap was refused");
         self.finished()
     }

@@ -32,6 +32,7 @@ use crate::services::Services;
 pub use archive::Archive;
 pub use ask::ask;
 pub use error::SwapError;
+pub use probe::described;
 
 /// The label of the handler that is part of the binary.
 pub const BUILT_IN: &str = "built-in";

@@ -74,13 +74,15 @@ pub async fn routes(
     json!({"added": added, "removed": removed})
 }
 
-/// The operations of an OpenAPI document, as `GET /path`.
-async fn described(handler: &Arc<Generation>, deadline: Duration) -> Option<BTreeSet<String>> {
+/// The operations of a handler's OpenAPI document, as `GET /path`. Its
+/// generation takes note of the paths.
+pub async fn described(handler: &Arc<Generation>, deadline: Duration) -> Option<BTreeSet<String>> {
     let request = Request::get("/openapi.json").body(()).ok()?;
     let reply = ask(handler, &request.into_parts().0, Bytes::new(), deadline).await.ok()?;
     let document: Value = serde_json::from_slice(&reply.body).ok()?;
-    let paths = document.get("paths")?.as_object()?.iter();
-    let operations = paths.flat_map(|(path, item)| {
+    let paths = document.get("paths")?.as_object()?;
+    handler.set_paths(paths.keys().map(String::as_str));
+    let operations = paths.iter().flat_map(|(path, item)| {
         let methods = item.as_object().into_iter().flat_map(|item| item.keys());
         methods
             .filter(|method| Method::from_bytes(method.to_uppercase().as_bytes()).is_ok())

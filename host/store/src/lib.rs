@@ -4,6 +4,7 @@
 //! it by chunk id and can be rebuilt from it at any time, so a crash can
 //! neither lose nor invent a document.
 
+mod audit;
 mod backup;
 mod check;
 mod cursor;
@@ -18,6 +19,7 @@ mod lexical;
 mod live;
 mod pending;
 mod reader;
+mod replays;
 mod schema;
 mod types;
 mod vectors;
@@ -377,6 +379,46 @@ impl Store {
     pub async fn touch_key(&self, id: &KeyId, at: u64) -> Result<(), Error> {
         let id = id.clone();
         self.0.writer.write(move |db, _| keys::touch(db, &id, at)).await
+    }
+}
+
+/// Acts and repetitions.
+impl Store {
+    /// Writes an administrative act down. Durable when it returns.
+    pub async fn record_act(&self, entry: AuditEntry) -> Result<(), Error> {
+        self.0.writer.write(move |db, _| audit::record(db, &entry)).await
+    }
+
+    /// Administrative acts, newest first, from below `before`, and where the
+    /// next page begins. Blocking.
+    pub fn acts(&self, before: Option<u64>, limit: usize) -> Result<Page<AuditEntry, u64>, Error> {
+        self.0.readers.read(|db| audit::page(db, before, limit))
+    }
+
+    /// Keeps the response to the request that `principal` named `key`, and
+    /// forgets those from before `oldest`. Durable when it returns.
+    pub async fn keep_response(
+        &self,
+        principal: String,
+        key: String,
+        response: KeptResponse,
+        oldest: u64,
+    ) -> Result<(), Error> {
+        let keep = move |db: &rusqlite::Connection, _: &mut _| {
+            replays::keep(db, &principal, &key, &response, oldest)
+        };
+        self.0.writer.write(keep).await
+    }
+
+    /// The response to the request that `principal` named `key`, unless it is
+    /// from before `oldest`. Blocking.
+    pub fn kept_response(
+        &self,
+        principal: &str,
+        key: &str,
+        oldest: u64,
+    ) -> Result<Option<KeptResponse>, Error> {
+        self.0.readers.read(|db| replays::find(db, principal, key, oldest))
     }
 }
 

@@ -129,6 +129,8 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
         transaction.commit()?;
     }
     connection.execute_batch(ADD)?;
+    connection.execute_batch(crate::audit::CREATE)?;
+    connection.execute_batch(crate::replays::CREATE)?;
     for (table, column, kind) in ADD_COLUMNS {
         add_column(&connection, table, column, kind)?;
     }

@@ -262,6 +262,40 @@ pub struct Status {
 /// Rows and where the next ones begin, if there are more.
 pub type Page<T, C> = (Vec<T>, Option<C>);
 
+/// An administrative act.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// Counts up; given by the store.
+    pub n: u64,
+    /// In seconds since the Unix epoch.
+    pub at: u64,
+    /// The id of the key that did it.
+    pub actor: String,
+    /// What was done, as in `key.issue`.
+    pub action: String,
+    /// To what.
+    pub target: String,
+    /// What it is now, as a JSON object; never a secret.
+    pub detail: String,
+    /// In which request.
+    pub request_id: Option<String>,
+}
+
+/// A response that is kept for a repetition of its request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptResponse {
+    /// SHA-256 of the request.
+    pub fingerprint: [u8; 32],
+    /// In seconds since the Unix epoch.
+    pub at: u64,
+    /// Its status.
+    pub status: u16,
+    /// Its headers, as a JSON array of pairs.
+    pub headers: String,
+    /// Its body; none when it must not be kept or is too large.
+    pub body: Option<Vec<u8>>,
+}
+
 /// A handler that served, or was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deployment {

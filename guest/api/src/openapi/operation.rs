@@ -263,9 +263,12 @@ fn keyed(operation: Operation) -> Description {
         | Do::GetModel
         | Do::GetCollectionModel
         | Do::CreateEmbeddings => of_openai(operation),
-        Do::ListKeys | Do::CreateKey | Do::CurrentKey | Do::RevokeKey | Do::RotateKey => {
-            of_keys(operation)
-        }
+        Do::ListKeys
+        | Do::CreateKey
+        | Do::CurrentKey
+        | Do::UpdateKey
+        | Do::RevokeKey
+        | Do::RotateKey => of_keys(operation),
         _ => of_documents(operation),
     }
 }
@@ -511,6 +514,14 @@ fn of_keys(operation: Operation) -> Description {
             .json::<keys::IssuedKey>(201, "The key and the one sight of its credential."),
         Operation::CurrentKey => about("currentKey", "The key of this request")
             .json::<keys::Key>(200, "The key."),
+        Operation::UpdateKey => about("updateKey", "Change a key, with its next request")
+            .body(
+                fields!(keys::CHANGE_FIELDS),
+                r#"{"rate_per_minute": 1200, "burst": 120}"#,
+                |body| keys::read_change(body).map(drop),
+            )
+            .json::<keys::Key>(200, "The key as it is now.")
+            .problems(&[Code::UnknownKey, Code::LastAdminKey]),
         Operation::RevokeKey => about("revokeKey", "End a key at once")
             .nothing(204, "Ended.")
             .problems(&[Code::UnknownKey, Code::LastAdminKey]),

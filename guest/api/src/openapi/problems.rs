@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::headers;
 use super::operation::{Description, Place};
 use crate::problem::{Body, Code};
-use crate::routes::{Access, Route};
+use crate::routes::{Access, Method, Route};
 
 /// What any request may meet: those of the host, and a query string that is
 /// not known.
@@ -22,6 +22,10 @@ const ALWAYS: &[Code] = &[
     Code::HandlerTimeout,
     Code::HandlerFailed,
     Code::Internal,
+    Code::UnsupportedEncoding,
+    Code::TooManyFailures,
+    Code::InvalidDeadline,
+    Code::DeadlineExceeded,
 ];
 const KEYED: &[Code] = &[
     Code::Unauthenticated,
@@ -30,8 +34,17 @@ const KEYED: &[Code] = &[
     Code::ConflictingCredentials,
     Code::ScopeRequired,
     Code::RateLimited,
+    Code::TooManyAtOnce,
     Code::ValidationFailed,
     Code::InvalidRequest,
+];
+/// Of requests that may carry an `Idempotency-Key`.
+const CHANGING: &[Code] = &[
+    Code::InvalidIdempotencyKey,
+    Code::IdempotencyInProgress,
+    Code::IdempotencyKeyReused,
+    Code::IdempotencyResponseNotKept,
+    Code::Unavailable,
 ];
 const IN_COLLECTION: &[Code] = &[Code::CollectionForbidden, Code::UnknownCollection];
 const WITH_BODY: &[Code] = &[Code::UnsupportedMediaType, Code::MalformedJson, Code::InvalidUtf8];
@@ -47,6 +60,7 @@ pub(super) fn responses(
     let groups = [
         (true, ALWAYS),
         (keyed, KEYED),
+        (keyed && route.method != Method::Get, CHANGING),
         (in_collection, IN_COLLECTION),
         (description.body.is_some(), WITH_BODY),
         (true, description.problems),

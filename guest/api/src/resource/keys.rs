@@ -53,6 +53,41 @@ pub const FIELDS: &[Field] = &[
     ),
 ];
 
+/// What changes about a key; what is absent stays.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Change {
+    /// A name for people.
+    pub name: Option<String>,
+    /// What it allows; at least one, each once.
+    pub scopes: Option<Vec<Scope>>,
+    /// The collections it is limited to.
+    pub collections: Option<Vec<String>>,
+    /// In seconds since the Unix epoch.
+    pub expires_at: Option<u64>,
+    /// Units refilled per minute.
+    pub rate_per_minute: Option<u32>,
+    /// Units that may be spent at once.
+    pub burst: Option<u32>,
+}
+
+/// Members of the body of `PATCH /v1/keys/{id}`.
+pub const CHANGE_FIELDS: &[Field] = &[
+    Field::optional("name", Kind::String(&rules::KEY_NAME), "A name for people."),
+    Field::optional("scopes", Kind::Strings(&rules::SCOPE, 1, Scope::ALL.len()), "What it allows."),
+    Field::optional(
+        "collections",
+        Kind::Strings(&rules::COLLECTION, 1, limits::MAX_KEY_COLLECTIONS),
+        "The collections it is limited to.",
+    ),
+    Field::optional(
+        "expires_at",
+        Kind::String(&rules::TIME),
+        "When it ends, RFC 3339, in the future.",
+    ),
+    Field::optional("rate_per_minute", Kind::Integer(1, u32::MAX), "Units refilled per minute."),
+    Field::optional("burst", Kind::Integer(1, u32::MAX), "Units that may be spent at once."),
+];
+
 /// Members of the body of `POST /v1/keys/{id}/rotate`.
 pub const GRACE_FIELDS: &[Field] = &[Field::optional(
     "grace_seconds",
@@ -83,6 +118,27 @@ pub fn read(body: &[u8]) -> Result<NewKey, Problem> {
             expires_at,
             rate_per_minute,
             burst,
+        })
+    })
+}
+
+/// Reads the body of `PATCH /v1/keys/{id}`.
+///
+/// # Errors
+///
+/// See [`json::read`].
+pub fn read_change(body: &[u8]) -> Result<Change, Problem> {
+    json::read(body, |json, faults| {
+        let mut fields = Fields::open(json, Location::Root, CHANGE_FIELDS, faults)?;
+        let scopes = fields.strings("scopes", faults);
+        Some(Change {
+            name: fields.string("name", faults).map(Into::into),
+            scopes: scopes
+                .map(|names| names.iter().filter_map(|name| Scope::parse(name)).collect()),
+            collections: fields.strings("collections", faults),
+            expires_at: fields.string("expires_at", faults).and_then(|text| time::parse(&text)),
+            rate_per_minute: fields.integer("rate_per_minute", faults),
+            burst: fields.integer("burst", faults),
         })
     })
 }

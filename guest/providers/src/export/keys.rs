@@ -43,6 +43,15 @@ impl wit::Guest for Provider {
         Err(wit::KeyError::Invalid(IN_SETTINGS.into()))
     }
 
+    async fn update(
+        permit: PermitBorrow<'_>,
+        _: String,
+        _: wit::KeyChange,
+    ) -> Result<wit::Key, wit::KeyError> {
+        admin(&permit)?;
+        Err(wit::KeyError::Invalid(IN_SETTINGS.into()))
+    }
+
     async fn revoke(permit: PermitBorrow<'_>, _: String) -> Result<(), wit::KeyError> {
         admin(&permit)?;
         Err(wit::KeyError::Invalid(IN_SETTINGS.into()))

@@ -1,18 +1,18 @@
 //! A language model behind an OpenAI-compatible `/chat/completions`.
-//!
-//! What comes back is a stranger's: every length is bounded, and what cannot be
-//! read ends the answer as failed.
 
 mod tokens;
 
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use ragtime_openai::Unreadable;
+use ragtime_openai::chat;
+pub use ragtime_openai::chat::{Message, Role};
 use ragtime_policy::breaker::{CircuitBreaker, Limits};
 use reqwest::{Client, Response, StatusCode};
-use serde::Serialize;
 
 use crate::config;
+use crate::telemetry::trace::{TRACEPARENT, TraceContext};
 pub use tokens::{Piece, Tokens};
 
 /// Its name in requests and responses.
@@ -28,27 +28,6 @@ pub struct OpenAi {
     settings: config::Generator,
     breaker: Mutex<CircuitBreaker>,
     started: Instant,
-}
-
-/// Who says a message.
-#[derive(Debug, Clone, Copy, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// The rules.
-    System,
-    /// The person.
-    User,
-    /// The model.
-    Assistant,
-}
-
-/// One message of a prompt.
-#[derive(Debug, Serialize)]
-pub struct Message {
-    /// Who says it.
-    pub role: Role,
-    /// What is said.
-    pub content: String,
 }
 
 /// Why the model did not answer, or not to the end. Fit for the log: no text
@@ -69,23 +48,7 @@ pub enum UpstreamError {
     Slow(Duration),
     /// It sent what is no answer.
     #[error("it sent what cannot be read: {0}")]
-    Unreadable(&'static str),
-}
-
-#[derive(Serialize)]
-struct Body<'a> {
-    model: &'a str,
-    messages: &'a [Message],
-    stream: bool,
-    stream_options: StreamOptions,
-    max_tokens: u32,
-    /// Answers from sources are no place for invention.
-    temperature: f32,
-}
-
-#[derive(Serialize)]
-struct StreamOptions {
-    include_usage: bool,
+    Unreadable(#[from] Unreadable),
 }
 
 impl OpenAi {
@@ -114,13 +77,17 @@ impl OpenAi {
 
     /// Asks, and returns with the first piece of the answer. Asks again only
     /// before that, since what was said cannot be unsaid.
-    pub async fn ask(&self, messages: &[Message]) -> Result<Tokens, UpstreamError> {
+    pub async fn ask(
+        &self,
+        messages: &[Message],
+        trace: &TraceContext,
+    ) -> Result<Tokens, UpstreamError> {
         let mut attempt = 0;
         loop {
             if !self.breaker().allows(self.started.elapsed()) {
                 return Err(UpstreamError::Open);
             }
-            let error = match self.begin(messages).await {
+            let error = match self.begin(messages, trace).await {
                 Ok(tokens) => {
                     self.breaker().succeeded();
                     return Ok(tokens);
@@ -140,26 +107,28 @@ impl OpenAi {
         }
     }
 
-    async fn begin(&self, messages: &[Message]) -> Result<Tokens, UpstreamError> {
+    async fn begin(
+        &self,
+        messages: &[Message],
+        trace: &TraceContext,
+    ) -> Result<Tokens, UpstreamError> {
         let total = Duration::from_millis(self.settings.total_timeout_ms);
         let first = Duration::from_millis(self.settings.first_token_timeout_ms);
         let begun = async {
-            let response = self.send(messages).await?;
+            let response = self.send(messages, trace).await?;
             Tokens::begin(response, tokio::time::Instant::now() + total, total).await
         };
         tokio::time::timeout(first, begun).await.unwrap_or(Err(UpstreamError::Slow(first)))
     }
 
-    async fn send(&self, messages: &[Message]) -> Result<Response, UpstreamError> {
-        let body = Body {
-            model: &self.settings.model,
-            messages,
-            stream: true,
-            stream_options: StreamOptions { include_usage: true },
-            max_tokens: self.settings.max_tokens,
-            temperature: 0.0,
-        };
-        let mut request = self.client.post(&self.url).json(&body);
+    async fn send(
+        &self,
+        messages: &[Message],
+        trace: &TraceContext,
+    ) -> Result<Response, UpstreamError> {
+        let body = chat::Request::new(&self.settings.model, messages, self.settings.max_tokens);
+        let mut request =
+            self.client.post(&self.url).header(TRACEPARENT, trace.traceparent()).json(&body);
         if let Some(key) = &self.settings.api_key {
             request = request.bearer_auth(key.expose());
         }

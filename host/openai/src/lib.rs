@@ -1,0 +1,17 @@
+//! The pure half of a client of OpenAI's API: what is sent, what may come back,
+//! and which of a model's citations count. The host and the provider for stock
+//! runtimes add the connection, each its own.
+//!
+//! What comes back is a stranger's: every length is bounded, and what cannot be
+//! read ends the answer as failed.
+
+pub mod chat;
+pub mod cited;
+pub mod embeddings;
+pub mod sse;
+
+/// The endpoint sent what is no answer; the text says in what way, and holds
+/// nothing of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unreadable(pub &'static str);

@@ -1,0 +1,97 @@
+//! `/metrics`, `/admin/requests` and `/admin/audit`: what the server does, and
+//! what was done to it.
+
+use std::sync::Arc;
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Response, StatusCode, Uri};
+use ragtime_store::AuditEntry;
+use serde_json::{Value, json};
+
+use super::body::AdminBody;
+use super::guest::page;
+use super::{Admin, Answered, json};
+use crate::model::LoadState;
+use crate::swap::SwapError;
+use crate::telemetry::Snapshot;
+
+/// The media type of OpenMetrics 1.0, which Prometheus asks for first.
+const OPEN_METRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+
+impl Admin {
+    /// Counts and durations, for Prometheus.
+    pub(super) async fn metrics(&self) -> Answered {
+        let (services, swaps) = (Arc::clone(&self.services), Arc::clone(&self.swaps));
+        let instances_max = services.bounds.max_instances;
+        let text = tokio::task::spawn_blocking(move || {
+            let status = services.store.status();
+            let collections = services.store.collections().unwrap_or_default();
+            services.telemetry.metrics.text(&Snapshot {
+                generation: swaps.active().id,
+                instances_max,
+                documents: collections.iter().map(|one| one.documents).sum(),
+                chunks: collections.iter().map(|one| one.chunks).sum(),
+                index_lag: status.index_lag,
+                parts: [
+                    ("server", !services.draining()),
+                    ("store", status.writable),
+                    ("embedding-model", services.embeddings.state() == LoadState::Ready),
+                ],
+            })
+        });
+        let text = text.await.map_err(|_| SwapError::Host("metrics panicked".into()))?;
+        let mut response = Response::new(AdminBody::whole(text));
+        response.headers_mut().insert(CONTENT_TYPE, OPEN_METRICS);
+        Ok(response)
+    }
+
+    /// The requests at work, oldest first, and the last ones that ended.
+    pub(super) fn requests(&self) -> Answered {
+        let requests = &self.services.telemetry.requests;
+        let live: Vec<_> = requests
+            .live()
+            .iter()
+            .map(|one| {
+                json!({
+                    "id": one.id, "method": one.method.as_str(), "route": one.route.as_str(),
+                    "phase": one.phase(), "generation": one.generation(), "key": one.key_id(),
+                    "age_ms": one.started.elapsed().as_micros() as f64 / 1e3,
+                })
+            })
+            .collect();
+        let ended: Vec<_> = requests
+            .ended()
+            .iter()
+            .map(|one| {
+                json!({
+                    "id": one.id, "method": one.method.as_str(), "route": one.route.as_str(),
+                    "status": one.status, "ms": one.ms, "generation": one.generation,
+                    "key": one.key_id, "problem": one.problem,
+                })
+            })
+            .collect();
+        Ok(json(StatusCode::OK, &json!({"in_flight": live, "ended": ended})))
+    }
+
+    /// Administrative acts, newest first.
+    pub(super) async fn audit(&self, uri: &Uri) -> Answered {
+        let (before, limit) = page(uri)?;
+        let store = self.services.store.clone();
+        let found = tokio::task::spawn_blocking(move || store.acts(before, limit)).await;
+        let found = found.map_err(|_| SwapError::Host("the audit log panicked".into()))?;
+        let (acts, next) = found.map_err(SwapError::from)?;
+        let acts: Vec<_> = acts.into_iter().map(act).collect();
+        Ok(json(StatusCode::OK, &json!({"acts": acts, "next": next})))
+    }
+}
+
+fn act(entry: AuditEntry) -> Value {
+    let at = i64::try_from(entry.at).ok().and_then(|at| jiff::Timestamp::from_second(at).ok());
+    let detail: Value = serde_json::from_str(&entry.detail).unwrap_or_default();
+    json!({
+        "n": entry.n, "at": at.map(|at| at.to_string()), "actor": entry.actor,
+        "action": entry.action, "target": entry.target, "detail": detail,
+        "request_id": entry.request_id,
+    })
+}

@@ -1,0 +1,122 @@
+//! What stands before the edge and knows nothing of requests but HTTP:
+//! cross-origin rules and compression.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Method, Request, Response};
+use hyper::body::Incoming;
+use tower::{Layer, Service, ServiceExt};
+use tower_http::CompressionLevel;
+use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
+use tower_http::compression::{Compression, CompressionBody, CompressionLayer};
+use tower_http::cors::{AllowOrigin, Cors, CorsLayer};
+
+use super::Answer;
+use super::body::EdgeBody;
+use super::edge::{Edge, REQUEST_ID};
+
+/// Below it compression gains less than its headers cost.
+const MIN_COMPRESSED_BYTES: u16 = 1_024;
+
+/// How long a browser may remember what is allowed.
+const PREFLIGHT_SECONDS: u64 = 600;
+
+/// Headers of responses that a page may read.
+const EXPOSED: [&str; 8] = [
+    "etag",
+    "location",
+    "retry-after",
+    "ratelimit",
+    "ratelimit-policy",
+    "x-request-id",
+    "www-authenticate",
+    "idempotency-replayed",
+];
+
+type Compressible = SizeAboveAndNoStream;
+
+/// The edge with what stands before it.
+pub struct Front(Cors<Compression<Behind, Compressible>>);
+
+impl Front {
+    /// Lets pages of `origins` in; `*` lets all of them in.
+    pub fn new(edge: Edge, origins: &[String]) -> Self {
+        // Fast rather than small: an answer must not wait for its compression.
+        let compression = CompressionLayer::new()
+            .quality(CompressionLevel::Fastest)
+            .compress_when(SizeAboveAndNoStream);
+        Self(cors(origins).layer(compression.layer(Behind(Arc::new(edge)))))
+    }
+}
+
+impl Answer for Front {
+    type Body = CompressionBody<EdgeBody>;
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<Self::Body> {
+        let mut response = match self.0.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        };
+        if !response.headers().contains_key(REQUEST_ID) {
+            // A preflight, which goes no further than this.
+            let id = uuid::Uuid::now_v7().to_string();
+            response
+                .headers_mut()
+                .extend(HeaderValue::from_str(&id).ok().map(|id| (REQUEST_ID, id)));
+        }
+        response
+    }
+}
+
+fn cors(origins: &[String]) -> CorsLayer {
+    if origins.is_empty() {
+        return CorsLayer::new().vary([]);
+    }
+    let allowed = match origins.iter().any(|origin| origin == "*") {
+        true => AllowOrigin::any(),
+        false => {
+            AllowOrigin::list(origins.iter().filter_map(|one| HeaderValue::from_str(one).ok()))
+        }
+    };
+    // Keys travel in headers and never in cookies, so no credentials mode.
+    CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers(tower_http::cors::AllowHeaders::mirror_request())
+        .expose_headers(EXPOSED.map(HeaderName::from_static))
+        .max_age(Duration::from_secs(PREFLIGHT_SECONDS))
+}
+
+/// Whole responses of some size. An event must not wait in a compressor.
+#[derive(Debug, Clone, Copy)]
+struct SizeAboveAndNoStream;
+
+impl Predicate for SizeAboveAndNoStream {
+    fn should_compress<B: http_body::Body>(&self, response: &Response<B>) -> bool {
+        SizeAbove::new(MIN_COMPRESSED_BYTES).should_compress(response)
+            && NotForContentType::SSE.should_compress(response)
+    }
+}
+
+/// The edge as a `tower` service.
+#[derive(Clone)]
+struct Behind(Arc<Edge>);
+
+impl Service<Request<Incoming>> for Behind {
+    type Response = Response<EdgeBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        let edge = Arc::clone(&self.0);
+        Box::pin(async move { Ok(edge.answer(request).await) })
+    }
+}

@@ -1,0 +1,247 @@
+//! `Idempotency-Key`: a request that is sent again is answered as the first
+//! time, and not done again (draft-ietf-httpapi-idempotency-key-header-07).
+//!
+//! A response is kept, durably, when its request has changed something and did
+//! not fail. Should the process die between the change and the keeping, the
+//! repetition is done again; writes of documents are the same the second time.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use ragtime_store::KeptResponse;
+use sha2::{Digest, Sha256};
+use wasmtime_wasi_http::WasiBody;
+
+use super::problem::Problem;
+use crate::keyring::{Key, unix_now};
+use crate::services::Services;
+
+const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// The longest key: room for any UUID and a prefix.
+const MAX_KEY_BYTES: usize = 255;
+
+/// Headers that belong to one response and not to its repetition: the budget
+/// and the date are another's.
+const OWN: [&str; 5] =
+    ["x-request-id", "ratelimit", "ratelimit-policy", "date", "transfer-encoding"];
+
+type Named = (String, String);
+
+/// The requests with a key of a server.
+pub struct Idempotency {
+    services: Arc<Services>,
+    seconds: u64,
+    max_bytes: usize,
+    at_work: Mutex<HashMap<Named, [u8; 32]>>,
+}
+
+/// A request with a key, at work.
+pub struct Attempt {
+    all: Arc<Idempotency>,
+    name: Named,
+    fingerprint: [u8; 32],
+}
+
+/// What is to be done with a request.
+pub enum Begun {
+    /// It names no key, or cannot change anything.
+    Plain,
+    /// Do it, and [`Attempt::finish`] it.
+    Fresh(Attempt),
+    /// It was done before.
+    Replay(Response<Full<Bytes>>),
+}
+
+impl Idempotency {
+    /// Keeps responses of up to `max_bytes` for `seconds`.
+    pub fn new(services: Arc<Services>, seconds: u64, max_bytes: usize) -> Arc<Self> {
+        Arc::new(Self { services, seconds, max_bytes, at_work: Mutex::default() })
+    }
+
+    /// Looks whether a request was done before.
+    ///
+    /// # Errors
+    ///
+    /// When its key is at work, was another request's, or is none.
+    pub async fn begin(
+        self: &Arc<Self>,
+        principal: Option<&Arc<Key>>,
+        parts: &http::request::Parts,
+        body: &Bytes,
+    ) -> Result<Begun, Problem> {
+        let safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(&parts.method);
+        // Without a principal the handler refuses whatever changes something.
+        let (Some(value), Some(principal), false) = (parts.headers.get(&HEADER), principal, safe)
+        else {
+            return Ok(Begun::Plain);
+        };
+        let name = (principal.record.id.to_string(), key(value)?);
+        let fingerprint = fingerprint(parts, body);
+        let attempt = self.enter(name, fingerprint)?;
+        let found = {
+            let (services, name, oldest) =
+                (Arc::clone(&self.services), attempt.name.clone(), self.oldest());
+            let find = move || services.store.kept_response(&name.0, &name.1, oldest);
+            tokio::task::spawn_blocking(find).await
+        };
+        match found {
+            Ok(Ok(None)) => Ok(Begun::Fresh(attempt)),
+            Ok(Ok(Some(kept))) if kept.fingerprint != fingerprint => {
+                Err(Problem::IdempotencyKeyReused)
+            }
+            Ok(Ok(Some(kept))) => replay(kept).map(Begun::Replay),
+            // Fail closed: what cannot be looked up might have been done.
+            Ok(Err(_)) | Err(_) => Err(Problem::Unavailable),
+        }
+    }
+
+    fn enter(self: &Arc<Self>, name: Named, fingerprint: [u8; 32]) -> Result<Attempt, Problem> {
+        let mut at_work = self.at_work.lock().unwrap_or_else(PoisonError::into_inner);
+        match at_work.get(&name) {
+            Some(other) if *other != fingerprint => Err(Problem::IdempotencyKeyReused),
+            Some(_) => Err(Problem::IdempotencyInProgress),
+            None => {
+                at_work.insert(name.clone(), fingerprint);
+                Ok(Attempt { all: Arc::clone(self), name, fingerprint })
+            }
+        }
+    }
+
+    fn oldest(&self) -> u64 {
+        unix_now().saturating_sub(self.seconds)
+    }
+}
+
+impl Attempt {
+    /// Keeps the response of a request that has changed something. The client
+    /// gets it when it is on disk.
+    pub async fn finish(self, response: Response<WasiBody>, wrote: bool) -> Response<WasiBody> {
+        let (head, body) = response.into_parts();
+        let kept = wrote && !head.status.is_server_error();
+        if !kept || is_event_stream(&head.headers) {
+            return Response::from_parts(head, body);
+        }
+        // A body that breaks off breaks off for the client too.
+        let body = match body.collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) => {
+                let broken = http_body_util::Full::new(Bytes::new())
+                    .map_err(|never| match never {})
+                    .with_trailers(async move { Some(Err(error)) });
+                return Response::from_parts(head, broken.boxed_unsync());
+            }
+        };
+        let storable = !is_secret(&head.headers) && body.len() <= self.all.max_bytes;
+        let response = KeptResponse {
+            fingerprint: self.fingerprint,
+            at: unix_now(),
+            status: head.status.as_u16(),
+            headers: headers_to_json(&head.headers),
+            body: storable.then(|| body.to_vec()),
+        };
+        let (principal, key) = self.name.clone();
+        let store = &self.all.services.store;
+        if let Err(error) = store.keep_response(principal, key, response, self.all.oldest()).await {
+            // The change itself is done and must be reported as such.
+            tracing::error!(%error, "a response was not kept for repetitions of its request");
+        }
+        let body = Full::new(body).map_err(|never| match never {}).boxed_unsync();
+        Response::from_parts(head, body)
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.all.at_work.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
+    }
+}
+
+/// A string of structured fields, with its quotes, or as most clients send it,
+/// without.
+fn key(value: &HeaderValue) -> Result<String, Problem> {
+    let text = value.to_str().map_err(|_| Problem::InvalidIdempotencyKey)?.trim();
+    let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+    let fits =
+        (1..=MAX_KEY_BYTES).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+    if fits { Ok(text.to_owned()) } else { Err(Problem::InvalidIdempotencyKey) }
+}
+
+fn fingerprint(parts: &http::request::Parts, body: &Bytes) -> [u8; 32] {
+    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+    let media_type = parts.headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let mut hash = Sha256::new();
+    for part in [parts.method.as_str().as_bytes(), target.as_bytes(), media_type, body] {
+        // With its length, so that no two requests are the same bytes.
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    let value = headers.get(CONTENT_TYPE);
+    value.is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"))
+}
+
+/// A response that no cache may keep holds a new credential, and secrets are
+/// not written down.
+fn is_secret(headers: &HeaderMap) -> bool {
+    let value = headers.get(CACHE_CONTROL).and_then(|value| value.to_str().ok());
+    value.is_some_and(|value| value.contains("no-store"))
+}
+
+fn headers_to_json(headers: &HeaderMap) -> String {
+    let pairs: Vec<_> = headers
+        .iter()
+        .filter(|(name, _)| !OWN.contains(&name.as_str()))
+        .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+        .collect();
+    serde_json::json!(pairs).to_string()
+}
+
+fn replay(kept: KeptResponse) -> Result<Response<Full<Bytes>>, Problem> {
+    let Some(body) = kept.body else { return Err(Problem::IdempotencyResponseNotKept) };
+    let mut response = Response::new(Full::from(body));
+    *response.status_mut() = StatusCode::from_u16(kept.status).unwrap_or(StatusCode::OK);
+    let pairs: Vec<(String, String)> = serde_json::from_str(&kept.headers).unwrap_or_default();
+    for (name, value) in pairs {
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(&value))
+            && name != CONTENT_LENGTH
+        {
+            response.headers_mut().append(name, value);
+        }
+    }
+    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_key_is_visible_text_with_or_without_quotes() {
+        let of = |text: &str| key(&HeaderValue::from_str(text).unwrap());
+        assert_eq!(of("\"8e03978e\"").unwrap(), "8e03978e");
+        assert_eq!(of("8e03978e").unwrap(), "8e03978e");
+        for bad in ["", "\"\"", "a b", &"k".repeat(256)] {
+            assert_eq!(of(bad).unwrap_err(), Problem::InvalidIdempotencyKey, "{bad}");
+        }
+    }
+
+    #[test]
+    fn where_a_request_is_cut_matters() {
+        let parts = |path: &str| http::Request::post(path).body(()).unwrap().into_parts().0;
+        let one = fingerprint(&parts("/a"), &Bytes::from("bc"));
+        assert_ne!(one, fingerprint(&parts("/ab"), &Bytes::from("c")));
+        assert_eq!(one, fingerprint(&parts("/a"), &Bytes::from("bc")));
+    }
+}

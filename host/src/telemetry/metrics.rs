@@ -1,0 +1,388 @@
+//! Metrics in the Prometheus text format, by the names of OpenTelemetry's
+//! semantic conventions where there are some.
+
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::process;
+use super::route::Route;
+
+/// In seconds, from an empty request to the longest answer. Those of
+/// `http.server.request.duration` in the semantic conventions, with finer ones
+/// below and coarser ones above.
+const SECONDS: [f64; 16] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+    60.0,
+];
+/// In tokens; those of `gen_ai.client.token.usage` up to what fits a context.
+const TOKENS: [f64; 10] =
+    [1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262_144.0];
+
+type ByRequest = Family<RequestLabels, Histogram, fn() -> Histogram>;
+type ByGeneration<L> = Family<L, Histogram, fn() -> Histogram>;
+
+/// All of them.
+pub struct Metrics {
+    registry: Registry,
+    requests: ByRequest,
+    active: Gauge,
+    queue: Histogram,
+    problems: Family<ProblemLabels, Counter>,
+    instances: Gauge,
+    lost: Family<LostLabels, Counter>,
+    replays: Counter,
+    swaps: Family<SwapLabels, Counter>,
+    rejected: Family<RejectedLabels, Counter>,
+    limited: Counter,
+    tokens: ByGeneration<TokenLabels>,
+    answers: ByGeneration<AnswerLabels>,
+    /// Spans that were not exported.
+    pub dropped_spans: Counter,
+    scraped: Scraped,
+}
+
+/// Read when somebody asks.
+struct Scraped {
+    generation: Gauge,
+    instances_max: Gauge,
+    documents: Gauge,
+    chunks: Gauge,
+    index_lag: Gauge,
+    ready: Family<PartLabels, Gauge>,
+    memory: Gauge,
+    descriptors: Gauge,
+}
+
+/// How the server is when somebody asks.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// The active generation.
+    pub generation: u64,
+    /// The most instances there may be.
+    pub instances_max: u32,
+    /// Documents stored.
+    pub documents: u64,
+    /// Chunks stored.
+    pub chunks: u64,
+    /// Chunks on disk that search does not find yet.
+    pub index_lag: u64,
+    /// The parts of readiness, and whether each is ready.
+    pub parts: [(&'static str, bool); 3],
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    http_request_method: &'static str,
+    http_route: Route,
+    http_response_status_code: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ProblemLabels {
+    code: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LostLabels {
+    cause: Lost,
+}
+
+/// Why an instance was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Lost {
+    /// It trapped.
+    Trap,
+    /// It took too long.
+    Overrun,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SwapLabels {
+    kind: String,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RejectedLabels {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TokenLabels {
+    gen_ai_provider_name: &'static str,
+    gen_ai_token_type: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AnswerLabels {
+    gen_ai_provider_name: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PartLabels {
+    part: &'static str,
+}
+
+fn seconds() -> Histogram {
+    Histogram::new(SECONDS)
+}
+
+fn tokens() -> Histogram {
+    Histogram::new(TOKENS)
+}
+
+impl Metrics {
+    /// All at zero.
+    pub fn new() -> Self {
+        let mut registry = Registry::default();
+        let r = &mut registry;
+        let requests = ByRequest::new_with_constructor(seconds);
+        let what = "From the head of a request to the end of its response";
+        r.register_with_unit("http_server_request_duration", what, Unit::Seconds, requests.clone());
+        let started: Gauge<f64, AtomicU64> = Gauge::default();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        started.set(now.as_secs_f64());
+        let what = "When the process started, since the Unix epoch";
+        r.register_with_unit("process_start_time", what, Unit::Seconds, started);
+        let queue = seconds();
+        let what = "How long requests waited for their turn";
+        r.register_with_unit("ragtime_queue_duration", what, Unit::Seconds, queue.clone());
+        let tokens = Family::new_with_constructor(tokens as fn() -> Histogram);
+        r.register("gen_ai_client_token_usage", "Tokens of prompts and answers", tokens.clone());
+        let answers = Family::new_with_constructor(seconds as fn() -> Histogram);
+        let what = "How long answers took to be generated";
+        r.register_with_unit(
+            "gen_ai_client_operation_duration",
+            what,
+            Unit::Seconds,
+            answers.clone(),
+        );
+        let all = Self {
+            active: add(r, "http_server_active_requests", "Requests at work"),
+            problems: add(
+                r,
+                "ragtime_problems",
+                "Requests the host answered in the handler's place",
+            ),
+            instances: add(r, "ragtime_handler_instances", "Instances of handlers"),
+            lost: add(r, "ragtime_handler_lost_instances", "Instances that trapped or overran"),
+            replays: add(r, "ragtime_handler_replays", "Requests run again on a fresh instance"),
+            swaps: add(r, "ragtime_swaps", "Swaps of the handler that have ended"),
+            rejected: add(r, "ragtime_auth_rejected", "Credentials that were not accepted"),
+            limited: add(r, "ragtime_rate_limited", "Requests over their key's budget"),
+            dropped_spans: add(r, "ragtime_spans_dropped", "Spans that were not exported"),
+            scraped: Scraped::register(r),
+            requests,
+            queue,
+            tokens,
+            answers,
+            registry,
+        };
+        all.begin_series();
+        all
+    }
+
+    /// A series that begins with its first event hides that event from
+    /// `increase` and `rate`, so those that alerts are made of begin at zero.
+    fn begin_series(&self) {
+        for cause in [Lost::Trap, Lost::Overrun] {
+            drop(self.lost.get_or_create(&LostLabels { cause }));
+        }
+        for reason in ["malformed", "unknown", "expired"] {
+            drop(self.rejected.get_or_create(&RejectedLabels { reason }));
+        }
+        for (kind, outcome) in [
+            ("swap", "active"),
+            ("swap", "refused"),
+            ("rollback", "active"),
+            ("rollback", "refused"),
+        ] {
+            drop(self.swaps.get_or_create(&SwapLabels { kind: kind.to_owned(), outcome }));
+        }
+        for code in ["overloaded", "no_instance", "handler_failed", "handler_timeout"] {
+            drop(self.problems.get_or_create(&ProblemLabels { code }));
+        }
+    }
+
+    /// A request has come in.
+    pub fn request_started(&self) {
+        self.active.inc();
+    }
+
+    /// A request has ended.
+    pub fn request_ended(&self, method: &http::Method, route: Route, status: u16, took: Duration) {
+        self.active.dec();
+        let labels = RequestLabels {
+            http_request_method: method_label(method),
+            http_route: route,
+            http_response_status_code: status,
+        };
+        self.requests.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
+    /// A request has had its turn.
+    pub fn queued(&self, waited: Duration) {
+        self.queue.observe(waited.as_secs_f64());
+    }
+
+    /// The host has answered in the handler's place.
+    pub fn problem(&self, code: &'static str) {
+        self.problems.get_or_create(&ProblemLabels { code }).inc();
+    }
+
+    /// Counts an instance until the guard is dropped.
+    pub fn instance(&self) -> Alive {
+        self.instances.inc();
+        Alive(self.instances.clone())
+    }
+
+    /// An instance was lost.
+    pub fn instance_lost(&self, cause: Lost) {
+        self.lost.get_or_create(&LostLabels { cause }).inc();
+    }
+
+    /// A request runs a second time.
+    pub fn replayed(&self) {
+        self.replays.inc();
+    }
+
+    /// A swap has ended.
+    pub fn swapped(&self, kind: &str, active: bool) {
+        let outcome = if active { "active" } else { "refused" };
+        self.swaps.get_or_create(&SwapLabels { kind: kind.to_owned(), outcome }).inc();
+    }
+
+    /// A credential was not accepted.
+    pub fn rejected(&self, reason: &'static str) {
+        self.rejected.get_or_create(&RejectedLabels { reason }).inc();
+    }
+
+    /// A request was over its key's budget.
+    pub fn rate_limited(&self) {
+        self.limited.inc();
+    }
+
+    /// An answer has ended.
+    pub fn answered(&self, generator: &'static str, outcome: &'static str, took: Duration) {
+        let labels = AnswerLabels { gen_ai_provider_name: generator, outcome };
+        self.answers.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
+    /// The tokens of an answer.
+    pub fn tokens(&self, generator: &'static str, input: u32, output: u32) {
+        for (kind, count) in [("input", input), ("output", output)] {
+            let labels = TokenLabels { gen_ai_provider_name: generator, gen_ai_token_type: kind };
+            self.tokens.get_or_create(&labels).observe(f64::from(count));
+        }
+    }
+
+    /// Everything, in the Prometheus text format.
+    pub fn text(&self, snapshot: &Snapshot) -> String {
+        self.scraped.set(snapshot);
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
+        text
+    }
+}
+
+impl Scraped {
+    fn register(r: &mut Registry) -> Self {
+        Self {
+            generation: add(
+                r,
+                "ragtime_handler_generation",
+                "The generation that takes new requests",
+            ),
+            instances_max: add(
+                r,
+                "ragtime_handler_instances_max",
+                "The most instances there may be",
+            ),
+            documents: add(r, "ragtime_documents", "Documents stored"),
+            chunks: add(r, "ragtime_chunks", "Chunks stored"),
+            index_lag: add(
+                r,
+                "ragtime_index_lag_chunks",
+                "Chunks on disk that search does not find yet",
+            ),
+            ready: add(r, "ragtime_ready", "Whether a part is ready, 1 or 0"),
+            memory: add(r, "process_resident_memory_bytes", "Resident memory"),
+            descriptors: add(r, "process_open_fds", "Open file descriptors"),
+        }
+    }
+
+    fn set(&self, snapshot: &Snapshot) {
+        let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        self.generation.set(number(snapshot.generation));
+        self.instances_max.set(i64::from(snapshot.instances_max));
+        self.documents.set(number(snapshot.documents));
+        self.chunks.set(number(snapshot.chunks));
+        self.index_lag.set(number(snapshot.index_lag));
+        for (part, ready) in snapshot.parts {
+            self.ready.get_or_create(&PartLabels { part }).set(i64::from(ready));
+        }
+        let (memory, descriptors) = process::usage();
+        self.memory.set(number(memory.unwrap_or_default()));
+        self.descriptors.set(number(descriptors.unwrap_or_default()));
+    }
+}
+
+fn add<M>(registry: &mut Registry, name: &str, help: &str) -> M
+where
+    M: prometheus_client::registry::Metric + Default + Clone,
+{
+    let metric = M::default();
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+/// A method of RFC 9110 or RFC 5789, else `_OTHER` as the semantic conventions
+/// have it.
+fn method_label(method: &http::Method) -> &'static str {
+    const KNOWN: [&str; 9] =
+        ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("_OTHER")
+}
+
+/// An instance, for as long as it lives.
+pub struct Alive(Gauge);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Method;
+
+    #[test]
+    fn the_text_has_the_names_of_the_conventions() {
+        let metrics = Metrics::new();
+        metrics.request_started();
+        let route = super::super::Templates::new(["/v1/jobs/{id}"].into_iter()).find("/v1/jobs/7");
+        metrics.request_ended(&Method::GET, route, 200, Duration::from_millis(3));
+        let text = metrics.text(&Snapshot::default());
+        let line = "http_server_request_duration_seconds_count{http_request_method=\"GET\",\
+                    http_route=\"/v1/jobs/{id}\",http_response_status_code=\"200\"} 1";
+        assert!(text.contains(line), "{text}");
+        assert!(text.contains("http_server_active_requests 0"), "{text}");
+        assert!(text.contains("ragtime_rate_limited_total 0"), "{text}");
+    }
+
+    #[test]
+    fn a_method_that_a_client_makes_up_is_no_label() {
+        assert_eq!(method_label(&Method::from_bytes(b"BREW").unwrap_or_default()), "_OTHER");
+    }
+}

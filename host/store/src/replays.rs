@@ -1,0 +1,68 @@
+//! Responses that are kept for a repetition of their request
+//! (draft-ietf-httpapi-idempotency-key-header-07).
+
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::types::{Error, KeptResponse};
+
+pub(crate) const CREATE: &str = "
+CREATE TABLE IF NOT EXISTS replays (
+    principal TEXT NOT NULL,
+    key TEXT NOT NULL,
+    fingerprint BLOB NOT NULL,
+    at INTEGER NOT NULL,
+    status INTEGER NOT NULL,
+    headers TEXT NOT NULL,
+    body BLOB,
+    PRIMARY KEY (principal, key)
+) STRICT;
+CREATE INDEX IF NOT EXISTS replays_by_age ON replays (at);
+";
+
+/// Keeps a response, and forgets those from before `oldest`.
+pub(crate) fn keep(
+    connection: &Connection,
+    principal: &str,
+    key: &str,
+    response: &KeptResponse,
+    oldest: u64,
+) -> Result<(), Error> {
+    connection.execute("DELETE FROM replays WHERE at < ?1", [oldest])?;
+    connection.execute(
+        "INSERT OR REPLACE INTO replays (principal, key, fingerprint, at, status, headers, body)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        (
+            principal,
+            key,
+            response.fingerprint,
+            response.at,
+            response.status,
+            &response.headers,
+            &response.body,
+        ),
+    )?;
+    Ok(())
+}
+
+/// The response of a request, unless it is from before `oldest`.
+pub(crate) fn find(
+    connection: &Connection,
+    principal: &str,
+    key: &str,
+    oldest: u64,
+) -> Result<Option<KeptResponse>, Error> {
+    let mut statement = connection.prepare_cached(
+        "SELECT fingerprint, at, status, headers, body FROM replays
+         WHERE principal = ?1 AND key = ?2 AND at >= ?3",
+    )?;
+    let found = statement.query_row((principal, key, oldest), |row| {
+        Ok(KeptResponse {
+            fingerprint: row.get(0)?,
+            at: row.get(1)?,
+            status: row.get(2)?,
+            headers: row.get(3)?,
+            body: row.get(4)?,
+        })
+    });
+    Ok(found.optional()?)
+}

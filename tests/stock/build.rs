@@ -1,0 +1,7 @@
+//! Tells the shared suite that it runs on the stock runtime.
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rustc-check-cfg=cfg(stock)");
+    println!("cargo::rustc-cfg=stock");
+}
