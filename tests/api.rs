@@ -71,6 +71,14 @@ async fn a_batch_is_a_job_whose_account_adds_up() {
     assert_eq!(server.get(&format!("/v1/jobs/{id}")).await.body["received"], 1);
     assert_eq!(server.get("/v1/jobs").await.body["jobs"].as_array().unwrap().len(), 2);
     server.get("/v1/jobs/none").await.assert_problem(404, "unknown_job");
+
+    for change in ["cancel", "retry"] {
+        let changed = server.post(&format!("/v1/jobs/{id}/{change}"), json!({})).await;
+        assert_eq!((changed.status, &changed.body["received"]), (200, &json!(1)), "{changed:?}");
+        assert_eq!(changed.body["pending"], 0, "{changed:?}");
+        let path = format!("/v1/jobs/none/{change}");
+        server.post(&path, json!({})).await.assert_problem(404, "unknown_job");
+    }
 }
 
 #[tokio::test]

@@ -99,7 +99,7 @@ fn best(left: &[Item], diversity: f64) -> Option<usize> {
 fn words(text: &str) -> Vec<u64> {
     text.split(|char: char| !char.is_alphanumeric())
         .filter(|word| !word.is_empty())
-        .map(|word| hash(&word.to_lowercase()))
+        .map(|word| hash(word.to_lowercase()))
         .collect()
 }
 

@@ -25,6 +25,22 @@ pub(super) async fn get(mut call: Call) -> Answer {
     Ok(reply::json(StatusCode::OK, &job(found)))
 }
 
+/// `POST /v1/jobs/{id}/cancel`
+pub(super) async fn cancel(mut call: Call) -> Answer {
+    parameters::none(call.query())?;
+    let id = call.id().await?;
+    let changed = store::cancel_job(&call.permit, id).await?;
+    Ok(reply::json(StatusCode::OK, &job(changed)))
+}
+
+/// `POST /v1/jobs/{id}/retry`
+pub(super) async fn retry(mut call: Call) -> Answer {
+    parameters::none(call.query())?;
+    let id = call.id().await?;
+    let changed = store::retry_job(&call.permit, id).await?;
+    Ok(reply::json(StatusCode::OK, &job(changed)))
+}
+
 /// A job as it is answered.
 pub(super) fn job(job: store::Job) -> Job {
     let state = match job.state {

@@ -56,6 +56,8 @@ pub(crate) async fn keyed(operation: Operation, call: Call) -> Answer {
         Operation::ListChunks => documents::chunks(call).await,
         Operation::ListJobs => jobs::list(call).await,
         Operation::GetJob => jobs::get(call).await,
+        Operation::CancelJob => jobs::cancel(call).await,
+        Operation::RetryJob => jobs::retry(call).await,
         Operation::Search => search::search(call).await,
         Operation::Query => query::query(call).await,
         Operation::CompleteChat => openai::chat::complete(call).await,

@@ -60,12 +60,16 @@ pub struct Settings {
     /// Sentences compared by the model. Each costs a pass, so the words choose
     /// these few first.
     pub max_compared: usize,
-    /// The cosine below which the best sentence is no answer. Of MiniLM,
-    /// sentences that answer a question are mostly above 0.45 and unrelated
-    /// ones below 0.25.
+    /// The cosine of MiniLM below which the best sentence is no answer: the
+    /// highest threshold, of twentieths, that still answers 98 % of the judged
+    /// queries of Cranfield (98.7 %) and of Vaswani (98.9 %). It declines 81 %
+    /// and 82 % of the queries of the other set. `ragtime eval --answers` gives
+    /// the curve.
     pub min_similarity: f32,
     /// The same without a model: the share of the question's weight that the
-    /// best sentence must cover.
+    /// best sentence must cover. Words part the two sets less well, so this is
+    /// where Youden's index is highest over both: 60 % of Cranfield's queries
+    /// are answered and 85 % of Vaswani's, 84 % and 82 % of the others declined.
     pub min_coverage: f32,
     /// How far below the best score a further sentence may be.
     pub margin: f32,
@@ -78,8 +82,8 @@ impl Default for Settings {
         Self {
             max_sentences: 3,
             max_compared: 16,
-            min_similarity: 0.35,
-            min_coverage: 0.5,
+            min_similarity: 0.5,
+            min_coverage: 0.4,
             margin: 0.15,
             max_overlap: 0.6,
         }

@@ -232,15 +232,58 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
             Ok(call) => call,
             Err(error) => return Ok(Err(error)),
         };
-        Ok(read(call, move |call| {
-            let job = call.services.store.job(&id)?;
-            match call.permit.key().record.allows_collection(&job.collection) {
-                true => Ok(job_to_wit(job)),
-                // Another tenant's job does not exist, as far as this key goes.
-                false => Err(store::Error::UnknownJob),
-            }
-        })
-        .await)
+        Ok(read(call, move |call| visible_job(call, &id)).await)
+    }
+
+    async fn cancel_job(
+        accessor: &Accessor<T, Self>,
+        permit: Resource<Permit>,
+        id: String,
+    ) -> Answer<wit::Job> {
+        Ok(change_job(call(accessor, &permit)?, id, Change::Cancel).await)
+    }
+
+    async fn retry_job(
+        accessor: &Accessor<T, Self>,
+        permit: Resource<Permit>,
+        id: String,
+    ) -> Answer<wit::Job> {
+        Ok(change_job(call(accessor, &permit)?, id, Change::Retry).await)
+    }
+}
+
+/// What may be done to a job.
+enum Change {
+    Cancel,
+    Retry,
+}
+
+/// Changes a job that the key may see, and tells how it is then.
+async fn change_job(
+    call: Option<Call>,
+    id: String,
+    change: Change,
+) -> Result<wit::Job, wit::Error> {
+    let call = allowed(call, Scope::Write, None)?;
+    let wanted = id.clone();
+    read(call.clone(), move |call| visible_job(call, &wanted)).await?;
+    call.request.set_wrote();
+    let store = &call.services.store;
+    let changed = match change {
+        Change::Cancel => store.cancel_job(&id).await,
+        Change::Retry => store.retry_job(&id).await,
+    };
+    changed.map_err(error_to_wit)?;
+    read(call, move |call| visible_job(call, &id)).await
+}
+
+/// A job, if it is in a collection that the key may see: another tenant's does
+/// not exist, as far as this key goes.
+fn visible_job(call: &Call, id: &str) -> Result<wit::Job, store::Error> {
+    let job = call.services.store.job(id)?;
+    match call.permit.key().record.allows_collection(&job.collection) {
+        true => Ok(job_to_wit(job)),
+        false => Err(store::Error::UnknownJob),
     }
 }
 

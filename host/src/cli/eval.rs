@@ -1,4 +1,9 @@
-//! `ragtime eval`: retrieval measured through the API, as a client gets it.
+//! `ragtime eval`: retrieval and answers measured through the API, as a client
+//! gets them.
+
+mod answers;
+mod questions;
+mod risk;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -20,6 +25,14 @@ const MRR_AT: usize = 10;
 pub struct Args {
     /// A folder with corpus.jsonl, queries.jsonl and qrels/test.tsv
     dir: PathBuf,
+    /// Measure answers: DIR's questions, and those of OTHER, which DIR's
+    /// documents should not answer
+    #[arg(long, value_name = "OTHER")]
+    answers: Option<PathBuf>,
+    /// Check the quotes of so many answers, with titles and sentences of the
+    /// documents as further questions
+    #[arg(long, value_name = "N", requires = "answers", default_value_t = 1_000)]
+    questions: usize,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -44,8 +57,14 @@ pub(super) struct Figures {
 pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let task = Task::read(&args.dir)?;
     let collection = scratch_collection();
+    let measure = async {
+        match &args.answers {
+            Some(other) => answers::measure(&args, other, &task, &collection, context).await,
+            None => measure(&args, &task, &collection, context).await,
+        }
+    };
     let measured = tokio::select! {
-        measured = measure(&args, &task, &collection, context) => measured,
+        measured = measure => measured,
         _ = tokio::signal::ctrl_c() => Err(CliError::interrupted()),
     };
     // Whatever happened, the scratch collection goes.
@@ -183,13 +202,11 @@ fn to_json(figures: &[Figures], corpus: &ingest::Progress, seconds: f64) -> Valu
 
 impl Task {
     pub(super) fn read(dir: &Path) -> Result<Self, CliError> {
-        let queries = read(&dir.join("queries.jsonl"))?;
-        let queries = queries.lines().filter(|line| !line.trim().is_empty()).map(|line| {
-            let query: Value = serde_json::from_str(line)
-                .map_err(|error| CliError::new(format!("queries.jsonl: {error}")))?;
-            Ok((text(&query, "_id").to_owned(), text(&query, "text").to_owned()))
-        });
-        let queries = queries.collect::<Result<Vec<_>, CliError>>()?;
+        let queries = records(dir, "queries.jsonl")?;
+        let queries: Vec<_> = queries
+            .iter()
+            .map(|query| (text(query, "_id").to_owned(), text(query, "text").to_owned()))
+            .collect();
         let mut judgements: HashMap<String, Judgements> = HashMap::new();
         let qrels = read(&dir.join("qrels").join("test.tsv"))?;
         for (number, line) in qrels.lines().enumerate() {
@@ -212,6 +229,14 @@ impl Task {
         }
         Ok(Self { queries, judgements })
     }
+}
+
+/// The objects of a file with one on each line.
+fn records(dir: &Path, name: &str) -> Result<Vec<Value>, CliError> {
+    let lines = read(&dir.join(name))?;
+    let lines = lines.lines().filter(|line| !line.trim().is_empty());
+    let parsed = lines.map(serde_json::from_str).collect::<Result<_, _>>();
+    parsed.map_err(|error| CliError::new(format!("{name}: {error}")))
 }
 
 fn read(path: &Path) -> Result<String, CliError> {

@@ -38,7 +38,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ragtime_policy::key::KeyId;
 use ragtime_policy::key_record::KeyRecord;
@@ -54,6 +54,10 @@ const DATABASE: &str = "ragtime.sqlite";
 const INDEXES: &str = "index";
 const LOCK: &str = "lock";
 
+/// After how long to send again what was refused because the indexes are
+/// behind: a thousand chunks further on.
+const BEHIND_RETRY: Duration = Duration::from_secs(5);
+
 /// The store. Clones share it.
 #[derive(Clone)]
 pub struct Store(Arc<Shared>);
@@ -66,6 +70,7 @@ struct Shared {
     watermark: watch::Receiver<u64>,
     vectors_complete: Arc<AtomicBool>,
     wake: Sender<Wake>,
+    max_index_lag: u64,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Held as long as the store is open: two processes would disagree about
     /// the indexes.
@@ -120,6 +125,7 @@ impl Store {
             watermark,
             vectors_complete,
             wake,
+            max_index_lag: settings.max_index_lag,
             threads: Mutex::new(vec![indexer_thread, writer_thread]),
             _lock: lock,
         })))
@@ -206,7 +212,9 @@ impl Store {
     pub async fn put(&self, collection: &str, document: NewDocument) -> Result<Put, Error> {
         let prepared = documents::prepare(document)?;
         let collection = collection.to_owned();
+        let (through, most) = (self.through(), self.0.max_index_lag);
         let write = move |db: &Connection, effects: &mut Effects| {
+            has_room(db, through, most)?;
             documents::put(db, &collection, &prepared, now(), effects)
         };
         let mut put = self.0.writer.write(write).await?;
@@ -223,7 +231,9 @@ impl Store {
     ) -> Result<(Job, Seq), Error> {
         let items = items_of(documents, failures);
         let collection = collection.to_owned();
+        let (through, most) = (self.through(), self.0.max_index_lag);
         let write = move |db: &Connection, effects: &mut Effects| {
+            has_room(db, through, most)?;
             jobs::ingest(db, &collection, &items, now(), effects)
         };
         let (id, seq) = self.0.writer.write(write).await?;
@@ -445,6 +455,12 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
     let lock = File::create(dir.join(LOCK))?;
     lock.try_lock().map_err(|_| OpenError::InUse)?;
     Ok(lock)
+}
+
+/// Refuses documents while more than `most` chunks wait for the indexes.
+fn has_room(db: &Connection, through: u64, most: u64) -> Result<(), Error> {
+    let lag = documents::last_chunk_ever(db)?.saturating_sub(through);
+    if lag > most { Err(Error::Busy { retry_after: BEHIND_RETRY }) } else { Ok(()) }
 }
 
 /// Gives each document the place in its batch that the failures leave free.

@@ -30,11 +30,20 @@ pub struct Settings {
     /// cores at work, small enough that a single document does not wait long
     /// behind a batch.
     pub index_batch: usize,
+    /// Chunks that may wait for the indexes; while there are more, documents are
+    /// refused as busy. Waiting costs disk and no memory, so there may be many:
+    /// an hour of embedding at 280 a second.
+    pub max_index_lag: u64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { queued_writes: 1_024, write_wait: Duration::from_secs(5), index_batch: 256 }
+        Self {
+            queued_writes: 1_024,
+            write_wait: Duration::from_secs(5),
+            index_batch: 256,
+            max_index_lag: 1_000_000,
+        }
     }
 }
 

@@ -513,3 +513,39 @@ async fn a_cancelled_job_leaves_nothing_pending_and_no_half_of_a_document() {
     assert!(store.document("default", "kept").is_ok());
     assert!(matches!(store.cancel_job("none").await, Err(Error::UnknownJob)));
 }
+
+/// Embeds once there is leave to.
+struct Held(std::sync::Mutex<std::sync::mpsc::Receiver<()>>);
+
+impl Embed for Held {
+    fn dimensions(&self) -> usize {
+        26
+    }
+
+    fn name(&self) -> &str {
+        "held"
+    }
+
+    fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, BoxError> {
+        let _ = self.0.lock().unwrap().recv();
+        Ok(texts.iter().map(|text| letters(text)).collect())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_are_refused_as_busy_while_the_indexes_are_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings { max_index_lag: 0, ..Settings::default() };
+    let store = Store::open(dir.path(), settings).unwrap();
+    let (release, held) = std::sync::mpsc::channel();
+    store.set_embedder(Arc::new(Held(std::sync::Mutex::new(held))));
+    let first = store.put("default", document("a", "one")).await.unwrap();
+    let refused = store.put("default", document("b", "two")).await;
+    assert!(matches!(refused, Err(Error::Busy { .. })), "{refused:?}");
+    let refused = store.ingest("default", vec![document("b", "two")], Vec::new()).await;
+    assert!(matches!(refused, Err(Error::Busy { .. })), "{refused:?}");
+    store.delete_document("default", "a").await.unwrap();
+    drop(release);
+    store.wait_searchable(first.seq).await;
+    store.put("default", document("b", "two")).await.unwrap();
+}

@@ -343,6 +343,17 @@ fn of_documents(operation: Operation) -> Description {
             .query(PAGE)
             .json::<documents::JobPage>(200, "A page, newest first.")
             .problems(&[Code::InvalidCursor]),
+        Operation::CancelJob => {
+            about("cancelJob", "Take out of a batch what search does not find yet")
+                .json::<documents::Job>(
+                    200,
+                    "The job; what was taken out has failed as `cancelled` and is gone.",
+                )
+                .problems(&[Code::UnknownJob, Code::Busy])
+        }
+        Operation::RetryJob => about("retryJob", "Try again what failed after it was stored")
+            .json::<documents::Job>(200, "The job; what was never stored stays failed.")
+            .problems(&[Code::UnknownJob, Code::Busy]),
         _ => about("getJob", "A batch on its way into the index")
             .json::<documents::Job>(200, "The job.")
             .problems(&[Code::UnknownJob]),

@@ -191,6 +191,17 @@ impl wit::Guest for Provider {
         })
         .map_err(error_to_wit)
     }
+
+    /// Here a batch is searchable when it is stored, so nothing is left to take
+    /// out.
+    async fn cancel_job(permit: PermitBorrow<'_>, id: String) -> Answer<wit::Job> {
+        Self::get_job(permit, id).await
+    }
+
+    /// Here nothing fails after it was stored.
+    async fn retry_job(permit: PermitBorrow<'_>, id: String) -> Answer<wit::Job> {
+        Self::get_job(permit, id).await
+    }
 }
 
 /// Whether the permit covers `scope` (in `collection`).
