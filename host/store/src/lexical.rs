@@ -257,14 +257,21 @@ impl LexicalSearch {
     pub(crate) fn scores(&self, chunks: &[u64]) -> Result<HashMap<u64, f32>, Error> {
         let mut scores = HashMap::new();
         for segment in self.searcher.segment_readers() {
+            // Most chunks are of other segments; looking each up in all of
+            // them is what would cost.
+            let column = segment.fast_fields().u64(CHUNK)?;
+            let held = column.min_value()..=column.max_value();
             let numbers = segment.inverted_index(self.chunk)?;
             let mut here: Vec<(DocId, u64)> = Vec::new();
-            for chunk in chunks {
+            for chunk in chunks.iter().filter(|chunk| held.contains(chunk)) {
                 let term = Term::from_field_u64(self.chunk, *chunk);
                 let postings = numbers
                     .read_postings(&term, IndexRecordOption::Basic)
                     .map_err(tantivy::TantivyError::from)?;
                 here.extend(postings.map(|postings| (tantivy::DocSet::doc(&postings), *chunk)));
+            }
+            if here.is_empty() {
+                continue;
             }
             here.sort_unstable();
             let mut scorer = self.weight.scorer(segment, 1.0)?;
@@ -295,5 +302,32 @@ impl LexicalSearch {
         column
             .first(at.doc_id)
             .ok_or_else(|| Error::Internal("a chunk in the index has no number".into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_are_those_of_the_top_whichever_segment_a_chunk_is_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let lexical = Lexical::open(dir.path()).unwrap();
+        let mut writer = lexical.writer().unwrap();
+        for segment in 0..3_u64 {
+            for chunk in (segment..30).step_by(3) {
+                let text = if chunk % 4 == 3 { "fuselage" } else { "swept wing" };
+                let rest = "flutter ".repeat(chunk as usize);
+                writer.add(chunk, &format!("{text} {rest}")).unwrap();
+            }
+            writer.commit(Progress { chunk: segment, removal: 0 }).unwrap();
+        }
+        lexical.reload().unwrap();
+        let search = lexical.search("wing").unwrap().unwrap();
+        assert!(search.searcher.segment_readers().len() > 1);
+        let all: Vec<_> = (0..40).collect();
+        let top: HashMap<_, _> = search.top(40, |_| true).unwrap().into_iter().collect();
+        assert_eq!(top.len(), 23);
+        assert_eq!(search.scores(&all).unwrap(), top);
     }
 }

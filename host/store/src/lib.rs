@@ -7,6 +7,7 @@
 mod audit;
 mod backup;
 mod check;
+mod codes;
 mod cursor;
 mod deployments;
 mod documents;
@@ -20,6 +21,7 @@ mod live;
 mod pending;
 mod reader;
 mod replays;
+mod rotation;
 mod schema;
 mod types;
 mod vectors;

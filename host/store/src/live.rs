@@ -158,13 +158,25 @@ impl Live {
     }
 
     fn find(&self, chunk: u64) -> Option<&Entry> {
-        let at = self.entries.binary_search_by_key(&chunk, |entry| entry.chunk).ok()?;
-        self.entries.get(at)
+        self.entries.get(self.place(chunk)?)
     }
 
     fn find_mut(&mut self, chunk: u64) -> Option<&mut Entry> {
-        let at = self.entries.binary_search_by_key(&chunk, |entry| entry.chunk).ok()?;
+        let at = self.place(chunk)?;
         self.entries.get_mut(at)
+    }
+
+    /// Ids ascend, so no chunk is further from the first than their difference,
+    /// and where none was left out it is just there. A search asks for
+    /// thousands.
+    fn place(&self, chunk: u64) -> Option<usize> {
+        let distance = chunk.checked_sub(self.entries.first()?.chunk)?;
+        let most = usize::try_from(distance).ok()?;
+        if self.entries.get(most).is_some_and(|entry| entry.chunk == chunk) {
+            return Some(most);
+        }
+        let before = self.entries.get(..most.min(self.entries.len()))?;
+        before.binary_search_by_key(&chunk, |entry| entry.chunk).ok()
     }
 }
 
