@@ -194,6 +194,7 @@ fn order(a: &Value, b: &Value) -> Option<Ordering> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
 
     fn matches(filter: Value, metadata: Value) -> bool {
@@ -242,5 +243,60 @@ mod tests {
     fn deep_nesting_is_refused() {
         let deep = (0..50).fold(json!({"a": 1}), |inner, _| json!({ "not": inner }));
         assert!(Filter::parse(&deep.to_string()).is_err());
+    }
+
+    /// JSON in the shape of a filter, sound or not.
+    fn filterlike() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            "[a-z~/.]{0,4}".prop_map(Value::from),
+            any::<bool>().prop_map(Value::from),
+            Just(Value::Null),
+        ];
+        leaf.prop_recursive(5, 40, 4, |inner| {
+            let name = "and|or|not|a|b|a\\.b|eq|ne|gt|gte|lt|lte|in|nin|exists|[.~/]{0,3}";
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map(name, inner, 0..4)
+                    .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        #[test]
+        fn noise_is_no_filter_and_breaks_nothing(text in "\\PC{0,60}") {
+            if let Ok(filter) = Filter::parse(&text) {
+                filter.matches(&json!({"a": 1}));
+            }
+        }
+
+        #[test]
+        fn not_is_the_opposite_of_whatever_can_be_read(
+            filter in filterlike(), metadata in filterlike(),
+        ) {
+            let read = Filter::parse(&filter.to_string());
+            match Filter::parse(&json!({"not": &filter}).to_string()) {
+                Ok(not) => prop_assert_ne!(read.unwrap().matches(&metadata), not.matches(&metadata)),
+                Err(Invalid(why)) => {
+                    prop_assert!(read.is_err(), "{why}");
+                    prop_assert!(why.starts_with("/filter"));
+                }
+            }
+        }
+
+        #[test]
+        fn a_value_is_below_equal_or_above_and_never_two(a in any::<i64>(), b in any::<i64>()) {
+            let holds = |operator: &str| matches(json!({"x": {operator: b}}), json!({"x": a}));
+            let three = [holds("lt"), holds("eq"), holds("gt")];
+            prop_assert_eq!(three.into_iter().filter(|holds| *holds).count(), 1);
+            prop_assert_eq!(holds("lte"), holds("lt") || holds("eq"));
+            prop_assert_eq!(holds("gte"), holds("gt") || holds("eq"));
+            prop_assert_eq!(holds("ne"), !holds("eq"));
+        }
     }
 }

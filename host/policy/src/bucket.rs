@@ -198,6 +198,26 @@ mod tests {
             }
         }
 
+        /// Time counts once, at its furthest: going back and forth over the same
+        /// seconds refills nothing more. Far more is asked for than they refill.
+        #[test]
+        fn a_clock_that_jumps_gives_no_more_than_its_furthest_point(
+            rate in 1_u32..600, burst in 1_u32..20,
+            steps in prop::collection::vec((0_u64..2_000_000_000, 1_u32..5), 1..200),
+        ) {
+            let mut bucket = TokenBucket::new(Limits { rate_per_minute: rate, burst }, Duration::ZERO);
+            let (mut furthest, mut taken) = (0_u128, 0_u128);
+            for (now, cost) in steps {
+                furthest = furthest.max(u128::from(now));
+                if let Decision::Admitted(quota) = bucket.try_take(Duration::from_nanos(now), cost) {
+                    taken += u128::from(cost);
+                    prop_assert!(quota.remaining <= burst);
+                }
+                let refilled = furthest * u128::from(rate);
+                prop_assert!(taken * PER_UNIT <= u128::from(burst) * PER_UNIT + refilled);
+            }
+        }
+
         /// The same limit in another formula: the generic cell rate algorithm
         /// (ITU-T I.371) keeps the time at which the bucket would be full, here
         /// in nanoseconds times rate, so that it is exact.

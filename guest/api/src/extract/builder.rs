@@ -121,10 +121,13 @@ impl Builder {
         self.blocks.last().and_then(|block| self.text.get(block.range.clone()))
     }
 
-    /// The text and its blocks.
+    /// The text and its blocks. Pages that stay empty at the end begin where
+    /// the text ends.
     pub(super) fn finish(mut self, title: Option<String>) -> Extracted {
         self.end();
-        self.text.truncate(self.text.trim_end().len());
+        let end = self.text.trim_end().len();
+        self.text.truncate(end);
+        self.pages.iter_mut().for_each(|page| *page = end.min(*page));
         Extracted { title, text: self.text, blocks: self.blocks, pages: self.pages }
     }
 

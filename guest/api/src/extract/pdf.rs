@@ -117,6 +117,12 @@ mod tests {
     }
 
     #[test]
+    fn empty_pages_at_the_end_begin_where_the_text_ends() {
+        let extracted = extract(&pdf(&[&["One."], &[], &[]])).unwrap();
+        assert_eq!((extracted.text.as_str(), extracted.pages), ("One.", vec![0, 4, 4]));
+    }
+
+    #[test]
     fn what_is_no_pdf_is_refused_and_says_so() {
         for bytes in [&b""[..], b"%PDF-1.7", b"hello", &pdf(&[&["a"]])[..200]] {
             assert_eq!(extract(bytes), Err(Unreadable::Damaged("PDF")));
