@@ -89,7 +89,7 @@ impl Sender {
             tokio::select! {
                 message = waiting.recv() => match message {
                     Some(Message::Span(span)) => {
-                        batch.push(span);
+                        batch.push(*span);
                         if batch.len() >= MAX_BATCH {
                             self.send(&mut batch).await;
                         }
@@ -107,7 +107,7 @@ impl Sender {
 
     /// Spans that the collector does not take are dropped: a retry would need
     /// memory, and the newer ones say more.
-    async fn send(&self, batch: &mut Vec<Box<Span>>) {
+    async fn send(&self, batch: &mut Vec<Span>) {
         if batch.is_empty() {
             return;
         }
