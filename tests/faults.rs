@@ -32,15 +32,11 @@ async fn beside_others(server: &Server, path: &str) -> Answer {
     failed
 }
 
-fn blamed(server: &Server, who: &str) -> bool {
-    server.log().iter().any(|line| line.contains(&format!(r#""blame":"{who}""#)))
-}
-
 #[tokio::test]
 async fn a_trap_is_a_500_for_its_request_and_its_neighbours_are_run_again() {
     let server = server().start();
     beside_others(&server, "/trap").await.assert_problem(500, "handler_failed");
-    assert!(blamed(&server, "guest"), "{:#?}", server.log());
+    server.logged(&[r#""blame":"guest""#]).await;
     beside_others(&server, "/error").await.assert_problem(500, "handler_failed");
 }
 

@@ -212,11 +212,7 @@ async fn a_clients_trace_goes_on_into_log_and_spans() {
     assert_eq!(attribute(root, "ragtime.request_id")["stringValue"], answer.header("x-request-id"));
     let chat = spans.iter().find(|span| span["name"] == "chat extractive").unwrap();
     assert_eq!((&chat["traceId"], &chat["parentSpanId"]), (&json!(trace), &root["spanId"]));
-    let logged = server
-        .log()
-        .iter()
-        .any(|line| line.contains(trace) && line.contains(answer.header("x-request-id")));
-    assert!(logged, "{:#?}", server.log());
+    server.logged(&[trace, answer.header("x-request-id")]).await;
 }
 
 #[tokio::test]

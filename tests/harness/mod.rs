@@ -270,6 +270,16 @@ impl Server {
         self.log.lock().unwrap().clone()
     }
 
+    /// Waits for a line that has all of these words: lines are read by a thread
+    /// of their own, which may be behind a response.
+    pub async fn logged(&self, words: &[&str]) {
+        let started = Instant::now();
+        while !self.log().iter().any(|line| words.iter().all(|word| line.contains(word))) {
+            assert!(started.elapsed() < Duration::from_secs(10), "no {words:?}: {:#?}", self.log());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
