@@ -41,7 +41,7 @@ const OWN: [&str; 11] = [
     "next_cursor",
 ];
 /// Numbers that may differ a little: tantivy rounds the lengths of long texts.
-const SCORES: [&str; 3] = ["score", "lexical", "vector"];
+const SCORES: [&str; 5] = ["score", "lexical", "vector", "normalised", "fused"];
 /// By how much.
 const TOLERANCE: f64 = 0.02;
 

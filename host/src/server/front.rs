@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http::header::ORIGIN;
 use http::{HeaderName, HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
 use tower::{Layer, Service, ServiceExt};
@@ -39,8 +40,14 @@ const EXPOSED: [&str; 8] = [
 
 type Compressible = SizeAboveAndNoStream;
 
+type Plain = Compression<Behind, Compressible>;
+
 /// The edge with what stands before it.
-pub struct Front(Cors<Compression<Behind, Compressible>>);
+pub struct Front {
+    plain: Plain,
+    /// For requests of pages, when some may call.
+    crossing: Option<Cors<Plain>>,
+}
 
 impl Front {
     /// Lets pages of `origins` in; `*` lets all of them in.
@@ -49,7 +56,9 @@ impl Front {
         let compression = CompressionLayer::new()
             .quality(CompressionLevel::Fastest)
             .compress_when(SizeAboveAndNoStream);
-        Self(cors(origins).layer(compression.layer(Behind(Arc::new(edge)))))
+        let plain = compression.layer(Behind(Arc::new(edge)));
+        let crossing = (!origins.is_empty()).then(|| cors(origins).layer(plain.clone()));
+        Self { plain, crossing }
     }
 }
 
@@ -57,7 +66,13 @@ impl Answer for Front {
     type Body = CompressionBody<EdgeBody>;
 
     async fn answer(&self, request: Request<Incoming>) -> Response<Self::Body> {
-        let mut response = match self.0.clone().oneshot(request).await {
+        // The layer takes every OPTIONS for a preflight.
+        let of_a_page = request.headers().contains_key(ORIGIN);
+        let answered = match self.crossing.as_ref().filter(|_| of_a_page) {
+            Some(crossing) => crossing.clone().oneshot(request).await,
+            None => self.plain.clone().oneshot(request).await,
+        };
+        let mut response = match answered {
             Ok(response) => response,
             Err(never) => match never {},
         };
@@ -73,9 +88,6 @@ impl Answer for Front {
 }
 
 fn cors(origins: &[String]) -> CorsLayer {
-    if origins.is_empty() {
-        return CorsLayer::new().vary([]);
-    }
     let allowed = match origins.iter().any(|origin| origin == "*") {
         true => AllowOrigin::any(),
         false => {
