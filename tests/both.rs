@@ -11,6 +11,8 @@
 mod api;
 #[path = "clients.rs"]
 mod clients;
+#[path = "conditions.rs"]
+mod conditions;
 #[path = "both/difference.rs"]
 mod difference;
 #[path = "durability.rs"]

@@ -2,16 +2,18 @@
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, RawPathParams, Request};
-use http::HeaderMap;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH};
 use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use ragtime_api::body::BodyType;
 use ragtime_api::json::Fault;
+use ragtime_api::precondition::Tags;
 use ragtime_api::problem::{Code, Problem};
 use ragtime_api::{limits, parameters};
 
 use crate::bindings::admission::Permit;
+use crate::bindings::store::{Condition, Versions};
 use crate::request_id;
 
 /// What a problem says of the request that it answers.
@@ -76,8 +78,25 @@ impl Call {
     }
 
     /// A header's value.
-    pub(crate) fn header(&self, name: http::HeaderName) -> Option<&[u8]> {
-        self.parts.headers.get(name).map(http::HeaderValue::as_bytes)
+    pub(crate) fn header(&self, name: HeaderName) -> Option<&[u8]> {
+        self.parts.headers.get(name).map(HeaderValue::as_bytes)
+    }
+
+    /// What the request's `If-Match` and `If-None-Match` ask of a write.
+    pub(crate) fn condition(&self) -> Result<Condition, Problem> {
+        let versions = |named: Option<Vec<String>>| match named {
+            None => Versions::Any,
+            Some(these) => Versions::These(these),
+        };
+        Ok(Condition {
+            must_be: self.tags(IF_MATCH)?.map(|tags| versions(tags.strong())),
+            must_not_be: self.tags(IF_NONE_MATCH)?.map(|tags| versions(tags.all())),
+        })
+    }
+
+    /// The versions that a header names.
+    pub(crate) fn tags(&self, name: HeaderName) -> Result<Option<Tags>, Problem> {
+        Tags::read(self.parts.headers.get_all(name).iter().map(HeaderValue::as_bytes))
     }
 
     /// The body of a request that must be JSON.

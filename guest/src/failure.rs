@@ -50,6 +50,7 @@ impl From<store::Error> for Problem {
             Error::CollectionProtected => Code::CollectionProtected.into(),
             Error::UnknownDocument => Code::UnknownDocument.into(),
             Error::UnknownJob => Code::UnknownJob.into(),
+            Error::PreconditionFailed => Code::PreconditionFailed.into(),
             Error::InvalidCursor => Code::InvalidCursor.into(),
             Error::Invalid(detail) => Self::rule(&detail),
             Error::Busy(seconds) => Self::retry(Code::Busy, seconds),

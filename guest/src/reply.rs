@@ -67,14 +67,9 @@ pub(crate) fn add_location(response: &mut Response, path: &str) {
     insert(response.headers_mut(), LOCATION, path);
 }
 
-/// The entity tag of a document.
-pub(crate) fn etag(sha256: &str) -> String {
-    format!("\"{sha256}\"")
-}
-
-/// Adds the entity tag of a document.
-pub(crate) fn add_etag(response: &mut Response, sha256: &str) {
-    insert(response.headers_mut(), ETAG, &etag(sha256));
+/// Adds the entity tag of a document: its version.
+pub(crate) fn add_etag(response: &mut Response, version: &str) {
+    insert(response.headers_mut(), ETAG, &format!("\"{version}\""));
 }
 
 /// A value that no header may have is left out.

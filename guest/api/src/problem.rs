@@ -88,6 +88,10 @@ catalogue! {
         "The collection `default` always exists. Delete its documents instead.";
     UnknownDocument = "unknown_document", 404, "No document has this id",
         "List what exists with `GET /v1/collections/{collection}/documents`.";
+    PreconditionFailed = "precondition_failed", 412, "The document has another version",
+        "Read the document, look at what has changed, and send the request again with its `ETag`.";
+    InvalidPrecondition = "invalid_precondition", 400, "If-Match or If-None-Match is invalid",
+        "Send `*`, or what `ETag` said with its quotation marks, as in `If-Match: \"1f2e\"`.";
     UnknownJob = "unknown_job", 404, "No job has this id",
         "List what exists with `GET /v1/jobs`.";
     UnknownKey = "unknown_key", 404, "No key has this id",

@@ -84,14 +84,44 @@ impl Index {
     }
 }
 
+/// The stems of a text in their places. What is no word of the index leaves
+/// its place empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run(Vec<(usize, String)>);
+
+impl Run {
+    /// The words of a text.
+    pub fn of(text: &str) -> Self {
+        let stemmer = Stemmer::create(Algorithm::English);
+        let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+        let kept = words
+            .enumerate()
+            .filter(|(_, word)| word.len() < MAX_WORD_BYTES)
+            .map(|(place, word)| (place, word.to_lowercase()))
+            .filter(|(_, word)| !STOP_WORDS.contains(&word.as_str()));
+        Self(kept.map(|(place, word)| (place, stemmer.stem(&word).into_owned())).collect())
+    }
+
+    /// Whether it has no words.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether the words of another stand in it at the same distances.
+    pub fn has(&self, other: &Self) -> bool {
+        let Some((first, word)) = other.0.first() else { return true };
+        let starts = self.0.iter().filter(|(_, here)| here == word).map(|(place, _)| place);
+        starts.into_iter().any(|start| {
+            other.0.iter().all(|(place, word)| {
+                let at = self.0.binary_search_by_key(&(start + place - first), |(place, _)| *place);
+                at.ok().and_then(|at| self.0.get(at)).is_some_and(|(_, here)| here == word)
+            })
+        })
+    }
+}
+
 fn analyse(text: &str) -> Vec<String> {
-    let stemmer = Stemmer::create(Algorithm::English);
-    text.split(|character: char| !character.is_alphanumeric())
-        .filter(|word| !word.is_empty() && word.len() < MAX_WORD_BYTES)
-        .map(str::to_lowercase)
-        .filter(|word| !STOP_WORDS.contains(&word.as_str()))
-        .map(|word| stemmer.stem(&word).into_owned())
-        .collect()
+    Run::of(text).0.into_iter().map(|(_, word)| word).collect()
 }
 
 #[cfg(test)]
@@ -108,6 +138,17 @@ mod tests {
         let expected = 2.0_f32.ln() * 2.2 / (1.0 + 1.2 * (0.25 + 0.75 * 2.0 / 3.0));
         assert_eq!(found.len(), 1);
         assert!((found[0].1 - expected).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_phrase_is_found_where_its_words_stand_together() {
+        let text = Run::of("Leaf of a maple, and the Maple Leaf Rag");
+        for found in ["maple leaf", "leaf of the maples", "rag", "leaf rag", "the"] {
+            assert!(text.has(&Run::of(found)), "{found}");
+        }
+        for missing in ["leaf maple", "rag maple", "maple rag", "waltz"] {
+            assert!(!text.has(&Run::of(missing)), "{missing}");
+        }
     }
 
     #[test]

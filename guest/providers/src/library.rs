@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use ragtime_filter::Filter;
+use ragtime_policy::version::Condition;
 
-use crate::bm25::Index;
+use crate::bm25::{Index, Run};
 use crate::cursor;
 use crate::records::{Chunk, Commit, Document, Job};
 
@@ -33,6 +34,9 @@ pub enum Error {
     /// No job has this id.
     #[error("no job has this id")]
     UnknownJob,
+    /// The document is in another version.
+    #[error("the document is not in a version that the condition asks for")]
+    PreconditionFailed,
     /// The cursor is of another list.
     #[error("the cursor was not made for this list")]
     InvalidCursor,
@@ -212,6 +216,12 @@ impl Collection {
         self.documents.get(id).map(|numbered| &numbered.document).ok_or(Error::UnknownDocument)
     }
 
+    /// Compares the document that is there with a condition.
+    pub fn check(&self, id: &str, condition: &Condition) -> Result<(), Error> {
+        let current = self.document(id).ok().map(Document::version);
+        if condition.holds(current.as_deref()) { Ok(()) } else { Err(Error::PreconditionFailed) }
+    }
+
     /// Documents by id.
     pub fn documents(&self, after: Option<&str>, limit: usize) -> Page<&Document> {
         const LIST: &str = "documents";
@@ -249,6 +259,17 @@ impl Collection {
         Some((numbered.number, Found { number, chunk, document: &numbered.document }))
     }
 
+    /// Whether a chunk has all the words and phrases that are required and none
+    /// that is excluded.
+    fn has_words(&self, number: u64, required: &[Run], excluded: &[Run]) -> bool {
+        if required.is_empty() && excluded.is_empty() {
+            return true;
+        }
+        let Some((_, found)) = self.chunk(number) else { return false };
+        let text = Run::of(&found.document.indexed_text(found.chunk));
+        required.iter().all(|run| text.has(run)) && !excluded.iter().any(|run| text.has(run))
+    }
+
     /// The best `depth` chunks by BM25 among documents that `filter` allows:
     /// chunk, document, score.
     pub fn search(
@@ -256,6 +277,8 @@ impl Collection {
         text: &str,
         depth: usize,
         filter: Option<&Filter>,
+        required: &[Run],
+        excluded: &[Run],
     ) -> Vec<(u64, u64, f32)> {
         let allowed: Option<HashSet<u64>> = filter.map(|filter| {
             let matching = self.documents.values().filter(|numbered| {
@@ -264,7 +287,10 @@ impl Collection {
             });
             matching.flat_map(|numbered| numbered.chunks().map(|(number, _)| number)).collect()
         });
-        let allows = |chunk: u64| allowed.as_ref().is_none_or(|allowed| allowed.contains(&chunk));
+        let allows = |chunk: u64| {
+            allowed.as_ref().is_none_or(|allowed| allowed.contains(&chunk))
+                && self.has_words(chunk, required, excluded)
+        };
         let best = self.index.search(text, depth, allows).into_iter();
         best.filter_map(|(chunk, score)| Some((chunk, self.chunk(chunk)?.0, score))).collect()
     }
@@ -313,8 +339,8 @@ mod tests {
         library.apply(put("a", "flutter"));
         library.apply(put("a", "wing"));
         let collection = library.collection(DEFAULT).unwrap();
-        assert!(collection.search("flutter", 10, None).is_empty());
-        assert_eq!(collection.search("wings", 10, None).len(), 1);
+        assert!(collection.search("flutter", 10, None, &[], &[]).is_empty());
+        assert_eq!(collection.search("wings", 10, None, &[], &[]).len(), 1);
         assert_eq!(collection.size(), (1, 1));
     }
 

@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, reason = "the contract in wit/ documents each field")]
 
+use ragtime_policy::version::version;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -73,6 +74,11 @@ impl Document {
                 &other.metadata,
                 &other.chunks,
             )
+    }
+
+    /// Its version, see [`version`].
+    pub fn version(&self) -> String {
+        version(self.title.as_deref(), &self.media_type, &self.metadata, &self.sha256)
     }
 
     /// The text of a chunk.

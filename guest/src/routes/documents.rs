@@ -1,7 +1,8 @@
 //! `/v1/collections/{collection}/documents`: reading and deleting.
 
 use http::StatusCode;
-use http::header::IF_NONE_MATCH;
+use http::header::{IF_MATCH, IF_NONE_MATCH};
+use ragtime_api::problem::Code;
 use ragtime_api::resource::documents::{Chunk, ChunkPage, Document, DocumentPage, Summary};
 use ragtime_api::resource::{Span, raw};
 use ragtime_api::{parameters, time};
@@ -24,31 +25,29 @@ pub(super) async fn list(mut call: Call) -> Answer {
 pub(super) async fn get(mut call: Call) -> Answer {
     parameters::none(call.query())?;
     let (collection, id) = (call.collection().await?, call.document_id().await?);
+    let (must_be, known) = (call.tags(IF_MATCH)?, call.tags(IF_NONE_MATCH)?);
     let document = store::get_document(&call.permit, collection, id).await?;
-    let sha256 = &document.summary.sha256;
-    let known = call.header(IF_NONE_MATCH).is_some_and(|tags| names(tags, &reply::etag(sha256)));
-    let mut response = match known {
+    let version = &document.summary.version;
+    if must_be.is_some_and(|tags| tags.strong().is_some_and(|tags| !tags.contains(version))) {
+        return Err(Code::PreconditionFailed.into());
+    }
+    let mut response = match known.is_some_and(|tags| tags.name(version)) {
         true => reply::empty(StatusCode::NOT_MODIFIED),
         false => {
             let body = Document { summary: summary(&document.summary), text: &document.text };
             reply::json(StatusCode::OK, &body)
         }
     };
-    reply::add_etag(&mut response, sha256);
+    reply::add_etag(&mut response, version);
     Ok(response)
-}
-
-/// Whether `If-None-Match` names this tag (RFC 9110 section 13.1.2).
-fn names(tags: &[u8], etag: &str) -> bool {
-    let mut tags = tags.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-    tags.any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == etag.as_bytes())
 }
 
 /// `DELETE …/documents/{id}`
 pub(super) async fn delete(mut call: Call) -> Answer {
     parameters::none(call.query())?;
     let (collection, id) = (call.collection().await?, call.document_id().await?);
-    store::delete_document(&call.permit, collection, id).await?;
+    let condition = call.condition()?;
+    store::delete_document(&call.permit, collection, id, condition).await?;
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }
 

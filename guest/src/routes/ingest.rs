@@ -30,6 +30,7 @@ pub(super) async fn put(mut call: Call) -> Answer {
     let choices = [("durable", Wait::Durable), ("searchable", Wait::Searchable)];
     let written = parameters::write(call.query(), &choices, Wait::Searchable, true)?;
     let (collection, id) = (call.collection().await?, call.document_id().await?);
+    let condition = call.condition()?;
     let path = format!("/v1/collections/{collection}/documents/{}", parameters::encode(&id));
     let document = match call.body().await? {
         (BodyType::Json, body) => NewDocument { id: Some(id), ..documents::read(&body)? },
@@ -44,11 +45,12 @@ pub(super) async fn put(mut call: Call) -> Answer {
         let reason = prepared.failures.pop().map(|failure| failure.reason);
         return Err(Problem::invalid(vec![Fault::at("#", reason.unwrap_or_default())]));
     };
-    let stored = store::put(&call.permit, collection, document, written.wait.into()).await?;
+    let stored =
+        store::put(&call.permit, collection, document, condition, written.wait.into()).await?;
     let created = stored.outcome == Outcome::Created;
     let status = if created { StatusCode::CREATED } else { StatusCode::OK };
     let mut response = reply::json(status, &summary(&stored.summary));
-    reply::add_etag(&mut response, &stored.summary.sha256);
+    reply::add_etag(&mut response, &stored.summary.version);
     if created {
         reply::add_location(&mut response, &path);
     }

@@ -73,6 +73,9 @@ pub(super) async fn prepare(
     let wanted = Wanted {
         collection: asked.collection.clone(),
         text: asked.search,
+        // A question is prose; its quotation marks quote.
+        required: Vec::new(),
+        excluded: Vec::new(),
         filter: asked.filter,
         ranking: Ranking {
             mode: Mode::Hybrid,

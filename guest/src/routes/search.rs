@@ -12,6 +12,7 @@ use ragtime_api::resource::search::{
     self as api, Mode, SearchRequest, SearchResponse, SearchResult,
 };
 use ragtime_api::variety::{self, Variety};
+use ragtime_api::wording::Wording;
 use ragtime_api::{json, limits, parameters};
 
 use super::Answer;
@@ -26,6 +27,10 @@ pub(super) struct Wanted {
     pub(super) collection: String,
     /// The user's words.
     pub(super) text: String,
+    /// Words and phrases that a passage has to contain.
+    pub(super) required: Vec<String>,
+    /// Words and phrases that it must not contain.
+    pub(super) excluded: Vec<String>,
     /// A filter on metadata, as JSON.
     pub(super) filter: Option<String>,
     /// How what is found is ranked.
@@ -69,9 +74,12 @@ pub(super) async fn answer(
         min_score: request.min_score,
         depth: limits::depth(request.top_k) as usize,
     };
+    let Wording { text, required, excluded } = Wording::read(&request.query);
     let wanted = Wanted {
         collection,
-        text: request.query,
+        text,
+        required,
+        excluded,
         filter: request.filter,
         ranking,
         variety: request.variety,
@@ -94,7 +102,7 @@ pub(super) async fn answer(
 
 /// Finds the best passages.
 pub(super) async fn retrieve(permit: &Permit, wanted: Wanted) -> Result<Found, Problem> {
-    let Wanted { collection, text, filter, mut ranking, variety } = wanted;
+    let Wanted { collection, text, required, excluded, filter, mut ranking, variety } = wanted;
     let depth = u32::try_from(ranking.depth).unwrap_or(limits::MIN_DEPTH);
     let legs = legs(ranking.mode);
     let mut query = search::Query {
@@ -103,6 +111,8 @@ pub(super) async fn retrieve(permit: &Permit, wanted: Wanted) -> Result<Found, P
         legs,
         depth,
         filter,
+        required,
+        excluded,
         feedback: Vec::new(),
     };
     let mut found = search::find_candidates(permit, query.clone()).await?;

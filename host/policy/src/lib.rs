@@ -1,5 +1,5 @@
-//! Policy without I/O: keys, scopes, budgets, and the rules of a
-//! swap. The clock is handed in.
+//! Policy without I/O: keys, scopes, budgets, versions of documents, and the
+//! rules of a swap. The clock is handed in.
 
 pub mod breaker;
 pub mod bucket;
@@ -8,3 +8,4 @@ pub mod key;
 pub mod key_record;
 pub mod scope;
 pub mod swap;
+pub mod version;

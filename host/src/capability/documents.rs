@@ -1,6 +1,7 @@
 //! `ragtime:documents/store`
 
 use ragtime_policy::scope::Scope;
+use ragtime_policy::version::{Condition, Versions};
 use ragtime_store as store;
 use wasmtime::component::{Accessor, Resource};
 
@@ -82,6 +83,7 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         permit: Resource<Permit>,
         collection: String,
         document: wit::DocumentInput,
+        condition: wit::Condition,
         wait: wit::Wait,
     ) -> Answer<wit::PutResult> {
         let call = match allowed(call(accessor, &permit)?, Scope::Write, Some(&collection)) {
@@ -90,7 +92,8 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         };
         call.request.set_wrote();
         let store = &call.services.store;
-        let put = match store.put(&collection, document_from_wit(document)).await {
+        let (document, condition) = (document_from_wit(document), condition_from_wit(condition));
+        let put = match store.put(&collection, document, condition).await {
             Ok(put) => put,
             Err(error) => return Ok(Err(error_to_wit(error))),
         };
@@ -196,13 +199,16 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         permit: Resource<Permit>,
         collection: String,
         id: String,
+        condition: wit::Condition,
     ) -> Answer<()> {
         let call = match allowed(call(accessor, &permit)?, Scope::Write, Some(&collection)) {
             Ok(call) => call,
             Err(error) => return Ok(Err(error)),
         };
         call.request.set_wrote();
-        Ok(call.services.store.delete_document(&collection, &id).await.map_err(error_to_wit))
+        let condition = condition_from_wit(condition);
+        let deleted = call.services.store.delete_document(&collection, &id, condition).await;
+        Ok(deleted.map_err(error_to_wit))
     }
 
     async fn list_jobs(
@@ -338,12 +344,24 @@ pub(super) fn error_to_wit(error: store::Error) -> wit::Error {
         store::Error::CollectionProtected => wit::Error::CollectionProtected,
         store::Error::UnknownDocument => wit::Error::UnknownDocument,
         store::Error::UnknownJob => wit::Error::UnknownJob,
+        store::Error::PreconditionFailed => wit::Error::PreconditionFailed,
         store::Error::InvalidCursor => wit::Error::InvalidCursor,
         store::Error::Invalid(rule) => wit::Error::Invalid(rule),
         store::Error::Busy { retry_after } => {
             wit::Error::Busy(u32::try_from(retry_after.as_secs().max(1)).unwrap_or(u32::MAX))
         }
         error => wit::Error::Other(Some(error.to_string())),
+    }
+}
+
+fn condition_from_wit(condition: wit::Condition) -> Condition {
+    let versions = |versions| match versions {
+        wit::Versions::Any => Versions::Any,
+        wit::Versions::These(these) => Versions::These(these),
+    };
+    Condition {
+        must_be: condition.must_be.map(versions),
+        must_not_be: condition.must_not_be.map(versions),
     }
 }
 
@@ -391,6 +409,7 @@ fn summary_to_wit(summary: store::DocumentSummary) -> wit::DocumentSummary {
         bytes: summary.bytes,
         chunks: summary.chunks,
         sha256: summary.sha256,
+        version: summary.version,
         created_at: summary.created_at,
         updated_at: summary.updated_at,
         searchable: summary.searchable,

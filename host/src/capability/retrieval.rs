@@ -14,6 +14,9 @@ use crate::runtime::state::{Capabilities, CapabilityView};
 /// Candidates from one leg. Beyond this, fusion gains nothing (Bruch et al.
 /// 2022 find no gain over 1,000).
 const MAX_DEPTH: u32 = 1_000;
+/// Words and phrases that a search may require and exclude: each is a search
+/// of its own.
+const MAX_CONDITIONS: usize = 64;
 /// Passages or citations of one call.
 const MAX_FETCHED: usize = 1_000;
 
@@ -70,6 +73,11 @@ fn find(call: &Call, query: &wit::Query) -> Result<wit::Candidates, store::Error
     if query.depth == 0 || query.depth > MAX_DEPTH {
         return Err(store::Error::Invalid(format!("the depth is 1 to {MAX_DEPTH}")));
     }
+    if query.required.len() + query.excluded.len() > MAX_CONDITIONS {
+        return Err(store::Error::Invalid(format!(
+            "at most {MAX_CONDITIONS} words are conditions"
+        )));
+    }
     let filter = query.filter.as_deref().map(store::Filter::parse).transpose()?;
     let vector = match query.legs.contains(wit::Legs::VECTOR) {
         true => call.services.embeddings.query(&query.text).transpose(),
@@ -86,6 +94,8 @@ fn find(call: &Call, query: &wit::Query) -> Result<wit::Candidates, store::Error
             vector: vector.as_deref(),
             depth: query.depth as usize,
             filter: filter.as_ref(),
+            required: &query.required,
+            excluded: &query.excluded,
         },
     )?;
     let items = items

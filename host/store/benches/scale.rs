@@ -182,6 +182,8 @@ fn search(
         vector: with_vector.then_some(&vector),
         depth,
         filter: None,
+        required: &[],
+        excluded: &[],
     };
     let start = Instant::now();
     let found = store.candidates(COLLECTION, &query).unwrap();

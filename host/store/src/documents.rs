@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
+use ragtime_policy::version::{Condition, version};
 use rusqlite::{Connection, OptionalExtension, Row};
 use sha2::{Digest, Sha256};
 
@@ -167,16 +168,18 @@ pub(crate) fn indexed_text(title: Option<&str>, headings: &[String], text: &str)
     lines.chain([text]).collect::<Vec<_>>().join("\n")
 }
 
-/// Stores a document, replacing the one of the same id.
+/// Stores a document, replacing the one of the same id, if the condition holds.
 pub(crate) fn put(
     connection: &Connection,
     collection: &str,
     prepared: &Prepared,
+    condition: &Condition,
     now: u64,
     effects: &mut Effects,
 ) -> Result<Put, Error> {
     let collection = collection_key(connection, collection)?;
     let (id, document) = (&prepared.id, &prepared.document);
+    check(connection, collection, id, condition)?;
     let old: Option<(i64, Vec<u8>, u64)> = connection
         .prepare_cached(
             "SELECT key, fingerprint, created_at FROM documents WHERE collection = ?1 AND id = ?2",
@@ -244,6 +247,24 @@ fn add_chunks(
     Ok(())
 }
 
+/// Compares the document that is there with a condition.
+fn check(
+    connection: &Connection,
+    collection: i64,
+    id: &str,
+    condition: &Condition,
+) -> Result<(), Error> {
+    if *condition == Condition::default() {
+        return Ok(());
+    }
+    let current = match summary(connection, collection, id) {
+        Ok((summary, _)) => Some(summary.version),
+        Err(Error::UnknownDocument) => None,
+        Err(error) => return Err(error),
+    };
+    if condition.holds(current.as_deref()) { Ok(()) } else { Err(Error::PreconditionFailed) }
+}
+
 /// The last chunk id ever given.
 pub(crate) fn last_chunk_ever(connection: &Connection) -> Result<u64, Error> {
     let mut statement =
@@ -255,9 +276,11 @@ pub(crate) fn delete(
     connection: &Connection,
     collection: &str,
     id: &str,
+    condition: &Condition,
     effects: &mut Effects,
 ) -> Result<(), Error> {
     let collection = collection_key(connection, collection)?;
+    check(connection, collection, id, condition)?;
     let key: i64 = connection
         .prepare_cached("SELECT key FROM documents WHERE collection = ?1 AND id = ?2")?
         .query_row((collection, id), |row| row.get(0))
@@ -318,14 +341,17 @@ fn summary(
 }
 
 fn summary_of(row: &Row<'_>) -> rusqlite::Result<(DocumentSummary, u64)> {
+    let (title, media_type): (Option<String>, String) = (row.get(1)?, row.get(2)?);
+    let (metadata, sha256): (String, String) = (row.get(3)?, row.get(6)?);
     let summary = DocumentSummary {
         id: row.get(0)?,
-        title: row.get(1)?,
-        media_type: row.get(2)?,
-        metadata: row.get(3)?,
+        version: version(title.as_deref(), &media_type, &metadata, &sha256),
+        title,
+        media_type,
+        metadata,
         bytes: row.get(4)?,
         chunks: row.get(5)?,
-        sha256: row.get(6)?,
+        sha256,
         created_at: row.get(7)?,
         updated_at: row.get(8)?,
         searchable: false,

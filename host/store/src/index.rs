@@ -132,14 +132,17 @@ impl CollectionIndex {
         documents: Option<HashSet<u64>>,
     ) -> Result<Vec<Candidate>, Error> {
         let documents = documents.map(Arc::new);
+        let constraint = self.lexical.constraint(query.required, query.excluded)?.map(Arc::new);
         let search = if query.lexical { self.lexical.search(query.text)? } else { None };
         let mut found: HashMap<u64, Candidate> = HashMap::new();
         if let Some(search) = &search {
             let (live, documents) = (Arc::clone(&self.live), documents.clone());
-            let filtered = documents.is_some();
+            let constraint = constraint.clone();
+            let filtered = documents.is_some() || constraint.is_some();
             let alive = move |chunk| {
                 let live = live.read().unwrap_or_else(|poisoned| poisoned.into_inner());
-                live.accepts(chunk, documents.as_deref())
+                constraint.as_ref().is_none_or(|constraint| constraint.allows(chunk))
+                    && live.accepts(chunk, documents.as_deref())
             };
             let top = if filtered {
                 search.top_of(query.depth, alive)
@@ -152,7 +155,10 @@ impl CollectionIndex {
         }
         let live = self.read();
         if let Some(vector) = query.vector {
-            let alive = |chunk| live.accepts(chunk, documents.as_deref());
+            let alive = |chunk| {
+                constraint.as_ref().is_none_or(|constraint| constraint.allows(chunk))
+                    && live.accepts(chunk, documents.as_deref())
+            };
             for (chunk, similarity) in live.nearest(vector, query.depth, &alive) {
                 entry(&mut found, chunk).vector = Some(similarity);
             }

@@ -4,6 +4,7 @@
 //! index has come as far as its last chunk, unless a failure was noted. One
 //! that was noted later has its last chunk still, and can be tried again.
 
+use ragtime_policy::version::Condition;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::cursor;
@@ -37,7 +38,14 @@ pub(crate) fn ingest(
     for (position, item) in items {
         match item {
             Ok(prepared) => {
-                let put = documents::put(connection, collection, prepared, now, effects)?;
+                let put = documents::put(
+                    connection,
+                    collection,
+                    prepared,
+                    &Condition::default(),
+                    now,
+                    effects,
+                )?;
                 last = last.max(put.seq);
                 let written = put.outcome != Outcome::Unchanged;
                 let id = &put.summary.id;

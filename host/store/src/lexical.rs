@@ -2,10 +2,10 @@
 //! words, in tantivy. One index for each collection, since the statistics of
 //! one must not weigh on another.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use tantivy::collector::{FilterCollector, TopDocs};
+use tantivy::collector::{DocSetCollector, FilterCollector, TopDocs};
 use tantivy::query::{BooleanQuery, EnableScoring, Occur, PhraseQuery, Query, TermQuery, Weight};
 use tantivy::schema::{
     FAST, Field, INDEXED, IndexRecordOption, Schema, TextFieldIndexing, TextOptions,
@@ -124,6 +124,57 @@ impl Lexical {
         Ok(Some(LexicalSearch { searcher, query, weight, chunk: self.chunk }))
     }
 
+    /// What the words and phrases that have to be there, and those that must
+    /// not, mean for each chunk; `None` when they ask for nothing.
+    pub(crate) fn constraint(
+        &self,
+        required: &[String],
+        excluded: &[String],
+    ) -> Result<Option<Constraint>, Error> {
+        let searcher = self.reader.searcher();
+        let required = self.runs(required)?;
+        let excluded = self.runs(excluded)?;
+        if required.is_empty() && excluded.is_empty() {
+            return Ok(None);
+        }
+        let required = match required.is_empty() {
+            true => None,
+            false => Some(self.matching(&searcher, Occur::Must, required)?),
+        };
+        let excluded = self.matching(&searcher, Occur::Should, excluded)?;
+        Ok(Some(Constraint { required, excluded }))
+    }
+
+    /// A query for each text that has words.
+    fn runs(&self, texts: &[String]) -> Result<Vec<Box<dyn Query>>, Error> {
+        let mut queries: Vec<Box<dyn Query>> = Vec::with_capacity(texts.len());
+        for text in texts {
+            let terms = self.terms(text)?;
+            match terms.as_slice() {
+                [] => {}
+                [(_, term)] => {
+                    let basic = IndexRecordOption::Basic;
+                    queries.push(Box::new(TermQuery::new(term.clone(), basic)));
+                }
+                _ => queries.push(Box::new(PhraseQuery::new_with_offset(terms))),
+            }
+        }
+        Ok(queries)
+    }
+
+    /// The chunks that match all of these, or any.
+    fn matching(
+        &self,
+        searcher: &Searcher,
+        occur: Occur,
+        queries: Vec<Box<dyn Query>>,
+    ) -> Result<HashSet<u64>, Error> {
+        let clauses = queries.into_iter().map(|query| (occur, query)).collect();
+        let found = searcher.search(&BooleanQuery::new(clauses), &DocSetCollector)?;
+        let mut columns = HashMap::new();
+        found.into_iter().map(|at| chunk_at(searcher, at, &mut columns)).collect()
+    }
+
     /// The words of a text as the index knows them, each with its position.
     fn terms(&self, text: &str) -> Result<Vec<(usize, Term)>, Error> {
         let mut analyser = self.index.tokenizer_for_field(self.body)?;
@@ -135,6 +186,39 @@ impl Lexical {
         }
         Ok(terms)
     }
+}
+
+/// Which chunks a search may return for the sake of their words.
+pub(crate) struct Constraint {
+    /// One of these, if it matters.
+    required: Option<HashSet<u64>>,
+    /// None of these.
+    excluded: HashSet<u64>,
+}
+
+impl Constraint {
+    pub(crate) fn allows(&self, chunk: u64) -> bool {
+        self.required.as_ref().is_none_or(|required| required.contains(&chunk))
+            && !self.excluded.contains(&chunk)
+    }
+}
+
+/// The number of the chunk at a place in the index.
+fn chunk_at(
+    searcher: &Searcher,
+    at: DocAddress,
+    columns: &mut HashMap<u32, tantivy::columnar::Column<u64>>,
+) -> Result<u64, Error> {
+    let column = match columns.entry(at.segment_ord) {
+        std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
+        std::collections::hash_map::Entry::Vacant(vacant) => {
+            let segment = searcher.segment_reader(at.segment_ord);
+            vacant.insert(segment.fast_fields().u64(CHUNK)?)
+        }
+    };
+    column
+        .first(at.doc_id)
+        .ok_or_else(|| Error::Internal("a chunk in the index has no number".into()))
 }
 
 /// What stands between quotation marks.
@@ -250,7 +334,9 @@ impl LexicalSearch {
     /// Chunk ids for places in the index.
     fn numbered(&self, hits: Vec<(f32, DocAddress)>) -> Result<Vec<(u64, f32)>, Error> {
         let mut columns = HashMap::new();
-        hits.into_iter().map(|(score, at)| Ok((self.chunk_at(at, &mut columns)?, score))).collect()
+        hits.into_iter()
+            .map(|(score, at)| Ok((chunk_at(&self.searcher, at, &mut columns)?, score)))
+            .collect()
     }
 
     /// The scores of these chunks, of those that match at all.
@@ -286,28 +372,36 @@ impl LexicalSearch {
         }
         Ok(scores)
     }
-
-    fn chunk_at(
-        &self,
-        at: DocAddress,
-        columns: &mut HashMap<u32, tantivy::columnar::Column<u64>>,
-    ) -> Result<u64, Error> {
-        let column = match columns.entry(at.segment_ord) {
-            std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
-            std::collections::hash_map::Entry::Vacant(vacant) => {
-                let segment = self.searcher.segment_reader(at.segment_ord);
-                vacant.insert(segment.fast_fields().u64(CHUNK)?)
-            }
-        };
-        column
-            .first(at.doc_id)
-            .ok_or_else(|| Error::Internal("a chunk in the index has no number".into()))
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_that_have_to_be_there_are_and_those_that_must_not_be_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let lexical = Lexical::open(dir.path()).unwrap();
+        let mut writer = lexical.writer().unwrap();
+        let texts = ["the maple leaf rag", "a rag for the maple, leaf by leaf", "leaf of a maple"];
+        for (chunk, text) in (1..).zip(texts) {
+            writer.add(chunk, text).unwrap();
+        }
+        writer.commit(Progress { chunk: 3, removal: 0 }).unwrap();
+        lexical.reload().unwrap();
+        let allowed = |required: &[&str], excluded: &[&str]| {
+            let owned = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
+            let found = lexical.constraint(&owned(required), &owned(excluded)).unwrap();
+            let all = 1..=3_u64;
+            all.filter(|chunk| found.as_ref().is_none_or(|c| c.allows(*chunk))).collect::<Vec<_>>()
+        };
+        assert_eq!(allowed(&["maple leaf"], &[]), [1, 2]);
+        assert_eq!(allowed(&["Leaf of the maples"], &[]), [3], "stop words keep their places");
+        assert_eq!(allowed(&["maples", "rags"], &[]), [1, 2]);
+        assert_eq!(allowed(&["maple"], &["leaf rag", "nothing"]), [2, 3]);
+        assert_eq!(allowed(&["the", "?"], &["of"]), [1, 2, 3], "without words it asks for nothing");
+        assert_eq!(allowed(&["nothing"], &[]), [0_u64; 0]);
+    }
 
     #[test]
     fn scores_are_those_of_the_top_whichever_segment_a_chunk_is_in() {

@@ -44,6 +44,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ragtime_policy::key::KeyId;
 use ragtime_policy::key_record::KeyRecord;
+use ragtime_policy::version::Condition;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
@@ -209,15 +210,20 @@ impl Store {
 
 /// Documents.
 impl Store {
-    /// Stores a document, replacing the one of the same id. It is on disk when
-    /// this returns.
-    pub async fn put(&self, collection: &str, document: NewDocument) -> Result<Put, Error> {
+    /// Stores a document, replacing the one of the same id, if the condition
+    /// holds. It is on disk when this returns.
+    pub async fn put(
+        &self,
+        collection: &str,
+        document: NewDocument,
+        condition: Condition,
+    ) -> Result<Put, Error> {
         let prepared = documents::prepare(document)?;
         let collection = collection.to_owned();
         let (through, most) = (self.through(), self.0.max_index_lag);
         let write = move |db: &Connection, effects: &mut Effects| {
             has_room(db, through, most)?;
-            documents::put(db, &collection, &prepared, now(), effects)
+            documents::put(db, &collection, &prepared, &condition, now(), effects)
         };
         let mut put = self.0.writer.write(write).await?;
         put.summary.searchable = put.seq <= self.through();
@@ -245,12 +251,18 @@ impl Store {
         Ok((job, seq))
     }
 
-    /// Deletes a document. Search does not find it any more when this returns.
-    pub async fn delete_document(&self, collection: &str, id: &str) -> Result<(), Error> {
+    /// Deletes a document if the condition holds. Search does not find it any
+    /// more when this returns.
+    pub async fn delete_document(
+        &self,
+        collection: &str,
+        id: &str,
+        condition: Condition,
+    ) -> Result<(), Error> {
         let (collection, id) = (collection.to_owned(), id.to_owned());
         self.0
             .writer
-            .write(move |db, effects| documents::delete(db, &collection, &id, effects))
+            .write(move |db, effects| documents::delete(db, &collection, &id, &condition, effects))
             .await
     }
 

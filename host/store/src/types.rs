@@ -58,6 +58,8 @@ pub enum Error {
     CollectionProtected,
     #[error("no document has this id")]
     UnknownDocument,
+    #[error("the document is not in a version that the condition asks for")]
+    PreconditionFailed,
     #[error("no job has this id")]
     UnknownJob,
     #[error("the cursor was not made for this list")]
@@ -151,6 +153,7 @@ pub struct DocumentSummary {
     pub bytes: u64,
     pub chunks: u32,
     pub sha256: String,
+    pub version: String,
     pub created_at: u64,
     pub updated_at: u64,
     pub searchable: bool,
@@ -213,6 +216,10 @@ pub struct CandidateQuery<'a> {
     /// The most chunks to take from each leg.
     pub depth: usize,
     pub filter: Option<&'a crate::Filter>,
+    /// Words and phrases that a chunk has to contain.
+    pub required: &'a [String],
+    /// Words and phrases that it must not contain.
+    pub excluded: &'a [String],
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use ragtime_policy::version::Condition;
 use ragtime_store::{
     BoxError, CandidateQuery, Embed, Error, Failure, Filter, NewChunk, NewDocument, OpenError,
     Outcome, Settings, Store,
@@ -57,7 +58,7 @@ fn document(id: &str, text: &str) -> NewDocument {
 }
 
 async fn put(store: &Store, id: &str, text: &str) -> Outcome {
-    let put = store.put("default", document(id, text)).await.unwrap();
+    let put = store.put("default", document(id, text), Condition::default()).await.unwrap();
     store.wait_searchable(put.seq).await;
     put.outcome
 }
@@ -72,7 +73,15 @@ fn find_with(
     vector: Option<&[f32]>,
     filter: Option<&Filter>,
 ) -> Vec<String> {
-    let query = CandidateQuery { text, lexical: vector.is_none(), vector, depth: 10, filter };
+    let query = CandidateQuery {
+        text,
+        lexical: vector.is_none(),
+        vector,
+        depth: 10,
+        filter,
+        required: &[],
+        excluded: &[],
+    };
     let mut found = store.candidates("default", &query).unwrap();
     let score = |c: &ragtime_store::Candidate| c.lexical.or(c.vector).unwrap();
     found.sort_by(|a, b| score(b).total_cmp(&score(a)).then(a.chunk.cmp(&b.chunk)));
@@ -111,7 +120,7 @@ async fn a_deleted_document_is_gone_when_the_call_returns() {
     for round in 0..20 {
         let id = format!("doc{round}");
         put(&store, &id, "zebra stripes").await;
-        store.delete_document("default", &id).await.unwrap();
+        store.delete_document("default", &id, Condition::default()).await.unwrap();
         assert!(find(&store, "zebra").is_empty());
         assert!(find_with(&store, "", Some(&letters("zebra stripes")), None).is_empty());
     }
@@ -121,8 +130,8 @@ async fn a_deleted_document_is_gone_when_the_call_returns() {
 async fn nobody_waits_for_a_document_that_was_deleted_before_its_turn() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    let put = store.put("default", document("a", "brief")).await.unwrap();
-    store.delete_document("default", "a").await.unwrap();
+    let put = store.put("default", document("a", "brief"), Condition::default()).await.unwrap();
+    store.delete_document("default", "a", Condition::default()).await.unwrap();
     store.wait_searchable(put.seq).await;
     assert!(find(&store, "brief").is_empty());
 }
@@ -133,11 +142,15 @@ async fn what_was_acknowledged_survives_a_process_that_just_ends() {
     let store = open(dir.path());
     for number in 0..50 {
         store
-            .put("default", document(&number.to_string(), &format!("common word{number}")))
+            .put(
+                "default",
+                document(&number.to_string(), &format!("common word{number}")),
+                Condition::default(),
+            )
             .await
             .unwrap();
     }
-    store.delete_document("default", "7").await.unwrap();
+    store.delete_document("default", "7", Condition::default()).await.unwrap();
     // The folder as a kill would leave it: nothing closed, nothing flushed.
     let copy = tempfile::tempdir().unwrap();
     copy_files(dir.path(), copy.path());
@@ -232,12 +245,38 @@ async fn each_leg_gives_its_score_for_what_the_other_found() {
         vector: Some(&vector),
         depth: 1,
         filter: None,
+        required: &[],
+        excluded: &[],
     };
     let found = store.candidates("default", &query).unwrap();
     assert_eq!(found.len(), 2);
     let by_word = found.iter().find(|candidate| candidate.lexical.is_some()).unwrap();
     let by_vector = found.iter().find(|candidate| candidate.lexical.is_none()).unwrap();
     assert!(by_word.vector.unwrap() < by_vector.vector.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn words_that_are_conditions_bind_the_vector_leg_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    store.set_embedder(Arc::new(Letters::default()));
+    while !store.status().vectors_complete {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    put(&store, "near", "abc abc").await;
+    put(&store, "far", "zzz yyy").await;
+    let vector = letters("abc");
+    let find = |required: &[String], excluded: &[String]| {
+        let (text, filter) = ("abc", None);
+        let vector = Some(&vector[..]);
+        let query =
+            CandidateQuery { text, lexical: true, vector, depth: 2, filter, required, excluded };
+        store.candidates("default", &query).unwrap().len()
+    };
+    assert_eq!(find(&[], &[]), 2);
+    assert_eq!(find(&["zzz yyy".into()], &[]), 1);
+    assert_eq!(find(&[], &["zzz".into()]), 1);
+    assert_eq!(find(&["yyy zzz".into()], &[]), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -248,7 +287,7 @@ async fn filters_hold_in_both_legs_without_making_the_list_short() {
     for number in 0..40 {
         let mut new = document(&number.to_string(), "same text");
         new.metadata = format!("{{\"n\":{number}}}");
-        let put = store.put("default", new).await.unwrap();
+        let put = store.put("default", new, Condition::default()).await.unwrap();
         store.wait_searchable(put.seq).await;
     }
     let filter = Filter::parse(r#"{"n": {"gte": 30}}"#).unwrap();
@@ -287,7 +326,9 @@ async fn many_writers_at_once_lose_nothing() {
     let store = open(dir.path());
     let writes = (0..200).map(|n| {
         let store = store.clone();
-        tokio::spawn(async move { store.put("default", document(&n.to_string(), "crowd")).await })
+        tokio::spawn(async move {
+            store.put("default", document(&n.to_string(), "crowd"), Condition::default()).await
+        })
     });
     for write in writes.collect::<Vec<_>>() {
         write.await.unwrap().unwrap();
@@ -305,7 +346,7 @@ async fn pages_stay_where_they_are_while_documents_come_and_go() {
     let (first, next) = store.documents("default", None, 2).unwrap();
     assert_eq!(first.iter().map(|d| d.id.as_str()).collect::<Vec<_>>(), ["b", "d"]);
     put(&store, "a", "x").await;
-    store.delete_document("default", "b").await.unwrap();
+    store.delete_document("default", "b", Condition::default()).await.unwrap();
     let (second, next) = store.documents("default", next.as_deref(), 2).unwrap();
     assert_eq!(second.iter().map(|d| d.id.as_str()).collect::<Vec<_>>(), ["f"]);
     assert_eq!(next, None);
@@ -331,7 +372,7 @@ async fn collections_do_not_see_each_other() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     store.create_collection("other").await.unwrap();
-    let put = store.put("other", document("a", "secret")).await.unwrap();
+    let put = store.put("other", document("a", "secret"), Condition::default()).await.unwrap();
     store.wait_searchable(put.seq).await;
     assert!(find(&store, "secret").is_empty());
     let chunk = store.chunks("other", "a", None, 10).unwrap().0[0].id;
@@ -539,13 +580,13 @@ async fn documents_are_refused_as_busy_while_the_indexes_are_behind() {
     let store = Store::open(dir.path(), settings).unwrap();
     let (release, held) = std::sync::mpsc::channel();
     store.set_embedder(Arc::new(Held(std::sync::Mutex::new(held))));
-    let first = store.put("default", document("a", "one")).await.unwrap();
-    let refused = store.put("default", document("b", "two")).await;
+    let first = store.put("default", document("a", "one"), Condition::default()).await.unwrap();
+    let refused = store.put("default", document("b", "two"), Condition::default()).await;
     assert!(matches!(refused, Err(Error::Busy { .. })), "{refused:?}");
     let refused = store.ingest("default", vec![document("b", "two")], Vec::new()).await;
     assert!(matches!(refused, Err(Error::Busy { .. })), "{refused:?}");
-    store.delete_document("default", "a").await.unwrap();
+    store.delete_document("default", "a", Condition::default()).await.unwrap();
     drop(release);
     store.wait_searchable(first.seq).await;
-    store.put("default", document("b", "two")).await.unwrap();
+    store.put("default", document("b", "two"), Condition::default()).await.unwrap();
 }

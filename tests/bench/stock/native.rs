@@ -120,8 +120,15 @@ fn admit(shared: &Shared, headers: &HeaderMap) -> Result<Quota, StatusCode> {
 
 fn find(store: &Store, request: &api::SearchRequest) -> Vec<(Passage, f64)> {
     let depth = limits::depth(request.top_k) as usize;
-    let query =
-        CandidateQuery { text: &request.query, lexical: true, vector: None, depth, filter: None };
+    let query = CandidateQuery {
+        text: &request.query,
+        lexical: true,
+        vector: None,
+        depth,
+        filter: None,
+        required: &[],
+        excluded: &[],
+    };
     let candidates: Vec<_> = store
         .candidates("default", &query)
         .unwrap()

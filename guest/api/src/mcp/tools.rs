@@ -64,8 +64,8 @@ const COLLECTION: Field = Field::optional(
     FieldKind::String(&rules::COLLECTION),
     "Where the documents are. Default: default.",
 );
-const SEARCH: &[Field] = &[COLLECTION, search::QUERY, search::TOP_K, search::FILTER];
-const ANSWER_FIELDS: &[Field] = SEARCH;
+const SEARCH: &[Field] = &[COLLECTION, search::TERMS, search::TOP_K, search::FILTER];
+const ANSWER_FIELDS: &[Field] = &[COLLECTION, search::QUERY, search::TOP_K, search::FILTER];
 const GET_DOCUMENT: &[Field] = &[
     COLLECTION,
     Field::required("id", FieldKind::String(&rules::DOCUMENT_ID), "The document's id."),

@@ -63,8 +63,8 @@ fn operation(route: &Route, schemas: &mut schemars::SchemaGenerator) -> Value {
     });
     if let Access::Key { scope, cost, .. } = route.access {
         let scope = scope.map_or_else(|| "any".to_owned(), |scope| format!("`{}`", scope.name()));
-        described["description"] =
-            format!("Needs a key with the scope {scope}. Costs {cost} of its budget.").into();
+        let needs = format!("Needs a key with the scope {scope}. Costs {cost} of its budget.");
+        described["description"] = [&needs, description.note].join(" ").trim_end().into();
     }
     if let Some(body) = &description.body {
         let content: Map<_, _> = body

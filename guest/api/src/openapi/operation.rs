@@ -15,6 +15,8 @@ use crate::routes::{Access, Open, Operation};
 pub(super) struct Description {
     pub(super) id: &'static str,
     pub(super) summary: &'static str,
+    /// What else there is to say.
+    pub(super) note: &'static str,
     pub(super) tag: &'static str,
     pub(super) query: &'static [Query],
     pub(super) body: Option<Body>,
@@ -106,7 +108,11 @@ impl Place {
 impl Description {
     fn new(id: &'static str, tag: &'static str, summary: &'static str) -> Self {
         let (query, problems): (&[_], &[_]) = (&[], &[]);
-        Self { id, summary, tag, query, body: None, answers: Vec::new(), problems }
+        Self { id, summary, note: "", tag, query, body: None, answers: Vec::new(), problems }
+    }
+
+    fn note(self, note: &'static str) -> Self {
+        Self { note, ..self }
     }
 
     fn query(self, query: &'static [Query]) -> Self {
@@ -331,10 +337,21 @@ fn of_documents(operation: Operation) -> Description {
             .headers(&[Place::Etag])
             .nothing(304, "The caller has this version (`If-None-Match`).")
             .headers(&[Place::Etag])
-            .problems(&[Code::UnknownDocument]),
+            .note("Takes `If-None-Match` with an `ETag` that is known.")
+            .problems(&[
+                Code::UnknownDocument,
+                Code::PreconditionFailed,
+                Code::InvalidPrecondition,
+            ]),
         Operation::DeleteDocument => about("deleteDocument", "Delete a document")
             .nothing(204, "Deleted; search does not find it.")
-            .problems(&[Code::UnknownDocument, Code::Busy]),
+            .note(CONDITIONAL)
+            .problems(&[
+                Code::UnknownDocument,
+                Code::PreconditionFailed,
+                Code::InvalidPrecondition,
+                Code::Busy,
+            ]),
         Operation::ListChunks => about("listChunks", "The pieces that search finds")
             .query(PAGE)
             .json::<documents::ChunkPage<'_>>(200, "A page, in the order of the text.")
@@ -359,6 +376,11 @@ fn of_documents(operation: Operation) -> Description {
             .problems(&[Code::UnknownJob]),
     }
 }
+
+/// Of requests that change a document. No parameters in the document: a client
+/// that makes requests up has no version to name.
+const CONDITIONAL: &str = "With `If-Match` it is done only if the document still has this `ETag`, \
+                           with `If-None-Match: *` only if there is none.";
 
 /// Bodies that are a document.
 const FILES: [MediaType; 5] = [
@@ -393,7 +415,8 @@ fn put_document(description: Description) -> Description {
         .headers(&[Place::Location, Place::Etag])
         .json::<documents::Summary<'_>>(200, "Replaced, or the same as before.")
         .headers(&[Place::Etag])
-        .problems(&[Code::Busy])
+        .note(CONDITIONAL)
+        .problems(&[Code::PreconditionFailed, Code::InvalidPrecondition, Code::Busy])
 }
 
 fn of_questions(operation: Operation) -> Description {

@@ -57,9 +57,17 @@ pub struct SearchRequest {
     pub variety: Variety,
 }
 
-/// The words to look for.
+/// What to answer.
 pub(crate) const QUERY: Field =
     Field::required("query", Kind::String(&rules::QUERY), "The question or the words to look for.");
+
+/// What to look for. See [`crate::wording`].
+pub(crate) const TERMS: Field = Field::required(
+    "query",
+    Kind::String(&rules::QUERY),
+    "The question or the words to look for. `\"a phrase\"` and `+word` have to be there, `-word` \
+     and `-\"a phrase\"` must not.",
+);
 
 /// How many passages.
 pub(crate) const TOP_K: Field = Field::optional(
@@ -104,7 +112,7 @@ pub(crate) fn variety(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Varie
 
 /// Members of the body of `POST …/search`.
 pub const FIELDS: &[Field] = &[
-    QUERY,
+    TERMS,
     TOP_K,
     Field::optional(
         "mode",

@@ -2,6 +2,7 @@
 //! so there is never anything to wait for.
 
 use ragtime_policy::scope::Scope;
+use ragtime_policy::version::{Condition, Versions};
 
 use super::auth::scope_to_wit;
 use super::{Denied, Permit, Provider, covers};
@@ -59,13 +60,15 @@ impl wit::Guest for Provider {
         permit: PermitBorrow<'_>,
         collection: String,
         document: wit::DocumentInput,
+        condition: wit::Condition,
         _: wit::Wait,
     ) -> Answer<wit::PutResult> {
         allowed(&permit, Scope::Write, Some(&collection))?;
-        let document = document_from_wit(document);
+        let (document, condition) = (document_from_wit(document), condition_from_wit(condition));
         let (outcome, document) = write(|library| {
             check_document(&document)?;
             let mut document = document.clone();
+            library.collection(&collection)?.check(&document.id, &condition)?;
             let (outcome, old) = match library.collection(&collection)?.document(&document.id) {
                 Ok(old) if old.same_content(&document) => {
                     return Ok((None, (wit::Outcome::Unchanged, old.clone())));
@@ -157,9 +160,12 @@ impl wit::Guest for Provider {
         permit: PermitBorrow<'_>,
         collection: String,
         id: String,
+        condition: wit::Condition,
     ) -> Answer<()> {
         allowed(&permit, Scope::Write, Some(&collection))?;
+        let condition = condition_from_wit(condition);
         write(|library| {
+            library.collection(&collection)?.check(&id, &condition)?;
             library.collection(&collection)?.document(&id)?;
             Ok((Some(Commit::Delete { collection: collection.clone(), id: id.clone() }), ()))
         })
@@ -226,6 +232,7 @@ pub(super) fn error_to_wit(failure: Failure) -> wit::Error {
             Error::CollectionProtected => wit::Error::CollectionProtected,
             Error::UnknownDocument => wit::Error::UnknownDocument,
             Error::UnknownJob => wit::Error::UnknownJob,
+            Error::PreconditionFailed => wit::Error::PreconditionFailed,
             Error::InvalidCursor => wit::Error::InvalidCursor,
             Error::Invalid(rule) => wit::Error::Invalid(rule),
         },
@@ -277,6 +284,17 @@ fn batch(
     (kept, job)
 }
 
+fn condition_from_wit(condition: wit::Condition) -> Condition {
+    let versions = |versions| match versions {
+        wit::Versions::Any => Versions::Any,
+        wit::Versions::These(these) => Versions::These(these),
+    };
+    Condition {
+        must_be: condition.must_be.map(versions),
+        must_not_be: condition.must_not_be.map(versions),
+    }
+}
+
 fn document_from_wit(document: wit::DocumentInput) -> Document {
     let now = unix_now();
     let chunks = document.chunks.into_iter().map(|chunk| Chunk {
@@ -307,6 +325,7 @@ fn summary_to_wit(document: &Document) -> wit::DocumentSummary {
         bytes: document.text.len() as u64,
         chunks: u32::try_from(document.chunks.len()).unwrap_or(u32::MAX),
         sha256: document.sha256.clone(),
+        version: document.version(),
         created_at: document.created_at,
         updated_at: document.updated_at,
         searchable: true,

@@ -8,11 +8,14 @@ use super::documents::{allowed, error_to_wit};
 use crate::bindings::admission::PermitBorrow;
 use crate::bindings::search as wit;
 use crate::bindings::store::{Error, Span};
+use crate::bm25::Run;
 use crate::library::{self, Found, Library};
 use crate::state::read;
 
 /// Candidates from one leg.
 const MAX_DEPTH: u32 = 1_000;
+/// Words and phrases that a search may require and exclude.
+const MAX_CONDITIONS: usize = 64;
 /// Passages or citations of one call.
 const MAX_FETCHED: usize = 1_000;
 
@@ -54,12 +57,25 @@ fn find(library: &Library, query: &wit::Query) -> Result<wit::Candidates, librar
     if query.depth == 0 || query.depth > MAX_DEPTH {
         return Err(library::Error::Invalid(format!("the depth is 1 to {MAX_DEPTH}")));
     }
+    let conditions = query.required.len() + query.excluded.len();
+    if conditions > MAX_CONDITIONS {
+        return Err(library::Error::Invalid(format!(
+            "at most {MAX_CONDITIONS} words are conditions"
+        )));
+    }
+    let (required, excluded) = (runs(&query.required), runs(&query.excluded));
     let filter = query.filter.as_deref().map(Filter::parse).transpose()?;
     let collection = library.collection(&query.collection)?;
     let legs = query.legs & wit::Legs::LEXICAL;
     let found = match legs.is_empty() {
         true => Vec::new(),
-        false => collection.search(&query.text, query.depth as usize, filter.as_ref()),
+        false => collection.search(
+            &query.text,
+            query.depth as usize,
+            filter.as_ref(),
+            &required,
+            &excluded,
+        ),
     };
     let items = found.into_iter().map(|(chunk, document, score)| wit::Candidate {
         chunk,
@@ -68,6 +84,11 @@ fn find(library: &Library, query: &wit::Query) -> Result<wit::Candidates, librar
         vector: None,
     });
     Ok(wit::Candidates { items: items.collect(), legs })
+}
+
+/// Those that have words.
+fn runs(texts: &[String]) -> Vec<Run> {
+    texts.iter().map(|text| Run::of(text)).filter(|run| !run.is_empty()).collect()
 }
 
 /// The quote is read from the stored text, so a citation cannot say what its
