@@ -4,7 +4,8 @@
 
 mod harness;
 
-use std::process::Output;
+use std::io::{BufRead, BufReader};
+use std::process::{Output, Stdio};
 
 use harness::{ADMIN, Server, Setup, binary};
 
@@ -72,6 +73,42 @@ async fn a_bad_document_fails_alone_and_is_named() {
     assert!(said.contains("failed: empty: ") && said.contains("failed: d.ndjson:3: "), "{said}");
     assert!(said.contains("1 documents searchable, 2 failed"), "{said}");
     assert_eq!(server.search("fine").await, ["ok"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_changed_what_is_shown() {
+    let server = Setup::new().start();
+    ragtime(&server, &["keys", "create", "--name", "reader"]);
+    let shown = binary()
+        .args(["keys", "audit"])
+        .envs([("RAGTIME_ADMIN", server.admin_url.as_str()), ("RAGTIME_KEY", ADMIN)])
+        .output()
+        .unwrap();
+    let line = stdout(&shown);
+    assert!(line.contains("  000000000000  key.issue") && line.contains("\"reader\""), "{shown:?}");
+    assert_eq!(line.lines().count(), 1, "{shown:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_data_folder_may_be_relative() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = binary()
+        .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--no-model"])
+        .args(["--data-dir", "data"])
+        .current_dir(folder.path())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(server.stderr.take().unwrap()).lines();
+    let said: Vec<_> = lines
+        .map_while(Result::ok)
+        .take_while(|line| !line.starts_with("Ragtime is ready on "))
+        .collect();
+    let status = server.try_wait().unwrap();
+    assert!(status.is_none(), "{status:?}: {said:?}");
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert!(folder.path().join("data/ragtime.sqlite").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -120,6 +120,11 @@ async fn a_tool_costs_what_it_does_and_needs_the_key_of_its_work() {
         .assert_problem(401, "unauthenticated");
     let elsewhere = request(ADMIN).header("origin", "http://evil.example");
     Answer::of(elsewhere).await.assert_problem(403, "origin_forbidden");
+    let elsewhere = request(ADMIN).header("origin", "http://localhost:1");
+    Answer::of(elsewhere).await.assert_problem(403, "origin_forbidden");
+    let named =
+        request(ADMIN).header("host", "rag.example").header("origin", "https://rag.example");
+    assert_eq!(Answer::of(named).await.status, 200, "behind a proxy that ends TLS");
     let here = request(ADMIN).header("origin", &server.url);
     let here = Answer::of(here).await;
     assert_eq!(here.body["id"], 1, "{here:?}");

@@ -292,6 +292,13 @@ async fn pages_of_allowed_origins_and_no_others_may_call() {
     let answer = Answer::of(request.json(&json!({"query": "x"}))).await;
     assert_eq!(answer.header("access-control-allow-origin"), "https://app.example");
     assert!(answer.header("access-control-expose-headers").contains("ratelimit"));
+    // Where the origin is a matter of the protocol, the setting decides, too.
+    let ping = |origin: &str| {
+        let request = server.request(Method::POST, "/mcp").header("origin", origin);
+        Answer::of(request.json(&json!({"jsonrpc": "2.0", "id": 1, "method": "ping"})))
+    };
+    assert_eq!(ping("https://app.example").await.status, 200);
+    ping("https://evil.example").await.assert_problem(403, "origin_forbidden");
 }
 
 #[tokio::test]

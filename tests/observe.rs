@@ -128,6 +128,8 @@ async fn metrics_count_requests_by_route_and_status() {
     assert_eq!(count("GET", "other", 404), 1.0);
     assert_eq!(value(&metrics, "http_server_active_requests"), 0.0);
     assert_eq!(value(&metrics, "ragtime_documents"), 2.0);
+    assert_eq!(value(&metrics, "ragtime_ingested_documents_total{outcome=\"stored\"}"), 2.0);
+    assert_eq!(value(&metrics, "ragtime_ingested_documents_total{outcome=\"failed\"}"), 0.0);
     assert_eq!(value(&metrics, "ragtime_index_lag_chunks"), 0.0);
     assert_eq!(value(&metrics, "ragtime_handler_generation"), 1.0);
     assert!(value(&metrics, "ragtime_handler_instances ") >= 1.0);

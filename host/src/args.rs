@@ -122,6 +122,9 @@ impl SettingsArgs {
         if let Some(dir) = &self.data_dir {
             settings.data.dir.clone_from(dir);
         }
+        // Relative to where the command was given, whatever reads it later.
+        settings.data.dir =
+            std::path::absolute(&settings.data.dir).map_err(ragtime_store::OpenError::Io)?;
         if self.no_model {
             settings.model.source = ModelSource::None;
         }

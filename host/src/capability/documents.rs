@@ -97,6 +97,7 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
             Ok(put) => put,
             Err(error) => return Ok(Err(error_to_wit(error))),
         };
+        call.services.telemetry.metrics.documents(1, 0);
         let mut summary = put.summary;
         if wait == wit::Wait::Searchable {
             if call.until_gone(store.wait_searchable(put.seq)).await.is_none() {
@@ -129,6 +130,9 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
             Ok(taken) => taken,
             Err(error) => return Ok(Err(error_to_wit(error))),
         };
+        let failed = job.failed.len();
+        let stored = (job.received as usize).saturating_sub(failed);
+        call.services.telemetry.metrics.documents(stored, failed);
         if wait == wit::Wait::Durable {
             return Ok(Ok(job_to_wit(job)));
         }

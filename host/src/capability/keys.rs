@@ -9,7 +9,7 @@ use super::auth::{scope_from_wit, scope_to_wit, scopes_to_wit};
 use super::bindings::ragtime::keys::keyring as wit;
 use super::rate_limit::{Denied, Permit};
 use super::{Call, GONE, call};
-use crate::keyring::{Change, Key, KeyringError, NewKey, unix_now};
+use crate::keyring::{Change, Key, KeyringError, NewKey};
 use crate::runtime::state::{Capabilities, CapabilityView};
 
 /// A name is for people and stands in every list.
@@ -143,7 +143,7 @@ fn new_key(call: &Call, request: wit::KeyRequest) -> Result<NewKey, wit::KeyErro
         burst: request.burst.unwrap_or(defaults.burst),
     };
     let scopes: Scopes = request.scopes.into_iter().map(scope_from_wit).collect();
-    valid(Some(&request.name), Some(scopes), request.expires_at, limits)?;
+    valid(Some(&request.name), Some(scopes), limits)?;
     Ok(NewKey {
         name: request.name,
         scopes,
@@ -160,7 +160,7 @@ fn changed(change: wit::KeyChange) -> Result<Change, wit::KeyError> {
     };
     let scopes: Option<Scopes> =
         change.scopes.map(|scopes| scopes.into_iter().map(scope_from_wit).collect());
-    valid(change.name.as_deref(), scopes, change.expires_at, limits)?;
+    valid(change.name.as_deref(), scopes, limits)?;
     Ok(Change {
         name: change.name,
         scopes,
@@ -171,12 +171,7 @@ fn changed(change: wit::KeyChange) -> Result<Change, wit::KeyError> {
     })
 }
 
-fn valid(
-    name: Option<&str>,
-    scopes: Option<Scopes>,
-    expires_at: Option<u64>,
-    limits: Limits,
-) -> Result<(), wit::KeyError> {
+fn valid(name: Option<&str>, scopes: Option<Scopes>, limits: Limits) -> Result<(), wit::KeyError> {
     let invalid = |rule: &str| Err(wit::KeyError::Invalid(rule.into()));
     let bad_name = |name: &str| {
         !(1..=MAX_NAME_CHARS).contains(&name.chars().count()) || name.chars().any(char::is_control)
@@ -186,9 +181,6 @@ fn valid(
     }
     if scopes.is_some_and(Scopes::is_empty) {
         return invalid("a key needs at least one scope");
-    }
-    if expires_at.is_some_and(|at| at <= unix_now()) {
-        return invalid("the expiry lies in the past");
     }
     if limits.rate_per_minute == 0 || limits.burst == 0 {
         return invalid("rate and burst are at least 1");

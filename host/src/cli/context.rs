@@ -122,7 +122,13 @@ impl Context {
         self.to(method, ["admin", "guest"].into_iter().chain(segments.iter().copied()))
     }
 
-    fn to<'a>(
+    /// The same, for the admin API at `server`.
+    pub(super) fn to_admin(&self, server: String) -> Self {
+        Self::new(server, self.key.clone())
+    }
+
+    /// A request to the path of these segments.
+    pub(super) fn to<'a>(
         &self,
         method: Method,
         segments: impl Iterator<Item = &'a str>,

@@ -37,6 +37,23 @@ enum Command {
     /// Show the key in use
     #[command(name = "self")]
     Current,
+    /// Show who changed which key or handler, newest first
+    Audit {
+        /// The server's admin API
+        #[arg(
+            long,
+            env = "RAGTIME_ADMIN",
+            value_name = "URL",
+            default_value = "http://127.0.0.1:8081"
+        )]
+        admin: String,
+        /// How many acts
+        #[arg(long, value_name = "COUNT", default_value_t = 20)]
+        limit: u32,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -103,6 +120,15 @@ pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
             let request = context.request(Method::PATCH, &["keys", &args.id])?;
             show(&context.json(request.json(&args.body())).await?);
         }
+        Command::Audit { admin, limit, json } => {
+            let admin = context.to_admin(admin);
+            let request = admin.to(Method::GET, ["admin", "audit"].into_iter())?;
+            let answer = admin.json(request.query(&[("limit", limit)])).await?;
+            match json {
+                true => out::data(&answer.to_string()),
+                false => list(&answer, "acts").iter().for_each(tell),
+            }
+        }
         Command::Rotate { id, grace } => {
             let request = context.request(Method::POST, &["keys", &id, "rotate"])?;
             issued(&context.json(request.json(&json!({"grace_seconds": grace}))).await?);
@@ -113,6 +139,17 @@ pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         }
     }
     Ok(())
+}
+
+fn tell(act: &Value) {
+    let detail = act.get("detail").map(Value::to_string).unwrap_or_default();
+    out::data(&format!(
+        "{}  {}  {:<14} {}  {detail}",
+        text(act, "at"),
+        text(act, "actor"),
+        text(act, "action"),
+        text(act, "target"),
+    ));
 }
 
 impl CreateArgs {

@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::Uri;
 use http::header::HOST;
+use http::uri::{Authority, Scheme};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -170,10 +171,18 @@ impl RequestContext {
     }
 }
 
-/// WASI 0.2 has no request without an authority; HTTP/1.0 has.
+/// Gives the URI the authority that `Host` names: WASI hands that header to no
+/// handler, and 0.2 has no request without an authority, as HTTP/1.0 has.
 pub fn ensure_authority(parts: &mut http::request::Parts) {
-    if parts.uri.authority().is_none() && !parts.headers.contains_key(HOST) {
-        parts.headers.insert(HOST, HeaderValue::from_static("localhost"));
+    if parts.uri.authority().is_some() {
+        return;
+    }
+    let named = parts.headers.get(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    let mut uri = parts.uri.clone().into_parts();
+    uri.scheme = Some(Scheme::HTTP);
+    uri.authority = Some(named.unwrap_or_else(|| Authority::from_static("localhost")));
+    if let Ok(uri) = Uri::from_parts(uri) {
+        parts.uri = uri;
     }
 }
 

@@ -41,6 +41,7 @@ pub struct Metrics {
     swaps: Family<SwapLabels, Counter>,
     rejected: Family<RejectedLabels, Counter>,
     limited: Counter,
+    documents: Family<DocumentLabels, Counter>,
     tokens: ByGeneration<TokenLabels>,
     answers: ByGeneration<AnswerLabels>,
     /// Spans that were not exported.
@@ -87,6 +88,11 @@ struct RequestLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ProblemLabels {
     code: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DocumentLabels {
+    outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -139,6 +145,10 @@ fn tokens() -> Histogram {
     Histogram::new(TOKENS)
 }
 
+/// What became of a document.
+const STORED: &str = "stored";
+const FAILED: &str = "failed";
+
 impl Metrics {
     /// All at zero.
     pub fn new() -> Self {
@@ -178,6 +188,7 @@ impl Metrics {
             swaps: add(r, "ragtime_swaps", "Swaps of the handler that have ended"),
             rejected: add(r, "ragtime_auth_rejected", "Credentials that were not accepted"),
             limited: add(r, "ragtime_rate_limited", "Requests over their key's budget"),
+            documents: add(r, "ragtime_ingested_documents", "Documents that came in"),
             dropped_spans: add(r, "ragtime_spans_dropped", "Spans that were not exported"),
             scraped: Scraped::register(r),
             requests,
@@ -207,8 +218,18 @@ impl Metrics {
         ] {
             drop(self.swaps.get_or_create(&SwapLabels { kind: kind.to_owned(), outcome }));
         }
+        for outcome in [STORED, FAILED] {
+            drop(self.documents.get_or_create(&DocumentLabels { outcome }));
+        }
         for code in ["overloaded", "no_instance", "handler_failed", "handler_timeout"] {
             drop(self.problems.get_or_create(&ProblemLabels { code }));
+        }
+    }
+
+    /// Documents have come in: so many are on disk, so many could not be taken.
+    pub fn documents(&self, stored: usize, failed: usize) {
+        for (outcome, count) in [(STORED, stored), (FAILED, failed)] {
+            self.documents.get_or_create(&DocumentLabels { outcome }).inc_by(count as u64);
         }
     }
 

@@ -384,9 +384,9 @@ const CONDITIONAL: &str = "With `If-Match` it is done only if the document still
 
 /// Bodies that are a document.
 const FILES: [MediaType; 5] = [
-    ("text/plain", || json!({"type": "string"})),
-    ("text/markdown", || json!({"type": "string"})),
-    ("text/html", || json!({"type": "string"})),
+    ("text/plain", || json!({"type": "string", "pattern": "\\S"})),
+    ("text/markdown", || json!({"type": "string", "pattern": "\\S"})),
+    ("text/html", || json!({"type": "string", "pattern": "\\S"})),
     (extract::PDF, || json!({"type": "string", "format": "binary"})),
     (extract::DOCX, || json!({"type": "string", "format": "binary"})),
 ];
@@ -394,7 +394,7 @@ const FILES: [MediaType; 5] = [
 /// Bodies that are many.
 const BATCH_FILES: [MediaType; 3] = [
     ("application/x-ndjson", || json!({"type": "string"})),
-    ("text/csv", || json!({"type": "string"})),
+    ("text/csv", || json!({"type": "string", "pattern": "^[^\\s]+\\n[^\\s]+"})),
     ("multipart/form-data", || {
         json!({
             "type": "object",

@@ -39,7 +39,7 @@ pub const FIELDS: &[Field] = &[
     Field::optional(
         "expires_at",
         Kind::String(&rules::TIME),
-        "When it ends, RFC 3339, in the future. Default: never.",
+        "When it ends, RFC 3339. Default: never.",
     ),
     Field::optional(
         "rate_per_minute",
@@ -82,7 +82,7 @@ pub const CHANGE_FIELDS: &[Field] = &[
     Field::optional(
         "expires_at",
         Kind::String(&rules::TIME),
-        "When it ends, RFC 3339, in the future.",
+        "When it ends, RFC 3339; a time that is over ends it at once.",
     ),
     Field::optional("rate_per_minute", Kind::Integer(1, u32::MAX), "Units refilled per minute."),
     Field::optional("burst", Kind::Integer(1, u32::MAX), "Units that may be spent at once."),
