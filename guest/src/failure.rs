@@ -78,6 +78,7 @@ impl From<generation::Error> for Problem {
             Error::UnknownGenerator => Code::UnknownGenerator.into(),
             Error::ScopeRequired => Self::scope_required("read"),
             Error::CollectionForbidden => Code::CollectionForbidden.into(),
+            Error::UnknownCollection => Code::UnknownCollection.into(),
             Error::Unavailable => Self::retry(Code::GeneratorUnavailable, GENERATOR_RETRY_SECONDS),
             Error::Other(text) => internal("generate", text),
         }

@@ -77,6 +77,14 @@ fn gone() -> wit::Error {
     wit::Error::Other(Some(GONE.into()))
 }
 
+/// The sources may have gone since they were found.
+fn store_error(error: &ragtime_store::Error) -> wit::Error {
+    match error {
+        ragtime_store::Error::UnknownCollection => wit::Error::UnknownCollection,
+        other => wit::Error::Other(Some(other.to_string())),
+    }
+}
+
 /// An answer made of quotes.
 async fn quoted(call: Call, request: wit::Request) -> Result<Answer, wit::Error> {
     let answering = call.answering(EXTRACTIVE);
@@ -91,7 +99,7 @@ async fn quoted(call: Call, request: wit::Request) -> Result<Answer, wit::Error>
         }
         Some(Err(error)) => {
             answering.fail();
-            Err(wit::Error::Other(Some(error.to_string())))
+            Err(store_error(&error))
         }
         None => Err(gone()),
     }
@@ -145,7 +153,7 @@ async fn written(call: Call, request: wit::Request) -> Result<Answer, wit::Error
     });
     let passages = match passages.await {
         Some(Ok(passages)) => passages,
-        Some(Err(error)) => return Err(wit::Error::Other(Some(error.to_string()))),
+        Some(Err(error)) => return Err(store_error(&error)),
         None => return Err(gone()),
     };
     let (sender, events) = mpsc::channel(MAX_WAITING_EVENTS);

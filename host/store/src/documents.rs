@@ -34,6 +34,13 @@ pub(crate) fn collection_key(connection: &Connection, name: &str) -> Result<i64,
     statement.query_row([name], |row| row.get(0)).optional()?.ok_or(Error::UnknownCollection)
 }
 
+/// Whether there is a collection of this key.
+pub(crate) fn exists(connection: &Connection, key: i64) -> Result<bool, Error> {
+    let mut statement =
+        connection.prepare_cached("SELECT count(*) > 0 FROM collections WHERE key = ?1")?;
+    Ok(statement.query_row([key], |row| row.get(0))?)
+}
+
 pub(crate) fn collections(connection: &Connection) -> Result<Vec<Collection>, Error> {
     let mut statement = connection.prepare_cached("SELECT name FROM collections ORDER BY name")?;
     let names: Vec<String> =

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use tokio::sync::watch;
 
+use crate::documents;
 use crate::lexical::Lexical;
 use crate::live::Live;
 use crate::pending::Pending;
@@ -44,6 +45,11 @@ impl Indexes {
         if let Some(index) = loaded.get(&collection) {
             return Ok(Arc::clone(index));
         }
+        // One that is being deleted must not leave a folder behind.
+        let there = self.readers.read(|db| documents::exists(db, collection))?;
+        if !there {
+            return Err(Error::UnknownCollection);
+        }
         let through = *self.watermark.borrow();
         let index = Arc::new(CollectionIndex {
             lexical: open_lexical(&self.folder(collection))?,
@@ -53,6 +59,18 @@ impl Indexes {
         });
         loaded.insert(collection, Arc::clone(&index));
         Ok(index)
+    }
+
+    /// The same; `None` when the collection has been deleted.
+    pub(crate) fn get_if_any(
+        &self,
+        collection: i64,
+    ) -> Result<Option<Arc<CollectionIndex>>, Error> {
+        match self.get(collection) {
+            Ok(index) => Ok(Some(index)),
+            Err(Error::UnknownCollection) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Hides chunks, at once.

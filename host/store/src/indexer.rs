@@ -125,7 +125,7 @@ impl Indexer {
         // In memory before the chunks are read: from here on, a removal finds
         // the index or comes before the snapshot.
         for collection in collections {
-            self.indexes.get(collection)?;
+            self.indexes.get_if_any(collection)?;
         }
         let (mut pending, removals) = self
             .readers
@@ -150,7 +150,7 @@ impl Indexer {
     fn apply_all(&mut self, all: BTreeMap<i64, Work>, through: u64) -> Result<(), Error> {
         self.open.retain(|collection, _| self.indexes.is_loaded(*collection));
         for (collection, work) in all {
-            let index = self.indexes.get(collection)?;
+            let Some(index) = self.indexes.get_if_any(collection)? else { continue };
             let applied = self.apply(collection, &index, &work, through);
             if self.indexes.is_loaded(collection) {
                 applied?;
@@ -257,7 +257,9 @@ impl Indexer {
         missing.retain(|pending| pending.vector.is_some());
         self.save(missing.iter())?;
         for (collection, work) in by_collection(missing, Vec::new()) {
-            self.indexes.get(collection)?.add_vectors(&work.chunks);
+            if let Some(index) = self.indexes.get_if_any(collection)? {
+                index.add_vectors(&work.chunks);
+            }
         }
         self.filled = last;
         Ok(true)

@@ -256,6 +256,46 @@ async fn each_leg_gives_its_score_for_what_the_other_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_search_that_meets_a_deletion_leaves_no_folder_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let searching = std::thread::spawn({
+        let store = store.clone();
+        move || {
+            let mut refused = 0;
+            while refused < 500 {
+                let (text, vector, filter) = ("x", None, None);
+                let (required, excluded) = (&[][..], &[][..]);
+                let query = CandidateQuery {
+                    text,
+                    lexical: true,
+                    vector,
+                    depth: 1,
+                    filter,
+                    required,
+                    excluded,
+                };
+                match store.candidates("passing", &query) {
+                    Ok(_) => {}
+                    Err(Error::UnknownCollection) => refused += 1,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }
+    });
+    while !searching.is_finished() {
+        store.create_collection("passing").await.unwrap();
+        store.delete_collection("passing").await.unwrap();
+    }
+    searching.join().unwrap();
+    store.close().await;
+    let left: Vec<_> = std::fs::read_dir(dir.path().join("index"))
+        .map(|folders| folders.map(|one| one.unwrap().file_name()).collect())
+        .unwrap_or_default();
+    assert!(left.len() <= 1, "{left:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn words_that_are_conditions_bind_the_vector_leg_too() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());

@@ -31,6 +31,7 @@ impl wit::Guest for Provider {
         }
         let events =
             read(|library| extract(library, &request)).map_err(|failure| match failure {
+                Failure::Refused(Error::UnknownCollection) => wit::Error::UnknownCollection,
                 Failure::Refused(error) => wit::Error::Other(Some(error.to_string())),
                 Failure::Busy => wit::Error::Unavailable,
                 Failure::Internal(text) => wit::Error::Other(Some(text)),
