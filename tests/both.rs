@@ -19,6 +19,8 @@ mod difference;
 mod durability;
 #[path = "formats.rs"]
 mod formats;
+#[path = "generator.rs"]
+mod generator;
 mod harness;
 
 use std::collections::BTreeSet;

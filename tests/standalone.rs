@@ -5,7 +5,10 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 
+use axum::http::HeaderMap;
+use axum::routing::post;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -41,6 +44,10 @@ struct Server {
 
 impl Server {
     fn start(component: &Path, data: &TempDir) -> Self {
+        Self::with(component, data, &[])
+    }
+
+    fn with(component: &Path, data: &TempDir, settings: &[(&str, &str)]) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let keys = json!([{"credential": READER, "scopes": ["read"], "collections": ["default"],
             "rate_per_minute": 1, "burst": 20}]);
@@ -49,6 +56,7 @@ impl Server {
             .arg(format!("{}::/data", data.path().display()))
             .args(["--env", &format!("RAGTIME_AUTH__BOOTSTRAP_KEY={ADMIN}")])
             .args(["--env", &format!("RAGTIME_KEYS={keys}")])
+            .args(settings.iter().map(|(name, value)| format!("--env=RAGTIME_{name}={value}")))
             .arg(component)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -188,4 +196,106 @@ async fn keys_are_checked_below_the_handler() {
         }
     }
     assert_eq!(last, 429);
+}
+
+/// A model that knows what things are about: vectors of three numbers, one for
+/// each subject, and none while it is down.
+#[derive(Clone, Default)]
+struct Model {
+    texts: Arc<Mutex<Vec<String>>>,
+    down: Arc<Mutex<bool>>,
+}
+
+const SUBJECTS: [&[&str]; 3] = [&["car", "automobile"], &["apple", "fruit"], &[""]];
+const MODEL_KEY: &str = "sk-embeddings-secret";
+
+impl Model {
+    async fn start(&self) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/v1", listener.local_addr().unwrap());
+        let model = self.clone();
+        let answer = async move |headers: HeaderMap, body: String| {
+            let (status, answer) = model.embed(&headers, &serde_json::from_str(&body).unwrap());
+            (status, answer.to_string())
+        };
+        let router = axum::Router::new().route("/v1/embeddings", post(answer));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        url
+    }
+
+    fn embed(&self, headers: &HeaderMap, body: &Value) -> (StatusCode, Value) {
+        if *self.down.lock().unwrap() {
+            return (StatusCode::SERVICE_UNAVAILABLE, Value::Null);
+        }
+        assert_eq!(headers["authorization"], format!("Bearer {MODEL_KEY}"));
+        assert_eq!(body["model"], "toy");
+        let texts = body["input"].as_array().unwrap().iter().map(|text| text.as_str().unwrap());
+        let data = texts.clone().enumerate().map(|(index, text)| {
+            let about = |words: &&[&str]| f32::from(words.iter().any(|word| text.contains(word)));
+            json!({"index": index, "embedding": SUBJECTS.iter().map(about).collect::<Vec<_>>()})
+        });
+        self.texts.lock().unwrap().extend(texts.clone().map(str::to_owned));
+        (StatusCode::OK, json!({"data": data.collect::<Vec<_>>()}))
+    }
+
+    fn seen(&self, text: &str) -> usize {
+        self.texts.lock().unwrap().iter().filter(|seen| seen.contains(text)).count()
+    }
+}
+
+async fn found(server: &Server, query: &str, mode: &str) -> (StatusCode, Value) {
+    let body = json!({"query": query, "mode": mode});
+    server.call(ADMIN, Method::POST, "/v1/collections/default/search", body).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn vectors_come_from_an_endpoint_and_are_made_once() {
+    let (data, model) = (tempfile::tempdir().unwrap(), Model::default());
+    let (component, url) = (plugged(data.path()), model.start().await);
+    let settings = [
+        ("EMBEDDINGS__URL", url.as_str()),
+        ("EMBEDDINGS__MODEL", "toy"),
+        ("EMBEDDINGS__API_KEY", MODEL_KEY),
+    ];
+    let server = Server::with(&component, &data, &settings);
+    assert_eq!(server.put("wheels", "The automobile stands outside.").await, 201);
+    assert_eq!(server.put("food", "Eat an apple.").await, 201);
+    for mode in ["vector", "hybrid"] {
+        let (_, body) = found(&server, "car", mode).await;
+        assert_eq!(body["results"][0]["document_id"], "wheels", "{body}");
+        assert_eq!((&body["mode"], &body["degraded"]), (&json!(mode), &json!(false)));
+    }
+    let body = json!({"model": "toy", "input": ["fruit"]});
+    let (status, body) = server.call(ADMIN, Method::POST, "/v1/embeddings", body).await;
+    let vector = body["data"][0]["embedding"].as_array().unwrap();
+    assert_eq!((status.as_u16(), vector[0].as_f64()), (200, Some(0.0)), "{body}");
+    assert!(vector[1].as_f64().unwrap() > 0.7, "of unit length: {body}");
+    drop(server);
+    let server = Server::with(&component, &data, &settings);
+    let (_, body) = found(&server, "fruit", "vector").await;
+    assert_eq!(body["results"][0]["document_id"], "food", "{body}");
+    assert_eq!((model.seen("automobile"), model.seen("Eat")), (1, 1), "made once, kept since");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_stored_while_the_model_was_down_gets_its_vectors_later() {
+    let (data, model) = (tempfile::tempdir().unwrap(), Model::default());
+    let (component, url) = (plugged(data.path()), model.start().await);
+    let settings = [
+        ("EMBEDDINGS__URL", url.as_str()),
+        ("EMBEDDINGS__MODEL", "toy"),
+        ("EMBEDDINGS__API_KEY", MODEL_KEY),
+    ];
+    *model.down.lock().unwrap() = true;
+    let server = Server::with(&component, &data, &settings);
+    assert_eq!(server.put("wheels", "The automobile stands outside.").await, 201);
+    let (_, body) = found(&server, "automobile", "hybrid").await;
+    assert_eq!(body["results"][0]["document_id"], "wheels", "{body}");
+    assert_eq!(body["degraded"], true, "{body}");
+    assert_eq!(found(&server, "car", "vector").await.0, 503);
+    let (_, ready) = server.call(ADMIN, Method::GET, "/readyz", Value::Null).await;
+    assert!(ready.to_string().contains("degraded"), "{ready}");
+    *model.down.lock().unwrap() = false;
+    let (_, body) = found(&server, "car", "vector").await;
+    assert_eq!(body["results"][0]["document_id"], "wheels", "{body}");
 }

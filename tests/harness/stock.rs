@@ -11,6 +11,7 @@ const MODEL: &str = "it has no embedding model of its own";
 const COMMANDS: &str = "the data folder is no Ragtime store, so no command works on it";
 const EDGE: &str = "no edge with settings stands before the handler";
 const LOG: &str = "it keeps no access log";
+const GONE: &str = "a component learns of a client that went away at its next write only";
 const SWAP: &str = "a handler is fixed when the component is made";
 
 /// The tests of the common suite that do not run on a stock runtime, and why.
@@ -29,6 +30,7 @@ pub const CANNOT: &[(&str, &str)] = &[
     ("durability::a_check_is_clean_after_use_and_says_what_is_not", COMMANDS),
     ("durability::keys_survive_and_the_first_key_is_made_once", KEYS),
     ("durability::no_secret_is_in_any_file", KEYS),
+    ("generator::a_client_that_goes_away_ends_the_models_work", GONE),
 ];
 
 /// `wasmtime serve` with a data folder and settings.

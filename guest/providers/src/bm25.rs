@@ -54,14 +54,8 @@ impl Index {
         }
     }
 
-    /// The best `depth` chunks that `allowed` accepts, best first, with their
-    /// scores.
-    pub fn search(
-        &self,
-        text: &str,
-        depth: usize,
-        allowed: impl Fn(u64) -> bool,
-    ) -> Vec<(u64, f32)> {
+    /// The score of every chunk that has a word of the text.
+    pub fn scores(&self, text: &str) -> HashMap<u64, f32> {
         let mut scores: HashMap<u64, f32> = HashMap::new();
         let count = self.lengths.len() as f32;
         let average = self.total_length as f32 / count.max(1.0);
@@ -77,11 +71,21 @@ impl Index {
                     idf * frequency * (K1 + 1.0) / (frequency + norm);
             }
         }
-        let mut best: Vec<_> = scores.into_iter().filter(|(chunk, _)| allowed(*chunk)).collect();
-        best.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        best.truncate(depth);
-        best
+        scores
     }
+}
+
+/// The `depth` best of `scores` that `allowed` accepts, best first.
+pub fn best(
+    scores: &HashMap<u64, f32>,
+    depth: usize,
+    allowed: impl Fn(u64) -> bool,
+) -> Vec<(u64, f32)> {
+    let accepted = scores.iter().filter(|(chunk, _)| allowed(**chunk));
+    let mut best: Vec<_> = accepted.map(|(chunk, score)| (*chunk, *score)).collect();
+    best.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    best.truncate(depth);
+    best
 }
 
 /// The stems of a text in their places. What is no word of the index leaves
@@ -133,7 +137,7 @@ mod tests {
         let mut index = Index::default();
         index.add(1, "flutter wing");
         index.add(2, "wing wing wing wing");
-        let found = index.search("the fluttering", 10, |_| true);
+        let found = best(&index.scores("the fluttering"), 10, |_| true);
         // idf = ln(1 + 1.5/1.5); length 2 of an average 3.
         let expected = 2.0_f32.ln() * 2.2 / (1.0 + 1.2 * (0.25 + 0.75 * 2.0 / 3.0));
         assert_eq!(found.len(), 1);
@@ -156,7 +160,7 @@ mod tests {
         let mut index = Index::default();
         index.add(1, "flutter wing");
         index.remove(1, "flutter wing");
-        assert!(index.search("wing", 10, |_| true).is_empty());
+        assert!(index.scores("wing").is_empty());
         assert!(index.postings.is_empty() && index.total_length == 0);
     }
 
@@ -164,6 +168,6 @@ mod tests {
     fn what_is_not_allowed_takes_no_place() {
         let mut index = Index::default();
         (0..10).for_each(|chunk| index.add(chunk, "wing"));
-        assert_eq!(index.search("wings", 1, |chunk| chunk == 7)[0].0, 7);
+        assert_eq!(best(&index.scores("wings"), 1, |chunk| chunk == 7)[0].0, 7);
     }
 }

@@ -1,13 +1,14 @@
 //! The documents: what the commits of the journal add up to.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use ragtime_filter::Filter;
 use ragtime_policy::version::Condition;
 
-use crate::bm25::{Index, Run};
+use crate::bm25::{self, Index, Run};
 use crate::cursor;
 use crate::records::{Chunk, Commit, Document, Job};
+use crate::vectors::{Stored, Vectors};
 
 /// The collection that is always there.
 const DEFAULT: &str = "default";
@@ -73,6 +74,37 @@ pub struct Collection {
     /// Which document a chunk is of.
     chunks: HashMap<u64, String>,
     index: Index,
+    vectors: Vectors,
+}
+
+/// What to look for in a collection.
+#[derive(Debug, Default)]
+pub struct Query<'a> {
+    /// The words to find, unless it is by vector only.
+    pub words: Option<&'a str>,
+    /// The vector to be near to, of unit length.
+    pub vector: Option<&'a [f32]>,
+    /// The most chunks from each of the two.
+    pub depth: usize,
+    /// Which documents count.
+    pub filter: Option<&'a Filter>,
+    /// Words and phrases that a chunk has to have.
+    pub required: &'a [Run],
+    /// Words and phrases that it must not have.
+    pub excluded: &'a [Run],
+}
+
+/// A chunk that was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    /// Its number.
+    pub chunk: u64,
+    /// Its document's number.
+    pub document: u64,
+    /// BM25.
+    pub lexical: Option<f32>,
+    /// Cosine.
+    pub vector: Option<f32>,
 }
 
 /// A document and its numbers.
@@ -123,6 +155,13 @@ impl Library {
                 documents.into_iter().for_each(|document| self.put(&job.collection, document));
                 self.jobs.push(job);
             }
+            Commit::Embed { collection, vectors } => {
+                if let Some(collection) = self.collections.get_mut(&collection) {
+                    vectors
+                        .into_iter()
+                        .for_each(|(number, stored)| collection.embed(number, stored));
+                }
+            }
             Commit::Delete { collection, id } => {
                 if let Some(collection) = self.collections.get_mut(&collection) {
                     collection.remove(&id);
@@ -136,11 +175,7 @@ impl Library {
         collection.remove(&document.id);
         let numbered = Numbered { number: self.next, document };
         self.next += 1 + numbered.document.chunks.len() as u64;
-        for (number, chunk) in numbered.chunks() {
-            collection.index.add(number, &numbered.document.indexed_text(chunk));
-            collection.chunks.insert(number, numbered.document.id.clone());
-        }
-        collection.documents.insert(numbered.document.id.clone(), numbered);
+        collection.add(numbered);
     }
 
     /// Collections by name.
@@ -198,12 +233,57 @@ impl Library {
 }
 
 impl Collection {
+    fn add(&mut self, numbered: Numbered) {
+        for (number, chunk) in numbered.chunks() {
+            self.index.add(number, &numbered.document.indexed_text(chunk));
+            self.chunks.insert(number, numbered.document.id.clone());
+        }
+        let stored = numbered.document.vectors.iter().flat_map(Stored::decoded);
+        (numbered.number + 1..).zip(stored).for_each(|(chunk, vector)| {
+            self.vectors.insert(chunk, vector);
+        });
+        self.documents.insert(numbered.document.id.clone(), numbered);
+    }
+
     fn remove(&mut self, id: &str) {
         let Some(old) = self.documents.remove(id) else { return };
         for (number, chunk) in old.chunks() {
             self.index.remove(number, &old.document.indexed_text(chunk));
             self.chunks.remove(&number);
+            self.vectors.remove(number);
         }
+    }
+
+    /// Keeps vectors with the document of this number, which may have gone.
+    fn embed(&mut self, number: u64, vectors: Stored) {
+        let Some(id) = self.chunks.get(&(number + 1)) else { return };
+        let Some(numbered) = self.documents.get_mut(id) else { return };
+        if numbered.number == number && vectors.vectors.len() == numbered.document.chunks.len() {
+            (number + 1..).zip(vectors.decoded()).for_each(|(chunk, vector)| {
+                self.vectors.insert(chunk, vector);
+            });
+            numbered.document.vectors = Some(vectors);
+        }
+    }
+
+    /// Up to `limit` documents that `model` has not seen, by number, with what
+    /// is indexed of their chunks.
+    pub fn unembedded(&self, model: &str, limit: usize) -> Vec<(u64, Vec<String>)> {
+        let unseen = self.documents.values().filter(|numbered| {
+            let made_by = numbered.document.vectors.as_ref().map(|stored| stored.model.as_str());
+            made_by != Some(model) && !numbered.document.chunks.is_empty()
+        });
+        let texts = |numbered: &Numbered| {
+            let chunks = numbered.document.chunks.iter();
+            let texts = chunks.map(|chunk| numbered.document.indexed_text(chunk)).collect();
+            (numbered.number, texts)
+        };
+        unseen.take(limit).map(texts).collect()
+    }
+
+    /// A query's vector, moved towards these chunks.
+    pub fn moved(&self, query: &[f32], towards: &[u64]) -> Vec<f32> {
+        self.vectors.moved(query, towards)
     }
 
     /// Number of documents and of chunks.
@@ -270,17 +350,11 @@ impl Collection {
         required.iter().all(|run| text.has(run)) && !excluded.iter().any(|run| text.has(run))
     }
 
-    /// The best `depth` chunks by BM25 among documents that `filter` allows:
-    /// chunk, document, score.
-    pub fn search(
-        &self,
-        text: &str,
-        depth: usize,
-        filter: Option<&Filter>,
-        required: &[Run],
-        excluded: &[Run],
-    ) -> Vec<(u64, u64, f32)> {
-        let allowed: Option<HashSet<u64>> = filter.map(|filter| {
+    /// The best chunks by words and by vector among documents that the filter
+    /// allows, each once, in no order. Where one way found a chunk that the
+    /// other missed, its score there is given all the same.
+    pub fn search(&self, query: &Query<'_>) -> Vec<Candidate> {
+        let allowed: Option<HashSet<u64>> = query.filter.map(|filter| {
             let matching = self.documents.values().filter(|numbered| {
                 let metadata = serde_json::from_str(&numbered.document.metadata);
                 filter.matches(&metadata.unwrap_or(serde_json::Value::Null))
@@ -289,10 +363,25 @@ impl Collection {
         });
         let allows = |chunk: u64| {
             allowed.as_ref().is_none_or(|allowed| allowed.contains(&chunk))
-                && self.has_words(chunk, required, excluded)
+                && self.has_words(chunk, query.required, query.excluded)
         };
-        let best = self.index.search(text, depth, allows).into_iter();
-        best.filter_map(|(chunk, score)| Some((chunk, self.chunk(chunk)?.0, score))).collect()
+        let scores = query.words.map(|words| self.index.scores(words)).unwrap_or_default();
+        let by_words = bm25::best(&scores, query.depth, allows);
+        let by_vector = query.vector.map(|near| self.vectors.nearest(near, query.depth, allows));
+        let found: BTreeSet<u64> = by_words
+            .into_iter()
+            .chain(by_vector.unwrap_or_default())
+            .map(|(chunk, _)| chunk)
+            .collect();
+        let candidate = |chunk: u64| {
+            Some(Candidate {
+                chunk,
+                document: self.chunk(chunk)?.0,
+                lexical: scores.get(&chunk).copied(),
+                vector: query.vector.and_then(|near| self.vectors.similarity(chunk, near)),
+            })
+        };
+        found.into_iter().filter_map(candidate).collect()
     }
 }
 
@@ -329,8 +418,38 @@ mod tests {
             sha256: sha256_hex(text),
             created_at: 1,
             updated_at: 1,
+            vectors: None,
         };
         Commit::Put { collection: DEFAULT.into(), document }
+    }
+
+    fn search(collection: &Collection, words: &str) -> Vec<Candidate> {
+        collection.search(&Query { words: Some(words), depth: 10, ..Query::default() })
+    }
+
+    #[test]
+    fn vectors_come_later_and_go_with_their_document() {
+        let mut library = Library::default();
+        library.apply(put("a", "flutter"));
+        let unseen = library.collection(DEFAULT).unwrap().unembedded("m", 9);
+        assert_eq!(unseen, [(1, vec!["flutter".to_owned()])]);
+        let embed = |number| Commit::Embed {
+            collection: DEFAULT.into(),
+            vectors: vec![(number, Stored::new("m", &[vec![0.6, 0.8]]))],
+        };
+        library.apply(embed(1));
+        let near = |library: &Library| {
+            let query = Query { vector: Some(&[1.0, 0.0]), depth: 10, ..Query::default() };
+            library.collection(DEFAULT).unwrap().search(&query)
+        };
+        assert_eq!(near(&library)[0].vector, Some(0.6));
+        assert!(library.collection(DEFAULT).unwrap().unembedded("m", 9).is_empty());
+        assert_eq!(library.collection(DEFAULT).unwrap().unembedded("other", 9).len(), 1);
+        library.apply(put("a", "wing"));
+        assert!(near(&library).is_empty());
+        // Made of the text that was replaced meanwhile.
+        library.apply(embed(1));
+        assert!(near(&library).is_empty());
     }
 
     #[test]
@@ -339,8 +458,8 @@ mod tests {
         library.apply(put("a", "flutter"));
         library.apply(put("a", "wing"));
         let collection = library.collection(DEFAULT).unwrap();
-        assert!(collection.search("flutter", 10, None, &[], &[]).is_empty());
-        assert_eq!(collection.search("wings", 10, None, &[], &[]).len(), 1);
+        assert!(search(collection, "flutter").is_empty());
+        assert_eq!(search(collection, "wings").len(), 1);
         assert_eq!(collection.size(), (1, 1));
     }
 

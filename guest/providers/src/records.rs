@@ -6,15 +6,36 @@ use ragtime_policy::version::version;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::vectors::Stored;
+
 /// One commit.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Commit {
-    CreateCollection { name: String, at: u64 },
-    DeleteCollection { name: String },
-    Put { collection: String, document: Document },
-    Ingest { job: Job, documents: Vec<Document> },
-    Delete { collection: String, id: String },
+    CreateCollection {
+        name: String,
+        at: u64,
+    },
+    DeleteCollection {
+        name: String,
+    },
+    Put {
+        collection: String,
+        document: Document,
+    },
+    Ingest {
+        job: Job,
+        documents: Vec<Document>,
+    },
+    Delete {
+        collection: String,
+        id: String,
+    },
+    /// Vectors of documents with these numbers, where they still are.
+    Embed {
+        collection: String,
+        vectors: Vec<(u64, Stored)>,
+    },
 }
 
 /// A document with all that is stored of it.
@@ -30,6 +51,8 @@ pub struct Document {
     pub sha256: String,
     pub created_at: u64,
     pub updated_at: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vectors: Option<Stored>,
 }
 
 /// A chunk as the handler cut it.

@@ -1,15 +1,18 @@
-//! What one instance keeps: its keys, and the library as far as it has read
-//! the journal.
+//! What one instance keeps: its keys, the library as far as it has read the
+//! journal, and the way to other servers.
 
 use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use crate::chat::Chat;
+use crate::embedder::Embedder;
 use crate::journal::{CommitError, Journal};
 use crate::keys::Keyring;
 use crate::library::{Error, Library};
 use crate::records::Commit;
+use crate::settings::{Embeddings, Generator};
 
 /// Where the data folder is mounted when the settings do not say.
 const DATA_DIR: &str = "/data";
@@ -21,17 +24,25 @@ pub(crate) struct State {
     pub(crate) keyring: Keyring,
     /// When this instance started; budgets count from here.
     pub(crate) started: Instant,
+    /// A language model, when one is set.
+    pub(crate) chat: Option<Rc<Chat>>,
+    /// A model that makes vectors, when one is set.
+    pub(crate) embedder: Option<Rc<Embedder>>,
     journal: Journal,
     library: Library,
 }
 
 /// Why a call failed.
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// A rule of the library.
+    #[error(transparent)]
     Refused(Error),
     /// Others write faster than this instance.
+    #[error("too many writers at once")]
     Busy,
     /// The text is for the log.
+    #[error("{0}")]
     Internal(String),
 }
 
@@ -99,16 +110,25 @@ pub(crate) fn write<T>(
 
 /// Commits are whole by construction. One that does not parse was written by
 /// something else, and is passed over and told.
-#[allow(clippy::print_stderr, reason = "standard error is a stock runtime's log")]
 fn apply(library: &mut Library, commit: &[u8]) {
     match serde_json::from_slice(commit) {
         Ok(commit) => library.apply(commit),
-        Err(error) => eprintln!(
-            "{}",
-            serde_json::json!({"level": "error", "message": "a commit is unreadable",
-                "error": error.to_string()})
-        ),
+        Err(error) => log("error", "a commit is unreadable", &error.to_string()),
     }
+}
+
+/// The provider's own lines in the log.
+#[allow(clippy::print_stderr, reason = "standard error is a stock runtime's log")]
+pub(crate) fn log(level: &str, message: &str, error: &str) {
+    let line = serde_json::json!({
+        "time": unix_now(), "level": level, "message": message, "error": error,
+    });
+    eprintln!("{line}");
+}
+
+/// The model that makes vectors, when one is set.
+pub(crate) fn embedder() -> Option<Rc<Embedder>> {
+    state().ok()?.borrow().embedder.clone()
 }
 
 impl State {
@@ -129,7 +149,17 @@ impl State {
         let journal = Journal::open(Path::new(&dir), nonce).map_err(|error| {
             format!("the data folder {dir} is not mounted, or not writable: {error}")
         })?;
-        Ok(Self { keyring, started: Instant::now(), journal, library: Library::default() })
+        let wrong = |error: crate::settings::Invalid| error.to_string();
+        let chat = Generator::from(&setting).map_err(wrong)?;
+        let embedder = Embeddings::from(&setting).map_err(wrong)?;
+        Ok(Self {
+            keyring,
+            started: Instant::now(),
+            chat: chat.map(|settings| Rc::new(Chat::new(settings))),
+            embedder: embedder.map(|settings| Rc::new(Embedder::new(settings))),
+            journal,
+            library: Library::default(),
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! `ragtime:documents/store`. A commit is searchable as soon as it is durable,
-//! so there is never anything to wait for.
+//! so there is never anything to wait for; vectors are made before a call
+//! returns.
 
 use ragtime_policy::scope::Scope;
 use ragtime_policy::version::{Condition, Versions};
@@ -10,7 +11,7 @@ use crate::bindings::admission::PermitBorrow;
 use crate::bindings::store as wit;
 use crate::library::{Collection, Error, check_document};
 use crate::records::{Chunk, Commit, Document, Failure as Failed, Job, sha256_hex};
-use crate::state::{Failure, read, unix_now, write};
+use crate::state::{Failure, embedder, read, unix_now, write};
 
 /// The most a page may hold, so that one list cannot fill a handler's memory.
 const MAX_PAGE: u32 = 1_000;
@@ -81,6 +82,7 @@ impl wit::Guest for Provider {
             Ok((Some(Commit::Put { collection: collection.clone(), document }), (outcome, stored)))
         })
         .map_err(error_to_wit)?;
+        embed(&collection).await;
         Ok(wit::PutResult { outcome, summary: summary_to_wit(&document) })
     }
 
@@ -104,6 +106,7 @@ impl wit::Guest for Provider {
             Ok((Some(Commit::Ingest { job: job.clone(), documents }), ()))
         })
         .map_err(error_to_wit)?;
+        embed(&job.collection).await;
         Ok(job_to_wit(&job))
     }
 
@@ -210,6 +213,13 @@ impl wit::Guest for Provider {
     }
 }
 
+/// Makes the vectors of what was written, when there is a model.
+async fn embed(collection: &str) {
+    if let Some(embedder) = embedder() {
+        while embedder.catch_up(collection).await {}
+    }
+}
+
 /// Whether the permit covers `scope` (in `collection`).
 pub(super) fn allowed(
     permit: &PermitBorrow<'_>,
@@ -311,6 +321,7 @@ fn document_from_wit(document: wit::DocumentInput) -> Document {
         media_type: document.media_type,
         metadata: document.metadata,
         chunks: chunks.collect(),
+        vectors: None,
         created_at: now,
         updated_at: now,
     }

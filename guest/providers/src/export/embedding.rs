@@ -1,4 +1,5 @@
-//! `ragtime:models/embedding`: no model, and an estimate of tokens.
+//! `ragtime:models/embedding`: vectors from an endpoint when one is set, and an
+//! estimate of tokens.
 
 use ragtime_extractive::estimated_token_starts;
 use ragtime_policy::scope::Scope;
@@ -6,13 +7,19 @@ use ragtime_policy::scope::Scope;
 use super::{Permit, Provider, covers};
 use crate::bindings::admission::PermitBorrow;
 use crate::bindings::embedding as wit;
+use crate::state::{embedder, log};
 
 /// Texts of one call, as the host allows.
 const MAX_TEXTS: usize = 1_024;
 
 impl wit::Guest for Provider {
     fn current() -> Option<wit::Model> {
-        None
+        let embedder = embedder()?;
+        Some(wit::Model {
+            name: embedder.settings.endpoint.model.clone(),
+            dimensions: u32::try_from(embedder.dimensions()).unwrap_or(u32::MAX),
+            max_tokens: embedder.settings.max_tokens,
+        })
     }
 
     async fn embed(
@@ -20,7 +27,11 @@ impl wit::Guest for Provider {
         texts: Vec<String>,
     ) -> Result<Vec<Vec<f32>>, wit::Error> {
         allowed(&permit, texts.len())?;
-        Err(wit::Error::Unavailable)
+        let embedder = embedder().ok_or(wit::Error::Unavailable)?;
+        embedder.embed(&texts).await.map_err(|error| {
+            log("warn", "the embedding model did not answer", &error.to_string());
+            wit::Error::Unavailable
+        })
     }
 
     async fn tokens(

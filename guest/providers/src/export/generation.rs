@@ -1,20 +1,32 @@
-//! `ragtime:models/generation`: answers made of quotes.
+//! `ragtime:models/generation`: answers made of quotes, or by a language model
+//! when an endpoint is set.
+
+use std::ops::Range;
+use std::rc::Rc;
 
 use ragtime_extractive::{Passage, Settings, Similarity, answer};
+use ragtime_openai::chat::{Message, Piece, Role};
+use ragtime_openai::cited::{Marks, back};
 use ragtime_policy::scope::Scope;
 
 use super::{Denied, Permit, Provider, covers};
 use crate::bindings::admission::PermitBorrow;
 use crate::bindings::generation as wit;
 use crate::bindings::wit_stream;
-use crate::library::{Error, Library};
-use crate::state::{Failure, read};
+use crate::chat::{self, Chat, Tokens};
+use crate::library::{Collection, Error, Library};
+use crate::state::{Failure, log, read, state};
 
 const EXTRACTIVE: &str = "extractive";
 
 impl wit::Guest for Provider {
     fn generators() -> Vec<String> {
-        vec![EXTRACTIVE.into()]
+        let names = match chat() {
+            None => vec![EXTRACTIVE],
+            Some(chat) if chat.settings.default => vec![chat::NAME, EXTRACTIVE],
+            Some(_) => vec![EXTRACTIVE, chat::NAME],
+        };
+        names.into_iter().map(str::to_owned).collect()
     }
 
     async fn generate(
@@ -26,22 +38,118 @@ impl wit::Guest for Provider {
             Denied::Scope(_) => wit::Error::ScopeRequired,
             Denied::Collection => wit::Error::CollectionForbidden,
         })?;
-        if request.generator.as_deref().is_some_and(|name| name != EXTRACTIVE) {
-            return Err(wit::Error::UnknownGenerator);
+        let default = chat().is_some_and(|chat| chat.settings.default);
+        match request.generator.as_deref() {
+            Some(EXTRACTIVE) => quoted(&request),
+            None if !default => quoted(&request),
+            None | Some(chat::NAME) => {
+                written(chat().ok_or(wit::Error::UnknownGenerator)?, request).await
+            }
+            Some(_) => Err(wit::Error::UnknownGenerator),
         }
-        let events =
-            read(|library| extract(library, &request)).map_err(|failure| match failure {
-                Failure::Refused(Error::UnknownCollection) => wit::Error::UnknownCollection,
-                Failure::Refused(error) => wit::Error::Other(Some(error.to_string())),
-                Failure::Busy => wit::Error::Unavailable,
-                Failure::Internal(text) => wit::Error::Other(Some(text)),
-            })?;
-        let (mut writer, reader) = wit_stream::new();
-        wit_bindgen::spawn_local(async move {
-            // What is left over when the reader has gone is of use to nobody.
-            let _ = writer.write_all(events).await;
-        });
-        Ok(reader)
+    }
+}
+
+type Events = wit_bindgen::StreamReader<wit::Event>;
+
+fn chat() -> Option<Rc<Chat>> {
+    state().ok()?.borrow().chat.clone()
+}
+
+/// An answer made of quotes.
+fn quoted(request: &wit::Request) -> Result<Events, wit::Error> {
+    let events = read(|library| extract(library, request)).map_err(error_to_wit)?;
+    let (mut writer, reader) = wit_stream::new();
+    wit_bindgen::spawn_local(async move {
+        // What is left over when the reader has gone is of use to nobody.
+        let _ = writer.write_all(events).await;
+    });
+    Ok(reader)
+}
+
+/// An answer by a language model; by quotes, when it does not begin to answer.
+async fn written(chat: Rc<Chat>, request: wit::Request) -> Result<Events, wit::Error> {
+    let messages: Vec<_> = request.messages.iter().map(message).collect();
+    let tokens = match chat.ask(&messages).await {
+        Ok(tokens) => tokens,
+        Err(error) => {
+            log("warn", "the language model did not answer", &error.to_string());
+            return match chat.settings.fallback {
+                true => quoted(&request),
+                false => Err(wit::Error::Unavailable),
+            };
+        }
+    };
+    let passages = read(|library| Ok(in_order(library.collection(&request.collection)?, &request)))
+        .map_err(error_to_wit)?;
+    let (writer, reader) = wit_stream::new();
+    // Ends with the reader's interest or the answer: whichever comes first
+    // closes the connection to the model.
+    wit_bindgen::spawn_local(tell(tokens, passages, writer));
+    Ok(reader)
+}
+
+/// A passage's text and where it begins in its document; nothing for a chunk
+/// that has been deleted since.
+fn in_order(collection: &Collection, request: &wit::Request) -> (Vec<String>, Vec<u64>) {
+    let found = request.chunks.iter().map(|chunk| match collection.chunk(*chunk) {
+        Some((_, found)) => (found.document.chunk_text(found.chunk).to_owned(), found.chunk.start),
+        None => Default::default(),
+    });
+    found.unzip()
+}
+
+async fn tell(
+    mut tokens: Tokens,
+    (texts, starts): (Vec<String>, Vec<u64>),
+    mut to: wit_bindgen::StreamWriter<wit::Event>,
+) {
+    let mut marks = Marks::default();
+    let mut usage = wit::Usage { input_tokens: 0, output_tokens: 0 };
+    let last = loop {
+        match tokens.next().await {
+            Ok(Some(Piece::Text(text))) => {
+                let quotes = marks.push(&text).into_iter().flat_map(|marked| back(&marked, &texts));
+                let quotes = quotes.filter_map(|(place, span)| quote(place, span, &starts));
+                let events: Vec<_> = quotes.collect();
+                let events = std::iter::once(wit::Event::Delta(text)).chain(events).collect();
+                if !to.write_all(events).await.is_empty() {
+                    return;
+                }
+            }
+            Ok(Some(Piece::Usage(input_tokens, output_tokens))) => {
+                usage = wit::Usage { input_tokens, output_tokens };
+            }
+            Ok(None) => {
+                let generator = chat::NAME.into();
+                break wit::Event::Done(wit::Completion { abstained: false, generator, usage });
+            }
+            Err(error) => break wit::Event::Failed(Some(error.to_string())),
+        }
+    };
+    let _ = to.write_all(vec![last]).await;
+}
+
+fn quote(place: usize, span: Range<usize>, starts: &[u64]) -> Option<wit::Event> {
+    let start = starts.get(place)?;
+    let span = wit::Span { start: start + span.start as u64, end: start + span.end as u64 };
+    Some(wit::Event::Quote(wit::Quoted { source: u32::try_from(place).ok()?, span }))
+}
+
+fn message(message: &wit::Message) -> Message {
+    let role = match message.role {
+        wit::Role::System => Role::System,
+        wit::Role::User => Role::User,
+        wit::Role::Assistant => Role::Assistant,
+    };
+    Message { role, content: message.content.clone() }
+}
+
+fn error_to_wit(failure: Failure) -> wit::Error {
+    match failure {
+        Failure::Refused(Error::UnknownCollection) => wit::Error::UnknownCollection,
+        Failure::Busy => wit::Error::Unavailable,
+        other => wit::Error::Other(Some(other.to_string())),
     }
 }
 

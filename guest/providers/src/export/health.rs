@@ -2,7 +2,7 @@
 
 use super::Provider;
 use crate::bindings::readiness as wit;
-use crate::state::read;
+use crate::state::{embedder, read};
 
 impl wit::Guest for Provider {
     fn check() -> Vec<wit::Component> {
@@ -15,11 +15,17 @@ impl wit::Guest for Provider {
             state,
             detail: detail.map(str::to_owned),
         };
-        let lexical = Some("no model wanted, search is lexical only");
+        let (model, model_detail) = match embedder() {
+            None => (wit::State::Ready, Some("no model wanted, search is lexical only")),
+            Some(embedder) if embedder.is_failing() => {
+                (wit::State::Degraded, Some("the endpoint does not answer, search is lexical only"))
+            }
+            Some(_) => (wit::State::Ready, None),
+        };
         vec![
             part("server", wit::State::Ready, None),
             part("store", state, detail),
-            part("embedding-model", wit::State::Ready, lexical),
+            part("embedding-model", model, model_detail),
         ]
     }
 }

@@ -1,4 +1,6 @@
-//! `ragtime:retrieval/search`: by words.
+//! `ragtime:retrieval/search`: by words, and by vectors when there is a model.
+
+use std::rc::Rc;
 
 use ragtime_filter::Filter;
 use ragtime_policy::scope::Scope;
@@ -10,7 +12,7 @@ use crate::bindings::search as wit;
 use crate::bindings::store::{Error, Span};
 use crate::bm25::Run;
 use crate::library::{self, Found, Library};
-use crate::state::read;
+use crate::state::{embedder, read};
 
 /// Candidates from one leg.
 const MAX_DEPTH: u32 = 1_000;
@@ -25,7 +27,9 @@ impl wit::Guest for Provider {
         query: wit::Query,
     ) -> Result<wit::Candidates, Error> {
         allowed(&permit, Scope::Read, Some(&query.collection))?;
-        read(|library| find(library, &query)).map_err(error_to_wit)
+        let vector = vector(&query).await;
+        read(|library| find(library, &query, vector.as_deref().map(Vec::as_slice)))
+            .map_err(error_to_wit)
     }
 
     async fn passages(
@@ -53,7 +57,20 @@ impl wit::Guest for Provider {
     }
 }
 
-fn find(library: &Library, query: &wit::Query) -> Result<wit::Candidates, library::Error> {
+/// The query's vector, when it is wanted and can be had. A part of what has no
+/// vector yet gets one first: it was stored while the model was not there.
+async fn vector(query: &wit::Query) -> Option<Rc<Vec<f32>>> {
+    let embedder = embedder().filter(|_| query.legs.contains(wit::Legs::VECTOR))?;
+    let vector = embedder.query(&query.text).await?;
+    embedder.catch_up(&query.collection).await;
+    Some(vector)
+}
+
+fn find(
+    library: &Library,
+    query: &wit::Query,
+    vector: Option<&[f32]>,
+) -> Result<wit::Candidates, library::Error> {
     if query.depth == 0 || query.depth > MAX_DEPTH {
         return Err(library::Error::Invalid(format!("the depth is 1 to {MAX_DEPTH}")));
     }
@@ -64,24 +81,24 @@ fn find(library: &Library, query: &wit::Query) -> Result<wit::Candidates, librar
         )));
     }
     let (required, excluded) = (runs(&query.required), runs(&query.excluded));
+    bounded(query.feedback.len())?;
     let filter = query.filter.as_deref().map(Filter::parse).transpose()?;
     let collection = library.collection(&query.collection)?;
-    let legs = query.legs & wit::Legs::LEXICAL;
-    let found = match legs.is_empty() {
-        true => Vec::new(),
-        false => collection.search(
-            &query.text,
-            query.depth as usize,
-            filter.as_ref(),
-            &required,
-            &excluded,
-        ),
-    };
-    let items = found.into_iter().map(|(chunk, document, score)| wit::Candidate {
-        chunk,
-        document,
-        lexical: Some(score),
-        vector: None,
+    let legs = if vector.is_some() { query.legs } else { query.legs & wit::Legs::LEXICAL };
+    let vector = vector.map(|vector| collection.moved(vector, &query.feedback));
+    let found = collection.search(&library::Query {
+        words: legs.contains(wit::Legs::LEXICAL).then_some(query.text.as_str()),
+        vector: vector.as_deref(),
+        depth: query.depth as usize,
+        filter: filter.as_ref(),
+        required: &required,
+        excluded: &excluded,
+    });
+    let items = found.into_iter().map(|found| wit::Candidate {
+        chunk: found.chunk,
+        document: found.document,
+        lexical: found.lexical,
+        vector: found.vector,
     });
     Ok(wit::Candidates { items: items.collect(), legs })
 }
