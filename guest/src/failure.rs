@@ -54,6 +54,7 @@ impl From<store::Error> for Problem {
             Error::InvalidCursor => Code::InvalidCursor.into(),
             Error::Invalid(detail) => Self::rule(&detail),
             Error::Busy(seconds) => Self::retry(Code::Busy, seconds),
+            Error::Unwritable => Code::StoreUnwritable.into(),
             Error::Other(text) => internal("store", text),
         }
     }
@@ -92,6 +93,7 @@ impl From<KeyError> for Problem {
             KeyError::UnknownKey => Code::UnknownKey.into(),
             KeyError::Invalid(detail) => Self::new(Code::InvalidRequest, detail),
             KeyError::LastAdmin => Code::LastAdminKey.into(),
+            KeyError::Unwritable => Code::StoreUnwritable.into(),
             KeyError::Other(text) => internal("keys", text),
         }
     }

@@ -42,6 +42,7 @@ pub struct Setup {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     host: Host,
+    limit: Option<&'static str>,
 }
 
 /// What runs the handler.
@@ -70,6 +71,7 @@ impl Setup {
                 ("RAGTIME_ADMIN__LISTEN".into(), "127.0.0.1:0".into()),
             ],
             host: if cfg!(stock) { Host::Stock } else { Host::Ragtime },
+            limit: None,
         }
     }
 
@@ -92,6 +94,12 @@ impl Setup {
     pub fn set(mut self, name: &str, value: impl ToString) -> Self {
         self.environment.push((format!("RAGTIME_{name}"), value.to_string()));
         self
+    }
+
+    /// With a limit of `ulimit`, as `-n 64`. A file that grows too large is an
+    /// error of its writer rather than the end of the process.
+    pub fn limited(self, limit: &'static str) -> Self {
+        Self { limit: Some(limit), ..self }
     }
 
     /// Starts the server and waits until it takes requests.
@@ -126,6 +134,15 @@ impl Setup {
 impl Setup {
     fn ragtime(&self) -> Command {
         let mut command = binary();
+        if let Some(limit) = self.limit {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", "trap '' XFSZ; ulimit $0; exec \"$@\"", limit]);
+            shell.arg(command.get_program());
+            for (name, _) in command.get_envs() {
+                shell.env_remove(name);
+            }
+            command = shell;
+        }
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--data-dir"])
             .arg(self.dir.path())

@@ -102,6 +102,8 @@ catalogue! {
         "Use `next_cursor` of the page before, unchanged, with the same list; or start again without a cursor.";
     Busy = "busy", 503, "The store cannot take more now",
         "Try again after `Retry-After` seconds.";
+    StoreUnwritable = "store_unwritable", 507, "The server cannot write to its disk",
+        "Nothing was changed, and reading goes on. Tell the operator that the disk is full, read-only or failing, and send the request again later.";
     EmbeddingUnavailable = "embedding_unavailable", 503, "No embedding model is loaded",
         "Search with `\"mode\": \"lexical\"`, or have the operator load a model.";
     UnknownModel = "unknown_model", 404, "No model has this name",

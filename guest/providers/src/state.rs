@@ -41,6 +41,9 @@ pub(crate) enum Failure {
     /// Others write faster than this instance.
     #[error("too many writers at once")]
     Busy,
+    /// The data folder is full or read-only.
+    #[error("the data folder takes no more")]
+    Unwritable,
     /// The text is for the log.
     #[error("{0}")]
     Internal(String),
@@ -57,9 +60,18 @@ impl From<CommitError<Error>> for Failure {
         match error {
             CommitError::Refused(error) => Self::Refused(error),
             CommitError::Busy => Self::Busy,
+            CommitError::Io(error) if is_unwritable(&error) => {
+                log("error", "the data folder takes no more", &error.to_string());
+                Self::Unwritable
+            }
             CommitError::Io(error) => Self::Internal(format!("the data folder: {error}")),
         }
     }
+}
+
+fn is_unwritable(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(error.kind(), FileTooLarge | QuotaExceeded | ReadOnlyFilesystem | StorageFull)
 }
 
 thread_local! {

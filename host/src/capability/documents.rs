@@ -354,6 +354,8 @@ pub(super) fn error_to_wit(error: store::Error) -> wit::Error {
         store::Error::Busy { retry_after } => {
             wit::Error::Busy(u32::try_from(retry_after.as_secs().max(1)).unwrap_or(u32::MAX))
         }
+        // The writer has told the log.
+        store::Error::Unwritable(_) => wit::Error::Unwritable,
         error => wit::Error::Other(Some(error.to_string())),
     }
 }

@@ -14,7 +14,8 @@ impl wit::Host for CapabilityView<'_> {
         };
         let store = match status.writable {
             true => (wit::State::Ready, None),
-            false => (wit::State::Unready, Some("writes fail")),
+            // Reading and searching go on, so this is no reason to be passed by.
+            false => (wit::State::Degraded, Some("writes fail, see the log")),
         };
         let model = match services.embeddings.state() {
             LoadState::Ready if status.vectors_complete => (wit::State::Ready, None),

@@ -216,6 +216,7 @@ fn key_error(error: KeyringError) -> wit::KeyError {
     match error {
         KeyringError::Unknown => wit::KeyError::UnknownKey,
         KeyringError::LastAdmin => wit::KeyError::LastAdmin,
+        KeyringError::Store(ragtime_store::Error::Unwritable(_)) => wit::KeyError::Unwritable,
         error @ (KeyringError::Entropy(_) | KeyringError::Store(_)) => {
             wit::KeyError::Other(Some(error.to_string()))
         }

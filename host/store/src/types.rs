@@ -69,6 +69,10 @@ pub enum Error {
     Invalid(String),
     #[error("the store cannot take more now")]
     Busy { retry_after: Duration },
+    /// The disk is full, read-only or failing: nothing was written. The text
+    /// is for the log.
+    #[error("{0}")]
+    Unwritable(String),
     /// The text is for the log.
     #[error("{0}")]
     Internal(String),
@@ -82,7 +86,12 @@ impl From<ragtime_filter::Invalid> for Error {
 
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Internal(format!("sqlite: {error}"))
+        use rusqlite::ErrorCode::{DiskFull, ReadOnly, SystemIoFailure};
+        let text = format!("sqlite: {error}");
+        match error.sqlite_error_code() {
+            Some(DiskFull | ReadOnly | SystemIoFailure) => Self::Unwritable(text),
+            _ => Self::Internal(text),
+        }
     }
 }
 

@@ -28,8 +28,14 @@ pub(crate) type AfterCommit = Box<dyn Fn(&Effects) + Send>;
 /// What a write works in, or why there is no transaction.
 type Begun<'a> = Result<(&'a Connection, &'a mut Effects), String>;
 type Run = Box<dyn FnOnce(Begun<'_>) -> Answer + Send>;
-/// Tells the one who asked, once it is known whether the commit succeeded.
-type Answer = Box<dyn FnOnce(Result<(), String>)>;
+
+/// What is left to do for a write once it is known how its transaction ended.
+struct Answer {
+    /// The disk refused this write.
+    unwritable: bool,
+    /// Tells the one who asked whether the commit succeeded.
+    tell: Box<dyn FnOnce(Result<(), String>)>,
+}
 
 /// The way to the writing thread.
 pub(crate) struct Writer {
@@ -57,6 +63,17 @@ impl Writer {
     /// Whether the last transaction reached the disk and the thread lives.
     pub(crate) fn healthy(&self) -> bool {
         self.healthy.load(Relaxed) && !self.sender.is_closed()
+    }
+
+    /// Writes something that changes nothing, unless the queue is full anyway:
+    /// whether the disk takes writes again shows by writing.
+    pub(crate) fn probe(&self) {
+        let (run, _) = envelope(|db, _| {
+            let sql = "INSERT INTO meta VALUES ('probe', '') ON CONFLICT DO UPDATE SET value = ''";
+            Ok(drop(db.execute(sql, [])?))
+        });
+        // A full queue has writes enough.
+        let _ = self.sender.try_send(run);
     }
 
     /// Runs `work` in a transaction shared with other writes; an error undoes
@@ -98,12 +115,14 @@ where
     let (sender, receiver) = oneshot::channel();
     let run: Run = Box::new(move |begun| {
         let result = begun
-            .map_err(Error::Internal)
+            .map_err(Error::Unwritable)
             .and_then(|(connection, effects)| in_savepoint(connection, effects, work));
-        Box::new(move |committed| {
+        let unwritable = matches!(result, Err(Error::Unwritable(_)));
+        let tell = move |committed: Result<(), String>| {
             // One who stopped waiting has no use for the answer.
-            let _ = sender.send(committed.map_err(Error::Internal).and(result));
-        })
+            let _ = sender.send(committed.map_err(Error::Unwritable).and(result));
+        };
+        Answer { unwritable, tell: Box::new(tell) }
     });
     (run, receiver)
 }
@@ -142,7 +161,11 @@ fn run(
         let mut effects = Effects::default();
         let mut answers = Vec::with_capacity(group.len());
         let committed = transaction(&connection, &mut group, &mut effects, &mut answers);
-        healthy.store(committed.is_ok(), Relaxed);
+        let refused = answers.iter().any(|answer| answer.unwritable);
+        if refused {
+            tracing::error!("the disk refused a write");
+        }
+        healthy.store(committed.is_ok() && !refused, Relaxed);
         let told = match committed {
             Ok(()) => {
                 after(&effects);
@@ -154,7 +177,7 @@ fn run(
             }
         };
         for answer in answers {
-            answer(told.clone());
+            (answer.tell)(told.clone());
         }
     }
 }

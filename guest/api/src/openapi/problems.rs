@@ -45,6 +45,7 @@ const CHANGING: &[Code] = &[
     Code::IdempotencyKeyReused,
     Code::IdempotencyResponseNotKept,
     Code::Unavailable,
+    Code::StoreUnwritable,
 ];
 const IN_COLLECTION: &[Code] = &[Code::CollectionForbidden, Code::UnknownCollection];
 const WITH_BODY: &[Code] = &[Code::UnsupportedMediaType, Code::MalformedJson, Code::InvalidUtf8];

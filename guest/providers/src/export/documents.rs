@@ -235,6 +235,7 @@ pub(super) fn allowed(
 pub(super) fn error_to_wit(failure: Failure) -> wit::Error {
     match failure {
         Failure::Busy => wit::Error::Busy(RETRY_SECONDS),
+        Failure::Unwritable => wit::Error::Unwritable,
         Failure::Internal(text) => wit::Error::Other(Some(text)),
         Failure::Refused(error) => match error {
             Error::UnknownCollection => wit::Error::UnknownCollection,
