@@ -9,7 +9,7 @@
 //! Client and server share the machine's cores, so the client's work is part of
 //! what is measured; a question costs the server some hundred times as much.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
 mod harness;
 

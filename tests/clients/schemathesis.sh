@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-cases=${1:-500}
+cases=${1:-900}
 ragtime=${RAGTIME:-target/release/ragtime}
 schemathesis=${SCHEMATHESIS:-schemathesis}
 config=$PWD/tests/clients/schemathesis.toml

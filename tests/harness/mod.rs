@@ -307,6 +307,22 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// The same, while others still hold the server: returns when it is dead.
+    pub fn kill_shared(&self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-KILL", &pid]).status().unwrap().success());
+        // The last of its threads lets its files go.
+        let dead = || {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
+            let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
+            status.map_or(true, |status| status.contains("State:\tZ"))
+                && threads.map_or(true, |threads| threads.count() <= 1)
+        };
+        while !dead() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// Asks it to end, and waits.
     pub fn terminate(&mut self) -> ExitStatus {
         let pid = self.child.id().to_string();

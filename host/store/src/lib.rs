@@ -85,6 +85,7 @@ impl Store {
     pub fn open(dir: &Path, settings: Settings) -> Result<Self, OpenError> {
         std::fs::create_dir_all(dir)?;
         let lock = lock(dir)?;
+        sweep(dir, MAX_SWEEP_DEPTH);
         let database = dir.join(DATABASE);
         let connection = schema::open_writer(&database)?;
         let readers = Arc::new(Readers::new(database));
@@ -530,4 +531,23 @@ fn done(folder: &Path) -> u64 {
 
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+}
+
+/// Folders below the data folder that may hold files in the making.
+const MAX_SWEEP_DEPTH: u32 = 3;
+/// What such files are called until they are whole.
+const IN_THE_MAKING: &str = ".tmp";
+
+/// Removes what a process that was killed had begun to write. Nobody else has
+/// the folder.
+fn sweep(folder: &Path, depth: u32) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let begun = entry.file_name().to_string_lossy().starts_with(IN_THE_MAKING);
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() && depth > 1 => sweep(&entry.path(), depth - 1),
+            // One that stays is small and no harm.
+            Ok(kind) if kind.is_file() && begun => drop(std::fs::remove_file(entry.path())),
+            _ => {}
+        }
+    }
 }

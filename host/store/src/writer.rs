@@ -70,7 +70,8 @@ impl Writer {
     pub(crate) fn probe(&self) {
         let (run, _) = envelope(|db, _| {
             let sql = "INSERT INTO meta VALUES ('probe', '') ON CONFLICT DO UPDATE SET value = ''";
-            Ok(drop(db.execute(sql, [])?))
+            db.execute(sql, [])?;
+            Ok(())
         });
         // A full queue has writes enough.
         let _ = self.sender.try_send(run);
