@@ -170,7 +170,8 @@ async fn endure(scale: Scale) {
     let current = Arc::clone(&server.read().unwrap());
     settle(&current).await;
     restart(&server, &away).await;
-    let after = held(&Arc::clone(&server.read().unwrap())).await;
+    let current = Arc::clone(&server.read().unwrap());
+    let after = held(&current).await;
     assert!(after.temporary.is_empty(), "{after:?}");
     flat(&series);
 }
