@@ -175,6 +175,11 @@ async fn nothing_is_lost_or_doubled_by_two_hundred_kills() {
     assert!(server.terminate().success());
     let check = binary().args(["check", "--data-dir"]).arg(server.dir.path()).output().unwrap();
     assert!(check.status.success(), "{check:?}");
+    harness::survived(
+        "200 kills while documents come and go",
+        "every document is found once, deleted ones never",
+        "nothing acknowledged",
+    );
 }
 
 async fn every_document_is_found_once(server: &Server, ledger: &Ledger) {

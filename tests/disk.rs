@@ -75,6 +75,11 @@ async fn a_full_disk_loses_nothing_and_stops_nobody_from_reading() {
     }
     server.document("new", "There is room again.").await;
     assert_eq!(metric(&server, "ragtime_ready{part=\"store\"}").await, "1");
+    harness::survived(
+        "A disk that fills up",
+        "writes are refused with 507, reading and searching go on, readiness and metrics say so",
+        "nothing acknowledged",
+    );
 }
 
 #[tokio::test]
@@ -92,6 +97,11 @@ async fn a_folder_that_cannot_be_written_is_an_error_at_the_start() {
         assert!(!started.status.success());
         assert!(said.contains("error: ") && !said.contains("panicked"), "{said}");
     }
+    harness::survived(
+        "A data folder that cannot be written",
+        "the start fails and says why",
+        "nothing",
+    );
 }
 
 /// Overwrites some of a file.
@@ -127,6 +137,11 @@ async fn a_damaged_page_of_the_database_takes_no_other_document_with_it() {
     let checked =
         harness::binary().args(["check", "--data-dir"]).arg(server.dir.path()).output().unwrap();
     assert!(!checked.status.success(), "a check says so: {checked:?}");
+    harness::survived(
+        "A damaged page of the database",
+        "all other documents are served, writing goes on, `ragtime check` tells",
+        "the text on that page",
+    );
 }
 
 #[tokio::test]
@@ -143,6 +158,7 @@ async fn a_lexical_index_that_is_damaged_is_made_anew() {
     let server = Setup::again(&server).start();
     until("the index is made anew", || async { server.search("syncopation").await == ["a"] }).await;
     server.logged(&["damaged"]).await;
+    harness::survived("A damaged index", "it is made anew from the database", "nothing");
 }
 
 fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
@@ -169,6 +185,11 @@ async fn with_a_model_that_is_damaged_search_is_by_words_and_says_so() {
     let body = json!({"query": "syncopation"});
     let found = server.post("/v1/collections/default/search", body).await;
     assert_eq!((found.status, &found.body["degraded"]), (200, &json!(true)), "{found:?}");
+    harness::survived(
+        "Damaged model files",
+        "search is by words and says `degraded`; by default the model is fetched again",
+        "nothing",
+    );
 }
 
 #[tokio::test]
@@ -196,4 +217,9 @@ async fn a_process_out_of_descriptors_serves_again_when_clients_leave() {
     assert_eq!(server.search("syncopation").await, ["a"]);
     let put = server.request(Method::PUT, &format!("{DOCUMENTS}/b"));
     assert_eq!(Answer::of(put.json(&json!({"text": "Stride."}))).await.status, 201);
+    harness::survived(
+        "More connections than descriptors",
+        "it serves again when clients leave",
+        "connections that found no place",
+    );
 }

@@ -254,6 +254,11 @@ async fn mixed_traffic_with_swaps_and_kills_breaks_nothing() {
     let seconds = Duration::from_secs;
     let (long, between_swaps) = (seconds(12), Duration::from_millis(400));
     endure(Scale { long, between_swaps, between_kills: seconds(5) }).await;
+    harness::survived(
+        "Mixed traffic with swaps and kills",
+        "every answer is one of the contract, no file is left behind",
+        "requests under way at a kill",
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -38,12 +38,22 @@ async fn a_trap_is_a_500_for_its_request_and_its_neighbours_are_run_again() {
     beside_others(&server, "/trap").await.assert_problem(500, "handler_failed");
     server.logged(&[r#""blame":"guest""#]).await;
     beside_others(&server, "/error").await.assert_problem(500, "handler_failed");
+    harness::survived(
+        "A handler that traps",
+        "its neighbours on the instance run again on another",
+        "the request itself",
+    );
 }
 
 #[tokio::test]
 async fn an_endless_loop_is_a_504_and_holds_nobody_up() {
     let server = server().set("HANDLER__MAX_CPU_MS", 200).start();
     beside_others(&server, "/spin").await.assert_problem(504, "handler_timeout");
+    harness::survived(
+        "A handler that loops for ever",
+        "it is stopped, others are not held up",
+        "the request itself",
+    );
 }
 
 #[tokio::test]
@@ -51,6 +61,11 @@ async fn a_memory_bomb_and_a_deep_recursion_are_500s() {
     let server = server().set("HANDLER__MAX_MEMORY_BYTES", 64 << 20).start();
     beside_others(&server, "/allocate").await.assert_problem(500, "handler_failed");
     beside_others(&server, "/recurse").await.assert_problem(500, "handler_failed");
+    harness::survived(
+        "A memory bomb, a deep recursion",
+        "they end at their limits",
+        "the request itself",
+    );
 }
 
 #[tokio::test]
@@ -63,6 +78,7 @@ async fn a_handle_leak_ends_at_its_limit() {
     let (others, leaked) = tokio::join!(others, leak);
     assert!(others.iter().all(|other| other.status == 200), "{others:?}");
     leaked.assert_problem(500, "handler_failed");
+    harness::survived("A handler that leaks handles", "it ends at its limit", "the request itself");
 }
 
 #[tokio::test]
@@ -82,6 +98,11 @@ async fn a_response_that_breaks_off_is_not_taken_for_a_whole_one() {
     assert_eq!(first, "data: one");
     assert!(last.starts_with("event: error\ndata: {"), "{events:?}");
     assert!(last.contains(r#""code":"handler_failed""#), "{events:?}");
+    harness::survived(
+        "A handler that dies within its response",
+        "the client sees that it broke off",
+        "the rest of the response",
+    );
 }
 
 #[tokio::test]
@@ -170,9 +191,19 @@ async fn a_shared_instance_can_tell_anybody_what_it_saw() {
 async fn an_instance_per_tenant_tells_nobody_else() {
     let [same, other, none] = gossip("per-tenant").await;
     assert_eq!([same.as_str(), &other, &none], ["secret", "", ""]);
+    harness::survived(
+        "A handler that keeps what it saw, `per-tenant`",
+        "no other key hears of it",
+        "nothing",
+    );
 }
 
 #[tokio::test]
 async fn an_instance_per_request_remembers_nothing() {
     assert_eq!(gossip("per-request").await, ["", "", ""]);
+    harness::survived(
+        "A handler that keeps what it saw, `per-request`",
+        "nobody hears of it",
+        "nothing",
+    );
 }

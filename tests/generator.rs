@@ -224,6 +224,7 @@ async fn a_model_that_is_down_is_asked_again_and_then_quotes_answer_and_say_so()
         assert_eq!(model.times_asked(), 2);
         server.logged(&["did not answer"]).await;
     }
+    harness::survived("A language model that is down", "quotes answer, and say so", "nothing");
 }
 
 #[tokio::test]
@@ -262,6 +263,11 @@ async fn an_answer_that_breaks_off_is_no_answer() {
     let answer = server.post("/v1/collections/default/query", body).await;
     assert!(answer.text.contains("event: error\ndata: {"), "{}", answer.text);
     assert!(!answer.text.contains("event: done"), "{}", answer.text);
+    harness::survived(
+        "A language model that breaks off or lies",
+        "an error, never half an answer",
+        "the answer",
+    );
 }
 
 #[tokio::test]

@@ -54,6 +54,7 @@ async fn a_head_that_does_not_end_is_given_up() {
         "{answer}"
     );
     well(&server).await;
+    harness::survived("Heads that never end", "the connection is closed in time", "nothing");
 }
 
 #[tokio::test]
@@ -67,6 +68,7 @@ async fn a_body_that_does_not_come_is_a_408() {
     assert_eq!(statuses(&answer), ["408"], "{answer}");
     assert!(answer.contains("body_timeout"), "{answer}");
     well(&server).await;
+    harness::survived("Bodies that never come", "408", "nothing");
 }
 
 #[tokio::test]
@@ -101,6 +103,11 @@ async fn connections_beyond_the_limit_wait_and_harm_nobody() {
     drop(idle);
     assert_eq!(waiting.await.unwrap().unwrap().status(), 200);
     well(&server).await;
+    harness::survived(
+        "Idle connections beyond the limit",
+        "they wait, others are served",
+        "nothing",
+    );
 }
 
 /// Each of these says two things about where a request ends, or is framed as no
@@ -149,6 +156,11 @@ async fn a_request_with_two_ends_smuggles_nothing() {
     let answer = raw(&server, both.as_bytes()).await;
     assert!(!answer.contains("\"keys\""), "{answer}");
     well(&server).await;
+    harness::survived(
+        "Eleven forms of request smuggling",
+        "none is taken for two requests",
+        "nothing",
+    );
 }
 
 #[tokio::test]
@@ -178,6 +190,7 @@ async fn bytes_that_are_no_text_are_a_clients_error() {
         );
     }
     well(&server).await;
+    harness::survived("Invalid UTF-8 everywhere", "400 or 422", "nothing");
 }
 
 #[tokio::test]
@@ -213,6 +226,7 @@ async fn streams_that_are_reset_at_once_harm_nobody() {
     well(&server).await;
     drop(stream);
     well(&server).await;
+    harness::survived("HTTP/2 rapid reset", "the connection ends, others are served", "nothing");
 }
 
 /// A head that is continued without end (CVE-2024-27316).
@@ -233,6 +247,11 @@ async fn a_head_that_goes_on_for_ever_is_ended() {
     well(&server).await;
     rest(&mut stream).await;
     well(&server).await;
+    harness::survived(
+        "HTTP/2 continuation flood",
+        "the connection ends, others are served",
+        "nothing",
+    );
 }
 
 /// The rest of a number that does not fit its prefix (RFC 7541 section 5.1), in

@@ -245,6 +245,11 @@ async fn whoever_is_not_served_is_told_when_to_come_back() {
     assert!(told.refused > 0 && !told.served.is_empty(), "{} refused", told.refused);
     let answer = server.post("/v1/collections/default/search", json!({"query": "rag"})).await;
     assert_eq!(answer.status, 200, "{answer:?}");
+    harness::survived(
+        "2 and 5 times the capacity",
+        "all others get 429 or 503 with `Retry-After`",
+        "nothing acknowledged",
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -34,6 +34,39 @@ fn working_copy() -> tempfile::TempDir {
     folder
 }
 
+/// The table is what the harness wrote down in its last runs. After a change:
+/// run the whole suite, then this test with `RAGTIME_BLESS=1`.
+#[test]
+fn the_table_of_what_was_survived_is_the_harnesss() {
+    let mut rows: Vec<_> = std::fs::read_dir(harness::reports())
+        .into_iter()
+        .flatten()
+        .map(|report| std::fs::read_to_string(report.unwrap().path()).unwrap())
+        .collect();
+    rows.sort();
+    let (before, rest) = README.split_once("| tried | survived | lost |\n|---|---|---|\n").unwrap();
+    let (table, after) = rest.split_once("\n\n").unwrap();
+    if std::env::var_os("RAGTIME_BLESS").is_some() {
+        let head = "| tried | survived | lost |\n|---|---|---|\n";
+        let readme = [before, head, rows.concat().trim_end(), "\n\n", after].concat();
+        std::fs::write(harness::root().join("README.md"), readme).unwrap();
+        return;
+    }
+    let shown: Vec<_> = table.lines().collect();
+    for row in &rows {
+        assert!(shown.contains(&row.trim_end()), "the README does not have: {row}");
+    }
+    // A row that no test can have written.
+    let sources: String = std::fs::read_dir(harness::root().join("tests"))
+        .unwrap()
+        .filter_map(|file| std::fs::read_to_string(file.unwrap().path()).ok())
+        .collect();
+    for row in shown {
+        let tried = row.trim_start_matches("| ").split(" | ").next().unwrap();
+        assert!(sources.contains(&format!("\"{tried}\"")), "no test has tried: {row}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_quick_start_works_as_written() {
     let server = Setup::with_model().start();

@@ -174,6 +174,20 @@ fn binaries() -> PathBuf {
     std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned()
 }
 
+/// Where tests write down what they tried.
+pub fn reports() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("survived")
+}
+
+/// Writes down what was tried and what came of it, as a row of the README's
+/// table. At the end of a test, so that only what was seen is written.
+pub fn survived(tried: &str, survived: &str, lost: &str) {
+    let row = format!("| {tried} | {survived} | {lost} |\n");
+    let name: String = tried.chars().filter(|char| char.is_ascii_alphanumeric()).collect();
+    std::fs::create_dir_all(reports()).unwrap();
+    std::fs::write(reports().join(name), row).unwrap();
+}
+
 /// The root of the workspace.
 pub fn root() -> &'static Path {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -41,7 +41,7 @@ async def answer(permit, question, writer):
     """Writes the answer piece by piece, each quote with its source."""
     with writer:
         try:
-            query = Query(COLLECTION, question, Legs.LEXICAL | Legs.VECTOR, 50, None, [])
+            query = Query(COLLECTION, question, Legs.LEXICAL | Legs.VECTOR, 50, None, [], [], [])
             found = await search.find_candidates(permit, query)
             best = sorted(found.items, key=lambda one: -((one.lexical or 0) / 20 + (one.vector or 0)))
             chunks = [one.chunk for one in best[:SOURCES]]

@@ -153,9 +153,7 @@ impl Store {
     /// How the store is doing.
     pub fn status(&self) -> Status {
         let through = self.through();
-        if !self.0.writer.healthy() {
-            self.0.writer.probe();
-        }
+        self.0.writer.probe();
         let last = self.0.readers.read(documents::last_chunk_ever);
         Status {
             writable: self.0.writer.healthy() && last.is_ok(),

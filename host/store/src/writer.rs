@@ -1,9 +1,8 @@
 //! The writer: one thread, one connection, many writes in one transaction.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
@@ -12,6 +11,27 @@ use crate::types::{Error, Settings};
 
 /// Writes in one transaction. Bounds how long the first waits for the last.
 const MAX_GROUP: usize = 256;
+
+/// How long to leave a disk alone that has refused a write.
+const PROBE_AFTER: Duration = Duration::from_secs(5);
+
+/// When the last transaction failed; none when it succeeded.
+#[derive(Debug, Default)]
+struct Health(Mutex<Option<Instant>>);
+
+impl Health {
+    fn set(&self, good: bool) {
+        *self.lock() = (!good).then(Instant::now);
+    }
+
+    fn failed_at(&self) -> Option<Instant> {
+        *self.lock()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
 
 /// What a committed write means for the indexes in memory.
 #[derive(Debug, Default)]
@@ -41,7 +61,7 @@ struct Answer {
 pub(crate) struct Writer {
     sender: mpsc::Sender<Run>,
     wait: Duration,
-    healthy: Arc<AtomicBool>,
+    health: Arc<Health>,
 }
 
 impl Writer {
@@ -52,22 +72,25 @@ impl Writer {
         after: AfterCommit,
     ) -> std::io::Result<(Self, JoinHandle<()>)> {
         let (sender, receiver) = mpsc::channel(settings.queued_writes);
-        let healthy = Arc::new(AtomicBool::new(true));
-        let health = Arc::clone(&healthy);
+        let health = Arc::<Health>::default();
+        let told = Arc::clone(&health);
         let thread = std::thread::Builder::new()
             .name("ragtime-writer".into())
-            .spawn(move || run(connection, receiver, &after, &health))?;
-        Ok((Self { sender, wait: settings.write_wait, healthy }, thread))
+            .spawn(move || run(connection, receiver, &after, &told))?;
+        Ok((Self { sender, wait: settings.write_wait, health }, thread))
     }
 
     /// Whether the last transaction reached the disk and the thread lives.
     pub(crate) fn healthy(&self) -> bool {
-        self.healthy.load(Relaxed) && !self.sender.is_closed()
+        self.health.failed_at().is_none() && !self.sender.is_closed()
     }
 
-    /// Writes something that changes nothing, unless the queue is full anyway:
+    /// After a failure writes something that changes nothing, once in a while:
     /// whether the disk takes writes again shows by writing.
     pub(crate) fn probe(&self) {
+        if self.health.failed_at().is_none_or(|at| at.elapsed() < PROBE_AFTER) {
+            return;
+        }
         let (run, _) = envelope(|db, _| {
             let sql = "INSERT INTO meta VALUES ('probe', '') ON CONFLICT DO UPDATE SET value = ''";
             db.execute(sql, [])?;
@@ -155,7 +178,7 @@ fn run(
     connection: Connection,
     mut receiver: mpsc::Receiver<Run>,
     after: &AfterCommit,
-    healthy: &AtomicBool,
+    health: &Health,
 ) {
     let mut group = Vec::with_capacity(MAX_GROUP);
     while receiver.blocking_recv_many(&mut group, MAX_GROUP) > 0 {
@@ -166,7 +189,7 @@ fn run(
         if refused {
             tracing::error!("the disk refused a write");
         }
-        healthy.store(committed.is_ok() && !refused, Relaxed);
+        health.set(committed.is_ok() && !refused);
         let told = match committed {
             Ok(()) => {
                 after(&effects);

@@ -67,6 +67,8 @@ async fn answer(
         legs: Legs::LEXICAL | Legs::VECTOR,
         depth: 50,
         filter: None,
+        required: vec![],
+        excluded: vec![],
         feedback: vec![],
     };
     let mut found = search::find_candidates(permit, query).await.map_err(text)?.items;
