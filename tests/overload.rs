@@ -255,9 +255,13 @@ async fn whoever_is_not_served_is_told_when_to_come_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes and is a measurement; see the head of this file"]
 async fn two_five_and_ten_times_the_capacity() {
-    let phase = Duration::from_secs(20);
+    let phase = Duration::from_secs(10);
     let scale = Scale { route: "query", documents: 2_000, phase };
-    let server = filled(Setup::with_model(), scale).await;
-    server.model().await;
-    overload(server, scale, &[2.0, 5.0, 10.0]).await;
+    for at_work in [64, 512] {
+        println!("server.max_requests = {at_work}");
+        let setup = Setup::with_model().set("SERVER__MAX_REQUESTS", at_work);
+        let server = filled(setup, scale).await;
+        server.model().await;
+        overload(server, scale, &[2.0, 5.0, 10.0]).await;
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use parking_lot::FairMutex;
 use ragtime_extractive::{Passage, Settings, Similarity, answer};
 use ragtime_store::Store;
 
@@ -14,6 +15,9 @@ pub const NAME: &str = "extractive";
 pub struct Extractive {
     store: Store,
     embeddings: Arc<Embeddings>,
+    /// One answer's sentences at a time, in the order they came: each takes all
+    /// cores, and rayon would lay those that come on top of those begun.
+    turn: FairMutex<()>,
     settings: Settings,
 }
 
@@ -42,7 +46,7 @@ pub struct Extract {
 impl Extractive {
     /// Reads passages from `store`, and compares by `embeddings` when it can.
     pub fn new(store: Store, embeddings: Arc<Embeddings>) -> Self {
-        Self { store, embeddings, settings: Settings::default() }
+        Self { store, embeddings, turn: FairMutex::new(()), settings: Settings::default() }
     }
 
     /// Answers from the chunks, best first. Blocking.
@@ -55,7 +59,7 @@ impl Extractive {
         let passages = self.store.passages(collection, chunks)?;
         let texts: Vec<_> =
             passages.iter().map(|passage| Passage { text: &passage.text }).collect();
-        let similarity = ToQuestion { embeddings: &self.embeddings, question };
+        let similarity = ToQuestion { embeddings: &self.embeddings, turn: &self.turn, question };
         let picked = answer(question, &texts, &similarity, &self.settings);
         let sentences: Vec<_> = picked
             .quotes
@@ -90,13 +94,16 @@ impl Extractive {
 
 struct ToQuestion<'a> {
     embeddings: &'a Embeddings,
+    turn: &'a FairMutex<()>,
     question: &'a str,
 }
 
 impl Similarity for ToQuestion<'_> {
     fn to_question(&self, texts: &[&str]) -> Option<Vec<f32>> {
         let question = self.embeddings.query(self.question)?.ok()?;
-        let vectors = self.embeddings.model()?.embed(texts).ok()?;
+        let model = self.embeddings.model()?;
+        let _turn = self.turn.lock();
+        let vectors = model.embed(texts).ok()?;
         let dot = |vector: &Vec<f32>| vector.iter().zip(question.iter()).map(|(a, b)| a * b).sum();
         Some(vectors.iter().map(dot).collect())
     }
