@@ -28,7 +28,7 @@ done
 
 run() {
   (cd "$work" && "$schemathesis" --config-file "$config" run "$url/openapi.json" --max-examples "$cases" \
-    --phases examples,coverage,fuzzing --workers 2 --suppress-health-check all \
+    --phases examples,coverage,fuzzing --workers 1 --suppress-health-check all \
     --request-timeout 60 --continue-on-failure "$@")
 }
 
