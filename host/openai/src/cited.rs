@@ -11,10 +11,15 @@ use ragtime_extractive::support;
 /// Digits and separators of one mark. A longer one is text in brackets.
 const MAX_MARK_CHARS: usize = 32;
 
+/// Bytes of the text before a mark that are looked at for its statement. A
+/// sentence is shorter; without an end, text with many marks would take time by
+/// the square of its length.
+const MAX_STATEMENT_BYTES: usize = 4 * 1024;
+
 /// Finds marks in a text that comes in pieces.
 #[derive(Default)]
 pub struct Marks {
-    /// What was said since the last mark.
+    /// What was said, as far back as a statement reaches.
     statement: String,
     /// What follows an open bracket.
     mark: Option<String>,
@@ -44,6 +49,7 @@ impl Marks {
                 let mark = self.mark.take().unwrap_or_default();
                 match sources {
                     Some(sources) => {
+                        self.forget();
                         let statement = last_sentence(&self.statement);
                         // "…[1][2]": the second rests on the same statement.
                         return Some(Marked { statement, sources });
@@ -60,6 +66,11 @@ impl Marks {
             }
         }
         None
+    }
+
+    fn forget(&mut self) {
+        let excess = self.statement.len().saturating_sub(MAX_STATEMENT_BYTES);
+        drop(self.statement.drain(..self.statement.ceil_char_boundary(excess)));
     }
 }
 
@@ -114,6 +125,15 @@ mod tests {
         let mut marks = Marks::default();
         assert!(marks.push(&format!("a [{}] b", "1,".repeat(40))).is_empty());
         assert_eq!(marks.push(" [2]").len(), 1);
+    }
+
+    #[test]
+    fn a_statement_is_what_stands_just_before_its_mark() {
+        let mut marks = Marks::default();
+        let endless = "wörds ".repeat(MAX_STATEMENT_BYTES);
+        let found = marks.push(&format!("{endless}. The end [1]{endless}[2]"));
+        assert_eq!(found[0], marked("The end", &[1]));
+        assert!(found[1].statement.len() <= MAX_STATEMENT_BYTES);
     }
 
     #[test]

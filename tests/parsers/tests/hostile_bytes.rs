@@ -2,18 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
-mod parsers;
-
 use std::io::{Cursor, Write};
+use std::path::Path;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
 use ragtime_api::extract::MediaType;
+use ragtime_parsers::TARGETS;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-const PDF: &[u8] = include_bytes!("../../../tests/data/wings.pdf");
-const DOCX: &[u8] = include_bytes!("../../../tests/data/wings.docx");
+const PDF: &[u8] = include_bytes!("../../data/wings.pdf");
+const DOCX: &[u8] = include_bytes!("../../data/wings.docx");
 
 const MARKUP: &str = "# Wings\n\n<h1>Lift</h1><table><tr><td>a</table>\n\n| a | b |\n|---|---|\n\
     | 1 | 2 |\n\n```rust\nfn a() {}\n```\n\n- <li>one &amp; [two](http://x)\n\n<pre>three</pre>";
@@ -34,6 +34,13 @@ const BODIES: [&str; 6] = [
 const BATCHES: [&str; 2] = [
     "id,title,text,year\na,\"On \"\"wings\"\"\",\"Two\nlines\",1958\n..,t,x\nc,,y,1\n",
     "{\"id\":\"a\",\"text\":\"one\"}\n{\"text\":2}\n\n{\"id\":\"b\",\"text\":\"two\"}\n",
+];
+
+const ANSWERS: [&str; 4] = [
+    "data: {\"choices\":[{\"delta\":{\"content\":\"A steady march [1].\"}}]}\n\ndata: [DONE]\n\n",
+    r#"{"data":[{"index":1,"embedding":[0,2]},{"index":0,"embedding":[3,4]}]}"#,
+    r#"{"and":[{"year":{"gte":1950,"lt":1960}},{"not":{"a.b":{"in":["x",null]}}}]}"#,
+    "\"steady march\" +left -\"right hand\" -40 C++",
 ];
 
 /// One thing done to bytes, at a place.
@@ -102,13 +109,11 @@ fn docx_around(xml: &[u8]) -> Vec<u8> {
 }
 
 fn every_parser(bytes: &[u8]) {
-    let types =
-        [MediaType::Plain, MediaType::Markdown, MediaType::Html, MediaType::Pdf, MediaType::Docx];
-    types.into_iter().for_each(|media_type| parsers::document(bytes, media_type));
-    parsers::json_body(bytes);
-    parsers::batch(bytes);
-    parsers::headers(bytes);
-    parsers::url(&String::from_utf8_lossy(bytes));
+    TARGETS.iter().for_each(|(_, target)| target(bytes));
+}
+
+fn parse(target: &str, bytes: &[u8]) {
+    ragtime_parsers::target(target).unwrap()(bytes);
 }
 
 #[test]
@@ -123,6 +128,27 @@ fn sound_input_is_read() {
     assert!(ragtime_api::records::read(BATCHES[0].as_bytes()).is_ok());
 }
 
+#[test]
+fn the_corpus_breaks_no_parser() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
+    for (name, target) in TARGETS {
+        let files: Vec<_> = std::fs::read_dir(corpus.join(name)).unwrap().collect();
+        assert!(!files.is_empty(), "{name} has nothing to start from");
+        files.into_iter().for_each(|file| target(&std::fs::read(file.unwrap().path()).unwrap()));
+    }
+    let fuzzers = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/targets");
+    let mut fuzzed: Vec<_> =
+        std::fs::read_dir(fuzzers).unwrap().map(|file| file.unwrap().file_name()).collect();
+    fuzzed.sort();
+    assert_eq!(
+        fuzzed,
+        TARGETS
+            .iter()
+            .map(|(name, _)| format!("{name}.rs").into())
+            .collect::<Vec<std::ffi::OsString>>()
+    );
+}
+
 proptest! {
     // A failure prints its input; there is no file of them to keep.
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(192) })]
@@ -134,19 +160,20 @@ proptest! {
 
     #[test]
     fn damaged_files_break_no_parser(damage in damage()) {
-        parsers::document(&damaged(PDF, &damage), MediaType::Pdf);
-        parsers::document(&damaged(DOCX, &damage), MediaType::Docx);
+        parse("pdf", &damaged(PDF, &damage));
+        parse("docx", &damaged(DOCX, &damage));
         let xml = docx_around(&damaged(WORD.as_bytes(), &damage));
-        parsers::document(&xml, MediaType::Docx);
+        parse("docx", &xml);
     }
 
     #[test]
     fn damaged_texts_break_no_parser(damage in damage()) {
         every_parser(&damaged(MARKUP.as_bytes(), &damage));
-        BODIES.iter().for_each(|body| parsers::json_body(&damaged(body.as_bytes(), &damage)));
-        BATCHES.iter().for_each(|body| parsers::batch(&damaged(body.as_bytes(), &damage)));
-        parsers::headers(&damaged(b"Bearer rt_a_b\nrt_a_b", &damage));
+        BODIES.iter().for_each(|body| parse("body", &damaged(body.as_bytes(), &damage)));
+        BATCHES.iter().for_each(|body| parse("batch", &damaged(body.as_bytes(), &damage)));
+        ANSWERS.iter().for_each(|body| every_parser(&damaged(body.as_bytes(), &damage)));
+        parse("headers", &damaged(b"Bearer rt_a_b\nrt_a_b", &damage));
         let query = damaged(b"limit=10&cursor=ZG9jOmE%3D&wait=indexed", &damage);
-        parsers::url(&String::from_utf8_lossy(&query));
+        parse("url", &query);
     }
 }
