@@ -68,6 +68,50 @@ async fn a_memory_bomb_and_a_deep_recursion_are_500s() {
     );
 }
 
+/// Searches for `panic now` panic at this place of the host.
+#[cfg(debug_assertions)]
+async fn panics_at(place: &str) -> (Server, Answer) {
+    let server = Setup::new().set("FAULT", place).start();
+    server.document("rag", "a steady march").await;
+    let search = |query: &str| {
+        let body = serde_json::json!({"query": query});
+        let request = server.request(Method::POST, "/v1/collections/default/search").json(&body);
+        Answer::of(request)
+    };
+    let (panicked, others) = tokio::join!(
+        search("panic now"),
+        futures::future::join_all((0..8).map(|_| search("march")))
+    );
+    for other in others {
+        assert_eq!((other.status, &other.body["results"][0]["document_id"]), (200, &"rag".into()));
+    }
+    server.logged(&[r#""blame":"host""#, "retrieval.rs"]).await;
+    assert!(!server.log().iter().any(|line| line.contains("ordered")), "a message may quote");
+    let readiness = Answer::of(server.anonymous(Method::GET, "/readyz")).await;
+    assert!(readiness.text.contains(r#""name":"server","state":"degraded""#), "{readiness:?}");
+    let metrics = server.admin(Method::GET, "/metrics").send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    assert!(!metrics.contains("ragtime_panics_total 0"), "{metrics}");
+    (server, panicked)
+}
+
+#[cfg(debug_assertions)]
+#[tokio::test]
+async fn a_panic_of_the_host_ends_the_request_it_happens_in() {
+    let (_server, panicked) = panics_at("work").await;
+    panicked.assert_problem(500, "internal");
+    let (server, panicked) = panics_at("import").await;
+    panicked.assert_problem(500, "handler_failed");
+    let metrics = server.admin(Method::GET, "/metrics").send().await.unwrap();
+    let lost = r#"ragtime_handler_lost_instances_total{cause="Panic"} 0"#;
+    assert!(!metrics.text().await.unwrap().contains(lost));
+    harness::survived(
+        "A panic of the host in a capability",
+        "its neighbours are served, log, metrics and readiness tell",
+        "the request itself",
+    );
+}
+
 #[tokio::test]
 async fn a_handle_leak_ends_at_its_limit() {
     let server = server().set("HANDLER__MAX_HANDLES", 64).start();

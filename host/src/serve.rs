@@ -20,6 +20,7 @@ use crate::admin::Admin;
 use crate::config::{ConfigError, Secret, Settings};
 use crate::keyring::{Keyring, KeyringError, NewKey};
 use crate::model::{self, Embeddings};
+use crate::panics;
 use crate::runtime::engine;
 use crate::server::{self, edge::Edge, front::Front};
 use crate::services::Services;
@@ -231,6 +232,7 @@ async fn bind(settings: Settings) -> Result<Bound, ServeError> {
     let embeddings = Arc::new(Embeddings::new(settings.model.cached_queries));
     model::start(settings.model.clone(), Arc::clone(&embeddings), store.clone())?;
     let services = Arc::new(Services::new(store, keyring, embeddings, &settings)?);
+    panics::watch(Arc::clone(&services.telemetry));
     let (routing, swaps) = handler::serve(engine, first, &services, &settings).await?;
     let first_key = first_key(&services.keyring, &settings).await?;
     let edge = Edge::new(routing, &services, &settings);

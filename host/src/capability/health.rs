@@ -2,15 +2,19 @@
 
 use super::bindings::ragtime::health::readiness as wit;
 use crate::model::LoadState;
+use crate::panics;
 use crate::runtime::state::CapabilityView;
 
 impl wit::Host for CapabilityView<'_> {
     fn check(&mut self) -> wasmtime::Result<Vec<wit::Component>> {
         let services = self.services;
         let status = services.store.status();
-        let server = match services.draining() {
-            true => (wit::State::Unready, Some("shutting down")),
-            false => (wit::State::Ready, None),
+        let server = if services.draining() {
+            (wit::State::Unready, Some("shutting down"))
+        } else if panics::recent() {
+            (wit::State::Degraded, Some("failed at a request within the last minute, see the log"))
+        } else {
+            (wit::State::Ready, None)
         };
         let store = match status.writable {
             true => (wit::State::Ready, None),

@@ -37,8 +37,9 @@ struct Call {
     services: Arc<Services>,
 }
 
-/// Said to a handler whose request has ended, or whose client has gone.
-const GONE: &str = "the request is over";
+/// Said to a handler whose request has ended, whose client has gone, or whose
+/// work has panicked.
+const GONE: &str = "the request is over, or the host failed at it";
 
 /// The permit behind a handle. `None` when its request is over.
 fn call<T: 'static>(

@@ -9,6 +9,7 @@ use super::bindings::ragtime::retrieval::search as wit;
 use super::documents::{allowed, read};
 use super::rate_limit::Permit;
 use super::{Call, call};
+use crate::panics;
 use crate::runtime::state::{Capabilities, CapabilityView};
 
 /// Candidates from one leg. Beyond this, fusion gains nothing (Bruch et al.
@@ -34,6 +35,7 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
             Ok(call) => call,
             Err(error) => return Ok(Err(error)),
         };
+        panics::ordered("import", &query.text);
         Ok(read(call, move |call| find(call, &query)).await)
     }
 
@@ -70,6 +72,7 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
 }
 
 fn find(call: &Call, query: &wit::Query) -> Result<wit::Candidates, store::Error> {
+    panics::ordered("work", &query.text);
     if query.depth == 0 || query.depth > MAX_DEPTH {
         return Err(store::Error::Invalid(format!("the depth is 1 to {MAX_DEPTH}")));
     }

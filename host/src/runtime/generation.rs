@@ -416,19 +416,23 @@ impl WorkerState for Worker {
             if requests.is_empty() && store.data().draining() {
                 return;
             }
-            store.data().telemetry().metrics.instance_lost(match fate {
+            let lost = match fate {
                 Fate::Overran => Lost::Overrun,
+                _ if error.to_string() == "worker panicked" => Lost::Panic,
                 Fate::Running | Fate::Trapped => Lost::Trap,
-            });
+            };
+            let blame = if lost == Lost::Panic { "host" } else { "guest" };
+            store.data().telemetry().metrics.instance_lost(lost);
             let ids: Vec<_> = requests.iter().map(|request| request.id.as_str()).collect();
             // The chain below the first line may quote what the handler said.
-            tracing::error!(blame = "guest", requests = ids.join(","), error = %error, "an instance was lost");
+            tracing::error!(blame, requests = ids.join(","), error = %error, "an instance was lost");
             tracing::debug!(error = ?error, "an instance was lost");
         }
     }
 }
 
-/// Wasmtime says that an instance outlived its [`Expiration`] in words only.
+/// Wasmtime says in words only that an instance outlived its [`Expiration`], or
+/// that the host panicked in it.
 fn fate_of(error: &wasmtime::Error) -> Fate {
     let interrupted = error.downcast_ref::<wasmtime::Trap>() == Some(&wasmtime::Trap::Interrupt);
     if interrupted || error.to_string() == "guest timed out" {

@@ -44,6 +44,8 @@ pub struct Metrics {
     documents: Family<DocumentLabels, Counter>,
     tokens: ByGeneration<TokenLabels>,
     answers: ByGeneration<AnswerLabels>,
+    /// Panics of the host.
+    pub panics: Counter,
     /// Spans that were not exported.
     pub dropped_spans: Counter,
     scraped: Scraped,
@@ -107,6 +109,8 @@ pub enum Lost {
     Trap,
     /// It took too long.
     Overrun,
+    /// The host panicked in it.
+    Panic,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -189,6 +193,7 @@ impl Metrics {
             rejected: add(r, "ragtime_auth_rejected", "Credentials that were not accepted"),
             limited: add(r, "ragtime_rate_limited", "Requests over their key's budget"),
             documents: add(r, "ragtime_ingested_documents", "Documents that came in"),
+            panics: add(r, "ragtime_panics", "Panics of the host, each a bug"),
             dropped_spans: add(r, "ragtime_spans_dropped", "Spans that were not exported"),
             scraped: Scraped::register(r),
             requests,
@@ -204,7 +209,7 @@ impl Metrics {
     /// A series that begins with its first event hides that event from
     /// `increase` and `rate`, so those that alerts are made of begin at zero.
     fn begin_series(&self) {
-        for cause in [Lost::Trap, Lost::Overrun] {
+        for cause in [Lost::Trap, Lost::Overrun, Lost::Panic] {
             drop(self.lost.get_or_create(&LostLabels { cause }));
         }
         for reason in ["malformed", "unknown", "expired"] {
