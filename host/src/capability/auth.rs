@@ -3,9 +3,10 @@
 use std::sync::{Arc, Weak};
 
 use ragtime_policy::scope::{Scope, Scopes};
-use wasmtime::component::{Accessor, Resource};
+use wasmtime::component::{Access, Accessor, Resource};
 
 use super::bindings::ragtime::auth::principals as wit;
+use super::current;
 use crate::keyring::{Key, Rejected};
 use crate::runtime::request::{Purpose, RequestContext};
 use crate::runtime::state::{Capabilities, CapabilityView};
@@ -17,11 +18,33 @@ pub struct Principal {
     pub(super) request: Weak<RequestContext>,
 }
 
+impl Principal {
+    /// Whether it was made for this request.
+    pub(super) fn is_for(&self, request: &Arc<RequestContext>) -> bool {
+        std::ptr::eq(self.request.as_ptr(), Arc::as_ptr(request))
+    }
+}
+
 impl wit::Host for CapabilityView<'_> {}
 
 impl wit::HostPrincipal for CapabilityView<'_> {
-    fn identity(&mut self, principal: Resource<Principal>) -> wasmtime::Result<wit::Identity> {
-        let record = &self.table.get(&principal)?.key.record;
+    fn drop(&mut self, principal: Resource<Principal>) -> wasmtime::Result<()> {
+        self.table.delete(principal)?;
+        Ok(())
+    }
+}
+
+impl<T: 'static> wit::HostPrincipalWithStore<T> for Capabilities {
+    fn identity(
+        mut access: Access<'_, T, Self>,
+        principal: Resource<Principal>,
+    ) -> wasmtime::Result<wit::Identity> {
+        let current = current(&mut access)?;
+        let principal = access.get().table.get(&principal)?;
+        if !current.is_some_and(|current| principal.is_for(&current)) {
+            return Err(wasmtime::format_err!("the principal is another request's"));
+        }
+        let record = &principal.key.record;
         Ok(wit::Identity {
             key_id: record.id.to_string(),
             name: record.name.clone(),
@@ -29,11 +52,6 @@ impl wit::HostPrincipal for CapabilityView<'_> {
             collections: record.collections.clone().map(|names| names.into_iter().collect()),
             expires_at: record.expires_at,
         })
-    }
-
-    fn drop(&mut self, principal: Resource<Principal>) -> wasmtime::Result<()> {
-        self.table.delete(principal)?;
-        Ok(())
     }
 }
 
@@ -43,11 +61,10 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         reference: Option<String>,
     ) -> wasmtime::Result<Result<Resource<Principal>, wit::AuthError>> {
         accessor.with(|mut access| {
+            let current = current(&mut access)?;
             let view = access.get();
             let Some(reference) = reference else { return Ok(Err(wit::AuthError::Missing)) };
-            let Some(request) = view.request_behind(&reference) else {
-                return Ok(Err(wit::AuthError::Malformed));
-            };
+            let Some(request) = current else { return Ok(Err(wit::AuthError::Malformed)) };
             let Some(credential) = request.credential_behind(&reference) else {
                 return Ok(Err(wit::AuthError::Malformed));
             };

@@ -6,7 +6,9 @@ wasmtime::component::bindgen!({
     path: "../wit",
     world: "ragtime:handler/capabilities",
     imports: {
+        "ragtime:auth/principals.[method]principal.identity": store | trappable,
         "ragtime:logging/log.write": store | trappable,
+        "ragtime:rate-limit/admission.[method]permit.quota": store | trappable,
         default: trappable,
     },
     with: {

@@ -1,9 +1,9 @@
 //! `ragtime:logging/log`
 
-use wasmtime::AsContextMut;
 use wasmtime::component::Access;
 
 use super::bindings::ragtime::logging::log as wit;
+use super::current;
 use crate::runtime::state::{Capabilities, CapabilityView};
 
 impl wit::Host for CapabilityView<'_> {}
@@ -15,10 +15,8 @@ impl<T: 'static> wit::HostWithStore<T> for Capabilities {
         message: String,
         fields: Vec<(String, String)>,
     ) -> wasmtime::Result<()> {
-        let tasks: Vec<_> = access.as_context_mut().async_call_stack()?.collect();
-        let view = access.get();
-        let bounds = &view.services.bounds;
-        let request = view.request_of(&tasks);
+        let request = current(&mut access)?;
+        let bounds = &access.get().services.bounds;
         if let Some(request) = &request {
             let before = request.count_log_line();
             if before >= bounds.max_log_lines {

@@ -16,7 +16,8 @@ mod retrieval;
 
 use std::sync::Arc;
 
-use wasmtime::component::{Accessor, Linker, Resource};
+use wasmtime::AsContextMut;
+use wasmtime::component::{Access, Accessor, Linker, Resource};
 
 use crate::runtime::request::RequestContext;
 use crate::runtime::state::{Capabilities, InstanceState};
@@ -37,21 +38,34 @@ struct Call {
     services: Arc<Services>,
 }
 
-/// Said to a handler whose request has ended, whose client has gone, or whose
+/// Said to a handler whose request has ended or is not the permit's, whose client has gone, or whose
 /// work has panicked.
 const GONE: &str = "the request is over, or the host failed at it";
 
-/// The permit behind a handle. `None` when its request is over.
+/// The permit behind a handle. `None` when its request is over, or is another
+/// than the one that the handler calls for.
 fn call<T: 'static>(
     accessor: &Accessor<T, Capabilities>,
     permit: &Resource<Permit>,
 ) -> wasmtime::Result<Option<Call>> {
     accessor.with(|mut access| {
+        let current = current(&mut access)?;
         let view = access.get();
         let permit = view.table.get(permit)?.clone();
         let services = Arc::clone(view.services);
-        Ok(permit.request().map(|request| Call { permit, request, services }))
+        let request = current.filter(|current| permit.is_for(current));
+        Ok(request.map(|request| Call { permit, request, services }))
     })
+}
+
+/// The request that the calling task of the handler works on. An instance works
+/// on several, whose handles stand in one table, so that a handler could guess
+/// another request's; each is good for calls of its own request only.
+fn current<T: 'static>(
+    access: &mut Access<'_, T, Capabilities>,
+) -> wasmtime::Result<Option<Arc<RequestContext>>> {
+    let tasks: Vec<_> = access.as_context_mut().async_call_stack()?.collect();
+    Ok(access.get().request_of(&tasks))
 }
 
 impl Call {

@@ -4,11 +4,11 @@ use std::sync::{Arc, Weak};
 
 use ragtime_policy::bucket::{Decision, Quota};
 use ragtime_policy::scope::Scope;
-use wasmtime::component::{Accessor, Resource};
+use wasmtime::component::{Access, Accessor, Resource};
 
-use super::GONE;
 use super::auth::Principal;
 use super::bindings::ragtime::rate_limit::admission as wit;
+use super::{GONE, current};
 use crate::keyring::Key;
 use crate::runtime::request::{Purpose, RequestContext};
 use crate::runtime::state::{Capabilities, CapabilityView};
@@ -32,8 +32,13 @@ pub(super) enum Denied {
 }
 
 impl Permit {
+    /// Whether it was given for this request.
+    pub(super) fn is_for(&self, request: &Arc<RequestContext>) -> bool {
+        std::ptr::eq(self.request.as_ptr(), Arc::as_ptr(request))
+    }
+
     /// The request this permit was given for, while it lasts.
-    pub(super) fn request(&self) -> Option<Arc<RequestContext>> {
+    fn request(&self) -> Option<Arc<RequestContext>> {
         self.request.upgrade()
     }
 
@@ -62,13 +67,23 @@ impl Permit {
 impl wit::Host for CapabilityView<'_> {}
 
 impl wit::HostPermit for CapabilityView<'_> {
-    fn quota(&mut self, permit: Resource<Permit>) -> wasmtime::Result<wit::Quota> {
-        Ok(quota_to_wit(&self.table.get(&permit)?.quota))
-    }
-
     fn drop(&mut self, permit: Resource<Permit>) -> wasmtime::Result<()> {
         self.table.delete(permit)?;
         Ok(())
+    }
+}
+
+impl<T: 'static> wit::HostPermitWithStore<T> for Capabilities {
+    fn quota(
+        mut access: Access<'_, T, Self>,
+        permit: Resource<Permit>,
+    ) -> wasmtime::Result<wit::Quota> {
+        let current = current(&mut access)?;
+        let permit = access.get().table.get(&permit)?;
+        match current.is_some_and(|current| permit.is_for(&current)) {
+            true => Ok(quota_to_wit(&permit.quota)),
+            false => Err(wasmtime::format_err!("the permit is another request's")),
+        }
     }
 }
 
@@ -79,14 +94,13 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         cost: u32,
     ) -> wasmtime::Result<Result<Resource<Permit>, wit::Refusal>> {
         accessor.with(|mut access| {
+            let current = current(&mut access)?;
             let view = access.get();
-            let (key, request) = {
-                let principal = view.table.get(&principal)?;
-                (Arc::clone(&principal.key), principal.request.clone())
-            };
-            let Some(live) = request.upgrade() else {
+            let principal = view.table.get(&principal)?;
+            let Some(live) = current.filter(|current| principal.is_for(current)) else {
                 return Ok(Err(wit::Refusal::Other(Some(GONE.into()))));
             };
+            let (key, request) = (Arc::clone(&principal.key), principal.request.clone());
             let keyring = &view.services.keyring;
             // Every request costs something, whatever the handler says.
             let charged = live.charge_once(cost.max(1), |units| match keyring.admit(&key, units) {

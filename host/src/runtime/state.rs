@@ -95,12 +95,6 @@ impl CapabilityView<'_> {
     pub fn request_of(&self, tasks: &[GuestTaskId]) -> Option<Arc<RequestContext>> {
         tasks.iter().find_map(|task| self.requests.get(task)?.upgrade())
     }
-
-    /// The request that shows `reference`.
-    pub fn request_behind(&self, reference: &str) -> Option<Arc<RequestContext>> {
-        let mut live = self.requests.values().filter_map(Weak::upgrade);
-        live.find(|request| request.credential_behind(reference).is_some())
-    }
 }
 
 /// Marks the capabilities' access to [`InstanceState`].

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::{Kind, RpcError};
 use crate::json::{self, Json};
@@ -66,7 +66,7 @@ impl<'a> Message<'a> {
         let id = match take(&mut members, "id") {
             None => return Ok(Self::Notice),
             Some(Json::String(id)) => Value::String(id.into_owned()),
-            Some(Json::Number(id)) if id.is_i64() || id.is_u64() => Value::Number(id),
+            Some(Json::Number(id)) if is_whole(&id) => Value::Number(id),
             Some(_) => return Err(invalid("`id` must be a string or a whole number")),
         };
         Ok(Self::Request(Request { id, method: method.into_owned(), params }))
@@ -91,6 +91,13 @@ impl<'a> Request<'a> {
     pub(super) fn take(&mut self, name: &str) -> Option<Json<'a>> {
         take(&mut self.params, name)
     }
+}
+
+/// In JSON `6.0` and `4e16` are whole numbers too.
+fn is_whole(number: &Number) -> bool {
+    number.is_i64()
+        || number.is_u64()
+        || number.as_f64().is_some_and(|number| number.fract() == 0.0)
 }
 
 fn get<'m, 'a>(members: &'m Members<'a>, name: &str) -> Option<&'m Json<'a>> {
