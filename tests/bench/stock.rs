@@ -5,7 +5,8 @@
 //! cargo build --release --workspace && cargo bench --workspace --bench stock
 //! ```
 //!
-//! Two requests: `GET /livez`, which needs nothing of the host, and a lexical
+//! And, in the same way, the three choices of `handler.isolation` beside each
+//! other. Two requests: `GET /livez`, which needs nothing of the host, and a lexical
 //! search that is asked again and again. The servers run at the same time and
 //! are asked in turn, round after round, so that what else happens on the
 //! machine weighs on all of them alike.
@@ -69,14 +70,16 @@ fn start(name: &'static str, command: &mut Command) -> Server {
     Server { name, child, address }
 }
 
-fn ragtime(binaries: &Path, data: &Path) -> Server {
+/// Ragtime, with this choice of `handler.isolation`.
+fn ragtime(name: &'static str, isolation: &str, data: &Path) -> Server {
     let any = "127.0.0.1:0";
     start(
-        "ragtime",
-        Command::new(binaries.join("ragtime"))
+        name,
+        Command::new(binaries().join("ragtime"))
             .args(["serve", "--listen", any, "--admin-listen", any, "--data-dir"])
             .arg(data)
             .env("RAGTIME_MODEL__SOURCE", "none")
+            .env("RAGTIME_HANDLER__ISOLATION", isolation)
             .env("RAGTIME_AUTH__BOOTSTRAP_KEY", KEY)
             .env("RAGTIME_AUTH__RATE_PER_MINUTE", u32::MAX.to_string())
             .env("RAGTIME_AUTH__BURST", u32::MAX.to_string())
@@ -84,9 +87,9 @@ fn ragtime(binaries: &Path, data: &Path) -> Server {
     )
 }
 
-fn stock(binaries: &Path, data: &Path) -> Server {
+fn stock(data: &Path) -> Server {
     let component = data.join("ragtime-standalone.wasm");
-    let plug = Command::new(binaries.join("ragtime"))
+    let plug = Command::new(binaries().join("ragtime"))
         .args(["guest", "plug", "-o"])
         .arg(&component)
         .output()
@@ -144,30 +147,29 @@ fn main() {
         native::serve(Path::new(&arguments.next().unwrap()));
         return;
     }
-    let folders: Vec<_> = (0..3).map(|_| tempfile::tempdir().unwrap()).collect();
-    let servers = [
-        ragtime(&binaries(), folders[0].path()),
-        stock(&binaries(), folders[1].path()),
-        native_server(folders[2].path()),
+    let folders: Vec<_> = (0..5).map(|_| tempfile::tempdir().unwrap()).collect();
+    let [shared, tenant, request, stocks, natives] =
+        std::array::from_fn(|number| folders[number].path());
+    let mut servers = vec![
+        ragtime("ragtime", "shared", shared),
+        ragtime("per-tenant", "per-tenant", tenant),
+        ragtime("per-request", "per-request", request),
+        stock(stocks),
     ];
-    for server in &servers[..2] {
+    for server in &servers {
         for from in (0..DOCUMENTS).step_by(500) {
             client::once(&server.address, &Request::ingest(KEY, from..from + 500));
         }
     }
-    let requests = [("GET /livez", Request::live()), ("search", Request::search(KEY))];
-    println!(
-        "| requests a second | {} |",
-        servers.each_ref().map(|server| server.name).join(" | ")
-    );
-    println!("|---|---|---|---|");
-    for (name, request) in requests {
+    servers.push(native_server(natives));
+    let names: Vec<_> = servers.iter().map(|server| server.name).collect();
+    println!("| requests a second | {} |", names.join(" | "));
+    println!("|---|{}", "---|".repeat(servers.len()));
+    for (name, request) in [("GET /livez", Request::live()), ("search", Request::search(KEY))] {
         let rates = measure(&servers, &request);
-        println!("| {name} | {:.0} | {:.0} | {:.0} |", rates[0], rates[1], rates[2]);
-        println!(
-            "| … Ragtime is | | {:.2} × | {:.2} × |",
-            rates[0] / rates[1],
-            rates[0] / rates[2]
-        );
+        let row = |cells: Vec<String>| cells.join(" | ");
+        println!("| {name} | {} |", row(rates.iter().map(|rate| format!("{rate:.0}")).collect()));
+        let beside = |rate: &f64| format!("{:.2} ×", rates[0] / rate);
+        println!("| … Ragtime is | {} |", row(rates.iter().map(beside).collect()));
     }
 }

@@ -340,3 +340,18 @@ pub struct Deployment {
     /// What was found out about it, a JSON object.
     pub report: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::ffi;
+
+    #[test]
+    fn a_disk_that_takes_nothing_is_told_from_a_bug() {
+        let of = |code| Error::from(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+        for code in [ffi::SQLITE_FULL, ffi::SQLITE_READONLY, ffi::SQLITE_IOERR_WRITE] {
+            assert!(matches!(of(code), Error::Unwritable(_)), "{code}");
+        }
+        assert!(matches!(of(ffi::SQLITE_CORRUPT), Error::Internal(_)));
+    }
+}
