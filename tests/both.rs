@@ -9,6 +9,8 @@
 
 #[path = "api.rs"]
 mod api;
+#[path = "chunking.rs"]
+mod chunking;
 #[path = "clients.rs"]
 mod clients;
 #[path = "conditions.rs"]

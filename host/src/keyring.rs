@@ -22,6 +22,7 @@ pub struct Keyring {
     started: Instant,
     /// Who the host is when it tries a handler out.
     probe: (Credential, Arc<Key>),
+    upkeep: (Credential, Arc<Key>),
 }
 
 /// A key and its budget.
@@ -114,7 +115,9 @@ impl Keyring {
             (key.record.id.clone(), Arc::new(key))
         });
         let keys = RwLock::new(keys.collect());
-        Ok(Self { keys, store, started, probe: probe(started)? })
+        let probe = own("probe", [Scope::Read], started)?;
+        let upkeep = own("upkeep", [Scope::Read, Scope::Write], started)?;
+        Ok(Self { keys, store, started, probe, upkeep })
     }
 
     /// A credential that reads and is worth nothing to a client: it lives in
@@ -130,6 +133,21 @@ impl Keyring {
             return Ok(Arc::clone(&self.probe.1));
         }
         self.authenticate(credential)
+    }
+
+    /// A credential that reads and writes documents, and is worth nothing to a
+    /// client either.
+    pub fn upkeep_credential(&self) -> String {
+        self.upkeep.0.expose()
+    }
+
+    /// The key behind a credential of the host's own upkeep.
+    pub fn authenticate_for_upkeep(&self, credential: &str) -> Result<Arc<Key>, Rejected> {
+        let parsed = Credential::parse(credential).map_err(|_| Rejected::Malformed)?;
+        match self.upkeep.1.record.digest.verify(&parsed) {
+            true => Ok(Arc::clone(&self.upkeep.1)),
+            false => Err(Rejected::Unknown),
+        }
     }
 
     /// Whether no key exists, as on the first start.
@@ -324,13 +342,18 @@ impl Key {
     }
 }
 
-fn probe(started: Instant) -> Result<(Credential, Arc<Key>), getrandom::Error> {
+/// A key of the host itself.
+fn own(
+    name: &str,
+    scopes: impl IntoIterator<Item = Scope>,
+    started: Instant,
+) -> Result<(Credential, Arc<Key>), getrandom::Error> {
     let credential = random_credential()?;
     let record = KeyRecord {
         id: credential.id().clone(),
         digest: credential.digest(),
-        name: "probe".into(),
-        scopes: [Scope::Read].into_iter().collect(),
+        name: name.into(),
+        scopes: scopes.into_iter().collect(),
         collections: None,
         created_at: unix_now(),
         expires_at: None,

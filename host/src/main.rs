@@ -17,6 +17,7 @@ mod server;
 mod services;
 mod swap;
 mod telemetry;
+mod upkeep;
 
 use std::process::ExitCode;
 

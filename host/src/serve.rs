@@ -24,7 +24,7 @@ use crate::panics;
 use crate::runtime::engine;
 use crate::server::{self, edge::Edge, front::Front};
 use crate::services::Services;
-use crate::{cli, logging};
+use crate::{cli, logging, upkeep};
 pub use handler::BUILT_IN_HANDLER;
 use handler::Component;
 
@@ -234,6 +234,7 @@ async fn bind(settings: Settings) -> Result<Bound, ServeError> {
     let services = Arc::new(Services::new(store, keyring, embeddings, &settings)?);
     panics::watch(Arc::clone(&services.telemetry));
     let (routing, swaps) = handler::serve(engine, first, &services, &settings).await?;
+    tokio::spawn(upkeep::run(Arc::clone(&routing), Arc::clone(&services)));
     let first_key = first_key(&services.keyring, &settings).await?;
     let edge = Edge::new(routing, &services, &settings);
     let front = Arc::new(Front::new(edge, &settings.server.cors_origins));

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use ragtime_policy::bucket::Limits;
 use ragtime_store::{AuditEntry, Store};
+use tokio::sync::Notify;
 
 use crate::config;
 use crate::generator::{Extractive, Generators};
@@ -30,6 +31,8 @@ pub struct Services {
     pub telemetry: Arc<Telemetry>,
     /// Bounds of what a handler may log.
     pub bounds: config::Handler,
+    /// Somebody changed how texts are to be cut.
+    pub recut: Notify,
     draining: AtomicBool,
 }
 
@@ -54,6 +57,7 @@ impl Services {
                 rate_per_minute: settings.auth.rate_per_minute,
                 burst: settings.auth.burst,
             },
+            recut: Notify::new(),
             draining: AtomicBool::new(false),
         })
     }

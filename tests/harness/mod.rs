@@ -85,6 +85,11 @@ impl Setup {
         Self { dir: Arc::clone(&server.dir), ..Self::new() }
     }
 
+    /// The same with the embedding model.
+    pub fn with_model_again(server: &Server) -> Self {
+        Self { dir: Arc::clone(&server.dir), ..Self::with_model() }
+    }
+
     pub fn argument(mut self, argument: impl Into<String>) -> Self {
         self.arguments.push(argument.into());
         self

@@ -12,6 +12,7 @@ const COMMANDS: &str = "the data folder is no Ragtime store, so no command works
 const EDGE: &str = "no edge with settings stands before the handler";
 const LOG: &str = "it keeps no access log";
 const GONE: &str = "a component learns of a client that went away at its next write only";
+const IDLE: &str = "it works while a request is there only";
 const SWAP: &str = "a handler is fixed when the component is made";
 
 /// The tests of the common suite that do not run on a stock runtime, and why.
@@ -24,6 +25,8 @@ pub const CANNOT: &[(&str, &str)] = &[
     ("api::every_request_leaves_one_line_without_secrets_or_texts", LOG),
     ("api::keys_are_made_used_rotated_and_revoked", KEYS),
     ("api::shutting_down_waits_for_no_idle_connection", EDGE),
+    ("chunking::what_is_cut_anew_in_the_background_is_found_all_the_time", IDLE),
+    ("chunking::what_was_cut_by_estimate_is_cut_anew_when_the_model_is_there", MODEL),
     ("clients::a_tool_costs_what_it_does_and_needs_the_key_of_its_work", KEYS),
     ("clients::the_openai_client_embeds_with_the_model", MODEL),
     ("durability::a_backup_made_while_serving_comes_back_with_handler_and_keys", SWAP),

@@ -7,6 +7,20 @@ pub const MAX_BODY_BYTES: usize = 32 * 1024 * 1024;
 /// Bytes of one document as sent: a book is 1 to 2 MiB of text.
 pub const MAX_TEXT_BYTES: usize = 8 * 1024 * 1024;
 
+/// Bytes that the note of a text's structure may have beyond the text: the host
+/// keeps no longer one.
+pub const MAX_OUTLINE_EXTRA_BYTES: usize = 1_024;
+
+/// Tokens that a chunk may aim at: below, a chunk says too little to be found;
+/// above, it says too much to be quoted. The default model sees 256 of them.
+pub const CHUNK_TOKENS: (u32, u32) = (16, 512);
+
+/// The most tokens that a chunk may repeat of the one before.
+pub const MAX_OVERLAP_TOKENS: u32 = 256;
+
+/// Documents that are cut anew by one request.
+pub const MAX_RECUT_DOCUMENTS: u32 = 32;
+
 /// Pages of one document: the longest books have some thousands.
 pub const MAX_PAGES: usize = 10_000;
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use ragtime_filter::Filter;
+use ragtime_policy::chunking::{Chunking, Cut};
 use ragtime_policy::version::Condition;
 
 use crate::bm25::{self, Index, Run};
@@ -70,6 +71,8 @@ pub struct Library {
 pub struct Collection {
     /// In seconds since the Unix epoch.
     pub created_at: u64,
+    /// How its texts are cut.
+    pub chunking: Chunking,
     documents: BTreeMap<String, Numbered>,
     /// Which document a chunk is of.
     chunks: HashMap<u64, String>,
@@ -144,8 +147,22 @@ impl Library {
     /// Adds one commit.
     pub fn apply(&mut self, commit: Commit) {
         match commit {
-            Commit::CreateCollection { name, at } => {
-                self.collections.insert(name, Collection { created_at: at, ..Default::default() });
+            Commit::CreateCollection { name, at, chunking } => {
+                let chunking = chunking.map(lengths).unwrap_or_default();
+                let collection = Collection { created_at: at, chunking, ..Default::default() };
+                self.collections.insert(name, collection);
+            }
+            Commit::Chunking { collection, chunking } => {
+                if let Some(collection) = self.collections.get_mut(&collection) {
+                    collection.chunking = lengths(chunking);
+                }
+            }
+            Commit::Recut { collection, id, sha256, chunks, cut } => {
+                let same_text = |document: &&Document| document.sha256 == sha256;
+                let found = self.collection(&collection).and_then(|found| found.document(&id)).ok();
+                if let Some(document) = found.filter(same_text).cloned() {
+                    self.put(&collection, Document { chunks, cut, vectors: None, ..document });
+                }
             }
             Commit::DeleteCollection { name } => {
                 self.collections.remove(&name);
@@ -286,6 +303,39 @@ impl Collection {
         self.vectors.moved(query, towards)
     }
 
+    /// How its texts are to be cut: by estimate, as there is no model here that
+    /// counts tokens.
+    pub fn wanted_cut(&self) -> Cut {
+        Cut { chunking: self.chunking, model: None }
+    }
+
+    fn uncut(&self) -> impl Iterator<Item = &Numbered> {
+        let wanted = self.wanted_cut();
+        let uncut =
+            move |document: &Document| !document.cut.is_empty() && !wanted.is_met_by(&document.cut);
+        self.documents.values().filter(move |numbered| uncut(&numbered.document))
+    }
+
+    /// Number of documents that are not cut so.
+    pub fn uncut_count(&self) -> u64 {
+        self.uncut().count() as u64
+    }
+
+    /// Those documents, by id.
+    pub fn uncut_documents(&self, after: Option<&str>, limit: usize) -> Page<&Document> {
+        const LIST: &str = "uncut";
+        let after = after.map(|after| cursor::decode(LIST, after)).transpose()?;
+        let documents = self.uncut().map(|numbered| &numbered.document);
+        let mut page: Vec<_> = documents
+            .filter(|document| after.as_ref().is_none_or(|after| document.id > *after))
+            .take(limit + 1)
+            .collect();
+        let more = page.len() > limit;
+        page.truncate(limit);
+        let next = page.last().filter(|_| more).map(|last| cursor::encode(LIST, &last.id));
+        Ok((page, next))
+    }
+
     /// Number of documents and of chunks.
     pub fn size(&self) -> (u64, u64) {
         (self.documents.len() as u64, self.chunks.len() as u64)
@@ -385,6 +435,10 @@ impl Collection {
     }
 }
 
+fn lengths((tokens, overlap): (u32, u32)) -> Chunking {
+    Chunking { tokens, overlap }
+}
+
 /// Whether a document may be stored.
 pub fn check_document(document: &Document) -> Result<(), Error> {
     let id = &document.id;
@@ -419,6 +473,8 @@ mod tests {
             created_at: 1,
             updated_at: 1,
             vectors: None,
+            cut: String::new(),
+            outline: String::new(),
         };
         Commit::Put { collection: DEFAULT.into(), document }
     }

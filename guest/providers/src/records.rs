@@ -15,6 +15,21 @@ pub enum Commit {
     CreateCollection {
         name: String,
         at: u64,
+        #[serde(default)]
+        chunking: Option<(u32, u32)>,
+    },
+    /// How texts are cut from now on, in tokens: a chunk's, and its overlap's.
+    Chunking {
+        collection: String,
+        chunking: (u32, u32),
+    },
+    /// New chunks for a document with this text.
+    Recut {
+        collection: String,
+        id: String,
+        sha256: String,
+        chunks: Vec<Chunk>,
+        cut: String,
     },
     DeleteCollection {
         name: String,
@@ -53,6 +68,13 @@ pub struct Document {
     pub updated_at: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vectors: Option<Stored>,
+    /// How it was cut, as [`ragtime_policy::chunking::Cut::label`] has it; empty
+    /// for documents of a time that knew one way only.
+    #[serde(default)]
+    pub cut: String,
+    /// The handler's notes of the text's structure.
+    #[serde(default)]
+    pub outline: String,
 }
 
 /// A chunk as the handler cut it.

@@ -3,19 +3,20 @@
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use ragtime_api::body::BodyType;
-use ragtime_api::chunk::chunk;
+use ragtime_api::chunk::{Lengths, chunk};
 use ragtime_api::extract::{Extracted, extract};
 use ragtime_api::json::Fault;
 use ragtime_api::parameters::{self, Wait};
 use ragtime_api::problem::{Code, Problem};
-use ragtime_api::records;
+use ragtime_api::resource::collections::Recut;
 use ragtime_api::resource::documents::{self, Batch, NewDocument, Rejected};
 use ragtime_api::resource::rules;
+use ragtime_api::{limits, records};
 
 use super::{Answer, documents::summary, jobs};
 use crate::bindings::admission::Permit;
 use crate::bindings::embedding;
-use crate::bindings::store::{self, ChunkInput, DocumentInput, Outcome};
+use crate::bindings::store::{self, ChunkInput, Cut, DocumentInput, Outcome};
 use crate::call::Call;
 use crate::{multipart, reply};
 
@@ -40,7 +41,8 @@ pub(super) async fn put(mut call: Call) -> Answer {
         }
         _ => return Err(Code::UnsupportedMediaType.into()),
     };
-    let mut prepared = prepare(&call.permit, vec![(0, document)]).await?;
+    let cut = store::wanted_cut(&call.permit, collection.clone()).await?;
+    let mut prepared = prepare(&call.permit, vec![(0, document)], &cut).await?;
     let Some(document) = prepared.documents.pop() else {
         let reason = prepared.failures.pop().map(|failure| failure.reason);
         return Err(Problem::invalid(vec![Fault::at("#", reason.unwrap_or_default())]));
@@ -71,7 +73,8 @@ pub(super) async fn batch(mut call: Call) -> Answer {
         BodyType::Multipart => multipart::read(content_type.as_deref(), body).await?,
         BodyType::Document(_) => return Err(Code::UnsupportedMediaType.into()),
     };
-    let mut prepared = prepare(&call.permit, documents).await?;
+    let cut = store::wanted_cut(&call.permit, collection.clone()).await?;
+    let mut prepared = prepare(&call.permit, documents, &cut).await?;
     prepared.failures.extend(rejected.into_iter().map(store::Failure::from));
     prepared.failures.sort_unstable_by_key(|failure| failure.position);
     let job =
@@ -92,7 +95,11 @@ struct Prepared {
 }
 
 /// Extracts the text of documents, asks the host for its tokens and cuts it.
-async fn prepare(permit: &Permit, documents: Vec<(u32, NewDocument)>) -> Result<Prepared, Problem> {
+async fn prepare(
+    permit: &Permit,
+    documents: Vec<(u32, NewDocument)>,
+    cut: &Cut,
+) -> Result<Prepared, Problem> {
     let mut prepared =
         Prepared { documents: Vec::with_capacity(documents.len()), failures: Vec::new() };
     let mut readable = Vec::with_capacity(documents.len());
@@ -116,29 +123,58 @@ async fn prepare(permit: &Permit, documents: Vec<(u32, NewDocument)>) -> Result<
         let inputs = group
             .into_iter()
             .zip(tokens)
-            .map(|((document, extracted), tokens)| input(document, extracted, &tokens));
+            .map(|((document, extracted), tokens)| input(document, extracted, &tokens, cut));
         prepared.documents.extend(inputs);
     }
     Ok(prepared)
 }
 
-fn input(document: NewDocument, extracted: Extracted, tokens: &[u32]) -> DocumentInput {
-    let chunks = chunk(&extracted, tokens)
+fn input(document: NewDocument, extracted: Extracted, tokens: &[u32], cut: &Cut) -> DocumentInput {
+    DocumentInput {
+        id: document.id,
+        chunks: chunks(&extracted, tokens, cut),
+        outline: extracted.outline(document.media_type),
+        title: document.title.or(extracted.title.filter(|title| rules::title(title).is_ok())),
+        text: extracted.text,
+        media_type: document.media_type.name().to_owned(),
+        metadata: document.metadata,
+        cut: cut.clone(),
+    }
+}
+
+fn chunks(extracted: &Extracted, tokens: &[u32], cut: &Cut) -> Vec<ChunkInput> {
+    let lengths =
+        Lengths { tokens: cut.chunking.tokens as usize, overlap: cut.chunking.overlap as usize };
+    chunk(extracted, tokens, lengths)
         .into_iter()
         .map(|chunk| ChunkInput {
             page: extracted.page_at(chunk.span.start),
             span: store::Span { start: chunk.span.start as u64, end: chunk.span.end as u64 },
             headings: chunk.headings,
         })
-        .collect();
-    DocumentInput {
-        id: document.id,
-        title: document.title.or(extracted.title.filter(|title| rules::title(title).is_ok())),
-        text: extracted.text,
-        media_type: document.media_type.name().to_owned(),
-        metadata: document.metadata,
-        chunks,
+        .collect()
+}
+
+/// `POST /v1/collections/{collection}/recut`
+pub(super) async fn recut(mut call: Call) -> Answer {
+    let page = parameters::page(call.query())?;
+    let collection = call.collection().await?;
+    let permit = &call.permit;
+    let page =
+        store::Page { cursor: page.cursor, limit: page.limit.min(limits::MAX_RECUT_DOCUMENTS) };
+    let cut = store::wanted_cut(permit, collection.clone()).await?;
+    let (documents, next_cursor) = store::uncut_documents(permit, collection.clone(), page).await?;
+    let texts = documents.iter().map(|document| document.text.clone()).collect();
+    let tokens = embedding::tokens(permit, texts).await?;
+    let mut recut = 0;
+    for (document, tokens) in documents.into_iter().zip(tokens) {
+        let extracted = Extracted::restored(document.text, &document.outline);
+        let chunks = chunks(&extracted, &tokens, &cut);
+        let (id, sha256) = (document.id, document.sha256);
+        let done = store::recut(permit, collection.clone(), id, sha256, chunks, cut.clone());
+        recut += u64::from(done.await?);
     }
+    Ok(reply::json(StatusCode::OK, &Recut { recut, next_cursor }))
 }
 
 impl From<Rejected> for store::Failure {

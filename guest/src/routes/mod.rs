@@ -47,6 +47,8 @@ pub(crate) async fn keyed(operation: Operation, call: Call) -> Answer {
         Operation::ListCollections => collections::list(call).await,
         Operation::CreateCollection => collections::create(call).await,
         Operation::GetCollection => collections::get(call).await,
+        Operation::UpdateCollection => collections::update(call).await,
+        Operation::RecutCollection => ingest::recut(call).await,
         Operation::DeleteCollection => collections::delete(call).await,
         Operation::ListDocuments => documents::list(call).await,
         Operation::IngestDocuments => ingest::batch(call).await,

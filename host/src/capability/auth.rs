@@ -77,6 +77,7 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
                         false => Err(Rejected::Unknown),
                     }
                 }),
+                Purpose::Upkeep => keyring.authenticate_for_upkeep(credential.expose()),
                 Purpose::Trial => keyring.authenticate_on_trial(credential.expose()),
             };
             match checked {

@@ -1,5 +1,6 @@
 //! `ragtime:documents/store`
 
+use ragtime_policy::chunking::{Chunking, Cut};
 use ragtime_policy::scope::Scope;
 use ragtime_policy::version::{Condition, Versions};
 use ragtime_store as store;
@@ -37,19 +38,87 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         accessor: &Accessor<T, Self>,
         permit: Resource<Permit>,
         name: String,
+        chunking: Option<wit::Chunking>,
     ) -> Answer<wit::Collection> {
         let call = match allowed(call(accessor, &permit)?, Scope::Write, Some(&name)) {
             Ok(call) => call,
             Err(error) => return Ok(Err(error)),
         };
         call.request.set_wrote();
-        Ok(call
-            .services
-            .store
-            .create_collection(&name)
-            .await
-            .map(collection_to_wit)
-            .map_err(error_to_wit))
+        let chunking = chunking.map(chunking_from_wit);
+        let created = call.services.store.create_collection(&name, chunking).await;
+        Ok(created.map(collection_to_wit).map_err(error_to_wit))
+    }
+
+    async fn update_collection(
+        accessor: &Accessor<T, Self>,
+        permit: Resource<Permit>,
+        name: String,
+        chunking: wit::Chunking,
+    ) -> Answer<wit::Collection> {
+        let call = match allowed(call(accessor, &permit)?, Scope::Write, Some(&name)) {
+            Ok(call) => call,
+            Err(error) => return Ok(Err(error)),
+        };
+        call.request.set_wrote();
+        let store = &call.services.store;
+        if let Err(error) = store.set_chunking(&name, chunking_from_wit(chunking)).await {
+            return Ok(Err(error_to_wit(error)));
+        }
+        call.services.recut.notify_one();
+        Ok(read(call, move |call| Ok(collection_to_wit(call.services.store.collection(&name)?)))
+            .await)
+    }
+
+    async fn wanted_cut(
+        accessor: &Accessor<T, Self>,
+        permit: Resource<Permit>,
+        collection: String,
+    ) -> Answer<wit::Cut> {
+        let call = match allowed(call(accessor, &permit)?, Scope::Write, Some(&collection)) {
+            Ok(call) => call,
+            Err(error) => return Ok(Err(error)),
+        };
+        Ok(read(call, move |call| Ok(cut_to_wit(call.services.store.wanted_cut(&collection)?)))
+            .await)
+    }
+
+    async fn uncut_documents(
+        accessor: &Accessor<T, Self>,
+        permit: Resource<Permit>,
+        collection: String,
+        page: wit::Page,
+    ) -> Answer<(Vec<wit::UncutDocument>, Option<String>)> {
+        let call = match allowed(call(accessor, &permit)?, Scope::Write, Some(&collection)) {
+            Ok(call) => call,
+            Err(error) => return Ok(Err(error)),
+        };
+        Ok(read(call, move |call| {
+            let (store, limit) = (&call.services.store, limit(&page)?);
+            let (documents, next) = store.uncut(&collection, page.cursor.as_deref(), limit)?;
+            Ok((documents.into_iter().map(uncut_to_wit).collect(), next))
+        })
+        .await)
+    }
+
+    async fn recut(
+        accessor: &Accessor<T, Self>,
+        permit: Resource<Permit>,
+        collection: String,
+        id: String,
+        sha256: String,
+        chunks: Vec<wit::ChunkInput>,
+        cut: wit::Cut,
+    ) -> Answer<bool> {
+        let call = match allowed(call(accessor, &permit)?, Scope::Write, Some(&collection)) {
+            Ok(call) => call,
+            Err(error) => return Ok(Err(error)),
+        };
+        call.request.set_wrote();
+        let chunks = chunks.into_iter().map(chunk_from_wit).collect();
+        let store = &call.services.store;
+        let done = store.recut(&collection, &id, &sha256, chunks, cut_from_wit(cut)).await;
+        Ok(done.map_err(error_to_wit))
     }
 
     async fn get_collection(
@@ -378,15 +447,43 @@ fn document_from_wit(document: wit::DocumentInput) -> store::NewDocument {
         text: document.text,
         media_type: document.media_type,
         metadata: document.metadata,
-        chunks: document
-            .chunks
-            .into_iter()
-            .map(|chunk| store::NewChunk {
-                span: chunk.span.start..chunk.span.end,
-                headings: chunk.headings,
-                page: chunk.page,
-            })
-            .collect(),
+        chunks: document.chunks.into_iter().map(chunk_from_wit).collect(),
+        cut: cut_from_wit(document.cut),
+        outline: document.outline,
+    }
+}
+
+fn chunk_from_wit(chunk: wit::ChunkInput) -> store::NewChunk {
+    store::NewChunk {
+        span: chunk.span.start..chunk.span.end,
+        headings: chunk.headings,
+        page: chunk.page,
+    }
+}
+
+fn chunking_from_wit(chunking: wit::Chunking) -> Chunking {
+    Chunking { tokens: chunking.tokens, overlap: chunking.overlap }
+}
+
+fn chunking_to_wit(chunking: Chunking) -> wit::Chunking {
+    wit::Chunking { tokens: chunking.tokens, overlap: chunking.overlap }
+}
+
+fn cut_from_wit(cut: wit::Cut) -> Cut {
+    Cut { chunking: chunking_from_wit(cut.chunking), model: cut.model }
+}
+
+fn cut_to_wit(cut: Cut) -> wit::Cut {
+    wit::Cut { chunking: chunking_to_wit(cut.chunking), model: cut.model }
+}
+
+fn uncut_to_wit(document: store::Uncut) -> wit::UncutDocument {
+    wit::UncutDocument {
+        id: document.id,
+        media_type: document.media_type,
+        text: document.text,
+        outline: document.outline,
+        sha256: document.sha256,
     }
 }
 
@@ -437,6 +534,8 @@ fn collection_to_wit(collection: store::Collection) -> wit::Collection {
         name: collection.name,
         documents: collection.documents,
         chunks: collection.chunks,
+        chunking: chunking_to_wit(collection.chunking),
+        uncut: collection.uncut,
         created_at: collection.created_at,
     }
 }

@@ -194,6 +194,8 @@ pub enum Purpose {
     /// The host's own, to try a handler out. It reads and never writes, and
     /// costs no key anything.
     Trial,
+    /// The host's own, to have documents cut anew. It costs no key anything.
+    Upkeep,
 }
 
 /// What became of the instance at work on a request.

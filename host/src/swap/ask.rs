@@ -51,11 +51,22 @@ pub async fn ask(
     body: Bytes,
     deadline: Duration,
 ) -> Result<Reply, Lost> {
+    ask_as(Purpose::Trial, generation, parts, body, deadline).await
+}
+
+/// The same for another purpose.
+pub async fn ask_as(
+    purpose: Purpose,
+    generation: &Arc<Generation>,
+    parts: &http::request::Parts,
+    body: Bytes,
+    deadline: Duration,
+) -> Result<Reply, Lost> {
     let _visit = generation.life.enter();
     let credential = credential::find(&parts.headers);
     let id = uuid::Uuid::now_v7().to_string();
     let context =
-        RequestContext::new(id, Purpose::Trial, credential, TraceContext::of(&parts.headers, 0.0));
+        RequestContext::new(id, purpose, credential, TraceContext::of(&parts.headers, 0.0));
     let _cancel = context.cancelled.clone().drop_guard();
     let mut parts = parts.clone();
     credential::replace(&mut parts.headers, context.reference());

@@ -30,7 +30,7 @@ use crate::runtime::routing::Routing;
 use crate::services::Services;
 
 pub use archive::Archive;
-pub use ask::ask;
+pub use ask::{ask, ask_as};
 pub use error::SwapError;
 pub use probe::described;
 

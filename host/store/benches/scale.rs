@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ragtime_policy::chunking::Cut;
 use ragtime_store::{BoxError, CandidateQuery, Embed, NewChunk, NewDocument, Settings, Store};
 
 const COLLECTION: &str = "bench";
@@ -144,12 +145,14 @@ fn document(first: u64) -> NewDocument {
         media_type: "text/plain".into(),
         metadata: "{}".into(),
         chunks,
+        cut: Cut::default(),
+        outline: String::new(),
     }
 }
 
 /// Ends when search finds every row. One job waits while another is indexed.
 async fn ingest(store: &Store, rows: u64) -> Duration {
-    store.create_collection(COLLECTION).await.unwrap();
+    store.create_collection(COLLECTION, None).await.unwrap();
     let start = Instant::now();
     let mut before = 0;
     let per_job = CHUNKS_PER_DOCUMENT * DOCUMENTS_PER_JOB;

@@ -80,8 +80,10 @@ fn database(db: &Connection, report: &mut Report) -> rusqlite::Result<()> {
 
 /// Every text is what was stored, and every chunk a piece of it.
 fn documents(db: &Connection, report: &mut Report) -> rusqlite::Result<()> {
-    let mut chunks = db.prepare("SELECT start, end FROM chunks WHERE document = ?1")?;
-    let mut statement = db.prepare("SELECT key, id, sha256, chunk_count, text FROM documents")?;
+    let mut chunks =
+        db.prepare("SELECT start, end FROM chunks WHERE document = ?1 AND id <= ?2")?;
+    let mut statement =
+        db.prepare("SELECT key, id, sha256, chunk_count, text, last_chunk FROM documents")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let id: String = row.get(1)?;
@@ -92,7 +94,7 @@ fn documents(db: &Connection, report: &mut Report) -> rusqlite::Result<()> {
             note(&mut report.lost, format!("the text of {id:?} is not the one that was stored"));
         }
         let mut count = 0_u64;
-        let mut spans = chunks.query([row.get::<_, i64>(0)?])?;
+        let mut spans = chunks.query((row.get::<_, i64>(0)?, row.get::<_, i64>(5)?))?;
         while let Some(span) = spans.next()? {
             count += 1;
             if slice(text, &(span.get(0)?..span.get(1)?)).is_none_or(str::is_empty) {

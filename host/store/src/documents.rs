@@ -3,17 +3,18 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
+use ragtime_policy::chunking::Chunking;
 use ragtime_policy::version::{Condition, version};
 use rusqlite::{Connection, OptionalExtension, Row};
 use sha2::{Digest, Sha256};
 
 use crate::Filter;
-use crate::cursor;
 use crate::types::{
-    Chunk, Collection, Document, DocumentSummary, Error, NewChunk, NewDocument, Outcome, Passage,
-    Put, Quote,
+    Chunk, Collection, Document, DocumentSummary, Error, MAX_OUTLINE_EXTRA, NewChunk, NewDocument,
+    Outcome, Passage, Put, Quote,
 };
 use crate::writer::Effects;
+use crate::{cursor, cuts};
 
 /// The collection that is always there.
 const DEFAULT: &str = "default";
@@ -41,14 +42,25 @@ pub(crate) fn exists(connection: &Connection, key: i64) -> Result<bool, Error> {
     Ok(statement.query_row([key], |row| row.get(0))?)
 }
 
-pub(crate) fn collections(connection: &Connection) -> Result<Vec<Collection>, Error> {
+pub(crate) fn collections(
+    connection: &Connection,
+    model: Option<&str>,
+) -> Result<Vec<Collection>, Error> {
     let mut statement = connection.prepare_cached("SELECT name FROM collections ORDER BY name")?;
     let names: Vec<String> =
         statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    names.iter().map(|name| collection(connection, name)).collect()
+    names.iter().map(|name| collection(connection, name, model)).collect()
 }
 
-pub(crate) fn collection(connection: &Connection, name: &str) -> Result<Collection, Error> {
+/// A collection, with the embedding model there is.
+pub(crate) fn collection(
+    connection: &Connection,
+    name: &str,
+    model: Option<&str>,
+) -> Result<Collection, Error> {
+    let key = collection_key(connection, name)?;
+    let (chunking, uncut) =
+        (cuts::chunking(connection, key)?, cuts::count(connection, key, model)?);
     let mut statement = connection.prepare_cached(
         "SELECT name, created_at,
              (SELECT count(*) FROM documents WHERE collection = collections.key),
@@ -61,6 +73,8 @@ pub(crate) fn collection(connection: &Connection, name: &str) -> Result<Collecti
             created_at: row.get(1)?,
             documents: row.get(2)?,
             chunks: row.get(3)?,
+            chunking,
+            uncut,
         })
     });
     found.optional()?.ok_or(Error::UnknownCollection)
@@ -69,6 +83,7 @@ pub(crate) fn collection(connection: &Connection, name: &str) -> Result<Collecti
 pub(crate) fn create_collection(
     connection: &Connection,
     name: &str,
+    chunking: Option<Chunking>,
     now: u64,
 ) -> Result<Collection, Error> {
     let allowed = |byte: u8| {
@@ -90,7 +105,10 @@ pub(crate) fn create_collection(
     if made == 0 {
         return Err(Error::CollectionExists);
     }
-    collection(connection, name)
+    if let Some(chunking) = chunking {
+        cuts::set_chunking(connection, collection_key(connection, name)?, chunking)?;
+    }
+    collection(connection, name, None)
 }
 
 pub(crate) fn delete_collection(
@@ -131,6 +149,9 @@ pub(crate) fn prepare(document: NewDocument) -> Result<Prepared, Error> {
     for chunk in &document.chunks {
         check_chunk(&document, chunk)?;
     }
+    if document.outline.len() > document.text.len() + MAX_OUTLINE_EXTRA {
+        return Err(Error::Invalid("an outline is not longer than its text".into()));
+    }
     let sha256 = Sha256::digest(&document.text);
     let mut hash = Sha256::new();
     for part in
@@ -151,6 +172,37 @@ pub(crate) fn prepare(document: NewDocument) -> Result<Prepared, Error> {
     }
     let sha256 = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(Prepared { id, sha256, fingerprint: hash.finalize().to_vec(), document })
+}
+
+impl Prepared {
+    pub(crate) fn fingerprint(&self) -> &[u8] {
+        &self.fingerprint
+    }
+
+    pub(crate) fn chunks(&self) -> &[NewChunk] {
+        &self.document.chunks
+    }
+}
+
+/// Whether a stored document has these very chunks.
+pub(crate) fn has_chunks(
+    connection: &Connection,
+    key: i64,
+    chunks: &[NewChunk],
+) -> Result<bool, Error> {
+    let mut statement = connection.prepare_cached(
+        "SELECT start, end, headings, page FROM chunks WHERE document = ?1 ORDER BY id",
+    )?;
+    let stored = statement.query_map([key], |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?, row.get(3)?))
+    })?;
+    let stored: Vec<(u64, u64, String, Option<u32>)> = stored.collect::<Result<_, _>>()?;
+    let same =
+        |((start, end, headings, page), chunk): (&(u64, u64, String, Option<u32>), &NewChunk)| {
+            (*start..*end, headings, page)
+                == (chunk.span.clone(), &headings_to_json(&chunk.headings), &chunk.page)
+        };
+    Ok(stored.len() == chunks.len() && stored.iter().zip(chunks).all(same))
 }
 
 fn check_chunk(document: &NewDocument, chunk: &NewChunk) -> Result<(), Error> {
@@ -230,23 +282,24 @@ pub(crate) fn put(
             now,
         ])?;
     let key = connection.last_insert_rowid();
-    add_chunks(connection, collection, key, last_given, document)?;
+    add_chunks(connection, collection, key, last_given, &document.chunks)?;
+    cuts::note(connection, key, collection, &document.cut, &document.outline)?;
     let (summary, seq) = summary(connection, collection, id)?;
     Ok(Put { outcome, summary, seq })
 }
 
-fn add_chunks(
+pub(crate) fn add_chunks(
     connection: &Connection,
     collection: i64,
     document: i64,
     last_given: u64,
-    new: &NewDocument,
+    chunks: &[NewChunk],
 ) -> Result<(), Error> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO chunks (id, collection, document, start, end, headings, page)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
-    for (id, chunk) in (last_given + 1..).zip(&new.chunks) {
+    for (id, chunk) in (last_given + 1..).zip(chunks) {
         let (start, end) = (chunk.span.start, chunk.span.end);
         let headings = headings_to_json(&chunk.headings);
         insert.execute((id, collection, document, start, end, headings, chunk.page))?;
@@ -324,14 +377,33 @@ fn remove(
     key: i64,
     effects: &mut Effects,
 ) -> Result<(), Error> {
-    let mut chunks = connection.prepare_cached("SELECT id FROM chunks WHERE document = ?1")?;
-    for chunk in chunks.query_map([key], |row| row.get::<_, u64>(0))? {
+    remove_chunks(connection, collection, key, u64::MAX >> 1, effects)?;
+    connection.prepare_cached("DELETE FROM documents WHERE key = ?1")?.execute([key])?;
+    Ok(())
+}
+
+/// Takes out a document's chunks up to this one.
+pub(crate) fn remove_chunks(
+    connection: &Connection,
+    collection: i64,
+    document: i64,
+    last: u64,
+    effects: &mut Effects,
+) -> Result<(), Error> {
+    let mut chunks =
+        connection.prepare_cached("SELECT id FROM chunks WHERE document = ?1 AND id <= ?2")?;
+    for chunk in chunks.query_map((document, last), |row| row.get::<_, u64>(0))? {
         effects.removed.push((collection, chunk?));
     }
     connection
-        .prepare_cached("INSERT INTO removals (collection, chunk) SELECT collection, id FROM chunks WHERE document = ?1")?
-        .execute([key])?;
-    connection.prepare_cached("DELETE FROM documents WHERE key = ?1")?.execute([key])?;
+        .prepare_cached(
+            "INSERT INTO removals (collection, chunk)
+             SELECT collection, id FROM chunks WHERE document = ?1 AND id <= ?2",
+        )?
+        .execute((document, last))?;
+    connection
+        .prepare_cached("DELETE FROM chunks WHERE document = ?1 AND id <= ?2")?
+        .execute((document, last))?;
     Ok(())
 }
 
@@ -420,7 +492,8 @@ pub(crate) fn chunks(
     let after = after.map(|after| cursor::decode_number(LIST, after)).transpose()?.unwrap_or(0);
     let mut statement = connection.prepare_cached(
         "SELECT chunks.id, start, end, headings, page FROM chunks JOIN documents ON documents.key = chunks.document
-         WHERE documents.collection = ?1 AND documents.id = ?2 AND chunks.id > ?3 ORDER BY chunks.id LIMIT ?4",
+         WHERE documents.collection = ?1 AND documents.id = ?2 AND chunks.id > ?3
+         AND chunks.id <= documents.last_chunk ORDER BY chunks.id LIMIT ?4",
     )?;
     let rows = statement.query_map((collection, id, after, limit + 1), |row| {
         let span: Range<u64> = row.get(1)?..row.get(2)?;

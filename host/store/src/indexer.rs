@@ -21,7 +21,7 @@ use crate::pending::{self, Pending};
 use crate::reader::Readers;
 use crate::types::{Embed, Error};
 use crate::writer::Writer;
-use crate::{isolate, jobs};
+use crate::{cuts, isolate, jobs};
 
 /// Writers without work are closed after this long; one holds 15 MB.
 const WRITER_IDLE: Duration = Duration::from_secs(10);
@@ -132,6 +132,7 @@ impl Indexer {
             .read(|db| Ok((pending::between(db, from, through)?, pending::removals(db)?)))?;
         if pending.is_empty() && removals.is_empty() {
             self.watermark.send_replace(through);
+            self.settle(through)?;
             return Ok(through > from);
         }
         self.embed_new(&mut pending)?;
@@ -144,7 +145,17 @@ impl Indexer {
             })?;
         }
         self.watermark.send_replace(through);
+        self.settle(through)?;
         Ok(true)
+    }
+
+    /// Old chunks of documents that were cut anew go once the new ones are
+    /// found.
+    fn settle(&self, through: u64) -> Result<(), Error> {
+        if self.readers.read(|db| cuts::any_to_settle(db, through))? {
+            self.writer.write_blocking(move |db, effects| cuts::settle(db, through, effects))?;
+        }
+        Ok(())
     }
 
     fn apply_all(&mut self, all: BTreeMap<i64, Work>, through: u64) -> Result<(), Error> {

@@ -9,6 +9,7 @@ mod backup;
 mod check;
 mod codes;
 mod cursor;
+mod cuts;
 mod deployments;
 mod documents;
 mod index;
@@ -42,6 +43,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use ragtime_policy::chunking::{Chunking, Cut};
 use ragtime_policy::key::KeyId;
 use ragtime_policy::key_record::KeyRecord;
 use ragtime_policy::version::Condition;
@@ -186,18 +188,81 @@ impl Store {
 impl Store {
     /// All of them, by name. Blocking.
     pub fn collections(&self) -> Result<Vec<Collection>, Error> {
-        self.0.readers.read(documents::collections)
+        self.0.readers.read(|db| documents::collections(db, self.model()))
     }
 
     /// One of them. Blocking.
     pub fn collection(&self, name: &str) -> Result<Collection, Error> {
-        self.0.readers.read(|db| documents::collection(db, name))
+        self.0.readers.read(|db| documents::collection(db, name, self.model()))
     }
 
     /// Makes an empty one.
-    pub async fn create_collection(&self, name: &str) -> Result<Collection, Error> {
+    pub async fn create_collection(
+        &self,
+        name: &str,
+        chunking: Option<Chunking>,
+    ) -> Result<Collection, Error> {
         let name = name.to_owned();
-        self.0.writer.write(move |db, _| documents::create_collection(db, &name, now())).await
+        let create = move |db: &Connection, _: &mut _| {
+            documents::create_collection(db, &name, chunking, now())
+        };
+        self.0.writer.write(create).await
+    }
+
+    /// Changes how the texts of one are cut. Those that are there stay as they
+    /// are until [`Self::recut`].
+    pub async fn set_chunking(&self, name: &str, chunking: Chunking) -> Result<(), Error> {
+        let name = name.to_owned();
+        let change = move |db: &Connection, _: &mut _| {
+            cuts::set_chunking(db, documents::collection_key(db, &name)?, chunking)
+        };
+        self.0.writer.write(change).await
+    }
+
+    /// How the texts of one are to be cut now. Blocking.
+    pub fn wanted_cut(&self, name: &str) -> Result<Cut, Error> {
+        self.0
+            .readers
+            .read(|db| cuts::wanted(db, documents::collection_key(db, name)?, self.model()))
+    }
+
+    /// Names of those with documents that are not cut so. Blocking.
+    pub fn uncut_collections(&self) -> Result<Vec<String>, Error> {
+        let through = self.through();
+        self.0.readers.read(|db| cuts::collections(db, self.model(), through))
+    }
+
+    /// Such documents, and the cursor of the next page. Blocking.
+    pub fn uncut(
+        &self,
+        collection: &str,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<Uncut>, Option<String>), Error> {
+        let through = self.through();
+        self.0.readers.read(|db| cuts::next(db, collection, self.model(), cursor, limit, through))
+    }
+
+    /// Gives a document new chunks, if its text is still the one with this
+    /// hash; true if it did. The old chunks are found until the new ones are.
+    pub async fn recut(
+        &self,
+        collection: &str,
+        id: &str,
+        sha256: &str,
+        chunks: Vec<NewChunk>,
+        cut: Cut,
+    ) -> Result<bool, Error> {
+        let (collection, id, sha256) = (collection.to_owned(), id.to_owned(), sha256.to_owned());
+        let recut = move |db: &Connection, _: &mut _| {
+            cuts::recut(db, &collection, &id, &sha256, &chunks, &cut)
+        };
+        self.0.writer.write(recut).await
+    }
+
+    /// The name of the embedding model, once there is one.
+    fn model(&self) -> Option<&str> {
+        self.0.embedder.get().map(|embedder| embedder.name())
     }
 
     /// Deletes one with all that is in it.

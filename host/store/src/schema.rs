@@ -130,6 +130,7 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     }
     connection.execute_batch(ADD)?;
     connection.execute_batch(crate::audit::CREATE)?;
+    connection.execute_batch(crate::cuts::CREATE)?;
     connection.execute_batch(crate::replays::CREATE)?;
     for (table, column, kind) in ADD_COLUMNS {
         add_column(&connection, table, column, kind)?;

@@ -3,6 +3,7 @@
 
 #![allow(missing_docs, reason = "the contract in wit/ documents each field")]
 
+use ragtime_policy::chunking::{Chunking, Cut};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -144,6 +145,24 @@ pub struct NewDocument {
     pub media_type: String,
     pub metadata: String,
     pub chunks: Vec<NewChunk>,
+    /// How the text was cut.
+    pub cut: Cut,
+    /// The handler's own notes of the text's structure, so that it can cut it
+    /// again. At most as long as the text and [`MAX_OUTLINE_EXTRA`].
+    pub outline: String,
+}
+
+/// Bytes that an outline may have beyond its text.
+pub const MAX_OUTLINE_EXTRA: usize = 1_024;
+
+/// A document that is not cut as its collection wants it.
+#[derive(Debug, Clone)]
+pub struct Uncut {
+    pub id: String,
+    pub media_type: String,
+    pub text: String,
+    pub outline: String,
+    pub sha256: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -195,6 +214,9 @@ pub struct Collection {
     pub name: String,
     pub documents: u64,
     pub chunks: u64,
+    pub chunking: Chunking,
+    /// Documents that are still cut in another way.
+    pub uncut: u64,
     pub created_at: u64,
 }
 

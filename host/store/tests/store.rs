@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use ragtime_policy::chunking::{Chunking, Cut};
 use ragtime_policy::version::Condition;
 use ragtime_store::{
     BoxError, CandidateQuery, Embed, Error, Failure, Filter, NewChunk, NewDocument, OpenError,
@@ -54,7 +55,21 @@ fn document(id: &str, text: &str) -> NewDocument {
         media_type: "text/plain".into(),
         metadata: "{}".into(),
         chunks: vec![NewChunk { span: 0..text.len() as u64, headings: Vec::new(), page: None }],
+        cut: Cut::default(),
+        outline: String::new(),
     }
+}
+
+/// A document with a chunk for each word.
+fn by_words(id: &str, text: &str, cut: &Cut) -> NewDocument {
+    let start = |word: &str| (word.as_ptr() as usize - text.as_ptr() as usize) as u64;
+    let chunk = |word: &str| NewChunk {
+        span: start(word)..start(word) + word.len() as u64,
+        headings: Vec::new(),
+        page: None,
+    };
+    let chunks = text.split(' ').map(chunk).collect();
+    NewDocument { chunks, cut: cut.clone(), ..document(id, text) }
 }
 
 async fn put(store: &Store, id: &str, text: &str) -> Outcome {
@@ -98,6 +113,69 @@ async fn a_document_is_found_once_it_is_searchable() {
     assert_eq!(put(&store, "b", "a lazy dog").await, Outcome::Created);
     assert_eq!(find(&store, "foxes"), ["a"]);
     assert!(store.document("default", "a").unwrap().summary.searchable);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_is_cut_anew_while_its_old_chunks_are_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    put(&store, "a", "the quick brown fox").await;
+    let chunking = Chunking { tokens: 1, overlap: 0 };
+    store.set_chunking("default", chunking).await.unwrap();
+    let wanted = store.wanted_cut("default").unwrap();
+    assert_eq!(wanted, Cut { chunking, model: None });
+    assert_eq!(store.collection("default").unwrap().uncut, 1);
+    assert_eq!(store.uncut_collections().unwrap(), ["default"]);
+    let (uncut, next) = store.uncut("default", None, 5).unwrap();
+    assert_eq!((uncut[0].text.as_str(), next), ("the quick brown fox", None));
+
+    let new = by_words("a", &uncut[0].text, &wanted);
+    let cut = async |sha256: &str| {
+        let (chunks, wanted) = (new.chunks.clone(), wanted.clone());
+        store.recut("default", "a", sha256, chunks, wanted).await.unwrap()
+    };
+    assert!(!cut("another text's").await);
+    assert!(cut(&uncut[0].sha256).await);
+    assert_eq!(store.uncut("default", None, 5).unwrap().0.len(), 0);
+    for _ in 0..500 {
+        // Never gone, and in the end by its new chunk alone.
+        assert!(
+            find(&store, "foxes").iter().all(|id| id == "a") && !find(&store, "foxes").is_empty()
+        );
+        if store.collection("default").unwrap().uncut == 0 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let (chunks, _) = store.chunks("default", "a", None, 9).unwrap();
+    assert_eq!(
+        chunks.iter().map(|c| c.text.as_str()).collect::<Vec<_>>(),
+        ["the", "quick", "brown", "fox"]
+    );
+    assert_eq!(store.document("default", "a").unwrap().summary.chunks, 4);
+    let again = store.put("default", new, Condition::default()).await.unwrap();
+    assert_eq!(again.outcome, Outcome::Unchanged);
+    store.close().await;
+    drop(store);
+    let report = ragtime_store::check(dir.path(), false).unwrap();
+    assert!(report.lost.is_empty() && report.differing.is_empty(), "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_cut_by_estimate_is_cut_anew_when_the_model_comes() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    put(&store, "a", "the quick brown fox").await;
+    assert_eq!(store.collection("default").unwrap().uncut, 0);
+    store.set_embedder(Arc::new(Letters::default()));
+    assert_eq!(store.collection("default").unwrap().uncut, 1);
+    let wanted = store.wanted_cut("default").unwrap();
+    assert_eq!(wanted.model.as_deref(), Some("letters"));
+    let sha256 = store.document("default", "a").unwrap().summary.sha256;
+    let same = document("a", "the quick brown fox").chunks;
+    assert!(store.recut("default", "a", &sha256, same, wanted).await.unwrap());
+    assert_eq!(store.uncut("default", None, 5).unwrap().0.len(), 0);
+    assert_eq!(find(&store, "fox"), ["a"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -284,7 +362,7 @@ async fn a_search_that_meets_a_deletion_leaves_no_folder_behind() {
         }
     });
     while !searching.is_finished() {
-        store.create_collection("passing").await.unwrap();
+        store.create_collection("passing", None).await.unwrap();
         store.delete_collection("passing").await.unwrap();
     }
     searching.join().unwrap();
@@ -411,7 +489,7 @@ async fn a_quote_is_the_stored_bytes_or_an_error() {
 async fn collections_do_not_see_each_other() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    store.create_collection("other").await.unwrap();
+    store.create_collection("other", None).await.unwrap();
     let put = store.put("other", document("a", "secret"), Condition::default()).await.unwrap();
     store.wait_searchable(put.seq).await;
     assert!(find(&store, "secret").is_empty());
@@ -420,8 +498,8 @@ async fn collections_do_not_see_each_other() {
     store.delete_collection("other").await.unwrap();
     assert!(matches!(store.document("other", "a"), Err(Error::UnknownCollection)));
     assert!(matches!(store.delete_collection("default").await, Err(Error::CollectionProtected)));
-    assert!(matches!(store.create_collection("No!").await, Err(Error::Invalid(_))));
-    assert!(matches!(store.create_collection("default").await, Err(Error::CollectionExists)));
+    assert!(matches!(store.create_collection("No!", None).await, Err(Error::Invalid(_))));
+    assert!(matches!(store.create_collection("default", None).await, Err(Error::CollectionExists)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! Documents of every media type, from their bytes to their chunks.
 
-use ragtime_api::chunk::{Chunk, chunk};
+use ragtime_api::chunk::{Chunk, Lengths, chunk};
 use ragtime_api::extract::{Extracted, MediaType, extract};
 
 pub(crate) fn plain(bytes: &[u8]) {
@@ -26,7 +26,13 @@ pub(crate) fn docx(bytes: &[u8]) {
 fn document(bytes: &[u8], media_type: MediaType) {
     let Ok(extracted) = extract(bytes, media_type) else { return };
     structure(&extracted);
-    spans(&extracted.text, &chunk(&extracted, &word_starts(&extracted.text)));
+    let starts = word_starts(&extracted.text);
+    for lengths in [Lengths::DEFAULT, Lengths { tokens: 16, overlap: 8 }] {
+        spans(&extracted.text, &chunk(&extracted, &starts, lengths));
+    }
+    let restored = Extracted::restored(extracted.text.clone(), &extracted.outline(media_type));
+    assert_eq!(restored.text, extracted.text);
+    structure(&restored);
 }
 
 fn structure(extracted: &Extracted) {

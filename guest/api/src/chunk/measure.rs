@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::Lengths;
+
 /// Bytes that count as one token at least: the model takes a run of hundreds
 /// of letters for one unknown word, and a span must stay readable.
 const MAX_BYTES_PER_TOKEN: usize = 16;
@@ -10,12 +12,14 @@ const MAX_BYTES_PER_TOKEN: usize = 16;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Measure<'t> {
     starts: &'t [u32],
+    /// What they are measured for.
+    pub(super) lengths: Lengths,
 }
 
 impl<'t> Measure<'t> {
     /// From the byte at which each token starts, in order.
-    pub(super) fn new(starts: &'t [u32]) -> Self {
-        Self { starts }
+    pub(super) fn new(starts: &'t [u32], lengths: Lengths) -> Self {
+        Self { starts, lengths }
     }
 
     /// Tokens that start in a range. Grows with the range.
@@ -32,12 +36,12 @@ mod tests {
 
     #[test]
     fn tokens_are_counted_where_they_start() {
-        let measure = Measure::new(&[0, 4, 9]);
+        let measure = Measure::new(&[0, 4, 9], Lengths::DEFAULT);
         assert_eq!([measure.tokens(0..4), measure.tokens(0..5), measure.tokens(4..10)], [1, 2, 2]);
     }
 
     #[test]
     fn a_long_word_counts_by_its_bytes() {
-        assert_eq!(Measure::new(&[0]).tokens(0..1_600), 100);
+        assert_eq!(Measure::new(&[0], Lengths::DEFAULT).tokens(0..1_600), 100);
     }
 }

@@ -15,26 +15,40 @@ use crate::extract::Extracted;
 use measure::Measure;
 use units::{Boundary, Unit};
 
-/// Tokens aimed at. The embedding model truncates at 256, two of which are its
-/// own; title and headings are put before the chunk.
-pub const AIM_TOKENS: usize = 200;
+/// How long chunks are, in tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lengths {
+    /// What a chunk aims at; title and headings are put before it.
+    pub tokens: usize,
+    /// The most that a chunk repeats of the one before.
+    pub overlap: usize,
+}
 
-/// The most tokens, which leaves room for a short title.
-pub const MAX_TOKENS: usize = 240;
+impl Lengths {
+    /// 200: the embedding model truncates at 256, two of which are its own. 30
+    /// are one or two sentences, so that what refers to them can be understood.
+    pub const DEFAULT: Self = Self { tokens: 200, overlap: 30 };
 
-/// The most tokens that a chunk repeats of the one before: one or two
-/// sentences, so that what refers to them can be understood.
-pub const OVERLAP_TOKENS: usize = 30;
+    /// The most tokens, which leaves room for a short title.
+    pub const fn most(self) -> usize {
+        self.tokens + self.tokens / 5
+    }
+
+    /// From this many tokens on, a chunk ends where a section ends; below it a
+    /// short section goes on into the next, as a heading with a line says
+    /// little.
+    const fn section(self) -> usize {
+        self.tokens * 3 / 10
+    }
+
+    /// From this many tokens on, a chunk ends before a block that does not fit.
+    const fn block(self) -> usize {
+        self.tokens * 3 / 4
+    }
+}
 
 /// The most sentences that a chunk repeats of the one before.
 const OVERLAP_UNITS: usize = 2;
-
-/// From this many tokens on, a chunk ends where a section ends; below it a
-/// short section goes on into the next, as a heading with a line says little.
-const SECTION_TOKENS: usize = 60;
-
-/// From this many tokens on, a chunk ends before a block that does not fit.
-const BLOCK_TOKENS: usize = 150;
 
 /// A piece of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,15 +60,15 @@ pub struct Chunk {
 }
 
 /// Cuts a text. `token_starts` holds the byte at which each token starts, in
-/// order. A text of up to [`AIM_TOKENS`] is one chunk. Chunks come in order,
+/// order. A text of up to [`Lengths::tokens`] is one chunk. Chunks come in order,
 /// cover all that is not white space, and may overlap. Deterministic.
-pub fn chunk(extracted: &Extracted, token_starts: &[u32]) -> Vec<Chunk> {
+pub fn chunk(extracted: &Extracted, token_starts: &[u32], lengths: Lengths) -> Vec<Chunk> {
     let text = extracted.text.as_str();
-    let measure = Measure::new(token_starts);
+    let measure = Measure::new(token_starts, lengths);
     if text.trim().is_empty() {
         return Vec::new();
     }
-    if measure.tokens(0..text.len()) <= AIM_TOKENS {
+    if measure.tokens(0..text.len()) <= measure.lengths.tokens {
         return vec![Chunk { span: 0..text.len(), headings: Vec::new() }];
     }
     let units = units::split(extracted, &measure);
@@ -85,9 +99,11 @@ fn pack(units: &[Unit], measure: &Measure<'_>) -> Vec<Range<usize>> {
 fn closes(filled: usize, start: usize, unit: &Unit, measure: &Measure<'_>) -> bool {
     let block_end = measure.tokens(start..unit.block_end);
     match unit.boundary {
-        Boundary::Section if filled >= SECTION_TOKENS => true,
-        Boundary::Section | Boundary::Block if filled >= BLOCK_TOKENS => block_end > AIM_TOKENS,
-        _ => measure.tokens(start..unit.span.end) > AIM_TOKENS,
+        Boundary::Section if filled >= measure.lengths.section() => true,
+        Boundary::Section | Boundary::Block if filled >= measure.lengths.block() => {
+            block_end > measure.lengths.tokens
+        }
+        _ => measure.tokens(start..unit.span.end) > measure.lengths.tokens,
     }
 }
 
@@ -102,8 +118,8 @@ fn overlap(units: &[Unit], first: usize, next: usize, measure: &Measure<'_>) -> 
     let fits = |unit: &&Unit| {
         unit.splittable
             && unit.section == following.section
-            && measure.tokens(unit.span.start..end) <= OVERLAP_TOKENS
-            && measure.tokens(unit.span.start..following.span.end) <= AIM_TOKENS
+            && measure.tokens(unit.span.start..end) <= measure.lengths.overlap
+            && measure.tokens(unit.span.start..following.span.end) <= measure.lengths.tokens
     };
     let before = units.get(first + 1..next).unwrap_or_default();
     before.iter().rev().take(OVERLAP_UNITS).take_while(fits).count()
@@ -115,7 +131,7 @@ fn join_tail(runs: &mut Vec<Range<usize>>, units: &[Unit], measure: &Measure<'_>
     let section = |index: usize| units.get(index).map(|unit| unit.section);
     let (start, end) = (units.get(before.start), units.get(last.end.saturating_sub(1)));
     let (Some(start), Some(end)) = (start, end) else { return };
-    let fits = measure.tokens(start.span.start..end.span.end) <= MAX_TOKENS;
+    let fits = measure.tokens(start.span.start..end.span.end) <= measure.lengths.most();
     if fits && section(before.end.saturating_sub(1)) == section(last.end.saturating_sub(1)) {
         let joined = before.start..last.end;
         runs.truncate(runs.len() - 2);
@@ -124,12 +140,12 @@ fn join_tail(runs: &mut Vec<Range<usize>>, units: &[Unit], measure: &Measure<'_>
 }
 
 /// A chunk of a run of units. What the embedding model could not see in full
-/// does not arise: a unit has at most [`MAX_TOKENS`].
+/// does not arise: a unit has at most [`Lengths::most`].
 fn finish(units: &[Unit], run: Range<usize>, text: &str, measure: &Measure<'_>) -> Chunk {
     let run = units.get(run).unwrap_or_default();
     let start = run.first().map_or(0, |unit| unit.span.start);
     let end = run.last().map_or(text.len(), |unit| unit.span.end);
-    debug_assert!(measure.tokens(start..end) <= MAX_TOKENS);
+    debug_assert!(measure.tokens(start..end) <= measure.lengths.most());
     // The first unit that is no heading stands for the chunk.
     let body = run.iter().find(|unit| !unit.heading).or(run.first());
     Chunk { span: start..end, headings: body.map(|unit| unit.path.to_vec()).unwrap_or_default() }
@@ -158,7 +174,7 @@ mod tests {
 
     fn cut(source: &str, media_type: MediaType) -> (Extracted, Vec<Chunk>) {
         let extracted = extract(source.as_bytes(), media_type).unwrap();
-        let chunks = chunk(&extracted, &tokens(&extracted.text));
+        let chunks = chunk(&extracted, &tokens(&extracted.text), Lengths::DEFAULT);
         (extracted, chunks)
     }
 
@@ -176,7 +192,14 @@ mod tests {
 
     #[test]
     fn white_space_alone_is_no_chunk() {
-        assert_eq!(chunk(&Extracted { text: " \n ".into(), ..Extracted::default() }, &[]), []);
+        assert_eq!(
+            chunk(
+                &Extracted { text: " \n ".into(), ..Extracted::default() },
+                &[],
+                Lengths::DEFAULT
+            ),
+            []
+        );
     }
 
     #[test]
@@ -220,17 +243,22 @@ mod tests {
     fn a_text_without_spaces_is_cut_between_characters() {
         let (extracted, chunks) = cut(&"日".repeat(20_000), MediaType::Plain);
         assert!(chunks.len() > 10);
-        check(&extracted, &chunks, &tokens(&extracted.text)).unwrap();
+        check(&extracted, &chunks, &tokens(&extracted.text), Lengths::DEFAULT).unwrap();
     }
 
-    fn check(extracted: &Extracted, chunks: &[Chunk], tokens: &[u32]) -> Result<(), TestCaseError> {
-        let measure = Measure::new(tokens);
+    fn check(
+        extracted: &Extracted,
+        chunks: &[Chunk],
+        tokens: &[u32],
+        lengths: Lengths,
+    ) -> Result<(), TestCaseError> {
+        let measure = Measure::new(tokens, lengths);
         let text = &extracted.text;
         let mut covered = 0;
         for chunk in chunks {
             let (start, end) = (chunk.span.start, chunk.span.end);
             prop_assert!(start < end && text.is_char_boundary(start) && text.is_char_boundary(end));
-            prop_assert!(measure.tokens(start..end) <= MAX_TOKENS);
+            prop_assert!(measure.tokens(start..end) <= lengths.most());
             prop_assert!(end > covered);
             if start > covered {
                 prop_assert!(text[covered..start].trim().is_empty(), "{:?}", &text[covered..start]);
@@ -251,13 +279,17 @@ mod tests {
             parts in prop::collection::vec("([A-Z][a-z ,]{5,90}[.?!] |# [a-z]{3,9}\n\n|\n\n|- [a-z ]{4,60}\n|```\n[a-z\n]{0,300}\n```\n|[a-z日é]{1,400} |\\| a \\| b \\|\n)", 0..80),
             markdown: bool,
             blind: bool,
+            tokens_aimed_at in 5_usize..300,
+            shared in 0.0_f64..0.5,
         ) {
             let media_type = if markdown { MediaType::Markdown } else { MediaType::Plain };
             let extracted = extract(parts.concat().as_bytes(), media_type).unwrap();
             let starts = if blind { Vec::new() } else { tokens(&extracted.text) };
-            let chunks = chunk(&extracted, &starts);
-            prop_assert_eq!(&chunks, &chunk(&extracted, &starts));
-            check(&extracted, &chunks, &starts)?;
+            let overlap = (tokens_aimed_at as f64 * shared) as usize;
+            let lengths = Lengths { tokens: tokens_aimed_at, overlap };
+            let chunks = chunk(&extracted, &starts, lengths);
+            prop_assert_eq!(&chunks, &chunk(&extracted, &starts, lengths));
+            check(&extracted, &chunks, &starts, lengths)?;
         }
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::measure::Measure;
-use super::{AIM_TOKENS, MAX_TOKENS, sentences};
+use super::sentences;
 use crate::extract::{Block, Extracted, Kind};
 
 /// What ends before a unit.
@@ -97,7 +97,7 @@ impl Outline {
 /// and what is too long still into words.
 fn pieces(text: &str, block: &Block, measure: &Measure<'_>) -> Vec<Range<usize>> {
     let content = text.get(block.range.clone()).unwrap_or_default();
-    let whole = measure.tokens(block.range.clone()) <= MAX_TOKENS;
+    let whole = measure.tokens(block.range.clone()) <= measure.lengths.most();
     let parts = match block.kind {
         Kind::Paragraph | Kind::ListItem => sentences::split(content),
         _ if whole => return vec![block.range.clone()],
@@ -107,7 +107,7 @@ fn pieces(text: &str, block: &Block, measure: &Measure<'_>) -> Vec<Range<usize>>
     let parts = parts.into_iter().map(|part| part.start + offset..part.end + offset);
     parts
         .flat_map(|part| {
-            if measure.tokens(part.clone()) <= AIM_TOKENS {
+            if measure.tokens(part.clone()) <= measure.lengths.tokens {
                 vec![part]
             } else {
                 words(text, part, measure)
@@ -128,7 +128,7 @@ fn lines(content: &str) -> Vec<Range<usize>> {
         .collect()
 }
 
-/// Cuts a piece that is too long into runs of up to [`AIM_TOKENS`], between
+/// Cuts a piece that is too long into runs of up to [`super::Lengths::tokens`], between
 /// words, or between characters where a word alone is too long.
 fn words(text: &str, part: Range<usize>, measure: &Measure<'_>) -> Vec<Range<usize>> {
     let mut runs = Vec::new();
@@ -136,7 +136,9 @@ fn words(text: &str, part: Range<usize>, measure: &Measure<'_>) -> Vec<Range<usi
     while start < part.end {
         let rest = text.get(start..part.end).unwrap_or_default();
         let end = start
-            + longest_prefix(rest, |length| measure.tokens(start..start + length) <= AIM_TOKENS);
+            + longest_prefix(rest, |length| {
+                measure.tokens(start..start + length) <= measure.lengths.tokens
+            });
         let run = text.get(start..end).unwrap_or_default();
         if !run.trim().is_empty() {
             runs.push(start + run.len() - run.trim_start().len()..start + run.trim_end().len());

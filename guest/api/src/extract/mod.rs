@@ -5,6 +5,7 @@ mod builder;
 mod docx;
 mod html;
 mod markdown;
+mod outline;
 mod pdf;
 mod plain;
 

@@ -35,6 +35,8 @@ pub enum Kind {
     Choice(fn() -> Vec<&'static str>),
     /// Distinct strings, from the first number of them to the second.
     Strings(&'static Rule, usize, usize),
+    /// An object with these members.
+    Object(&'static [Field]),
     /// Objects with these members, from the first number of them to the second.
     Objects(&'static [Field], usize, usize),
     /// An object of bounded size, with the name of its schema if it has one.
@@ -124,6 +126,7 @@ impl Kind {
             Self::Strings(rule, from, to) => json!({
                 "type": "array", "items": rule.schema(), "minItems": from, "maxItems": to,
             }),
+            Self::Object(fields) => object(fields),
             Self::Objects(fields, from, to) => json!({
                 "type": "array", "items": object(fields), "minItems": from, "maxItems": to,
             }),

@@ -233,6 +233,18 @@ impl<'l, 'a> Fields<'l, 'a> {
         Some(strings)
     }
 
+    /// Takes an object, and what it is made of.
+    pub fn object(
+        &mut self,
+        name: &str,
+        faults: &mut Faults,
+    ) -> Option<(&'static [Field], Json<'a>)> {
+        match self.declared(name, faults)? {
+            (Kind::Object(fields), json) => Some((fields, json)),
+            _ => None,
+        }
+    }
+
     /// Takes the items of an array of objects, and what they are made of.
     pub fn objects(
         &mut self,

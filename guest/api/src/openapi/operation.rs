@@ -259,9 +259,12 @@ fn open(operation: Open) -> Description {
 fn keyed(operation: Operation) -> Description {
     use Operation as Do;
     match operation {
-        Do::ListCollections | Do::CreateCollection | Do::GetCollection | Do::DeleteCollection => {
-            of_collections(operation)
-        }
+        Do::ListCollections
+        | Do::CreateCollection
+        | Do::GetCollection
+        | Do::UpdateCollection
+        | Do::RecutCollection
+        | Do::DeleteCollection => of_collections(operation),
         Do::Search | Do::Query => of_questions(operation),
         Do::SpeakMcp => of_tools(),
         Do::CompleteChat
@@ -285,7 +288,7 @@ fn of_collections(operation: Operation) -> Description {
         Operation::ListCollections => about("listCollections", "Every collection with its size")
             .json::<collections::List>(200, "By name."),
         Operation::CreateCollection => about("createCollection", "Make a collection")
-            .body(fields!(collections::FIELDS), r#"{"name": "papers"}"#, |body| {
+            .body(fields!(collections::FIELDS), r#"{"name": "papers", "chunking": {"tokens": 120}}"#, |body| {
                 collections::read(body).map(drop)
             })
             .json::<collections::Collection>(201, "Made.")
@@ -293,6 +296,19 @@ fn of_collections(operation: Operation) -> Description {
             .problems(&[Code::CollectionExists]),
         Operation::GetCollection => about("getCollection", "A collection with its size")
             .json::<collections::Collection>(200, "The collection."),
+        Operation::UpdateCollection => about("updateCollection", "Change how texts are cut")
+            .note("The documents it has are found as they are while they are cut anew, which the host does by itself.")
+            .body(
+                fields!(collections::CHANGE_FIELDS),
+                r#"{"chunking": {"tokens": 120, "overlap": 20}}"#,
+                |body| collections::read_change(body).map(drop),
+            )
+            .json::<collections::Collection>(200, "The collection."),
+        Operation::RecutCollection => about("recutCollection", "Cut some documents anew")
+            .note("Those that are not cut as the collection wants them, at most 32 a call.")
+            .query(PAGE)
+            .json::<collections::Recut>(200, "So many were.")
+            .problems(&[Code::InvalidCursor]),
         _ => about("deleteCollection", "Delete a collection and its documents")
             .nothing(204, "Deleted.")
             .problems(&[Code::CollectionProtected]),

@@ -4,23 +4,89 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::rules;
-use crate::json::{self, Field, Fields, Kind, Location};
+use crate::chunk::Lengths;
+use crate::json::{self, Faults, Field, Fields, Kind, Location};
+use crate::limits;
 use crate::problem::Problem;
 
-/// Members of the body of `POST /v1/collections`.
-pub const FIELDS: &[Field] =
-    &[Field::required("name", Kind::String(&rules::COLLECTION), "The collection's name.")];
+/// Members of `chunking`.
+const CHUNKING_FIELDS: &[Field] = &[
+    Field::optional(
+        "tokens",
+        Kind::Integer(limits::CHUNK_TOKENS.0, limits::CHUNK_TOKENS.1),
+        "Tokens of the embedding model that a chunk aims at. Default: 200.",
+    ),
+    Field::optional(
+        "overlap",
+        Kind::Integer(0, limits::MAX_OVERLAP_TOKENS),
+        "The most tokens that a chunk repeats of the one before; more than half of `tokens` counts as half. Default: 30.",
+    ),
+];
 
-/// Reads the body of `POST /v1/collections`, `{"name": …}`.
+const CHUNKING: Kind = Kind::Object(CHUNKING_FIELDS);
+
+/// Members of the body of `POST /v1/collections`.
+pub const FIELDS: &[Field] = &[
+    Field::required("name", Kind::String(&rules::COLLECTION), "The collection's name."),
+    Field::optional("chunking", CHUNKING, "How its texts are cut."),
+];
+
+/// Members of the body of `PATCH /v1/collections/{collection}`.
+pub const CHANGE_FIELDS: &[Field] =
+    &[Field::required("chunking", CHUNKING, "How its texts are cut.")];
+
+/// How the texts of a collection are cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Chunking {
+    /// Tokens of the embedding model that a chunk aims at.
+    pub tokens: u32,
+    /// The most that it repeats of the one before.
+    pub overlap: u32,
+}
+
+/// A collection to be made.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NewCollection {
+    /// Its name.
+    pub name: String,
+    /// How its texts are cut.
+    pub chunking: Option<Chunking>,
+}
+
+/// Reads the body of `POST /v1/collections`.
 ///
 /// # Errors
 ///
 /// See [`json::read`].
-pub fn read(body: &[u8]) -> Result<String, Problem> {
+pub fn read(body: &[u8]) -> Result<NewCollection, Problem> {
     json::read(body, |json, faults| {
         let mut fields = Fields::open(json, Location::Root, FIELDS, faults)?;
-        fields.string("name", faults).map(Into::into)
+        let name = fields.string("name", faults).map(Into::into);
+        let chunking = chunking(&mut fields, faults);
+        Some(NewCollection { name: name?, chunking })
     })
+}
+
+/// Reads the body of `PATCH /v1/collections/{collection}`.
+///
+/// # Errors
+///
+/// See [`json::read`].
+pub fn read_change(body: &[u8]) -> Result<Chunking, Problem> {
+    json::read(body, |json, faults| {
+        let mut fields = Fields::open(json, Location::Root, CHANGE_FIELDS, faults)?;
+        chunking(&mut fields, faults)
+    })
+}
+
+fn chunking(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<Chunking> {
+    let (declared, json) = fields.object("chunking", faults)?;
+    let mut fields = Fields::open(json, fields.location("chunking"), declared, faults)?;
+    let default = Lengths::DEFAULT;
+    let tokens = fields.integer("tokens", faults).unwrap_or(default.tokens as u32);
+    let overlap = fields.integer("overlap", faults);
+    let overlap = overlap.unwrap_or(default.overlap as u32).min(tokens / 2);
+    Some(Chunking { tokens, overlap })
 }
 
 /// A collection and its size.
@@ -32,8 +98,21 @@ pub struct Collection {
     pub documents: u64,
     /// Number of chunks.
     pub chunks: u64,
+    /// How its texts are cut.
+    pub chunking: Chunking,
+    /// Documents that are still to be cut so; they are found as they are.
+    pub uncut_documents: u64,
     /// RFC 3339.
     pub created_at: String,
+}
+
+/// The answer of `POST /v1/collections/{collection}/recut`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Recut {
+    /// Documents that were cut.
+    pub recut: u64,
+    /// Where the next ones begin; null at the end.
+    pub next_cursor: Option<String>,
 }
 
 /// The answer of `GET /v1/collections`.
@@ -50,11 +129,26 @@ mod tests {
 
     #[test]
     fn a_name_is_read_and_checked() {
-        assert_eq!(read(br#"{"name":"papers"}"#).unwrap(), "papers");
+        let read_name = read(br#"{"name":"papers"}"#).unwrap();
+        assert_eq!(read_name, NewCollection { name: "papers".into(), chunking: None });
         assert_eq!(
             read(br#"{"name":"P"}"#).unwrap_err().faults[0].pointer.as_deref(),
             Some("#/name")
         );
+        let chunking =
+            |body: &str| read_change(body.as_bytes()).map(|one| (one.tokens, one.overlap));
+        assert_eq!(chunking(r#"{"chunking":{}}"#).unwrap(), (200, 30));
+        assert_eq!(chunking(r#"{"chunking":{"tokens":70}}"#).unwrap(), (70, 30));
+        assert_eq!(chunking(r#"{"chunking":{"tokens":20}}"#).unwrap(), (20, 10));
+        for (body, place) in [
+            (r#"{"chunking":{"tokens":15}}"#, "#/chunking/tokens"),
+            (r#"{"chunking":{"token":20}}"#, "#/chunking/token"),
+            (r#"{"chunking":3}"#, "#/chunking"),
+            ("{}", "#/chunking"),
+        ] {
+            let faults = chunking(body).unwrap_err().faults;
+            assert_eq!(faults[0].pointer.as_deref(), Some(place), "{body}");
+        }
         assert_eq!(read(b"{}").unwrap_err().faults[0].detail, "is required");
     }
 }

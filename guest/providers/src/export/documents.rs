@@ -2,6 +2,7 @@
 //! so there is never anything to wait for; vectors are made before a call
 //! returns.
 
+use ragtime_policy::chunking::{Chunking, Cut};
 use ragtime_policy::scope::Scope;
 use ragtime_policy::version::{Condition, Versions};
 
@@ -31,21 +32,97 @@ impl wit::Guest for Provider {
         .map_err(error_to_wit)
     }
 
-    async fn create_collection(permit: PermitBorrow<'_>, name: String) -> Answer<wit::Collection> {
+    async fn create_collection(
+        permit: PermitBorrow<'_>,
+        name: String,
+        chunking: Option<wit::Chunking>,
+    ) -> Answer<wit::Collection> {
         allowed(&permit, Scope::Write, Some(&name))?;
         let at = unix_now();
         write(|library| {
             library.check_new_collection(&name)?;
-            Ok((Some(Commit::CreateCollection { name: name.clone(), at }), ()))
+            let chunking = chunking.map(lengths).transpose()?;
+            Ok((Some(Commit::CreateCollection { name: name.clone(), at, chunking }), ()))
         })
         .map_err(error_to_wit)?;
-        Ok(wit::Collection { name, documents: 0, chunks: 0, created_at: at })
+        Self::collection(&name)
+    }
+
+    async fn update_collection(
+        permit: PermitBorrow<'_>,
+        name: String,
+        chunking: wit::Chunking,
+    ) -> Answer<wit::Collection> {
+        allowed(&permit, Scope::Write, Some(&name))?;
+        write(|library| {
+            library.collection(&name)?;
+            let chunking = lengths(chunking)?;
+            Ok((Some(Commit::Chunking { collection: name.clone(), chunking }), ()))
+        })
+        .map_err(error_to_wit)?;
+        Self::collection(&name)
+    }
+
+    async fn wanted_cut(permit: PermitBorrow<'_>, collection: String) -> Answer<wit::Cut> {
+        allowed(&permit, Scope::Write, Some(&collection))?;
+        read(|library| {
+            let Cut { chunking, model } = library.collection(&collection)?.wanted_cut();
+            Ok(wit::Cut { chunking: chunking_to_wit(chunking), model })
+        })
+        .map_err(error_to_wit)
+    }
+
+    async fn uncut_documents(
+        permit: PermitBorrow<'_>,
+        collection: String,
+        page: wit::Page,
+    ) -> Answer<(Vec<wit::UncutDocument>, Option<String>)> {
+        allowed(&permit, Scope::Write, Some(&collection))?;
+        read(|library| {
+            let collection = library.collection(&collection)?;
+            let (found, next) =
+                collection.uncut_documents(page.cursor.as_deref(), limit(&page)?)?;
+            let uncut = found.into_iter().map(|document| wit::UncutDocument {
+                id: document.id.clone(),
+                media_type: document.media_type.clone(),
+                text: document.text.clone(),
+                outline: document.outline.clone(),
+                sha256: document.sha256.clone(),
+            });
+            Ok((uncut.collect(), next))
+        })
+        .map_err(error_to_wit)
+    }
+
+    async fn recut(
+        permit: PermitBorrow<'_>,
+        collection: String,
+        id: String,
+        sha256: String,
+        chunks: Vec<wit::ChunkInput>,
+        cut: wit::Cut,
+    ) -> Answer<bool> {
+        allowed(&permit, Scope::Write, Some(&collection))?;
+        let chunks: Vec<_> = chunks.into_iter().map(chunk_from_wit).collect();
+        let done = write(|library| {
+            let document = match library.collection(&collection)?.document(&id) {
+                Ok(document) if document.sha256 == sha256 => document,
+                _ => return Ok((None, false)),
+            };
+            let cut = cut_from_wit(cut.clone()).label();
+            let new = Document { chunks: chunks.clone(), cut: cut.clone(), ..document.clone() };
+            check_document(&new)?;
+            let (collection, id, sha256) = (collection.clone(), id.clone(), sha256.clone());
+            Ok((Some(Commit::Recut { collection, id, sha256, chunks: new.chunks, cut }), true))
+        })
+        .map_err(error_to_wit)?;
+        embed(&collection).await;
+        Ok(done)
     }
 
     async fn get_collection(permit: PermitBorrow<'_>, name: String) -> Answer<wit::Collection> {
         allowed(&permit, Scope::Read, Some(&name))?;
-        read(|library| Ok(collection_to_wit(&name, library.collection(&name)?)))
-            .map_err(error_to_wit)
+        Self::collection(&name)
     }
 
     async fn delete_collection(permit: PermitBorrow<'_>, name: String) -> Answer<()> {
@@ -213,6 +290,12 @@ impl wit::Guest for Provider {
     }
 }
 
+impl Provider {
+    fn collection(name: &str) -> Answer<wit::Collection> {
+        read(|library| Ok(collection_to_wit(name, library.collection(name)?))).map_err(error_to_wit)
+    }
+}
+
 /// Makes the vectors of what was written, when there is a model.
 async fn embed(collection: &str) {
     if let Some(embedder) = embedder() {
@@ -308,12 +391,6 @@ fn condition_from_wit(condition: wit::Condition) -> Condition {
 
 fn document_from_wit(document: wit::DocumentInput) -> Document {
     let now = unix_now();
-    let chunks = document.chunks.into_iter().map(|chunk| Chunk {
-        start: chunk.span.start,
-        end: chunk.span.end,
-        headings: chunk.headings,
-        page: chunk.page,
-    });
     Document {
         id: document.id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),
         title: document.title,
@@ -321,11 +398,38 @@ fn document_from_wit(document: wit::DocumentInput) -> Document {
         text: document.text,
         media_type: document.media_type,
         metadata: document.metadata,
-        chunks: chunks.collect(),
+        chunks: document.chunks.into_iter().map(chunk_from_wit).collect(),
         vectors: None,
+        cut: cut_from_wit(document.cut).label(),
+        outline: document.outline,
         created_at: now,
         updated_at: now,
     }
+}
+
+fn chunk_from_wit(chunk: wit::ChunkInput) -> Chunk {
+    Chunk {
+        start: chunk.span.start,
+        end: chunk.span.end,
+        headings: chunk.headings,
+        page: chunk.page,
+    }
+}
+
+fn cut_from_wit(cut: wit::Cut) -> Cut {
+    let chunking = Chunking { tokens: cut.chunking.tokens, overlap: cut.chunking.overlap };
+    Cut { chunking, model: cut.model }
+}
+
+/// Lengths as they are kept, if they can be.
+fn lengths(chunking: wit::Chunking) -> Result<(u32, u32), Error> {
+    let lengths = Chunking { tokens: chunking.tokens, overlap: chunking.overlap };
+    lengths.check().map_err(Error::Invalid)?;
+    Ok((lengths.tokens, lengths.overlap))
+}
+
+fn chunking_to_wit(chunking: Chunking) -> wit::Chunking {
+    wit::Chunking { tokens: chunking.tokens, overlap: chunking.overlap }
 }
 
 fn summary_to_wit(document: &Document) -> wit::DocumentSummary {
@@ -346,7 +450,14 @@ fn summary_to_wit(document: &Document) -> wit::DocumentSummary {
 
 fn collection_to_wit(name: &str, collection: &Collection) -> wit::Collection {
     let (documents, chunks) = collection.size();
-    wit::Collection { name: name.to_owned(), documents, chunks, created_at: collection.created_at }
+    wit::Collection {
+        name: name.to_owned(),
+        documents,
+        chunks,
+        chunking: chunking_to_wit(collection.chunking),
+        uncut: collection.uncut_count(),
+        created_at: collection.created_at,
+    }
 }
 
 fn job_to_wit(job: &Job) -> wit::Job {

@@ -1,0 +1,265 @@
+//! How documents are cut, and cutting them anew.
+//!
+//! New chunks are written beside the old ones, which serve until the indexes
+//! have the new ones too. Then the old ones go, in the same transaction that
+//! makes the new ones the document's own; a crash in between resumes there.
+
+use ragtime_policy::chunking::{Chunking, Cut};
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::cursor;
+use crate::documents;
+use crate::types::{Error, NewChunk, NewDocument, Uncut};
+use crate::writer::Effects;
+
+/// `cut` is how the newest chunks were made; `next_last` and `next_count`
+/// stand there while those are not yet the document's own.
+pub(crate) const CREATE: &str = "
+CREATE TABLE IF NOT EXISTS chunkings (
+    collection INTEGER PRIMARY KEY REFERENCES collections ON DELETE CASCADE,
+    tokens INTEGER NOT NULL,
+    overlap INTEGER NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS cuts (
+    document INTEGER PRIMARY KEY REFERENCES documents ON DELETE CASCADE,
+    collection INTEGER NOT NULL,
+    cut TEXT NOT NULL,
+    next_last INTEGER,
+    next_count INTEGER,
+    outline TEXT NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS cuts_by_collection ON cuts (collection, document, cut);
+CREATE INDEX IF NOT EXISTS cuts_under_way ON cuts (next_last) WHERE next_last IS NOT NULL;
+";
+
+/// Bytes of texts handed out at once, unless the first has more.
+const MAX_HANDED_BYTES: usize = 4 * 1024 * 1024;
+/// The list that cursors are of.
+const LIST: &str = "uncut";
+
+/// The lengths that a collection wants.
+pub(crate) fn chunking(db: &Connection, collection: i64) -> Result<Chunking, Error> {
+    let mut statement =
+        db.prepare_cached("SELECT tokens, overlap FROM chunkings WHERE collection = ?1")?;
+    let found = statement
+        .query_row([collection], |row| Ok(Chunking { tokens: row.get(0)?, overlap: row.get(1)? }));
+    Ok(found.optional()?.unwrap_or_default())
+}
+
+pub(crate) fn set_chunking(
+    db: &Connection,
+    collection: i64,
+    chunking: Chunking,
+) -> Result<(), Error> {
+    chunking.check().map_err(Error::Invalid)?;
+    db.execute(
+        "INSERT OR REPLACE INTO chunkings (collection, tokens, overlap) VALUES (?1, ?2, ?3)",
+        (collection, chunking.tokens, chunking.overlap),
+    )?;
+    Ok(())
+}
+
+/// Notes how a document was cut that was just written.
+pub(crate) fn note(
+    db: &Connection,
+    document: i64,
+    collection: i64,
+    cut: &Cut,
+    outline: &str,
+) -> Result<(), Error> {
+    db.prepare_cached(
+        "INSERT INTO cuts (document, collection, cut, outline) VALUES (?1, ?2, ?3, ?4)",
+    )?
+    .execute((document, collection, cut.label(), outline))?;
+    Ok(())
+}
+
+/// Documents of a collection that are not cut in this way, by number after
+/// `after`, that search finds.
+fn uncut(
+    db: &Connection,
+    collection: i64,
+    wanted: &Cut,
+    after: i64,
+    through: u64,
+    mut take: impl FnMut(i64) -> Result<bool, Error>,
+) -> Result<(), Error> {
+    let mut statement = db.prepare_cached(
+        "SELECT cuts.document, cut FROM cuts JOIN documents ON documents.key = cuts.document
+         WHERE cuts.collection = ?1 AND cuts.document > ?2 AND cut <> ?3 AND last_chunk <= ?4
+         ORDER BY cuts.document",
+    )?;
+    let mut rows = statement.query((collection, after, wanted.label(), through))?;
+    while let Some(row) = rows.next()? {
+        let cut = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
+        if !wanted.is_met_by(cut) && !take(row.get(0)?)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// How many they are, with those whose new chunks are not their own yet.
+pub(crate) fn count(db: &Connection, collection: i64, model: Option<&str>) -> Result<u64, Error> {
+    let mut count = db
+        .prepare_cached(
+            "SELECT count(*) FROM cuts WHERE next_last IS NOT NULL AND collection = ?1",
+        )?
+        .query_row([collection], |row| row.get(0))?;
+    uncut(db, collection, &wanted(db, collection, model)?, 0, u64::MAX >> 1, |_| {
+        count += 1;
+        Ok(true)
+    })?;
+    Ok(count)
+}
+
+/// How a collection's texts are to be cut.
+pub(crate) fn wanted(db: &Connection, collection: i64, model: Option<&str>) -> Result<Cut, Error> {
+    Ok(Cut { chunking: chunking(db, collection)?, model: model.map(str::to_owned) })
+}
+
+/// The next of them, with what is needed to cut them, and where to go on.
+pub(crate) fn next(
+    db: &Connection,
+    collection: &str,
+    model: Option<&str>,
+    after: Option<&str>,
+    limit: usize,
+    through: u64,
+) -> Result<(Vec<Uncut>, Option<String>), Error> {
+    let key = documents::collection_key(db, collection)?;
+    let after = after.map(|after| cursor::decode_number(LIST, after)).transpose()?.unwrap_or(0);
+    let mut numbers = Vec::new();
+    uncut(db, key, &wanted(db, key, model)?, after, through, |number| {
+        numbers.push(number);
+        Ok(numbers.len() <= limit)
+    })?;
+    let more = documents::cut(&mut numbers, limit);
+    let mut read = db.prepare_cached(
+        "SELECT id, media_type, text, outline, sha256 FROM documents
+         JOIN cuts ON cuts.document = documents.key WHERE documents.key = ?1",
+    )?;
+    let (mut found, mut bytes, mut last) = (Vec::new(), 0, None);
+    for number in &numbers {
+        let document = read.query_row([number], |row| {
+            Ok(Uncut {
+                id: row.get(0)?,
+                media_type: row.get(1)?,
+                text: row.get(2)?,
+                outline: row.get(3)?,
+                sha256: row.get(4)?,
+            })
+        })?;
+        bytes += document.text.len();
+        if bytes > MAX_HANDED_BYTES && !found.is_empty() {
+            break;
+        }
+        found.push(document);
+        last = Some(number);
+    }
+    let more = more || found.len() < numbers.len();
+    Ok((found, last.filter(|_| more).map(|number| cursor::encode(LIST, &number.to_string()))))
+}
+
+/// Names of collections with documents to be cut.
+pub(crate) fn collections(
+    db: &Connection,
+    model: Option<&str>,
+    through: u64,
+) -> Result<Vec<String>, Error> {
+    let mut statement = db.prepare_cached("SELECT key, name FROM collections ORDER BY name")?;
+    let all: Vec<(i64, String)> =
+        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+    let mut named = Vec::new();
+    for (key, name) in all {
+        let mut any = false;
+        uncut(db, key, &wanted(db, key, model)?, 0, through, |_| {
+            any = true;
+            Ok(false)
+        })?;
+        if any {
+            named.push(name);
+        }
+    }
+    Ok(named)
+}
+
+/// Gives a document new chunks, if its text is still this one and it is not
+/// being cut already; true if it did.
+pub(crate) fn recut(
+    db: &Connection,
+    collection: &str,
+    id: &str,
+    sha256: &str,
+    chunks: &[NewChunk],
+    cut: &Cut,
+) -> Result<bool, Error> {
+    let collection = documents::collection_key(db, collection)?;
+    let found: Option<(i64, Option<String>, String, String, String)> = db
+        .prepare_cached(
+            "SELECT key, title, media_type, metadata, text FROM documents
+             JOIN cuts ON cuts.document = documents.key
+             WHERE documents.collection = ?1 AND id = ?2 AND sha256 = ?3 AND next_last IS NULL",
+        )?
+        .query_row((collection, id, sha256), |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+        })
+        .optional()?;
+    let Some((key, title, media_type, metadata, text)) = found else { return Ok(false) };
+    if chunks.is_empty() {
+        return Err(Error::Invalid("a text that had chunks has some".into()));
+    }
+    let prepared = documents::prepare(NewDocument {
+        id: Some(id.to_owned()),
+        title,
+        text,
+        media_type,
+        metadata,
+        chunks: chunks.to_vec(),
+        cut: cut.clone(),
+        outline: String::new(),
+    })?;
+    if !documents::has_chunks(db, key, prepared.chunks())? {
+        let last_given = documents::last_chunk_ever(db)?;
+        documents::add_chunks(db, collection, key, last_given, prepared.chunks())?;
+        let count = chunks.len() as u64;
+        db.prepare_cached("UPDATE cuts SET next_last = ?2, next_count = ?3 WHERE document = ?1")?
+            .execute((key, last_given + count, count))?;
+    }
+    // A client that sends the same again changes nothing.
+    db.prepare_cached("UPDATE documents SET fingerprint = ?2 WHERE key = ?1")?
+        .execute((key, prepared.fingerprint()))?;
+    db.prepare_cached("UPDATE cuts SET cut = ?2 WHERE document = ?1")?
+        .execute((key, cut.label()))?;
+    Ok(true)
+}
+
+/// Whether there are new chunks that the indexes, which have come `through`,
+/// have by now.
+pub(crate) fn any_to_settle(db: &Connection, through: u64) -> Result<bool, Error> {
+    let mut statement = db.prepare_cached("SELECT count(*) > 0 FROM cuts WHERE next_last <= ?1")?;
+    Ok(statement.query_row([through], |row| row.get(0))?)
+}
+
+/// Takes the old chunks of those documents out.
+pub(crate) fn settle(db: &Connection, through: u64, effects: &mut Effects) -> Result<(), Error> {
+    let mut statement = db.prepare_cached(
+        "SELECT key, cuts.collection, last_chunk, next_last, next_count FROM cuts
+         JOIN documents ON documents.key = cuts.document WHERE next_last <= ?1",
+    )?;
+    let settled: Vec<(i64, i64, u64, u64, u64)> = statement
+        .query_map([through], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+        })?
+        .collect::<Result<_, _>>()?;
+    for (document, collection, old_last, last, count) in settled {
+        documents::remove_chunks(db, collection, document, old_last, effects)?;
+        db.prepare_cached("UPDATE documents SET last_chunk = ?2, chunk_count = ?3 WHERE key = ?1")?
+            .execute((document, last, count))?;
+        db.prepare_cached(
+            "UPDATE cuts SET next_last = NULL, next_count = NULL WHERE document = ?1",
+        )?
+        .execute([document])?;
+    }
+    Ok(())
+}
