@@ -102,7 +102,9 @@ async fn a_collection_is_cut_as_it_says_and_again_when_that_changes() {
 #[cfg_attr(stock, ignore)]
 async fn what_is_cut_anew_in_the_background_is_found_all_the_time() {
     const DOCUMENTS: usize = 60;
-    let mut server = Setup::new().start();
+    let ample =
+        |setup: Setup| setup.set("AUTH__BURST", 1_000_000).set("AUTH__RATE_PER_MINUTE", 1_000_000);
+    let mut server = ample(Setup::new()).start();
     for number in 0..DOCUMENTS {
         put(&server, "default", &format!("word{number}")).await;
     }
@@ -118,14 +120,14 @@ async fn what_is_cut_anew_in_the_background_is_found_all_the_time() {
         // Half-way through, as a power cut would have it.
         if round == 5 {
             server.kill();
-            server = Setup::again(&server).start();
+            server = ample(Setup::again(&server)).start();
         }
         let now = server.get("/v1/collections/default").await.body;
         if round > 5 && now["uncut_documents"] == 0 && now["chunks"].as_u64().unwrap() > 3 * before
         {
             break;
         }
-        assert!(round < 3_000, "{now}");
+        assert!(round < 10_000, "{now}");
     }
     server.logged(&["documents were cut anew"]).await;
     for number in [0, DOCUMENTS - 1] {

@@ -5,12 +5,12 @@
 //! database itself, so that no chunk is embedded twice.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::OptionalExtension;
 use tokio::sync::watch;
@@ -30,6 +30,10 @@ const WRITER_IDLE: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_millis(500);
 /// At most 64 times as long.
 const MAX_DOUBLINGS: u32 = 6;
+
+/// How long the old and the new chunks of a document are both found: longer
+/// than a search takes between finding and reading.
+const SETTLE_AFTER: Duration = Duration::from_secs(2);
 
 /// What wakes the indexer.
 pub(crate) enum Wake {
@@ -57,6 +61,8 @@ pub(crate) struct Indexer {
     pub(crate) adopted: bool,
     /// Every chunk up to this id is known to have its vector.
     pub(crate) filled: u64,
+    /// When the old chunks of documents may go that were cut anew up to a chunk.
+    pub(crate) settling: VecDeque<(Instant, u64)>,
 }
 
 /// Chunks of one collection, and removals.
@@ -74,7 +80,7 @@ impl Indexer {
             let wait = match self.step_or_error() {
                 Ok(more) => {
                     failures = 0;
-                    if more { Duration::ZERO } else { WRITER_IDLE }
+                    if more { Duration::ZERO } else { self.idle() }
                 }
                 Err(error) => {
                     let wait = RETRY * (1 << failures);
@@ -112,6 +118,7 @@ impl Indexer {
             self.adopt_model(embedder.name().to_owned())?;
             self.adopted = true;
         }
+        self.settle()?;
         if self.index_batch()? {
             return Ok(true);
         }
@@ -132,7 +139,6 @@ impl Indexer {
             .read(|db| Ok((pending::between(db, from, through)?, pending::removals(db)?)))?;
         if pending.is_empty() && removals.is_empty() {
             self.watermark.send_replace(through);
-            self.settle(through)?;
             return Ok(through > from);
         }
         self.embed_new(&mut pending)?;
@@ -145,17 +151,28 @@ impl Indexer {
             })?;
         }
         self.watermark.send_replace(through);
-        self.settle(through)?;
         Ok(true)
     }
 
-    /// Old chunks of documents that were cut anew go once the new ones are
-    /// found.
-    fn settle(&self, through: u64) -> Result<(), Error> {
-        if self.readers.read(|db| cuts::any_to_settle(db, through))? {
+    /// Old chunks of documents that were cut anew go some time after the new
+    /// ones are found: a search that has seen the old ones only has yet to read
+    /// them.
+    fn settle(&mut self) -> Result<(), Error> {
+        let through = *self.watermark.borrow();
+        let noted = self.settling.back().is_some_and(|(_, last)| *last == through);
+        if !noted && self.readers.read(|db| cuts::any_to_settle(db, through))? {
+            self.settling.push_back((Instant::now() + SETTLE_AFTER, through));
+        }
+        while let Some((_, through)) = self.settling.pop_front_if(|(at, _)| *at <= Instant::now()) {
             self.writer.write_blocking(move |db, effects| cuts::settle(db, through, effects))?;
         }
         Ok(())
+    }
+
+    /// How long to wait for something to do.
+    fn idle(&self) -> Duration {
+        let due = self.settling.front().map(|(at, _)| at.saturating_duration_since(Instant::now()));
+        due.map_or(WRITER_IDLE, |due| due.clamp(Duration::from_millis(1), WRITER_IDLE))
     }
 
     fn apply_all(&mut self, all: BTreeMap<i64, Work>, through: u64) -> Result<(), Error> {

@@ -33,7 +33,7 @@ pub use check::{Report, check};
 pub use ragtime_filter::Filter;
 pub use types::*;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
@@ -119,6 +119,7 @@ impl Store {
             open: HashMap::new(),
             adopted: false,
             filled: 0,
+            settling: VecDeque::new(),
         };
         let indexer_thread = std::thread::Builder::new()
             .name("ragtime-indexer".into())
