@@ -160,3 +160,22 @@ async fn what_was_cut_by_estimate_is_cut_anew_when_the_model_is_there() {
     assert!(tokio::time::timeout(Duration::from_secs(60), wait).await.is_ok());
     assert_cut(&server, "default", "rag", 240).await;
 }
+
+#[tokio::test]
+#[cfg_attr(stock, ignore)]
+async fn a_handler_that_fails_at_cutting_holds_up_nothing() {
+    let mut server = Setup::new().start();
+    for id in ["rag", "stride", "blues"] {
+        put(&server, "default", id).await;
+    }
+    assert!(server.terminate().success());
+    // It answers everything with its name.
+    let faulty = harness::fixture("faulty");
+    let faulty =
+        Setup::with_model_again(&server).argument("--handler").argument(faulty.to_str().unwrap());
+    let mut server = faulty.start();
+    server.logged(&["some documents stay as they are cut", r#""failed":3"#]).await;
+    assert!(server.terminate().success());
+    let server = Setup::again(&server).argument("--handler").argument("built-in").start();
+    assert_eq!(server.search("stride").await.first().map(String::as_str), Some("stride"));
+}

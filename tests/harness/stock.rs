@@ -25,6 +25,7 @@ pub const CANNOT: &[(&str, &str)] = &[
     ("api::every_request_leaves_one_line_without_secrets_or_texts", LOG),
     ("api::keys_are_made_used_rotated_and_revoked", KEYS),
     ("api::shutting_down_waits_for_no_idle_connection", EDGE),
+    ("chunking::a_handler_that_fails_at_cutting_holds_up_nothing", SWAP),
     ("chunking::what_is_cut_anew_in_the_background_is_found_all_the_time", IDLE),
     ("chunking::what_was_cut_by_estimate_is_cut_anew_when_the_model_is_there", MODEL),
     ("clients::a_tool_costs_what_it_does_and_needs_the_key_of_its_work", KEYS),
