@@ -240,11 +240,43 @@ pub enum Isolation {
 pub struct Data {
     /// The folder of the database, the indexes and compiled handlers.
     pub dir: PathBuf,
+    /// Writes that may wait for the disk at once; more are refused as busy
+    /// after `write_timeout_ms`. They are held in memory, a body each at most.
+    pub max_queued_writes: usize,
+    /// How long a write waits for a place in that queue: longer than a disk
+    /// takes to sync, shorter than a client's patience.
+    pub write_timeout_ms: u64,
+    /// Chunks embedded and indexed in one step: enough to keep all cores at
+    /// work, few enough that one document waits little behind a batch.
+    pub index_batch_chunks: usize,
+    /// Chunks that may wait for the indexes; while there are more, documents
+    /// are refused as busy. Waiting costs disk and no memory, so there may be
+    /// many: an hour of embedding at 280 a second.
+    pub max_index_lag_chunks: u64,
+}
+
+impl Data {
+    /// The bounds of the store.
+    pub fn store(&self) -> ragtime_store::Settings {
+        ragtime_store::Settings {
+            queued_writes: self.max_queued_writes.max(1),
+            write_wait: std::time::Duration::from_millis(self.write_timeout_ms),
+            index_batch: self.index_batch_chunks.max(1),
+            max_index_lag: self.max_index_lag_chunks,
+        }
+    }
 }
 
 impl Default for Data {
     fn default() -> Self {
-        Self { dir: user_dir("XDG_DATA_HOME", ".local/share").join("ragtime") }
+        let store = ragtime_store::Settings::default();
+        Self {
+            dir: user_dir("XDG_DATA_HOME", ".local/share").join("ragtime"),
+            max_queued_writes: store.queued_writes,
+            write_timeout_ms: u64::try_from(store.write_wait.as_millis()).unwrap_or(u64::MAX),
+            index_batch_chunks: store.index_batch,
+            max_index_lag_chunks: store.max_index_lag,
+        }
     }
 }
 

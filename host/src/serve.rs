@@ -218,7 +218,7 @@ async fn bind(settings: Settings) -> Result<Bound, ServeError> {
             // Compiling and opening the store have nothing to do with each other,
             // as long as the handler is the one that is most likely.
             let started = scope.spawn(|| start_engine(&settings));
-            let store = Store::open(&folder, ragtime_store::Settings::default());
+            let store = Store::open(&folder, settings.data.store());
             (started.join(), store)
         })
     });

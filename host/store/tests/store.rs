@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use proptest::prelude::*;
 use ragtime_policy::chunking::{Chunking, Cut};
 use ragtime_policy::version::Condition;
 use ragtime_store::{
@@ -707,4 +708,45 @@ async fn documents_are_refused_as_busy_while_the_indexes_are_behind() {
     drop(release);
     store.wait_searchable(first.seq).await;
     store.put("default", document("b", "two"), Condition::default()).await.unwrap();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(12) })]
+
+    /// Pages of a list, while others write: what was there all the time comes
+    /// once, in order, and nothing comes twice.
+    #[test]
+    fn pages_are_stable_under_writes(
+        ids in prop::collection::btree_set("[a-zé %:/]{1,6}", 1..24),
+        new in prop::collection::vec("[a-zé %:/]{1,6}", 0..12),
+        limit in 1_usize..7,
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let store = open(dir.path());
+            for id in &ids {
+                store.put("default", document(id, "text"), Condition::default()).await.unwrap();
+            }
+            let (mut cursor, mut seen) = (None, Vec::new());
+            let mut new = new.iter();
+            loop {
+                let (page, next) = store.documents("default", cursor.as_deref(), limit).unwrap();
+                prop_assert!(page.len() <= limit);
+                seen.extend(page.into_iter().map(|summary| summary.id));
+                cursor = next;
+                if cursor.is_none() {
+                    break;
+                }
+                if let Some(id) = new.next() {
+                    store.put("default", document(id, "more"), Condition::default()).await.unwrap();
+                    let last = seen.last().unwrap().clone();
+                    store.delete_document("default", &last, Condition::default()).await.unwrap();
+                }
+            }
+            prop_assert!(seen.is_sorted() && seen.windows(2).all(|pair| pair[0] != pair[1]));
+            prop_assert!(ids.iter().all(|id| seen.contains(id)));
+            Ok(())
+        })?;
+    }
 }
