@@ -22,6 +22,11 @@ use crate::swap::ask_as;
 const PAGE: usize = 32;
 /// How long one request may take: that of the longest texts.
 const DEADLINE: Duration = Duration::from_secs(120);
+/// Chunks that may wait for the indexes before the next page: some steps of the
+/// indexer, so that documents of clients do not wait behind all of these.
+const MAX_LAG_CHUNKS: u64 = 2_048;
+/// How often to look whether the indexes have caught up.
+const BREATH: Duration = Duration::from_millis(50);
 /// How often to look whether the model has come.
 const LOOK: Duration = Duration::from_secs(1);
 /// After how long to try again what failed.
@@ -106,6 +111,12 @@ impl Upkeep {
         let (mut cursor, mut recut, mut failed) = (None::<String>, 0, 0);
         let mut limit = PAGE;
         loop {
+            while self.read(|store| Ok(store.status().index_lag)).await.unwrap_or(0)
+                > MAX_LAG_CHUNKS
+                && !self.services.draining()
+            {
+                tokio::time::sleep(BREATH).await;
+            }
             match self.page(collection, cursor.as_deref(), limit).await {
                 Ok((count, next)) => {
                     recut += count;
