@@ -150,6 +150,25 @@ async fn a_response_that_breaks_off_is_not_taken_for_a_whole_one() {
 }
 
 #[tokio::test]
+async fn a_short_response_whose_instance_is_lost_is_made_again() {
+    let server = server().start();
+    let slow = (0..4).map(|_| Answer::of(server.anonymous(Method::GET, "/slow-short")));
+    let slow = futures::future::join_all(slow);
+    let failing = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        Answer::of(server.anonymous(Method::GET, "/trap")).await
+    };
+    let (slow, failed) = tokio::join!(slow, failing);
+    for whole in slow {
+        assert_eq!((whole.status, whole.text), (200, VERSION.repeat(8)));
+    }
+    failed.assert_problem(500, "handler_failed");
+    // Its own fault is an error, and not half an answer.
+    let broken = Answer::of(server.anonymous(Method::GET, "/break-short")).await;
+    broken.assert_problem(500, "handler_failed");
+}
+
+#[tokio::test]
 async fn a_handlers_own_500_is_its_answer() {
     let server = server().start();
     let answer = Answer::of(server.anonymous(Method::GET, "/500")).await;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_ENCODING, HeaderName};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderName};
 use http::{HeaderMap, HeaderValue, Request, Response};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Body, Incoming};
 use tokio::time::timeout;
 use wasmtime_wasi_http::WasiBody;
@@ -232,6 +232,10 @@ impl Edge {
             } else {
                 generation.handle(Arc::clone(context), copy()).await
             };
+            let answer = match answer {
+                Ok(response) => self.whole_if_short(response).await,
+                failed => failed,
+            };
             match answer {
                 Ok(response) => return Ok(response),
                 Err(HandlerFailure::Full) if Instant::now() < give_up => {
@@ -264,6 +268,26 @@ impl Edge {
         }
     }
 
+    /// A short response that says its length is taken whole before its head
+    /// goes out: an instance that is lost meanwhile costs a second run, and not
+    /// half an answer.
+    async fn whole_if_short(
+        &self,
+        response: Response<WasiBody>,
+    ) -> Result<Response<WasiBody>, HandlerFailure> {
+        let length = response.headers().get(CONTENT_LENGTH);
+        let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+        if length.is_none_or(|length| length == 0 || length > MAX_WHOLE_BYTES) {
+            return Ok(response);
+        }
+        let (head, body) = response.into_parts();
+        let wait = Duration::from_millis(self.limits.request_timeout_ms);
+        let whole = timeout(wait, Limited::new(body, MAX_WHOLE_BYTES).collect()).await;
+        let whole = whole.map_err(|_| HandlerFailure::Deadline)?;
+        let body = whole.map_err(|_| HandlerFailure::Lost)?.map_err(|never| match never {});
+        Ok(Response::from_parts(head, body.boxed_unsync()))
+    }
+
     fn refuse(
         &self,
         problem: Problem,
@@ -275,6 +299,10 @@ impl Edge {
         response.map(|body| EdgeBody::host(body, line.with_problem(problem.code())))
     }
 }
+
+/// The longest response that is taken whole before its head goes out: answers
+/// and searches are some kilobytes, and long texts had better begin at once.
+const MAX_WHOLE_BYTES: usize = 64 * 1024;
 
 /// How long the client waits, if it says so.
 fn deadline(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
