@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderName};
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Body, Incoming};
 use tokio::time::timeout;
@@ -233,7 +233,7 @@ impl Edge {
                 generation.handle(Arc::clone(context), copy()).await
             };
             let answer = match answer {
-                Ok(response) => self.whole_if_short(response).await,
+                Ok(response) => self.whole_if_short(&parts.method, response).await,
                 failed => failed,
             };
             match answer {
@@ -273,8 +273,13 @@ impl Edge {
     /// half an answer.
     async fn whole_if_short(
         &self,
+        method: &Method,
         response: Response<WasiBody>,
     ) -> Result<Response<WasiBody>, HandlerFailure> {
+        // The length is that of a body which does not come (RFC 9110 section 8.6).
+        if method == Method::HEAD || response.status() == StatusCode::NOT_MODIFIED {
+            return Ok(response);
+        }
         let length = response.headers().get(CONTENT_LENGTH);
         let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
         if length.is_none_or(|length| length == 0 || length > MAX_WHOLE_BYTES) {
