@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use tokio::sync::watch;
 
 use crate::documents;
-use crate::lexical::Lexical;
+use crate::lexical::{Constraint, Lexical, LexicalSearch};
 use crate::live::Live;
 use crate::pending::Pending;
 use crate::reader::Readers;
@@ -152,34 +152,31 @@ impl CollectionIndex {
         let documents = documents.map(Arc::new);
         let constraint = self.lexical.constraint(query.required, query.excluded)?.map(Arc::new);
         let search = if query.lexical { self.lexical.search(query.text)? } else { None };
+        let by_words = || match &search {
+            Some(search) => self.by_words(search, query.depth, &documents, &constraint),
+            None => Ok(Vec::new()),
+        };
+        let by_vector = || match query.vector {
+            Some(vector) => self.by_vector(vector, query.depth, &documents, &constraint),
+            None => Vec::new(),
+        };
+        let both = search.is_some() && query.vector.is_some();
+        let (words, vectors) = if both && self.read().is_large() {
+            std::thread::scope(|scope| {
+                let words = scope.spawn(by_words);
+                let vectors = by_vector();
+                let died = || Err(Error::Internal("the lexical leg of a search died".into()));
+                (words.join().unwrap_or_else(|_| died()), vectors)
+            })
+        } else {
+            (by_words(), by_vector())
+        };
         let mut found: HashMap<u64, Candidate> = HashMap::new();
-        if let Some(search) = &search {
-            let (live, documents) = (Arc::clone(&self.live), documents.clone());
-            let constraint = constraint.clone();
-            let filtered = documents.is_some() || constraint.is_some();
-            let alive = move |chunk| {
-                let live = live.read().unwrap_or_else(|poisoned| poisoned.into_inner());
-                constraint.as_ref().is_none_or(|constraint| constraint.allows(chunk))
-                    && live.accepts(chunk, documents.as_deref())
-            };
-            let top = if filtered {
-                search.top_of(query.depth, alive)
-            } else {
-                search.top(query.depth, alive)
-            };
-            for (chunk, score) in top? {
-                entry(&mut found, chunk).lexical = Some(score);
-            }
+        for (chunk, score) in words? {
+            entry(&mut found, chunk).lexical = Some(score);
         }
-        let live = self.read();
-        if let Some(vector) = query.vector {
-            let alive = |chunk| {
-                constraint.as_ref().is_none_or(|constraint| constraint.allows(chunk))
-                    && live.accepts(chunk, documents.as_deref())
-            };
-            for (chunk, similarity) in live.nearest(vector, query.depth, &alive) {
-                entry(&mut found, chunk).vector = Some(similarity);
-            }
+        for (chunk, similarity) in vectors {
+            entry(&mut found, chunk).vector = Some(similarity);
         }
         if let Some(search) = &search {
             let missing: Vec<_> =
@@ -190,10 +187,46 @@ impl CollectionIndex {
                 }
             }
         }
+        let live = self.read();
         Ok(found
             .into_values()
             .filter_map(|candidate| live.complete(candidate, query.vector))
             .collect())
+    }
+
+    /// The lexical leg: chunks and scores, best first.
+    fn by_words(
+        &self,
+        search: &LexicalSearch,
+        depth: usize,
+        documents: &Option<Arc<HashSet<u64>>>,
+        constraint: &Option<Arc<Constraint>>,
+    ) -> Result<Vec<(u64, f32)>, Error> {
+        let (documents, constraint) = (documents.clone(), constraint.clone());
+        let filtered = documents.is_some() || constraint.is_some();
+        let live = Arc::clone(&self.live);
+        let alive = move |chunk| {
+            let live = live.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+            constraint.as_ref().is_none_or(|constraint| constraint.allows(chunk))
+                && live.accepts(chunk, documents.as_deref())
+        };
+        if filtered { search.top_of(depth, alive) } else { search.top(depth, alive) }
+    }
+
+    /// The vector leg: chunks and cosines, best first.
+    fn by_vector(
+        &self,
+        vector: &[f32],
+        depth: usize,
+        documents: &Option<Arc<HashSet<u64>>>,
+        constraint: &Option<Arc<Constraint>>,
+    ) -> Vec<(u64, f32)> {
+        let live = self.read();
+        let alive = |chunk| {
+            constraint.as_ref().is_none_or(|constraint| constraint.allows(chunk))
+                && live.accepts(chunk, documents.as_deref())
+        };
+        live.nearest(vector, depth, &alive)
     }
 
     /// The vectors of chunks, of those that have one.

@@ -118,10 +118,12 @@ impl Lexical {
                 clauses.push((Occur::Should, Box::new(PhraseQuery::new_with_offset(terms))));
             }
         }
-        let query = BooleanQuery::new(clauses);
         let searcher = self.reader.searcher();
-        let weight = query.weight(EnableScoring::enabled_from_searcher(&searcher))?;
-        Ok(Some(LexicalSearch { searcher, query, weight, chunk: self.chunk }))
+        let scoring = EnableScoring::enabled_from_searcher(&searcher);
+        let weights =
+            clauses.iter().map(|(_, clause)| clause.weight(scoring)).collect::<Result<_, _>>()?;
+        let query = BooleanQuery::new(clauses);
+        Ok(Some(LexicalSearch { searcher, query, weights, chunk: self.chunk }))
     }
 
     /// What the words and phrases that have to be there, and those that must
@@ -297,7 +299,8 @@ impl LexicalWriter {
 pub(crate) struct LexicalSearch {
     searcher: Searcher,
     query: BooleanQuery,
-    weight: Box<dyn Weight>,
+    /// Of each word and phrase of the query.
+    weights: Vec<Box<dyn Weight>>,
     chunk: Field,
 }
 
@@ -360,13 +363,17 @@ impl LexicalSearch {
                 continue;
             }
             here.sort_unstable();
-            let mut scorer = self.weight.scorer(segment, 1.0)?;
-            for (doc, chunk) in here {
-                if scorer.doc() < doc {
-                    scorer.seek(doc);
-                }
-                if scorer.doc() == doc {
-                    scores.insert(chunk, scorer.score());
+            // Each word by itself: their union scores all that lies near what
+            // it is asked for.
+            for weight in &self.weights {
+                let mut scorer = weight.scorer(segment, 1.0)?;
+                for (doc, chunk) in &here {
+                    if scorer.doc() < *doc {
+                        scorer.seek(*doc);
+                    }
+                    if scorer.doc() == *doc {
+                        *scores.entry(*chunk).or_default() += scorer.score();
+                    }
                 }
             }
         }

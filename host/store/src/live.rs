@@ -128,6 +128,12 @@ impl Live {
         })
     }
 
+    /// Whether the legs of a search take so long that a second thread for one
+    /// of them costs less than it saves.
+    pub(crate) fn is_large(&self) -> bool {
+        !self.vectors.is_exact()
+    }
+
     /// The `depth` chunks nearest to `query`, with their cosines.
     pub(crate) fn nearest(
         &self,

@@ -58,6 +58,11 @@ impl Vectors {
         self.chunks.len()
     }
 
+    /// Whether there are so few that each is compared exactly.
+    pub(crate) fn is_exact(&self) -> bool {
+        self.chunks.len() <= EXACT_ROWS
+    }
+
     /// One vector.
     pub(crate) fn row(&self, row: usize) -> Option<&[f32]> {
         let start = row.checked_mul(self.dimensions)?;
@@ -81,7 +86,7 @@ impl Vectors {
         if query.len() != self.dimensions || self.chunks.is_empty() || depth == 0 {
             return Vec::new();
         }
-        let mut best = if self.chunks.len() <= EXACT_ROWS {
+        let mut best = if self.is_exact() {
             let scan = |rows: Range<usize>| self.scan(query, rows, depth, alive);
             in_parallel(self.chunks.len(), ROWS_PER_THREAD, &scan)
         } else {
