@@ -109,7 +109,9 @@ async fn no_order_of_imports_reaches_what_the_key_does_not() {
             assert!(!text.contains(CANARY), "{context}");
             assert!(matches!(status, 200 | 500), "{context}");
             if status == 500 {
-                assert!(text.contains(r#""code":"handler_failed""#), "{context}");
+                // A script may have changed something before it trapped.
+                let told = [r#""code":"handler_failed""#, r#""code":"change_interrupted""#];
+                assert!(told.iter().any(|code| text.contains(code)), "{context}");
             } else if number % 3 == 0 {
                 assert!(!text.contains("LOOT"), "without a key: {context}");
             }

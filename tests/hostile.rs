@@ -5,33 +5,18 @@
 
 mod harness;
 
-use std::time::Duration;
-
+use harness::raw::{self, PATIENCE, rest};
 use harness::{ADMIN, Server, Setup};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-/// How long an attacker waits for an answer: longer than any limit set here.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 async fn connect(server: &Server) -> TcpStream {
-    TcpStream::connect(server.url.strip_prefix("http://").unwrap()).await.unwrap()
+    raw::connect(&server.url).await
 }
 
 /// Sends bytes and returns all that comes back until the server closes.
 async fn raw(server: &Server, bytes: &[u8]) -> String {
-    let mut stream = connect(server).await;
-    // The server may have closed before all of it is sent.
-    let _ = stream.write_all(bytes).await;
-    rest(&mut stream).await
-}
-
-async fn rest(stream: &mut TcpStream) -> String {
-    let mut answer = Vec::new();
-    let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
-    // A reset is an end too.
-    let _ = read.expect("the server closes the connection");
-    String::from_utf8_lossy(&answer).into_owned()
+    raw::exchange(&server.url, bytes).await
 }
 
 fn statuses(answer: &str) -> Vec<&str> {

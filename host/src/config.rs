@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::network::Network;
+
 /// Everything that can be set.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -45,8 +47,22 @@ pub struct Server {
     /// Open connections; more wait in the kernel's queue. One costs about
     /// 10 kB, so this bounds idle clients to about 40 MB.
     pub max_connections: usize,
-    /// Requests at work at once; more wait up to `queue_timeout_ms`.
+    /// Open connections of one client address (IPv6: of one /64 network); more
+    /// are closed at once. An eighth of `max_connections`, so that one client
+    /// cannot take them all. Trusted proxies are not counted.
+    pub max_connections_per_address: usize,
+    /// Requests with a valid key at work at once; more wait up to
+    /// `queue_timeout_ms`.
     pub max_requests: usize,
+    /// The same for requests without a valid key and for open routes. They have
+    /// places of their own, so that strangers never take those of a key. A
+    /// quarter of `max_requests`: what they are answered takes under a
+    /// millisecond.
+    pub max_open_requests: usize,
+    /// Requests of one client address whose response has not been sent; more
+    /// are refused with 429. Behind a trusted proxy this counts for each client.
+    /// A client that does not read holds so many responses at most.
+    pub max_requests_per_address: usize,
     /// How long a request waits for its turn before it gets 503. Beyond a
     /// second most clients would rather retry.
     pub queue_timeout_ms: u64,
@@ -54,16 +70,37 @@ pub struct Server {
     /// `queue_timeout_ms`: a queue that does not drain serves nobody better for
     /// being long ("Controlled delay" in Maurer, Fail at Scale, ACM Queue 2015).
     pub overload_timeout_ms: u64,
-    /// How long a client may take to send a request's head.
+    /// How long a client may take to send a request's head, and from the
+    /// connection to its first request.
     pub header_timeout_ms: u64,
+    /// How long an HTTP/2 connection may have no request at work before it is
+    /// closed; HTTP/1.1 has `header_timeout_ms` for the next head. Proxies keep
+    /// idle connections for about a minute.
+    pub idle_timeout_ms: u64,
+    /// How long a client may take nothing of a response that is there. Network
+    /// outages that a connection survives are mostly shorter.
+    pub send_timeout_ms: u64,
     /// How long a client may take to send a request's body: the largest body
     /// at about 1 MB/s.
     pub body_timeout_ms: u64,
     /// Size of a request's head. The largest key and trace headers fit in 8 kB.
     pub max_header_bytes: usize,
-    /// Size of a request's body: a document of 8 MiB escaped as JSON, or a
-    /// batch of thousands of pages.
+    /// Size of a request's body where a key with the scope `write` sends
+    /// documents: a document of 8 MiB escaped as JSON, or a batch of thousands
+    /// of pages.
     pub max_body_bytes: usize,
+    /// The same everywhere else: where the handler's own description says that
+    /// a route takes JSON and no files, and for keys that may not write. The
+    /// largest such request in use is a few hundred passages to embed.
+    pub max_json_bytes: usize,
+    /// Bytes of all bodies that have been read and not handed over yet. Beyond
+    /// it requests get 503. The first 64 KiB of each body are not counted, so
+    /// that small requests never wait for large ones; `auth.max_concurrent`
+    /// bounds those.
+    pub max_bytes_in_flight: usize,
+    /// The same for one key, which gets 429: half of `max_bytes_in_flight`, so
+    /// that one client cannot take it all.
+    pub max_bytes_in_flight_per_key: usize,
     /// From the head of a request to the head of its response. A batch of
     /// documents that waits to be searchable is the slowest.
     pub request_timeout_ms: u64,
@@ -77,9 +114,10 @@ pub struct Server {
     /// `https://app.example`; `*` for every origin. None by default: a key has
     /// no place in a page that everybody can read.
     pub cors_origins: Vec<String>,
-    /// Proxies whose `X-Forwarded-For` names the client. Of others the header
-    /// says nothing.
-    pub trusted_proxies: Vec<std::net::IpAddr>,
+    /// Proxies whose `X-Forwarded-For` names the client, as addresses or
+    /// networks (`10.0.0.0/8`). Of others the header says nothing. Of several
+    /// hops the last that is no trusted proxy is the client.
+    pub trusted_proxies: Vec<Network>,
     /// How long the response to a request with an `Idempotency-Key` is kept for
     /// a repetition. A day covers a client that retries over a night.
     pub idempotency_seconds: u64,
@@ -93,13 +131,21 @@ impl Default for Server {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             max_connections: 4096,
+            max_connections_per_address: 512,
             max_requests: 512,
+            max_open_requests: 128,
+            max_requests_per_address: 256,
             queue_timeout_ms: 1_000,
             overload_timeout_ms: 50,
             header_timeout_ms: 10_000,
+            idle_timeout_ms: 75_000,
+            send_timeout_ms: 30_000,
             body_timeout_ms: 30_000,
             max_header_bytes: 16 * 1024,
             max_body_bytes: 32 * 1024 * 1024,
+            max_json_bytes: 2 * 1024 * 1024,
+            max_bytes_in_flight: 256 * 1024 * 1024,
+            max_bytes_in_flight_per_key: 128 * 1024 * 1024,
             request_timeout_ms: 60_000,
             stream_timeout_ms: 300_000,
             drain_timeout_ms: 25_000,
@@ -185,6 +231,10 @@ pub struct Handler {
     /// Requests in one instance at once. They share a memory, so a trap costs
     /// all of them a retry.
     pub max_requests_per_instance: usize,
+    /// Size of a body from which a request has an instance of its own, as have
+    /// those that are no JSON: what is most likely to exhaust an instance then
+    /// costs nobody else a retry.
+    pub solitary_body_bytes: usize,
     /// Requests an instance serves before it is replaced, which bounds what a
     /// leak in the handler can cost.
     pub max_instance_reuse: usize,
@@ -211,6 +261,7 @@ impl Default for Handler {
             isolation: Isolation::Shared,
             max_instances: 128,
             max_requests_per_instance: 16,
+            solitary_body_bytes: 1024 * 1024,
             max_instance_reuse: 10_000,
             idle_timeout_ms: 10_000,
             max_memory_bytes: 512 * 1024 * 1024,

@@ -1,7 +1,7 @@
 //! Keys at work: the records of the store with their budgets.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -33,6 +33,8 @@ pub struct Key {
     last_used_at: AtomicU64,
     /// Requests at work.
     active: AtomicU32,
+    /// Bytes of bodies that are held for its requests.
+    pub bytes_held: AtomicUsize,
 }
 
 /// A request's place among those of its key that are at work.
@@ -165,6 +167,21 @@ impl Keyring {
         key.record.admits_at(unix_now()).map_err(|_| Rejected::Expired)?;
         self.note_use(&key);
         Ok(key)
+    }
+
+    /// Whether a request that `key` was let in with may go on: the key has not
+    /// been revoked, has not expired, and allows all that it did.
+    pub fn still_lets_in(&self, key: &Key) -> bool {
+        let now = self.read().get(&key.record.id).cloned();
+        now.is_some_and(|now| {
+            let wide = |name: &String| now.record.allows_collection(name);
+            now.record.admits_at(unix_now()).is_ok()
+                && key.record.scopes.iter().all(|scope| now.record.allows(scope))
+                && match &key.record.collections {
+                    Some(names) => names.iter().all(wide),
+                    None => now.record.collections.is_none(),
+                }
+        })
     }
 
     /// Takes `cost` units from a key's budget.
@@ -317,6 +334,7 @@ impl Key {
             bucket: Mutex::new(TokenBucket::new(limits, started.elapsed())),
             last_used_at: AtomicU64::new(last_used_at.unwrap_or(0)),
             active: AtomicU32::new(0),
+            bytes_held: AtomicUsize::new(0),
             record,
         }
     }

@@ -10,6 +10,7 @@ mod generator;
 mod keyring;
 mod logging;
 mod model;
+mod network;
 mod panics;
 mod runtime;
 mod serve;

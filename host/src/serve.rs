@@ -22,6 +22,7 @@ use crate::keyring::{Keyring, KeyringError, NewKey};
 use crate::model::{self, Embeddings};
 use crate::panics;
 use crate::runtime::engine;
+use crate::server::callers::Callers;
 use crate::server::{self, edge::Edge, front::Front};
 use crate::services::Services;
 use crate::{cli, logging, upkeep};
@@ -122,6 +123,7 @@ pub async fn run(settings: Settings) -> Result<(), ServeError> {
     let started = Instant::now();
     logging::start(&settings.log)?;
     let bound = bind(settings).await?;
+    warn_of_exposure(&bound);
     cli::out::note(&format!(
         "Ragtime is ready on http://{} after {} ms",
         bound.address,
@@ -134,6 +136,25 @@ pub async fn run(settings: Settings) -> Result<(), ServeError> {
     }
     bound.serve(stop_signal()).await;
     Ok(())
+}
+
+/// Keys travel as they are, so without TLS whoever is on the way can read them.
+fn warn_of_exposure(bound: &Bound) {
+    let beyond = |address: SocketAddr| !address.ip().to_canonical().is_loopback();
+    if beyond(bound.address) && bound.settings.server.trusted_proxies.is_empty() {
+        tracing::warn!(
+            address = %bound.address,
+            "the server listens beyond this machine without TLS: put a proxy with TLS in front \
+             and name it in server.trusted_proxies, or listen on 127.0.0.1"
+        );
+    }
+    if beyond(bound.admin_address) {
+        tracing::warn!(
+            address = %bound.admin_address,
+            "the admin API listens beyond this machine without TLS: listen on 127.0.0.1 unless \
+             the network between is trusted"
+        );
+    }
 }
 
 /// Fetches the embedding model.
@@ -236,9 +257,11 @@ async fn bind(settings: Settings) -> Result<Bound, ServeError> {
     let (routing, swaps) = handler::serve(engine, first, &services, &settings).await?;
     tokio::spawn(upkeep::run(Arc::clone(&routing), Arc::clone(&services)));
     let first_key = first_key(&services.keyring, &settings).await?;
-    let edge = Edge::new(routing, &services, &settings);
+    let callers = Arc::new(Callers::new(Arc::clone(&services), &settings));
+    let edge = Edge::new(routing, &services, Arc::clone(&callers), &settings);
     let front = Arc::new(Front::new(edge, &settings.server.cors_origins));
-    let admin = Arc::new(Admin::new(swaps, Arc::clone(&services), settings.admin.clone()));
+    let admin = Admin::new(swaps, Arc::clone(&services), callers, settings.admin.clone());
+    let admin = Arc::new(admin);
     let (admin_listener, admin_address) = listen(settings.admin.listen).await?;
     let (listener, address) = listen(settings.server.listen).await?;
     Ok(Bound {

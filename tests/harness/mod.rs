@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod contract;
+pub mod raw;
 pub mod stock;
 
 use std::io::{BufRead, BufReader};
@@ -240,7 +241,12 @@ impl Server {
 
     /// A request to the admin API with the admin key.
     pub fn admin(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client.request(method, format!("{}{path}", self.admin_url)).bearer_auth(ADMIN)
+        self.admin_anonymous(method, path).bearer_auth(ADMIN)
+    }
+
+    /// A request to the admin API without a key.
+    pub fn admin_anonymous(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.admin_url))
     }
 
     /// Hands a component in, with these parameters.

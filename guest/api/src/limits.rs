@@ -4,6 +4,11 @@
 /// under every host.
 pub const MAX_BODY_BYTES: usize = 32 * 1024 * 1024;
 
+/// Values in one JSON text: the largest batch, with a score of members in the
+/// metadata of each document. A value takes about 40 bytes however short it is,
+/// so this bounds what is read to some 10 MB beyond the text.
+pub const MAX_JSON_VALUES: usize = 262_144;
+
 /// Bytes of one document as sent: a book is 1 to 2 MiB of text.
 pub const MAX_TEXT_BYTES: usize = 8 * 1024 * 1024;
 

@@ -68,6 +68,8 @@ catalogue! {
         "Send `Content-Type: application/json`. Batches of documents may also be `application/x-ndjson`.";
     MalformedJson = "malformed_json", 400, "The body is not JSON",
         "Correct the body at the place named in `detail`.";
+    JsonTooComplex = "json_too_complex", 422, "The body has too many values",
+        "Send smaller batches, or fewer and flatter values.";
     InvalidUtf8 = "invalid_utf8", 400, "The body is not UTF-8",
         "Encode the body as UTF-8.";
     BodyTooLarge = "body_too_large", 413, "The body is too large",
@@ -120,6 +122,14 @@ catalogue! {
         "Check the key, and try again after `Retry-After` seconds.";
     TooManyAtOnce = "too_many_at_once", 429, "The key has too many requests at work",
         "Wait for some of them.";
+    TooManyFromAddress = "too_many_from_address", 429, "The address has too many requests at work",
+        "Read the responses, and wait for some of them.";
+    TooManyBytesAtOnce = "too_many_bytes_at_once", 429, "The key sends too many bytes at once",
+        "Send fewer large bodies at once.";
+    BodyBudgetExhausted = "body_budget_exhausted", 503, "The server holds too many bytes",
+        "Try again after `Retry-After` seconds.";
+    ChangeInterrupted = "change_interrupted", 500, "The change was begun, and its answer was lost",
+        "Look at what it changed before it is sent again. A `PUT` or `DELETE` may be sent again as it is.";
     InvalidDeadline = "invalid_deadline", 400, "Request-Timeout is invalid",
         "Send a number of seconds above 0, as in `Request-Timeout: 2.5`.";
     DeadlineExceeded = "deadline_exceeded", 504, "The deadline has passed",

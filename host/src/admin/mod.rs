@@ -7,6 +7,7 @@ mod observe;
 mod problem;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -15,8 +16,10 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use ragtime_policy::scope::Scope;
 use serde_json::Value;
+use tokio::time::timeout;
 
 use crate::config;
+use crate::server::callers::Callers;
 use crate::server::{Answer, credential};
 use crate::services::Services;
 use crate::swap::Swaps;
@@ -26,10 +29,14 @@ use problem::AdminProblem;
 /// Size of a request's body where it is no component.
 const MAX_JSON_BYTES: usize = 1024 * 1024;
 
+/// How long a body may take to arrive: the largest component at about 1 MB/s.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Answers the operator.
 pub struct Admin {
     swaps: Arc<Swaps>,
     services: Arc<Services>,
+    callers: Arc<Callers>,
     settings: config::Admin,
 }
 
@@ -37,8 +44,13 @@ type Answered = Result<Response<AdminBody>, AdminProblem>;
 
 impl Admin {
     /// The operator's side of a server.
-    pub fn new(swaps: Arc<Swaps>, services: Arc<Services>, settings: config::Admin) -> Self {
-        Self { swaps, services, settings }
+    pub fn new(
+        swaps: Arc<Swaps>,
+        services: Arc<Services>,
+        callers: Arc<Callers>,
+        settings: config::Admin,
+    ) -> Self {
+        Self { swaps, services, callers, settings }
     }
 
     async fn route(&self, request: Request<Incoming>) -> Answered {
@@ -69,10 +81,13 @@ impl Admin {
 
     /// Whose request it is. Every call needs a key with the scope `admin`.
     fn actor(&self, request: &Request<Incoming>) -> Result<String, AdminProblem> {
+        if !credential::is_unambiguous(request.headers()) {
+            return Err(AdminProblem::conflicting());
+        }
         let credential = credential::find(request.headers());
         let credential = credential.ok_or_else(AdminProblem::unauthenticated)?;
-        let key = self.services.keyring.authenticate(credential.expose());
-        let key = key.map_err(AdminProblem::rejected)?;
+        let address = self.callers.address(request.extensions().get(), request.headers());
+        let key = self.callers.key(address, &credential).map_err(AdminProblem::refused)?;
         if !key.record.allows(Scope::Admin) {
             return Err(AdminProblem::forbidden());
         }
@@ -83,28 +98,39 @@ impl Admin {
 impl Answer for Admin {
     type Body = AdminBody;
 
+    /// What a swap tells goes on for as long as the swap.
+    const ENDS: bool = false;
+
     async fn answer(&self, request: Request<Incoming>) -> Response<AdminBody> {
         let id = uuid::Uuid::now_v7().to_string();
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let answered = self.route(request).await;
+        let address = self.callers.address(request.extensions().get(), request.headers());
+        let answered = match self.callers.enter(address) {
+            Ok(place) => {
+                self.route(request).await.map(|response| response.map(|body| body.holding(place)))
+            }
+            Err(_) => Err(AdminProblem::too_many()),
+        };
         let mut response = answered.unwrap_or_else(|problem| problem.response(&id, &path));
         if let Ok(id) = HeaderValue::from_str(&id) {
             response.headers_mut().insert("x-request-id", id);
         }
         let status = response.status().as_u16();
-        tracing::info!(target: "ragtime::admin", %method, path, status, request_id = id, "request");
+        let path = credential::redacted(&path);
+        tracing::info!(target: "ragtime::admin", %method, %path, status, request_id = id, "request");
         response
     }
 }
 
 /// The whole body, up to `limit` bytes.
 async fn whole(body: Incoming, limit: usize) -> Result<Bytes, AdminProblem> {
-    match Limited::new(body, limit).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+    match timeout(BODY_TIMEOUT, Limited::new(body, limit).collect()).await {
+        Err(_) => Err(AdminProblem::late()),
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
             Err(AdminProblem::too_large(limit))
         }
-        Err(_) => Err(AdminProblem::broken()),
+        Ok(Err(_)) => Err(AdminProblem::broken()),
     }
 }
 

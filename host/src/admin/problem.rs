@@ -1,11 +1,12 @@
 //! What an operator did wrong, or what went wrong (RFC 9457).
 
-use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use ragtime_policy::swap::BeginError;
 
 use super::body::AdminBody;
 use crate::keyring::Rejected;
+use crate::server::callers::Refused;
 use crate::swap::SwapError;
 
 /// A problem as the operator sees it.
@@ -15,6 +16,7 @@ pub struct AdminProblem {
     code: &'static str,
     title: &'static str,
     detail: String,
+    retry_after: Option<u32>,
 }
 
 impl AdminProblem {
@@ -24,7 +26,7 @@ impl AdminProblem {
         title: &'static str,
         detail: impl Into<String>,
     ) -> Self {
-        Self { status, code, title, detail: detail.into() }
+        Self { status, code, title, detail: detail.into(), retry_after: None }
     }
 
     /// No key.
@@ -34,7 +36,7 @@ impl AdminProblem {
     }
 
     /// A key that is none, or not any more.
-    pub fn rejected(why: Rejected) -> Self {
+    fn rejected(why: Rejected) -> Self {
         let (code, title) = match why {
             Rejected::Malformed | Rejected::Unknown => {
                 ("invalid_credential", "The key is not valid")
@@ -43,6 +45,48 @@ impl AdminProblem {
         };
         let detail = "Send a live key with the scope admin.";
         Self::new(StatusCode::UNAUTHORIZED, code, title, detail)
+    }
+
+    /// A key that is none, or one of too many such.
+    pub fn refused(why: Refused) -> Self {
+        match why {
+            Refused::Rejected(why) => Self::rejected(why),
+            Refused::Throttled { retry_after_seconds } => Self {
+                retry_after: Some(retry_after_seconds),
+                ..Self::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "too_many_failures",
+                    "Too many credentials were not accepted",
+                    "Check the key, and try again after Retry-After seconds.",
+                )
+            },
+        }
+    }
+
+    /// More requests of one address than there may be.
+    pub fn too_many() -> Self {
+        Self {
+            retry_after: Some(1),
+            ..Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_from_address",
+                "The address has too many requests at work",
+                "Read the responses, and wait for some of them.",
+            )
+        }
+    }
+
+    /// More than one key.
+    pub fn conflicting() -> Self {
+        let detail = "Send the key once, as Authorization: Bearer KEY.";
+        let title = "Two different keys were sent";
+        Self::new(StatusCode::BAD_REQUEST, "conflicting_credentials", title, detail)
+    }
+
+    /// A body that takes too long.
+    pub fn late() -> Self {
+        let title = "The body did not arrive in time";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", title, "Send it faster.")
     }
 
     /// A key without the scope.
@@ -108,6 +152,9 @@ impl AdminProblem {
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"ragtime\""));
         }

@@ -38,6 +38,9 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
             Ok(call) => call,
             Err(error) => return Ok(Err(error)),
         };
+        if call.pay_for_search().is_err() {
+            return Ok(Err(wit::Error::Unavailable));
+        }
         let names = call.services.generators.names();
         let asked = request.generator.as_deref().or(names.first().copied()).unwrap_or(EXTRACTIVE);
         let answer = match names.iter().find(|name| **name == asked) {

@@ -16,19 +16,19 @@ impl<T: 'static> wit::HostWithStore<T> for Capabilities {
         fields: Vec<(String, String)>,
     ) -> wasmtime::Result<()> {
         let request = current(&mut access)?;
-        let bounds = &access.get().services.bounds;
-        if let Some(request) = &request {
-            let before = request.count_log_line();
-            if before >= bounds.max_log_lines {
-                if before == bounds.max_log_lines {
-                    tracing::warn!(
-                        blame = "guest",
-                        request_id = request.id,
-                        "log lines of this request are dropped"
-                    );
-                }
-                return Ok(());
+        let mut view = access.get();
+        // What is logged after a response is bounded as well.
+        let before = match &request {
+            Some(request) => request.count_log_line(),
+            None => view.count_stray_log_line(),
+        };
+        let bounds = &view.services.bounds;
+        if before >= bounds.max_log_lines {
+            if before == bounds.max_log_lines {
+                let request_id = request.as_ref().map(|request| request.id.as_str());
+                tracing::warn!(blame = "guest", request_id, "further log lines are dropped");
             }
+            return Ok(());
         }
         let trace_id = request.as_ref().map(|request| request.trace.trace_id());
         let request_id = request.as_ref().map(|request| request.id.as_str());

@@ -16,10 +16,11 @@ mod retrieval;
 
 use std::sync::Arc;
 
+use ragtime_policy::bucket::Decision;
 use wasmtime::AsContextMut;
 use wasmtime::component::{Access, Accessor, Linker, Resource};
 
-use crate::runtime::request::RequestContext;
+use crate::runtime::request::{Purpose, RequestContext};
 use crate::runtime::state::{Capabilities, InstanceState};
 use crate::services::Services;
 use crate::telemetry::Answering;
@@ -68,7 +69,32 @@ fn current<T: 'static>(
     Ok(access.get().request_of(&tasks))
 }
 
+/// Searches and answers that the cost of a request covers, whatever a handler
+/// said it to be. The default handler makes three at most.
+const COVERED_SEARCHES: u32 = 8;
+
 impl Call {
+    /// Pays for one more search or answer. The first few come with the request,
+    /// each further one costs the key a unit; the error is the number of seconds
+    /// until it has one.
+    fn pay_for_search(&self) -> Result<(), u32> {
+        let covered = self.request.count_search() < COVERED_SEARCHES;
+        if covered || self.request.purpose != Purpose::Client {
+            return Ok(());
+        }
+        match self.services.keyring.admit(self.permit.key(), 1) {
+            Decision::Admitted(quota) => {
+                self.request.set_quota(quota);
+                Ok(())
+            }
+            Decision::Exhausted { retry_after, .. } => {
+                self.services.telemetry.metrics.rate_limited();
+                Err(u32::try_from(retry_after.as_millis().div_ceil(1000)).unwrap_or(u32::MAX))
+            }
+            Decision::CostAboveBurst(_) => Err(u32::MAX),
+        }
+    }
+
     /// Runs work that blocks, off the serving threads, unless the client goes
     /// first.
     async fn blocking<R, F>(&self, work: F) -> Option<R>

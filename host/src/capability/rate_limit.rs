@@ -110,9 +110,13 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
             match charged {
                 Ok(quota) => {
                     let quota = quota.unwrap_or_else(|| keyring.quota(&key));
+                    live.set_quota(quota);
                     Ok(Ok(view.table.push(Permit { key, quota, request })?))
                 }
                 Err(refused) => {
+                    if let Decision::Exhausted { quota, .. } = &refused {
+                        live.set_quota(*quota);
+                    }
                     view.services.telemetry.metrics.rate_limited();
                     Ok(Err(refusal(refused)))
                 }
@@ -133,7 +137,7 @@ fn refusal(decision: Decision) -> wit::Refusal {
 }
 
 /// The name of the policy in `RateLimit-Policy`.
-const POLICY: &str = "perkey";
+pub const POLICY: &str = "perkey";
 
 fn quota_to_wit(quota: &Quota) -> wit::Quota {
     wit::Quota {

@@ -35,6 +35,9 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
             Ok(call) => call,
             Err(error) => return Ok(Err(error)),
         };
+        if let Err(seconds) = call.pay_for_search() {
+            return Ok(Err(Error::Busy(seconds)));
+        }
         panics::ordered("import", &query.text);
         Ok(read(call, move |call| find(call, &query)).await)
     }

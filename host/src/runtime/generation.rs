@@ -150,7 +150,7 @@ fn imports(component: &Component) -> BTreeSet<String> {
 
 impl Generation {
     /// Notes the paths of its own description of its API.
-    pub fn set_paths<'a>(&self, paths: impl Iterator<Item = &'a str>) {
+    pub fn set_paths(&self, paths: &serde_json::Map<String, serde_json::Value>) {
         let _ = self.templates.set(Templates::new(paths));
     }
 
@@ -253,6 +253,7 @@ impl HandlerState for Pool {
             let state = store.data_mut();
             state.busy_ticks += 1;
             if state.busy_ticks > most_ticks {
+                blame_running(&mut store);
                 return Ok(UpdateDeadline::Interrupt);
             }
             Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
@@ -281,6 +282,18 @@ impl HandlerState for Pool {
                 request_timeout: self.request_timeout,
             },
         })
+    }
+}
+
+/// Notes which request the instance works on at this moment.
+fn blame_running(store: &mut StoreContextMut<'_, InstanceState>) {
+    let tasks: Vec<_> = match store.async_call_stack() {
+        Ok(tasks) => tasks.collect(),
+        // Nobody is to blame, and each runs again by itself.
+        Err(_) => return,
+    };
+    if let Some(request) = store.data_mut().capabilities().request_of(&tasks) {
+        request.set_to_blame();
     }
 }
 
@@ -409,6 +422,9 @@ impl WorkerState for Worker {
         if let Err(error) = result {
             let requests: Vec<_> = store.data().requests().collect();
             let fate = fate_of(&error);
+            if let [request] = requests.as_slice() {
+                request.set_to_blame();
+            }
             for request in &requests {
                 request.set_fate(fate);
             }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::Uri;
 use http::header::HOST;
 use http::uri::{Authority, Scheme};
+use ragtime_policy::bucket::Quota;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -37,10 +38,15 @@ pub struct RequestContext {
     key_id: OnceLock<String>,
     /// Units taken from the key's budget.
     paid: Mutex<u32>,
+    /// What was left of it then.
+    quota: Mutex<Option<Quota>>,
+    /// Whether its instance was lost by its fault and nobody else's.
+    to_blame: AtomicBool,
     wrote: AtomicBool,
     fate: AtomicU8,
     fate_known: Notify,
     log_lines: AtomicU32,
+    searches: AtomicU32,
 }
 
 impl RequestContext {
@@ -64,10 +70,13 @@ impl RequestContext {
             tenant: OnceLock::new(),
             key_id: OnceLock::new(),
             paid: Mutex::new(0),
+            quota: Mutex::new(None),
+            to_blame: AtomicBool::new(false),
             wrote: AtomicBool::new(false),
             fate: AtomicU8::new(Fate::Running as u8),
             fate_known: Notify::new(),
             log_lines: AtomicU32::new(0),
+            searches: AtomicU32::new(0),
         })
     }
 
@@ -125,6 +134,27 @@ impl RequestContext {
         Ok(Some(quota))
     }
 
+    /// Notes what is left of the key's budget.
+    pub fn set_quota(&self, quota: Quota) {
+        *self.quota.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(quota);
+    }
+
+    /// What was left of the key's budget when the handler last asked.
+    pub fn quota(&self) -> Option<Quota> {
+        *self.quota.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Notes that its instance is lost by its fault: it was the only one in it,
+    /// or the one at work when time was up.
+    pub fn set_to_blame(&self) {
+        self.to_blame.store(true, Relaxed);
+    }
+
+    /// Whether its instance was lost by its fault.
+    pub fn is_to_blame(&self) -> bool {
+        self.to_blame.load(Relaxed)
+    }
+
     /// Notes that the handler changed something, so the request must not run
     /// a second time.
     pub fn set_wrote(&self) {
@@ -163,6 +193,11 @@ impl RequestContext {
             1 => Fate::Trapped,
             _ => Fate::Overran,
         }
+    }
+
+    /// Counts a search or an answer and tells how many came before it.
+    pub fn count_search(&self) -> u32 {
+        self.searches.fetch_add(1, Relaxed)
     }
 
     /// Counts a log line and tells how many came before it.

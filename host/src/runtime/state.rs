@@ -28,6 +28,9 @@ pub struct InstanceState {
     requests: HashMap<GuestTaskId, Weak<RequestContext>>,
     /// Epoch ticks spent in the handler since it last took a request.
     pub busy_ticks: u64,
+    /// Log lines of no request since then: of work that goes on after its
+    /// response.
+    stray_log_lines: u32,
     _alive: Alive,
 }
 
@@ -46,6 +49,7 @@ impl InstanceState {
             services,
             requests: HashMap::new(),
             busy_ticks: 0,
+            stray_log_lines: 0,
         }
     }
 
@@ -54,6 +58,7 @@ impl InstanceState {
         self.requests.retain(|_, request| request.strong_count() > 0);
         self.requests.insert(task, Arc::downgrade(request));
         self.busy_ticks = 0;
+        self.stray_log_lines = 0;
     }
 
     /// Whether the server is going away, and instances with it.
@@ -77,6 +82,7 @@ impl InstanceState {
             table: &mut self.table,
             services: &self.services,
             requests: &self.requests,
+            stray_log_lines: &mut self.stray_log_lines,
         }
     }
 }
@@ -88,12 +94,21 @@ pub struct CapabilityView<'a> {
     /// What is shared by all instances.
     pub services: &'a Arc<Services>,
     requests: &'a HashMap<GuestTaskId, Weak<RequestContext>>,
+    stray_log_lines: &'a mut u32,
 }
 
 impl CapabilityView<'_> {
     /// The request of one of these tasks.
     pub fn request_of(&self, tasks: &[GuestTaskId]) -> Option<Arc<RequestContext>> {
         tasks.iter().find_map(|task| self.requests.get(task)?.upgrade())
+    }
+
+    /// Counts a log line that belongs to no request, and tells how many came
+    /// before it since the instance last took one.
+    pub fn count_stray_log_line(&mut self) -> u32 {
+        let before = *self.stray_log_lines;
+        *self.stray_log_lines = before.saturating_add(1);
+        before
     }
 }
 

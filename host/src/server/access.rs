@@ -9,6 +9,7 @@ use http_body::Body;
 use serde_json::json;
 
 use super::body::EdgeBody;
+use super::credential;
 use crate::telemetry::trace::{self, Span, TraceContext};
 use crate::telemetry::{self, Ended, Flight, Phase, Telemetry};
 
@@ -113,7 +114,7 @@ impl Drop for Line {
         tracing::info!(
             target: "ragtime::access",
             method = %flight.method,
-            path = self.path,
+            path = %credential::redacted(&self.path),
             status,
             bytes = self.bytes,
             ms = took.as_micros() as f64 / 1000.0,

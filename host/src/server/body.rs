@@ -15,18 +15,23 @@ use tokio_util::sync::DropGuard;
 use wasmtime_wasi_http::WasiBody;
 
 use super::access::{Line, Outcome};
+use super::headers;
+use super::places::Place;
 use super::problem::Problem;
 use super::turns::Turn;
 use crate::config;
-use crate::keyring::Slot;
+use crate::keyring::{Key, Slot};
 use crate::runtime::request::{Fate, RequestContext};
 use crate::runtime::routing::Choice;
+use crate::services::Services;
 
 /// A body from the handler or from the host itself.
 #[derive(Default)]
 pub struct EdgeBody {
     source: Source,
     line: Option<Line>,
+    /// The client's place among the requests of its address.
+    _place: Option<Place>,
 }
 
 #[derive(Default)]
@@ -44,21 +49,44 @@ pub struct Ending {
     deadline: Instant,
     /// Made when the body first has to be waited for; most never have.
     alarm: Option<Pin<Box<Sleep>>>,
-    /// The error event to send when an event stream breaks off.
-    error_event: Option<Bytes>,
+    /// The request's path, where the response is an event stream, which says why
+    /// it breaks off.
+    events_of: Option<Box<str>>,
     /// Whose work it is, so that a generation ends after its last response.
     choice: Choice,
-    _turn: Turn,
-    _slot: Option<Slot>,
+    caller: Option<Caller>,
+    _held: Held,
     _cancel: DropGuard,
 }
+
+/// What a request holds while a handler works for it.
+pub type Held = (Turn, Option<Slot>);
+
+/// Whose request a response is, and who knows whether that still holds.
+pub struct Caller {
+    /// The key that it was let in with.
+    pub key: Arc<Key>,
+    /// All keys.
+    pub services: Arc<Services>,
+}
+
+impl Caller {
+    fn is_gone(&self) -> bool {
+        !self.services.keyring.still_lets_in(&self.key)
+    }
+}
+
+/// How often a stream that gives nothing looks whether its key still lets it go
+/// on.
+const KEY_LOOKS: Duration = Duration::from_secs(1);
 
 impl Ending {
     /// The ending of a response whose head is `headers`.
     pub fn new(
         context: Arc<RequestContext>,
         choice: Choice,
-        (turn, slot): (Turn, Option<Slot>),
+        held: Held,
+        caller: Option<Caller>,
         limits: &config::Server,
         headers: &HeaderMap,
         path: &str,
@@ -66,26 +94,46 @@ impl Ending {
         let event_stream = headers
             .get(CONTENT_TYPE)
             .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
-        let error_event = event_stream.then(|| {
-            let problem = Problem::HandlerFailed.json(&context.id, path);
-            Bytes::from(format!("event: error\ndata: {problem}\n\n"))
-        });
         Self {
             deadline: Instant::now() + Duration::from_millis(limits.stream_timeout_ms),
             alarm: None,
-            error_event,
+            events_of: event_stream.then(|| path.into()),
             choice,
-            _turn: turn,
-            _slot: slot,
+            caller,
+            _held: held,
             _cancel: context.cancelled.clone().drop_guard(),
             context,
         }
     }
 
-    fn is_overdue(&mut self, cx: &mut Context<'_>) -> bool {
-        let deadline = self.deadline;
-        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        alarm.as_mut().poll(cx).is_ready()
+    /// Why the response has to end here, if it has to: its time is over, or its
+    /// key is not what it was when the request was let in.
+    fn has_to_end(&self) -> Option<Problem> {
+        if Instant::now() >= self.deadline {
+            return Some(Problem::HandlerTimeout);
+        }
+        self.caller.as_ref().filter(|caller| caller.is_gone()).map(|_| Problem::KeyEnded)
+    }
+
+    /// The same while there is nothing to send; looks again by itself.
+    fn has_to_end_idle(&mut self, cx: &mut Context<'_>) -> Option<Problem> {
+        loop {
+            let next = self.deadline.min(Instant::now() + KEY_LOOKS);
+            let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(next)));
+            if alarm.as_mut().poll(cx).is_pending() {
+                return None;
+            }
+            if let Some(problem) = self.has_to_end() {
+                return Some(problem);
+            }
+            self.alarm = None;
+        }
+    }
+
+    /// The last event of an event stream that breaks off.
+    fn error_event(&self, problem: Problem) -> Option<Bytes> {
+        let problem = problem.json(&self.context.id, self.events_of.as_deref()?);
+        Some(Bytes::from(format!("event: error\ndata: {problem}\n\n")))
     }
 }
 
@@ -98,12 +146,17 @@ pub struct Broken;
 impl EdgeBody {
     /// A body that the host wrote.
     pub fn host(body: Full<Bytes>, line: Line) -> Self {
-        Self { source: Source::Host(body), line: Some(line) }
+        Self { source: Source::Host(body), line: Some(line), _place: None }
     }
 
     /// A body that the handler writes.
     pub fn handler(body: WasiBody, ending: Ending, line: Line) -> Self {
-        Self { source: Source::Handler(Box::new((body, ending))), line: Some(line) }
+        Self { source: Source::Handler(Box::new((body, ending))), line: Some(line), _place: None }
+    }
+
+    /// The same, which holds its client's place until it has been sent.
+    pub fn holding(self, place: Option<Place>) -> Self {
+        Self { _place: place, ..self }
     }
 
     /// The access line of this response. One without a request of its own, as
@@ -159,32 +212,42 @@ impl Body for EdgeBody {
             }
             Source::Handler(source) => (&mut source.0, &mut source.1),
         };
-        match Pin::new(body).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
-                count(&mut this.line, &frame);
-                Poll::Ready(Some(Ok(frame)))
-            }
+        let problem = match Pin::new(body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(mut frame))) => match ending.has_to_end() {
+                None => {
+                    if let Some(trailers) = frame.trailers_mut() {
+                        headers::strip(trailers);
+                    }
+                    count(&mut this.line, &frame);
+                    return Poll::Ready(Some(Ok(frame)));
+                }
+                Some(problem) => problem,
+            },
             Poll::Ready(None) if ending.context.fate() == Fate::Running => {
                 this.end(Outcome::Complete);
-                Poll::Ready(None)
+                return Poll::Ready(None);
             }
             Poll::Ready(_) => {
                 if let Some(arm) = ending.choice.arm() {
                     arm.note_failure();
                 }
-                let event = ending.error_event.take();
-                this.break_off(event)
+                Problem::HandlerFailed
             }
-            Poll::Pending if ending.is_overdue(cx) => {
-                let event = ending.error_event.take();
-                this.break_off(event)
-            }
-            Poll::Pending => Poll::Pending,
-        }
+            Poll::Pending => match ending.has_to_end_idle(cx) {
+                None => return Poll::Pending,
+                Some(problem) => problem,
+            },
+        };
+        let event = ending.error_event(problem);
+        this.break_off(event)
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.source, Source::Over)
+        match &self.source {
+            Source::Host(body) => body.is_end_stream(),
+            Source::Handler(_) => false,
+            Source::Over => true,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {

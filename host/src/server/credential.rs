@@ -1,7 +1,10 @@
 //! Takes the client's credential out of a request before a handler sees it.
 
+use std::borrow::Cow;
+
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use percent_encoding::{percent_decode, percent_decode_str};
 
 use crate::config::Secret;
 
@@ -14,6 +17,56 @@ const UNUSABLE: &str = "unusable";
 /// The credential a request carries, if it is one of ours to check.
 pub fn find(headers: &HeaderMap) -> Option<Secret> {
     bearer(headers).or_else(|| headers.get(API_KEY)?.to_str().ok()).map(Secret::from)
+}
+
+/// Whether a request names its credential once. Of two in headers of one name
+/// a proxy may have checked the other one.
+pub fn is_unambiguous(headers: &HeaderMap) -> bool {
+    [AUTHORIZATION, API_KEY].iter().all(|name| headers.get_all(name).iter().nth(1).is_none())
+}
+
+/// How a credential of this server begins, and how the parts behind it are
+/// written.
+const MARK: &str = "rt_";
+
+/// A path as it may be written down: segments that look like a credential are
+/// left out, also where characters of it are percent-encoded, and what is too
+/// long to be of use.
+pub fn redacted(path: &str) -> Cow<'_, str> {
+    let end = path.floor_char_boundary(MAX_LOGGED_PATH_BYTES);
+    let (path, whole) = (path.get(..end).unwrap_or_default(), end == path.len());
+    if whole && !path.contains('%') && !path.contains(MARK) {
+        return Cow::Borrowed(path);
+    }
+    let segments: Vec<_> = path
+        .split('/')
+        .map(|segment| if holds_credential(segment) { REDACTED } else { segment })
+        .collect();
+    Cow::Owned(segments.join("/") + if whole { "" } else { "…" })
+}
+
+/// The longest path that is written down whole.
+const MAX_LOGGED_PATH_BYTES: usize = 1_024;
+
+const REDACTED: &str = "[credential]";
+
+/// The fewest characters behind the mark: an id of 12, and a part of the secret
+/// that is worth something to who guesses the rest.
+const FEWEST: usize = 20;
+
+fn holds_credential(segment: &str) -> bool {
+    let decoded: Vec<u8> = decode(segment);
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    decoded.windows(MARK.len()).enumerate().any(|(at, window)| {
+        let rest = decoded.get(at + MARK.len()..).unwrap_or_default();
+        window == MARK.as_bytes() && rest.iter().take_while(|byte| is_part(byte)).count() >= FEWEST
+    })
+}
+
+/// Percent-encoding undone, twice over.
+fn decode(segment: &str) -> Vec<u8> {
+    let once: Vec<u8> = percent_decode_str(segment).collect();
+    percent_decode(&once).collect()
 }
 
 /// Puts `reference` in the credential's place. Nothing else of what the client
@@ -76,6 +129,34 @@ mod tests {
         replace(&mut headers, "ref_1");
         assert_eq!(headers["authorization"], "Bearer ref_1");
         assert!(!headers.contains_key("cookie"));
+    }
+
+    #[test]
+    fn a_credential_in_a_path_is_not_written_down() {
+        const KEY: &str = "rt_AAAAAAAAAAAA_1111111111111111111111111111111111111111111";
+        for path in [
+            format!("/v1/keys/{KEY}"),
+            format!("/{KEY}/x"),
+            format!("/v1/keys/{}", KEY.replace('_', "%5F")),
+            format!("/v1/keys/{}", KEY.replace('_', "%255f").replace("rt", "%72t")),
+            format!("/v1/jobs/x{KEY}y"),
+        ] {
+            let logged = redacted(&path);
+            assert!(logged.contains(REDACTED) && !logged.contains("1111"), "{logged}");
+        }
+        for path in ["/v1/collections/a%20b/documents/rt_short", "/v1/keys/AAAAAAAAAAAA", "/"] {
+            assert_eq!(redacted(path), path);
+        }
+        let long = redacted(&"/a".repeat(10_000)).into_owned();
+        assert!(long.len() < 1_100 && long.ends_with('…'));
+    }
+
+    #[test]
+    fn a_credential_is_named_once() {
+        let mut headers = headers(&[("authorization", "Bearer a"), ("x-api-key", "a")]);
+        assert!(is_unambiguous(&headers));
+        headers.append("authorization", HeaderValue::from_static("Bearer a"));
+        assert!(!is_unambiguous(&headers));
     }
 
     #[test]

@@ -3,22 +3,28 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderName};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::{Body, Incoming};
+use bytes::Bytes;
+use http::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, IF_MATCH, IF_NONE_MATCH,
+    TRANSFER_ENCODING,
+};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use tokio::time::timeout;
 use wasmtime_wasi_http::WasiBody;
 
-use super::body::{EdgeBody, Ending};
-use super::callers::Callers;
+use super::answered::Answered;
+use super::bodies::{Bodies, discard};
+use super::body::{Caller, EdgeBody, Ending, Held};
+use super::callers::{Callers, Refused};
 use super::idempotency::{Begun, Idempotency};
+use super::places::Place;
 use super::problem::Problem;
-use super::turns::{Turn, Turns};
-use super::{access, credential};
+use super::turns::Turns;
+use super::{access, credential, headers};
 use crate::config;
-use crate::keyring::Slot;
+use crate::keyring::Key;
 use crate::runtime::generation::{Generation, HandlerFailure};
 use crate::runtime::request::{Fate, Purpose, RequestContext, ensure_authority};
 use crate::runtime::routing::{self, Choice, Routing};
@@ -35,22 +41,41 @@ const INSTANCE_RETRY: Duration = Duration::from_millis(10);
 /// The header in which a client says how many seconds it waits.
 const DEADLINE: HeaderName = HeaderName::from_static("request-timeout");
 
+/// The longest response that is taken whole before its head goes out: answers
+/// and searches are some kilobytes, and long texts had better begin at once.
+const MAX_WHOLE_BYTES: usize = 64 * 1024;
+
+/// The same for whoever has no key: all that such a one gets is shorter.
+const MAX_WHOLE_OPEN_BYTES: usize = 1024 * 1024;
+
 /// What all connections share.
 pub struct Edge {
     routing: Arc<Routing>,
+    services: Arc<Services>,
     telemetry: Arc<Telemetry>,
     turns: Turns,
-    callers: Callers,
+    /// Turns of those without a key.
+    open_turns: Turns,
+    callers: Arc<Callers>,
+    bodies: Bodies,
     idempotency: Arc<Idempotency>,
     limits: config::Server,
+    solitary_body_bytes: usize,
 }
 
 /// A response, by whom it was made.
 enum Served {
-    /// The handler, in its turn.
-    Handler(Response<WasiBody>, Choice, (Turn, Option<Slot>)),
-    /// The host, from what it had kept.
-    Kept(Response<Full<Bytes>>),
+    /// The handler, which is still at it.
+    Handler(Response<WasiBody>, Choice, Held, Option<Caller>),
+    /// The handler, which is done, or the host from what it had kept.
+    Whole(Response<Full<Bytes>>),
+}
+
+/// Who asks, as far as it matters to the edge.
+struct Admitted {
+    /// None for those without a valid key, and where none is needed.
+    key: Option<Arc<Key>>,
+    deadline: Option<Duration>,
 }
 
 impl Edge {
@@ -58,20 +83,25 @@ impl Edge {
     pub fn new(
         routing: Arc<Routing>,
         services: &Arc<Services>,
+        callers: Arc<Callers>,
         settings: &config::Settings,
     ) -> Self {
         let limits = settings.server.clone();
         Self {
             routing,
+            services: Arc::clone(services),
             telemetry: Arc::clone(&services.telemetry),
-            turns: Turns::new(&limits),
-            callers: Callers::new(Arc::clone(services), settings),
+            turns: Turns::new(limits.max_requests, &limits),
+            open_turns: Turns::new(limits.max_open_requests, &limits),
+            callers,
+            bodies: Bodies::new(&limits),
             idempotency: Idempotency::new(
                 Arc::clone(services),
                 limits.idempotency_seconds,
                 limits.max_kept_response_bytes,
             ),
             limits,
+            solitary_body_bytes: settings.handler.solitary_body_bytes,
         }
     }
 
@@ -86,17 +116,24 @@ impl Edge {
         let credential = credential::find(request.headers());
         let context = RequestContext::new(id.clone(), Purpose::Client, credential, trace);
         let flight = line.flight();
-        let served = self.serve(&context, request, &flight).await;
+        let address = self.callers.address(request.extensions().get(), request.headers());
+        let (place, served) = match self.callers.enter(address) {
+            Ok(place) => (place, self.serve(&context, request, &flight, address).await),
+            Err(problem) => (None, Err(problem)),
+        };
         flight.set_key_id(context.key_id());
+        let quota = context.quota();
         let mut response = match served {
-            Ok(Served::Handler(response, choice, held)) => {
-                let ending =
-                    Ending::new(context, choice, held, &self.limits, response.headers(), &path);
+            Ok(Served::Handler(mut response, choice, held, caller)) => {
+                headers::own(response.headers_mut(), quota.as_ref());
+                let head = response.headers();
+                let ending = Ending::new(context, choice, held, caller, &self.limits, head, &path);
                 response.map(|body| EdgeBody::handler(body, ending, line))
             }
-            Ok(Served::Kept(response)) => response.map(|body| EdgeBody::host(body, line)),
+            Ok(Served::Whole(response)) => response.map(|body| EdgeBody::host(body, line)),
             Err(problem) => self.refuse(problem, &id, &path, line),
         };
+        response = response.map(|body| body.holding(place));
         if let Ok(id) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(REQUEST_ID, id);
         }
@@ -104,38 +141,72 @@ impl Edge {
         response
     }
 
+    /// Looks at the head of a request, which is all that a stranger is heard of.
+    fn admit(
+        &self,
+        context: &RequestContext,
+        headers: &HeaderMap,
+        flight: &Flight,
+        address: Option<std::net::IpAddr>,
+    ) -> Result<Admitted, Problem> {
+        let deadline = deadline(headers)?;
+        if headers.contains_key(CONTENT_ENCODING) {
+            return Err(Problem::EncodedBody);
+        }
+        if flight.route.is_open() {
+            return Ok(Admitted { key: None, deadline });
+        }
+        if !credential::is_unambiguous(headers) {
+            return Err(Problem::SeveralCredentials);
+        }
+        let key = context.credential().map(|given| self.callers.key(address, given));
+        let key = match key {
+            None | Some(Err(Refused::Rejected(_))) => None,
+            Some(Err(Refused::Throttled { retry_after_seconds })) => {
+                return Err(Problem::TooManyFailures { retry_after_seconds });
+            }
+            Some(Ok(key)) => Some(key),
+        };
+        if let Some(key) = &key {
+            context.set_tenant(key.record.id.as_str());
+        }
+        Ok(Admitted { key, deadline })
+    }
+
     async fn serve(
         &self,
         context: &Arc<RequestContext>,
         request: Request<Incoming>,
         flight: &Flight,
+        address: Option<std::net::IpAddr>,
     ) -> Result<Served, Problem> {
         let (mut parts, body) = request.into_parts();
-        let deadline = deadline(&parts.headers)?;
-        if parts.headers.contains_key(CONTENT_ENCODING) {
-            return Err(Problem::EncodedBody);
-        }
-        let address = self.callers.address(parts.extensions.get(), &parts.headers);
-        if context.credential().is_some() {
-            self.callers.admit_address(address)?;
-        }
-        let body = self.body(body).await?;
-        let key = context.credential().and_then(|given| self.callers.key(address, given));
-        if let Some(key) = &key {
-            context.set_tenant(key.record.id.as_str());
-        }
+        let Admitted { key, deadline } = self.admit(context, &parts.headers, flight, address)?;
         let slot = key.as_ref().map(|key| self.callers.slot(key)).transpose()?;
+        let (body, bytes) = match &key {
+            Some(key) => {
+                let (body, held) =
+                    self.bodies.read(body, &parts.headers, key, &flight.route).await?;
+                (body, Some(held))
+            }
+            None => {
+                discard(body, &parts.headers).await;
+                parts.headers.remove(CONTENT_LENGTH);
+                parts.headers.remove(TRANSFER_ENCODING);
+                (Bytes::new(), None)
+            }
+        };
         let attempt = match self.idempotency.begin(key.as_ref(), &parts, &body).await? {
             Begun::Plain => None,
             Begun::Fresh(attempt) => Some(attempt),
             Begun::Replay(response) => {
                 context.set_key_id(&key.map(|key| key.record.id.to_string()).unwrap_or_default());
-                return Ok(Served::Kept(response));
+                return Ok(Served::Whole(response));
             }
         };
         flight.enter(Phase::Queued);
         let queued = Instant::now();
-        let turn = self.turns.take().await?;
+        let turn = if key.is_some() { self.turns.take() } else { self.open_turns.take() }.await?;
         self.telemetry.metrics.queued(queued.elapsed());
         flight.enter(Phase::Handling);
         let choice = self.routing.choose();
@@ -153,15 +224,22 @@ impl Edge {
         // future is dropped.
         let guard = context.cancelled.clone().drop_guard();
         let answered = self.dispatch_on_trial(choice, context, &parts, body);
-        let (response, choice) = match deadline {
+        let answered = match deadline {
             Some(deadline) => {
-                timeout(deadline, answered).await.unwrap_or(Err(Problem::DeadlineExceeded))?
+                timeout(deadline, answered).await.unwrap_or(Err(Problem::DeadlineExceeded))
             }
-            None => answered.await?,
+            None => answered.await,
         };
-        let response = match attempt {
-            Some(attempt) => attempt.finish(response, context.wrote()).await,
-            None => response,
+        drop(bytes);
+        let (answered, choice) = match (answered, attempt) {
+            (Ok((answered, choice)), Some(attempt)) => {
+                (attempt.finish(answered, context).await?, choice)
+            }
+            (Err(problem), Some(attempt)) if context.wrote() => {
+                attempt.interrupted().await;
+                return Err(problem);
+            }
+            (answered, _) => answered?,
         };
         guard.disarm();
         if let Some((copies, copy)) = copy
@@ -171,7 +249,16 @@ impl Edge {
             // wait for them.
             let _ = copies.try_send(copy);
         }
-        Ok(Served::Handler(response, choice, (turn, slot)))
+        let services = Arc::clone(&self.services);
+        let caller = key.map(|key| Caller { key, services });
+        Ok(match answered {
+            // Turn and slot are free again: nobody works for this request.
+            Answered::Whole(mut head, body) => {
+                headers::own(&mut head.headers, context.quota().as_ref());
+                Served::Whole(Answered::whole(head, body))
+            }
+            Answered::Stream(response) => Served::Handler(response, choice, (turn, slot), caller),
+        })
     }
 
     /// Runs the request where it was sent. When that is a candidate, notes how
@@ -183,11 +270,11 @@ impl Edge {
         context: &Arc<RequestContext>,
         parts: &http::request::Parts,
         body: Bytes,
-    ) -> Result<(Response<WasiBody>, Choice), Problem> {
+    ) -> Result<(Answered, Choice), Problem> {
         let started = Instant::now();
         let answer = self.dispatch(&choice.generation, context, parts, body.clone()).await;
         let failed = match &answer {
-            Ok(response) => response.status().is_server_error(),
+            Ok(answered) => answered.head().0.is_server_error(),
             Err(problem) => problem.is_the_handlers(),
         };
         if let Some(arm) = choice.arm() {
@@ -203,29 +290,19 @@ impl Edge {
         }
     }
 
-    /// The whole body, so that a slow client holds no instance and a lost
-    /// instance costs no request.
-    async fn body(&self, body: Incoming) -> Result<Bytes, Problem> {
-        if body.is_end_stream() {
-            return Ok(Bytes::new());
-        }
-        let limit = self.limits.max_body_bytes;
-        let wait = Duration::from_millis(self.limits.body_timeout_ms);
-        timeout(wait, read(body, limit)).await.unwrap_or(Err(Problem::BodyTimeout))
-    }
-
     /// Runs the request; once more and by itself when its instance was lost
-    /// before it answered, unless it has changed something.
+    /// before it answered, unless it has changed something or is to blame.
     async fn dispatch(
         &self,
         generation: &Generation,
         context: &Arc<RequestContext>,
         parts: &http::request::Parts,
         body: Bytes,
-    ) -> Result<Response<WasiBody>, Problem> {
+    ) -> Result<Answered, Problem> {
         let copy = || rebuild(parts, body.clone());
         let give_up = Instant::now() + Duration::from_millis(self.limits.queue_timeout_ms);
-        let mut alone = false;
+        let mut alone = self.is_solitary(parts, &body);
+        let mut again = false;
         loop {
             let answer = if alone {
                 generation.handle_alone(Arc::clone(context), copy()).await
@@ -233,27 +310,33 @@ impl Edge {
                 generation.handle(Arc::clone(context), copy()).await
             };
             let answer = match answer {
-                Ok(response) => self.whole_if_short(&parts.method, response).await,
-                failed => failed,
+                Ok(response) => self.whole_if_short(context, &parts.method, response).await,
+                Err(failure) => Err(failure),
             };
             match answer {
-                Ok(response) => return Ok(response),
+                Ok(answered) => return Ok(answered),
                 Err(HandlerFailure::Full) if Instant::now() < give_up => {
                     tokio::time::sleep(INSTANCE_RETRY).await;
                 }
                 Err(HandlerFailure::Full) => return Err(Problem::NoInstance),
+                Err(HandlerFailure::Deadline) if context.wrote() => {
+                    return Err(Problem::Interrupted);
+                }
                 Err(HandlerFailure::Deadline) => return Err(Problem::HandlerTimeout),
                 Err(HandlerFailure::Lost) => {
                     let fate = context.fate_of_lost().await;
-                    if alone || context.wrote() {
+                    // What overran would do so again.
+                    let overran = fate == Fate::Overran && (alone || context.is_to_blame());
+                    if again || overran || !may_run_again(context, parts) {
                         return Err(match fate {
+                            _ if context.wrote() => Problem::Interrupted,
                             Fate::Overran => Problem::HandlerTimeout,
                             Fate::Running | Fate::Trapped => Problem::HandlerFailed,
                         });
                     }
                     context.set_fate(Fate::Running);
                     self.telemetry.metrics.replayed();
-                    alone = true;
+                    (alone, again) = (true, true);
                 }
                 Err(HandlerFailure::Failed(reason)) => {
                     tracing::error!(
@@ -268,29 +351,26 @@ impl Edge {
         }
     }
 
-    /// A short response that says its length is taken whole before its head
-    /// goes out: an instance that is lost meanwhile costs a second run, and not
-    /// half an answer.
+    /// Whether a request is of the kind that exhausts instances, and has one of
+    /// its own: large bodies, and files that have to be parsed.
+    fn is_solitary(&self, parts: &http::request::Parts, body: &Bytes) -> bool {
+        let is_json = || {
+            let media_type = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+            media_type.is_none_or(|media_type| media_type.starts_with(b"application/json"))
+        };
+        !body.is_empty() && (body.len() >= self.solitary_body_bytes || !is_json())
+    }
+
     async fn whole_if_short(
         &self,
+        context: &RequestContext,
         method: &Method,
         response: Response<WasiBody>,
-    ) -> Result<Response<WasiBody>, HandlerFailure> {
-        // The length is that of a body which does not come (RFC 9110 section 8.6).
-        if method == Method::HEAD || response.status() == StatusCode::NOT_MODIFIED {
-            return Ok(response);
-        }
-        let length = response.headers().get(CONTENT_LENGTH);
-        let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-        if length.is_none_or(|length| length == 0 || length > MAX_WHOLE_BYTES) {
-            return Ok(response);
-        }
-        let (head, body) = response.into_parts();
+    ) -> Result<Answered, HandlerFailure> {
+        let most = if context.tenant().is_empty() { MAX_WHOLE_OPEN_BYTES } else { MAX_WHOLE_BYTES };
         let wait = Duration::from_millis(self.limits.request_timeout_ms);
-        let whole = timeout(wait, Limited::new(body, MAX_WHOLE_BYTES).collect()).await;
-        let whole = whole.map_err(|_| HandlerFailure::Deadline)?;
-        let body = whole.map_err(|_| HandlerFailure::Lost)?.map_err(|never| match never {});
-        Ok(Response::from_parts(head, body.boxed_unsync()))
+        let whole = timeout(wait, Answered::of(method, response, most)).await;
+        whole.unwrap_or(Err(HandlerFailure::Deadline))
     }
 
     fn refuse(
@@ -305,10 +385,6 @@ impl Edge {
     }
 }
 
-/// The longest response that is taken whole before its head goes out: answers
-/// and searches are some kilobytes, and long texts had better begin at once.
-const MAX_WHOLE_BYTES: usize = 64 * 1024;
-
 /// How long the client waits, if it says so.
 fn deadline(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
     let Some(value) = headers.get(DEADLINE) else { return Ok(None) };
@@ -322,21 +398,12 @@ fn deadline(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
     Ok(Duration::try_from_secs_f64(seconds).ok())
 }
 
-/// Reads a body of up to `limit` bytes. One that is longer is read on to twice
-/// the limit and thrown away: a client that is still sending when the connection
-/// closes would not see why (RFC 9112 section 9.6).
-async fn read(mut body: Incoming, limit: usize) -> Result<Bytes, Problem> {
-    let (mut kept, mut total) = (BytesMut::new(), 0_usize);
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| Problem::BodyBroken)?.into_data() else { continue };
-        total = total.saturating_add(data.len());
-        if total <= limit {
-            kept.extend_from_slice(&data);
-        } else if total > limit.saturating_mul(2) {
-            break;
-        }
-    }
-    if total > limit { Err(Problem::BodyTooLarge) } else { Ok(kept.freeze()) }
+/// Whether a request whose instance was lost can run again: it has changed
+/// nothing, or has a method that means the same the second time (RFC 9110 section
+/// 9.2.2) and does not depend on what was there before.
+fn may_run_again(context: &RequestContext, parts: &http::request::Parts) -> bool {
+    let conditional = [IF_MATCH, IF_NONE_MATCH].iter().any(|name| parts.headers.contains_key(name));
+    !context.wrote() || (parts.method == Method::PUT && !conditional)
 }
 
 fn rebuild(parts: &http::request::Parts, body: Bytes) -> Request<WasiBody> {

@@ -65,6 +65,8 @@ impl Front {
 impl Answer for Front {
     type Body = CompressionBody<EdgeBody>;
 
+    const ENDS: bool = true;
+
     async fn answer(&self, request: Request<Incoming>) -> Response<Self::Body> {
         // The layer takes every OPTIONS for a preflight.
         let of_a_page = request.headers().contains_key(ORIGIN);

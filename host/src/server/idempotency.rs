@@ -14,10 +14,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use ragtime_store::KeptResponse;
 use sha2::{Digest, Sha256};
-use wasmtime_wasi_http::WasiBody;
 
+use super::answered::Answered;
 use super::problem::Problem;
 use crate::keyring::{Key, unix_now};
+use crate::runtime::request::RequestContext;
 use crate::services::Services;
 
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
@@ -121,20 +122,29 @@ impl Idempotency {
 impl Attempt {
     /// Keeps the response of a request that has changed something. The client
     /// gets it when it is on disk.
-    pub async fn finish(self, response: Response<WasiBody>, wrote: bool) -> Response<WasiBody> {
-        let (head, body) = response.into_parts();
-        let kept = wrote && !head.status.is_server_error();
-        if !kept || is_event_stream(&head.headers) {
-            return Response::from_parts(head, body);
+    ///
+    /// # Errors
+    ///
+    /// [`Problem::Interrupted`] when the response breaks off.
+    pub async fn finish(
+        self,
+        answered: Answered,
+        context: &RequestContext,
+    ) -> Result<Answered, Problem> {
+        let (status, headers) = answered.head();
+        let kept = context.wrote() && !status.is_server_error();
+        if !kept || is_event_stream(headers) {
+            return Ok(answered);
         }
-        // A body that breaks off breaks off for the client too.
-        let body = match body.collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(error) => {
-                let broken = http_body_util::Full::new(Bytes::new())
-                    .map_err(|never| match never {})
-                    .with_trailers(async move { Some(Err(error)) });
-                return Response::from_parts(head, broken.boxed_unsync());
+        let (head, body) = match answered {
+            Answered::Whole(head, body) => (head, body),
+            Answered::Stream(response) => {
+                let (head, body) = response.into_parts();
+                let Ok(body) = body.collect().await else {
+                    self.interrupted().await;
+                    return Err(Problem::Interrupted);
+                };
+                (head, body.to_bytes())
             }
         };
         let storable = !is_secret(&head.headers) && body.len() <= self.all.max_bytes;
@@ -145,14 +155,30 @@ impl Attempt {
             headers: headers_to_json(&head.headers),
             body: storable.then(|| body.to_vec()),
         };
+        self.keep(response).await;
+        Ok(Answered::Whole(head, body))
+    }
+
+    /// Notes that the request was begun and has no response, so that its
+    /// repetition is not taken for the first.
+    pub async fn interrupted(self) {
+        let response = KeptResponse {
+            fingerprint: self.fingerprint,
+            at: unix_now(),
+            status: StatusCode::INTERNAL_SERVER_ERROR.as_u16(),
+            headers: "[]".into(),
+            body: None,
+        };
+        self.keep(response).await;
+    }
+
+    async fn keep(&self, response: KeptResponse) {
         let (principal, key) = self.name.clone();
         let store = &self.all.services.store;
         if let Err(error) = store.keep_response(principal, key, response, self.all.oldest()).await {
             // The change itself is done and must be reported as such.
             tracing::error!(%error, "a response was not kept for repetitions of its request");
         }
-        let body = Full::new(body).map_err(|never| match never {}).boxed_unsync();
-        Response::from_parts(head, body)
     }
 }
 

@@ -1,32 +1,42 @@
 //! The HTTP server: a bound listener plus a future that ends it.
 
 mod access;
+mod answered;
+mod bodies;
 mod body;
-mod callers;
+mod budget;
+pub mod callers;
+mod connection;
 pub mod credential;
 pub mod edge;
 pub mod front;
+mod headers;
 mod idempotency;
+pub mod places;
 mod problem;
 mod turns;
 
 use std::convert::Infallible;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::X_CONTENT_TYPE_OPTIONS;
+use http::{HeaderValue, Request, Response};
 use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 
-use crate::config;
+use crate::{config, network};
 use callers::Peer;
+use connection::{Bounds, Connection, Streams, Verdict, Watched};
+use places::{Place, Places};
 
 /// Streams of one HTTP/2 connection at once (RFC 9113 section 6.5.2 asks for
 /// at least 100).
@@ -39,18 +49,33 @@ const MIN_HTTP1_BUFFER: usize = 8192;
 /// descriptors.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
+/// How often refused connections are told of.
+const REFUSED_TOLD: Duration = Duration::from_secs(1);
+
 /// What stands behind a listener.
 pub trait Answer: Send + Sync + 'static {
     /// The body of its responses.
     type Body: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
         + Send
+        + Unpin
         + 'static;
+
+    /// Whether every response has to end within `server.stream_timeout_ms`.
+    const ENDS: bool;
 
     /// Answers one request. Never fails: what goes wrong becomes a problem.
     fn answer(
         &self,
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<Self::Body>> + Send;
+}
+
+/// A listener at work.
+struct Listening<A> {
+    service: Arc<A>,
+    builder: auto::Builder<Streams>,
+    bounds: Bounds,
+    draining: CancellationToken,
 }
 
 /// Serves until `shutdown` resolves, then lets requests in flight finish
@@ -61,43 +86,42 @@ pub async fn serve<A: Answer>(
     limits: &config::Server,
     shutdown: impl Future<Output = ()>,
 ) {
-    let connections = Arc::new(Semaphore::new(limits.max_connections));
-    let graceful = GracefulShutdown::new();
-    let builder = connection_builder(limits);
-    let mut shutdown = std::pin::pin!(shutdown);
+    let all = u32::try_from(limits.max_connections).unwrap_or(u32::MAX);
+    let connections = Arc::new(Semaphore::new(all as usize));
+    let draining = CancellationToken::new();
+    let listening = Arc::new(Listening {
+        service,
+        builder: connection_builder(limits),
+        bounds: Bounds::new(limits, A::ENDS),
+        draining: draining.clone(),
+    });
+    let mut gate = Gate::new(limits);
+    let mut shutdown = pin!(shutdown);
     loop {
         let accepted = tokio::select! {
             () = &mut shutdown => break,
             accepted = accept(&listener, &connections) => accepted,
         };
-        let (stream, peer, place) = match accepted {
-            Ok(accepted) => accepted,
+        match accepted {
+            Ok((stream, peer, place)) => {
+                let Some(entered) = gate.admit(&peer) else { continue };
+                let listening = Arc::clone(&listening);
+                tokio::spawn(async move {
+                    listening.connection(stream, peer).await;
+                    drop((place, entered));
+                });
+            }
             Err(error) => {
                 tracing::warn!(%error, "could not accept a connection");
                 tokio::time::sleep(ACCEPT_RETRY).await;
-                continue;
             }
-        };
-        // Small writes of an event stream must not wait for an acknowledgement.
-        let _ = stream.set_nodelay(true);
-        let service = Arc::clone(&service);
-        let answer = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(peer);
-            let service = Arc::clone(&service);
-            async move { Ok::<_, Infallible>(service.answer(request).await) }
-        });
-        let connection = builder.serve_connection(TokioIo::new(stream), answer).into_owned();
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended early");
-            }
-            drop(place);
-        });
+        }
     }
     drop(listener);
+    draining.cancel();
     let deadline = Duration::from_millis(limits.drain_timeout_ms);
-    if tokio::time::timeout(deadline, graceful.shutdown()).await.is_err() {
+    // Every connection gives its place back when it ends.
+    if tokio::time::timeout(deadline, connections.acquire_many(all)).await.is_err() {
         tracing::warn!("requests were still in flight at the drain deadline");
     }
 }
@@ -105,15 +129,98 @@ pub async fn serve<A: Answer>(
 async fn accept(
     listener: &TcpListener,
     connections: &Arc<Semaphore>,
-) -> io::Result<(tokio::net::TcpStream, Peer, tokio::sync::OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, Peer, OwnedSemaphorePermit)> {
     let place = Arc::clone(connections).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, address) = listener.accept().await?;
     Ok((stream, Peer(address), place))
 }
 
-fn connection_builder(limits: &config::Server) -> auto::Builder<TokioExecutor> {
+/// Bounds the connections of each address.
+struct Gate {
+    places: Arc<Places>,
+    trusted: Vec<network::Network>,
+    refused: u64,
+    told: Option<Instant>,
+}
+
+impl Gate {
+    fn new(limits: &config::Server) -> Self {
+        Self {
+            places: Places::new(limits.max_connections_per_address),
+            trusted: limits.trusted_proxies.clone(),
+            refused: 0,
+            told: None,
+        }
+    }
+
+    /// A place among the connections of its address. A trusted proxy needs none:
+    /// its connections are many clients'.
+    fn admit(&mut self, peer: &Peer) -> Option<Option<Place>> {
+        let address = peer.0.ip();
+        if self.trusted.iter().any(|network| network.contains(address)) {
+            return Some(None);
+        }
+        let place = self.places.take(network::client(address));
+        if place.is_none() {
+            self.refused += 1;
+            if self.told.is_none_or(|told| told.elapsed() > REFUSED_TOLD) {
+                tracing::warn!(
+                    refused = self.refused,
+                    %address,
+                    "connections of one address were closed: it has too many"
+                );
+                (self.told, self.refused) = (Some(Instant::now()), 0);
+            }
+        }
+        place.map(Some)
+    }
+}
+
+impl<A: Answer> Listening<A> {
+    /// Serves one connection until it ends, or has to.
+    async fn connection(&self, stream: TcpStream, peer: Peer) {
+        // Small writes of an event stream must not wait for an acknowledgement.
+        let _ = stream.set_nodelay(true);
+        let state = Connection::new();
+        let answer = service_fn(|mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            let (service, work) = (Arc::clone(&self.service), state.begin());
+            async move {
+                let version = request.version();
+                let mut response = service.answer(request).await;
+                // What a response is must not be a browser's guess.
+                let nosniff = HeaderValue::from_static("nosniff");
+                response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, nosniff);
+                Ok::<_, Infallible>(response.map(|body| Watched::new(body, work, version)))
+            }
+        });
+        let mut connection = pin!(self.builder.serve_connection(TokioIo::new(stream), answer));
+        let mut ending = false;
+        loop {
+            let verdict = tokio::select! {
+                ended = connection.as_mut() => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%error, "a connection ended early");
+                    }
+                    return;
+                }
+                () = self.draining.cancelled(), if !ending => Verdict::Idle,
+                verdict = state.watch(&self.bounds) => verdict,
+            };
+            // One that has had its time to say good-bye is not waited for.
+            if verdict == Verdict::Dead || (ending && !self.draining.is_cancelled()) {
+                tracing::debug!(peer = %peer.0, "a connection was closed: nobody uses it");
+                return;
+            }
+            ending = true;
+            connection.as_mut().graceful_shutdown();
+        }
+    }
+}
+
+fn connection_builder(limits: &config::Server) -> auto::Builder<Streams> {
     let header_timeout = Duration::from_millis(limits.header_timeout_ms);
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = auto::Builder::new(Streams);
     builder
         .http1()
         .timer(TokioTimer::new())

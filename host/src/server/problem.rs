@@ -30,6 +30,19 @@ pub enum Problem {
     },
     /// The key has as many requests at work as it may.
     TooManyAtOnce,
+    /// The address has as many requests at work as it may.
+    TooManyOfAddress,
+    /// The bodies of the key's requests come to too many bytes.
+    TooManyBytes,
+    /// The bodies of all requests come to too many bytes.
+    NoBytesLeft,
+    /// More than one credential of a kind.
+    SeveralCredentials,
+    /// The key was revoked, has expired or lost a right while its response was
+    /// sent.
+    KeyEnded,
+    /// The handler was lost after it had changed something.
+    Interrupted,
     /// `Request-Timeout` is no time.
     InvalidDeadline,
     /// The client's own deadline has passed.
@@ -61,7 +74,7 @@ impl Problem {
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "body_too_large",
                 "The body is too large",
-                "Send smaller batches. The limit is the setting server.max_body_bytes.",
+                "Send smaller batches. The limit is the setting server.max_body_bytes where documents are sent by a key that may write, server.max_json_bytes elsewhere.",
             ),
             Self::BodyTimeout => (
                 StatusCode::REQUEST_TIMEOUT,
@@ -110,6 +123,42 @@ impl Problem {
                 "too_many_at_once",
                 "The key has too many requests at work",
                 "Wait for some of them. The limit is the setting auth.max_concurrent.",
+            ),
+            Self::TooManyOfAddress => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_from_address",
+                "The address has too many requests at work",
+                "Read the responses, and wait for some of them. The limit is the setting server.max_requests_per_address.",
+            ),
+            Self::TooManyBytes => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_bytes_at_once",
+                "The key sends too many bytes at once",
+                "Send fewer large bodies at once. The limit is the setting server.max_bytes_in_flight_per_key.",
+            ),
+            Self::NoBytesLeft => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "body_budget_exhausted",
+                "The server holds too many bytes",
+                "Try again after Retry-After seconds. The limit is the setting server.max_bytes_in_flight.",
+            ),
+            Self::SeveralCredentials => (
+                StatusCode::BAD_REQUEST,
+                "conflicting_credentials",
+                "Two different keys were sent",
+                "Send the key once: as Authorization: Bearer KEY or as X-API-Key: KEY.",
+            ),
+            Self::KeyEnded => (
+                StatusCode::UNAUTHORIZED,
+                "invalid_credential",
+                "The key is not valid",
+                "It was revoked, has expired or lost a right while the response was sent.",
+            ),
+            Self::Interrupted => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "change_interrupted",
+                "The change was begun, and its answer was lost",
+                "Look at what it changed before it is sent again. A PUT or DELETE may be sent again as it is.",
             ),
             Self::InvalidDeadline => (
                 StatusCode::BAD_REQUEST,
@@ -170,14 +219,17 @@ impl Problem {
 
     /// Whether the handler is to blame.
     pub fn is_the_handlers(self) -> bool {
-        matches!(self, Self::HandlerTimeout | Self::HandlerFailed)
+        matches!(self, Self::HandlerTimeout | Self::HandlerFailed | Self::Interrupted)
     }
 
     /// After how many seconds another try makes sense, if one does.
     fn retry_after_seconds(self) -> Option<u32> {
         match self {
             Self::TooManyFailures { retry_after_seconds } => Some(retry_after_seconds),
-            Self::TooManyAtOnce | Self::IdempotencyInProgress => Some(RETRY_AFTER_SECONDS),
+            Self::TooManyAtOnce
+            | Self::TooManyOfAddress
+            | Self::TooManyBytes
+            | Self::IdempotencyInProgress => Some(RETRY_AFTER_SECONDS),
             other => {
                 (other.parts().0 == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER_SECONDS)
             }

@@ -28,10 +28,10 @@ pub struct Turns {
 }
 
 impl Turns {
-    /// As many as the settings allow.
-    pub fn new(limits: &config::Server) -> Self {
+    /// As many as `most`, with the patience of the settings.
+    pub fn new(most: usize, limits: &config::Server) -> Self {
         Self {
-            free: Arc::new(Semaphore::new(limits.max_requests)),
+            free: Arc::new(Semaphore::new(most)),
             wait: Duration::from_millis(limits.queue_timeout_ms),
             overload_wait: Duration::from_millis(limits.overload_timeout_ms),
             waiting: AtomicUsize::new(0),
@@ -90,12 +90,12 @@ mod tests {
     use super::*;
 
     fn turns(wait: u64, overload: u64) -> Turns {
-        Turns::new(&config::Server {
-            max_requests: 1,
+        let limits = config::Server {
             queue_timeout_ms: wait,
             overload_timeout_ms: overload,
             ..config::Server::default()
-        })
+        };
+        Turns::new(1, &limits)
     }
 
     #[tokio::test]

@@ -81,7 +81,7 @@ pub async fn described(handler: &Arc<Generation>, deadline: Duration) -> Option<
     let reply = ask(handler, &request.into_parts().0, Bytes::new(), deadline).await.ok()?;
     let document: Value = serde_json::from_slice(&reply.body).ok()?;
     let paths = document.get("paths")?.as_object()?;
-    handler.set_paths(paths.keys().map(String::as_str));
+    handler.set_paths(paths);
     let operations = paths.iter().flat_map(|(path, item)| {
         let methods = item.as_object().into_iter().flat_map(|item| item.keys());
         methods

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
+use serde_json::{Map, Value};
 
 /// Templates one handler may have; further ones are not told apart.
 const MAX_TEMPLATES: usize = 200;
@@ -13,12 +14,32 @@ const OTHER: &str = "other";
 
 /// A path with names in the place of ids: `/v1/jobs/{id}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct Route(Option<Arc<str>>);
+pub struct Route(Option<Arc<Template>>);
+
+/// A path as a handler describes it.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Template {
+    path: String,
+    /// No operation asks for a key.
+    open: bool,
+    /// No operation takes a body that is not JSON.
+    plain: bool,
+}
 
 impl Route {
     /// The template, or `other`.
     pub fn as_str(&self) -> &str {
-        self.0.as_deref().unwrap_or(OTHER)
+        self.0.as_ref().map_or(OTHER, |template| &template.path)
+    }
+
+    /// Whether the handler says that nobody needs a key here.
+    pub fn is_open(&self) -> bool {
+        self.0.as_ref().is_some_and(|template| template.open)
+    }
+
+    /// Whether the handler says that no body here is anything but JSON.
+    pub fn takes_only_json(&self) -> bool {
+        self.0.as_ref().is_some_and(|template| template.plain)
     }
 }
 
@@ -28,22 +49,45 @@ impl EncodeLabelValue for Route {
     }
 }
 
+impl Template {
+    /// Of a member of `paths` in an OpenAPI document.
+    fn new(path: &str, item: &Value) -> Self {
+        let operations = || item.as_object().into_iter().flat_map(|item| item.values());
+        let is_open = |operation: &Value| {
+            operation.get("security").and_then(Value::as_array).is_some_and(Vec::is_empty)
+        };
+        let is_plain = |operation: &Value| {
+            let content = operation.pointer("/requestBody/content").and_then(Value::as_object);
+            content.is_none_or(|content| content.keys().all(|media_type| media_type == JSON))
+        };
+        Self {
+            path: path.to_owned(),
+            open: operations().next().is_some() && operations().all(is_open),
+            plain: operations().all(is_plain),
+        }
+    }
+}
+
+const JSON: &str = "application/json";
+
 /// The templates of a handler, from its own description of its API.
 #[derive(Debug, Default)]
-pub struct Templates(Vec<Arc<str>>);
+pub struct Templates(Vec<Arc<Template>>);
 
 impl Templates {
     /// Those of a description's `paths`.
-    pub fn new<'a>(paths: impl Iterator<Item = &'a str>) -> Self {
-        let mut templates: Vec<Arc<str>> = paths.take(MAX_TEMPLATES).map(Arc::from).collect();
+    pub fn new(paths: &Map<String, Value>) -> Self {
+        let templates = paths.iter().take(MAX_TEMPLATES);
+        let mut templates: Vec<_> =
+            templates.map(|(path, item)| Arc::new(Template::new(path, item))).collect();
         // Words before names: `/v1/keys/self` is not `/v1/keys/{id}`.
-        templates.sort_by_key(|template| template.matches('{').count());
+        templates.sort_by_key(|template| template.path.matches('{').count());
         Self(templates)
     }
 
     /// The template that `path` follows.
     pub fn find(&self, path: &str) -> Route {
-        Route(self.0.iter().find(|template| follows(path, template)).cloned())
+        Route(self.0.iter().find(|template| follows(path, &template.path)).cloned())
     }
 }
 
@@ -60,12 +104,14 @@ fn follows(path: &str, template: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
     fn a_path_finds_the_template_with_the_fewest_names() {
         let paths = ["/v1/keys/{id}", "/v1/keys/self", "/v1/collections/{c}/documents/{id}", "/"];
-        let templates = Templates::new(paths.into_iter());
+        let paths = paths.into_iter().map(|path| (path.to_owned(), Value::Null)).collect();
+        let templates = Templates::new(&paths);
         for (path, route) in [
             ("/v1/keys/self", "/v1/keys/self"),
             ("/v1/keys/abc", "/v1/keys/{id}"),
@@ -76,5 +122,25 @@ mod tests {
         ] {
             assert_eq!(templates.find(path).as_str(), route, "{path}");
         }
+    }
+
+    #[test]
+    fn a_handler_says_where_no_key_and_no_file_belongs() {
+        let json = serde_json::json!({"content": {"application/json": {}}});
+        let files = serde_json::json!({"content": {"application/json": {}, "text/plain": {}}});
+        let paths = serde_json::json!({
+            "/open": {"get": {"security": []}},
+            "/half": {"get": {"security": []}, "post": {"requestBody": json}},
+            "/files": {"put": {"requestBody": files, "security": [{"bearer": []}]}},
+        });
+        let templates = Templates::new(paths.as_object().unwrap());
+        let of = |path: &str| {
+            let route = templates.find(path);
+            (route.is_open(), route.takes_only_json())
+        };
+        assert_eq!(of("/open"), (true, true));
+        assert_eq!(of("/half"), (false, true));
+        assert_eq!(of("/files"), (false, false));
+        assert_eq!(of("/unknown"), (false, false));
     }
 }

@@ -95,10 +95,34 @@ pub fn utf8(body: &[u8]) -> Result<&str, Problem> {
 ///
 /// # Errors
 ///
-/// `malformed_json`, naming line and column.
+/// `malformed_json`, naming line and column; `json_too_complex` before anything
+/// is read when there are more than [`limits::MAX_JSON_VALUES`]. Nesting is
+/// bounded by `serde_json`, to 128 levels.
 pub fn parse(text: &str) -> Result<Json<'_>, Problem> {
+    if values(text) > limits::MAX_JSON_VALUES {
+        let most = limits::MAX_JSON_VALUES;
+        let detail =
+            format!("At most {most} values, members' names included, can be sent at once.");
+        return Err(Problem::new(Code::JsonTooComplex, detail));
+    }
     serde_json::from_str(text)
         .map_err(|error| Problem::new(Code::MalformedJson, format!("{error}.")))
+}
+
+/// At least as many as a JSON text has values and names of members: each but
+/// the first stands behind one of these characters.
+fn values(text: &str) -> usize {
+    let (mut values, mut quoted, mut escaped) = (1_usize, false, false);
+    for byte in text.bytes() {
+        if quoted {
+            quoted = escaped || byte != b'"';
+            escaped = !escaped && byte == b'\\';
+        } else {
+            quoted = byte == b'"';
+            values += usize::from(matches!(byte, b',' | b':' | b'[' | b'{'));
+        }
+    }
+    values
 }
 
 /// Reads a body with `read`, which notes what is wrong.
@@ -120,4 +144,44 @@ pub fn read<'a, T>(
 /// and no fallible `Serialize`, which are the only ways to fail.
 pub fn encode(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+
+    fn count(json: &Json<'_>) -> usize {
+        1 + match json {
+            Json::Array(items) => items.iter().map(count).sum(),
+            Json::Object(members) => members.iter().map(|(_, value)| 1 + count(value)).sum(),
+            _ => 0,
+        }
+    }
+
+    #[test]
+    fn more_values_than_there_may_be_are_not_read() {
+        let most = limits::MAX_JSON_VALUES;
+        let array = |items: usize| format!("[{}0]", "0,".repeat(items - 1));
+        assert!(parse(&array(most - 1)).is_ok());
+        assert_eq!(parse(&array(most + 1)).unwrap_err().code, Code::JsonTooComplex);
+        let nested = "[]".repeat(most);
+        assert_eq!(parse(&nested).unwrap_err().code, Code::JsonTooComplex);
+        // What stands in a string is no value.
+        assert!(parse(&format!("[\"{}\"]", "\\\"[,:{".repeat(most))).is_ok());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn no_value_is_missed(texts in prop::collection::vec("[\\PC\"\\\\]{0,8}", 0..8), depth in 0_usize..8) {
+            let mut value = serde_json::json!(texts);
+            for level in 0..depth {
+                value = if level % 2 == 0 { serde_json::json!({"a": value, "b": 1}) } else { serde_json::json!([value]) };
+            }
+            let text = value.to_string();
+            prop_assert!(values(&text) >= count(&parse(&text).unwrap()));
+        }
+    }
 }

@@ -102,19 +102,39 @@ fn decode(value: &str) -> Option<String> {
 }
 
 /// Whether a browser's page may send the message: `Origin` is the server
-/// itself or, where the runtime does not tell the server's name, a page of this
-/// machine. Without the header no browser's page sent it. This keeps a page that
-/// rebinds its name to this address out.
+/// itself. Without the header no browser's page sent it.
+///
+/// By plain HTTP a name will not do, even where `Host` says the same: whoever
+/// owns a name can have it mean this address (DNS rebinding). With TLS the
+/// browser has checked whose name it is. Pages of other origins are let in by
+/// the host, which knows its settings.
 pub fn same_origin(origin: Option<&str>, host: Option<&str>) -> bool {
     let Some(origin) = origin else { return true };
-    let authority = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
-    authority.is_some_and(|authority| match host {
-        Some(host) => host.eq_ignore_ascii_case(authority),
-        None => LOOPBACK.iter().any(|name| {
-            let rest = authority.strip_prefix(name);
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
-        }),
+    let checked = origin.strip_prefix("https://");
+    let authority = checked.or_else(|| origin.strip_prefix("http://"));
+    authority.is_some_and(|authority| {
+        let name = name(authority);
+        match host {
+            Some(host) => {
+                let own = host.eq_ignore_ascii_case(authority);
+                own && (checked.is_some() || cannot_be_rebound(name))
+            }
+            None => LOOPBACK.contains(&name),
+        }
     })
+}
+
+/// An authority without its port.
+fn name(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => authority,
+    }
+}
+
+fn cannot_be_rebound(name: &str) -> bool {
+    let literal = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    name.eq_ignore_ascii_case("localhost") || literal.parse::<std::net::IpAddr>().is_ok()
 }
 
 /// Names of this machine.
@@ -168,9 +188,21 @@ mod tests {
     #[test]
     fn a_page_of_another_origin_is_kept_out() {
         assert!(same_origin(None, Some("a:8080")));
-        assert!(same_origin(Some("http://a:8080"), Some("A:8080")));
+        for own in ["localhost:8080", "127.0.0.1:8080", "192.0.2.1", "[::1]:8080", "LocalHost"] {
+            assert!(same_origin(Some(&format!("http://{own}")), Some(own)), "{own}");
+        }
+        for rebound in ["evil.example", "evil.example:8080", "127.0.0.1.evil.example", ""] {
+            assert!(!same_origin(Some(&format!("http://{rebound}")), Some(rebound)), "{rebound}");
+        }
+        assert!(same_origin(Some("https://rag.example"), Some("rag.example")));
         assert!(same_origin(Some("http://127.0.0.1:8080"), None));
-        for origin in ["http://evil.example", "null", "a:8080", "http://a:8080.evil.example"] {
+        for origin in [
+            "http://evil.example",
+            "https://evil.example",
+            "null",
+            "a:8080",
+            "http://a:8080.evil.example",
+        ] {
             assert!(!same_origin(Some(origin), Some("a:8080")), "{origin}");
         }
         for origin in ["http://evil.example", "http://localhost.evil.example", "http://127.0.0.1.x"]

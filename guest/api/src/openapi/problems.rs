@@ -24,6 +24,7 @@ const ALWAYS: &[Code] = &[
     Code::Internal,
     Code::UnsupportedEncoding,
     Code::TooManyFailures,
+    Code::TooManyFromAddress,
     Code::InvalidDeadline,
     Code::DeadlineExceeded,
 ];
@@ -35,6 +36,8 @@ const KEYED: &[Code] = &[
     Code::ScopeRequired,
     Code::RateLimited,
     Code::TooManyAtOnce,
+    Code::TooManyBytesAtOnce,
+    Code::BodyBudgetExhausted,
     Code::ValidationFailed,
     Code::InvalidRequest,
 ];
@@ -46,9 +49,11 @@ const CHANGING: &[Code] = &[
     Code::IdempotencyResponseNotKept,
     Code::Unavailable,
     Code::StoreUnwritable,
+    Code::ChangeInterrupted,
 ];
 const IN_COLLECTION: &[Code] = &[Code::CollectionForbidden, Code::UnknownCollection];
-const WITH_BODY: &[Code] = &[Code::UnsupportedMediaType, Code::MalformedJson, Code::InvalidUtf8];
+const WITH_BODY: &[Code] =
+    &[Code::UnsupportedMediaType, Code::MalformedJson, Code::InvalidUtf8, Code::JsonTooComplex];
 
 /// A response for each status that the problems of a route have.
 pub(super) fn responses(

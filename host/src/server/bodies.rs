@@ -1,0 +1,124 @@
+//! The bodies of requests: read whole, within their limits, and only for a key.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http::header::EXPECT;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use ragtime_policy::scope::Scope;
+use tokio::time::timeout;
+
+use super::budget::{Budget, Held};
+use super::problem::Problem;
+use crate::config;
+use crate::keyring::Key;
+use crate::telemetry::Route;
+
+/// How much of a body that nobody wants is taken and thrown away. A client that
+/// is still sending when the connection closes may not see why (RFC 9112 section
+/// 9.6).
+const DISCARDED_BYTES: usize = 256 * 1024;
+
+/// How long that may take.
+const DISCARD_TIME: Duration = Duration::from_millis(500);
+
+/// Reads bodies.
+pub struct Bodies {
+    budget: Arc<Budget>,
+    most: usize,
+    most_json: usize,
+    wait: Duration,
+}
+
+impl Bodies {
+    /// Within the limits of the settings.
+    pub fn new(limits: &config::Server) -> Self {
+        Self {
+            budget: Budget::new(limits),
+            most: limits.max_body_bytes,
+            most_json: limits.max_json_bytes.min(limits.max_body_bytes),
+            wait: Duration::from_millis(limits.body_timeout_ms),
+        }
+    }
+
+    /// The whole body of a request of `key`, so that a slow client holds no
+    /// instance and a lost instance costs no request. Its bytes count until the
+    /// second value is dropped.
+    ///
+    /// # Errors
+    ///
+    /// The limit that it breaks.
+    pub async fn read(
+        &self,
+        body: Incoming,
+        headers: &HeaderMap,
+        key: &Arc<Key>,
+        route: &Route,
+    ) -> Result<(Bytes, Held), Problem> {
+        let held = self.budget.begin(key);
+        if body.is_end_stream() {
+            return Ok((Bytes::new(), held));
+        }
+        let limit = self.limit(key, route);
+        let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+        // Who asks before sending need not send.
+        if announced > limit && headers.contains_key(EXPECT) {
+            return Err(Problem::BodyTooLarge);
+        }
+        let read = whole(body, limit, limit.saturating_mul(2).max(self.most), held);
+        timeout(self.wait, read).await.unwrap_or(Err(Problem::BodyTimeout))
+    }
+
+    /// Only who may write has documents to send, and only where documents go.
+    fn limit(&self, key: &Key, route: &Route) -> usize {
+        let sends_documents = key.record.allows(Scope::Write) && !route.takes_only_json();
+        if sends_documents { self.most } else { self.most_json }
+    }
+}
+
+/// Reads a body of up to `limit` bytes. One that is longer is read on to
+/// `discarded` and thrown away, so that a client that is still sending sees why:
+/// see [`DISCARDED_BYTES`].
+async fn whole(
+    mut body: Incoming,
+    limit: usize,
+    discarded: usize,
+    mut held: Held,
+) -> Result<(Bytes, Held), Problem> {
+    let (mut kept, mut total) = (BytesMut::new(), 0_usize);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Problem::BodyBroken)?.into_data() else { continue };
+        total = total.saturating_add(data.len());
+        if total <= limit {
+            held.grow(total)?;
+            kept.extend_from_slice(&data);
+        } else if total > discarded {
+            break;
+        } else {
+            kept = BytesMut::new();
+        }
+    }
+    if total > limit { Err(Problem::BodyTooLarge) } else { Ok((kept.freeze(), held)) }
+}
+
+/// Takes a little of a body that nobody wants, and keeps nothing of it.
+pub async fn discard(mut body: Incoming, headers: &HeaderMap) {
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if body.is_end_stream() || announced > DISCARDED_BYTES || headers.contains_key(EXPECT) {
+        return;
+    }
+    let some = async {
+        let mut total = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            total += frame.data_ref().map_or(0, Bytes::len);
+            if total > DISCARDED_BYTES {
+                break;
+            }
+        }
+    };
+    // What has not come by then is for the client to notice.
+    let _ = timeout(DISCARD_TIME, some).await;
+}
