@@ -19,7 +19,6 @@ use super::bodies::{Bodies, discard};
 use super::body::{Caller, EdgeBody, Ending, Held};
 use super::callers::{Callers, Refused};
 use super::idempotency::{Begun, Idempotency};
-use super::places::Place;
 use super::problem::Problem;
 use super::turns::Turns;
 use super::{access, credential, headers};
