@@ -289,6 +289,38 @@ async fn a_client_that_goes_away_ends_the_models_work() {
 }
 
 #[tokio::test]
+async fn a_stream_whose_key_is_revoked_ends_with_the_model_behind_it() {
+    let closed = Arc::new(tokio::sync::Notify::new());
+    let model = Model::start(Behaviour::Stalls(Arc::clone(&closed))).await;
+    let server = server(setup(&model)).await;
+    let key = server.key(json!({"name": "low", "scopes": ["read"]})).await;
+    let request = server
+        .anonymous(reqwest::Method::POST, "/v1/collections/default/query")
+        .bearer_auth(&key)
+        .json(&json!({"query": "Who wrote the Maple Leaf Rag?", "stream": true}));
+    let mut response = request.send().await.unwrap();
+    let mut seen = String::new();
+    while !seen.contains("one ") {
+        seen.push_str(&String::from_utf8_lossy(&response.chunk().await.unwrap().unwrap()));
+    }
+    let id = key.split('_').nth(1).unwrap();
+    assert_eq!(server.delete(&format!("/v1/keys/{id}")).await.status, 204);
+    let ended = async {
+        while let Ok(Some(piece)) = response.chunk().await {
+            seen.push_str(&String::from_utf8_lossy(&piece));
+        }
+        closed.notified().await;
+    };
+    tokio::time::timeout(Duration::from_secs(20), ended).await.expect("the stream ends");
+    assert!(seen.contains("event: error") && seen.contains("invalid_credential"), "{seen}");
+    harness::survived(
+        "A stream whose key is revoked",
+        "it ends within a second or two, and the model with it",
+        "the rest of it",
+    );
+}
+
+#[tokio::test]
 async fn the_models_key_is_in_no_log_line_and_no_answer() {
     let model = Model::start(Behaviour::Status(401)).await;
     let mut server = server(setup(&model).set("LOG__LEVEL", "trace")).await;
