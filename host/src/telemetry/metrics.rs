@@ -397,7 +397,8 @@ mod tests {
     fn the_text_has_the_names_of_the_conventions() {
         let metrics = Metrics::new();
         metrics.request_started();
-        let route = super::super::Templates::new(["/v1/jobs/{id}"].into_iter()).find("/v1/jobs/7");
+        let paths = [("/v1/jobs/{id}".to_owned(), serde_json::Value::Null)].into_iter().collect();
+        let route = super::super::Templates::new(&paths).find("/v1/jobs/7");
         metrics.request_ended(&Method::GET, route, 200, Duration::from_millis(3));
         let text = metrics.text(&Snapshot::default());
         let line = "http_server_request_duration_seconds_count{http_request_method=\"GET\",\
