@@ -302,7 +302,7 @@ async fn no_body_is_read_without_a_key() {
     harness::survived(
         "Large bodies of strangers",
         "they are not read: 401",
-        "nothing; memory stays within an eighth of what is sent",
+        "nothing; memory stays within an eighth of what they announce",
     );
 }
 
