@@ -7,9 +7,11 @@ use std::time::Duration;
 use http::Uri;
 use http::header::HOST;
 use http::uri::{Authority, Scheme};
+use ragtime_policy::scope::Scope;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::rights::Rights;
 use crate::config::Secret;
 use crate::telemetry::trace::TraceContext;
 
@@ -37,6 +39,10 @@ pub struct RequestContext {
     key_id: OnceLock<String>,
     /// Units taken from the key's budget.
     paid: Mutex<u32>,
+    /// Units of what it has had the host do.
+    work: Mutex<u32>,
+    /// What it has used of its key's rights.
+    rights: Mutex<Rights>,
     wrote: AtomicBool,
     fate: AtomicU8,
     fate_known: Notify,
@@ -64,6 +70,8 @@ impl RequestContext {
             tenant: OnceLock::new(),
             key_id: OnceLock::new(),
             paid: Mutex::new(0),
+            work: Mutex::new(0),
+            rights: Mutex::default(),
             wrote: AtomicBool::new(false),
             fate: AtomicU8::new(Fate::Running as u8),
             fate_known: Notify::new(),
@@ -125,6 +133,34 @@ impl RequestContext {
         Ok(Some(quota))
     }
 
+    /// Counts `units` of work, and takes by `charge` what all of it costs beyond
+    /// what has been paid. When that fails, the work is not to be done.
+    pub fn charge_work<Q, E>(
+        &self,
+        units: u32,
+        charge: impl FnOnce(u32) -> Result<Q, E>,
+    ) -> Result<(), E> {
+        let mut work = self.work.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let sum = work.saturating_add(units);
+        self.charge_once(sum, charge)?;
+        *work = sum;
+        Ok(())
+    }
+
+    /// Notes that a scope was used, in a collection or outside of any.
+    pub fn note_right(&self, scope: Scope, collection: Option<&str>) {
+        let mut rights = self.rights.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        rights.note(scope, collection);
+    }
+
+    /// What the request has used and paid so far.
+    pub fn rights(&self) -> Rights {
+        let rights = self.rights.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut rights = rights.clone();
+        rights.cost = *self.paid.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        rights
+    }
+
     /// Notes that the handler changed something, so the request must not run
     /// a second time.
     pub fn set_wrote(&self) {
@@ -161,7 +197,8 @@ impl RequestContext {
         match self.fate.load(Relaxed) {
             0 => Fate::Running,
             1 => Fate::Trapped,
-            _ => Fate::Overran,
+            2 => Fate::Overran,
+            _ => Fate::Starved,
         }
     }
 
@@ -208,4 +245,6 @@ pub enum Fate {
     Trapped = 1,
     /// It used up its time.
     Overran = 2,
+    /// It was refused memory for what other instances hold.
+    Starved = 3,
 }

@@ -160,7 +160,7 @@ impl Edge {
             None => answered.await?,
         };
         let response = match attempt {
-            Some(attempt) => attempt.finish(response, context.wrote()).await,
+            Some(attempt) => attempt.finish(response, context).await,
             None => response,
         };
         guard.disarm();
@@ -248,6 +248,7 @@ impl Edge {
                     if alone || context.wrote() {
                         return Err(match fate {
                             Fate::Overran => Problem::HandlerTimeout,
+                            Fate::Starved => Problem::NoMemory,
                             Fate::Running | Fate::Trapped => Problem::HandlerFailed,
                         });
                     }

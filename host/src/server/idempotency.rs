@@ -12,12 +12,15 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
+use ragtime_policy::bucket::Decision;
 use ragtime_store::KeptResponse;
 use sha2::{Digest, Sha256};
 use wasmtime_wasi_http::WasiBody;
 
 use super::problem::Problem;
 use crate::keyring::{Key, unix_now};
+use crate::runtime::request::RequestContext;
+use crate::runtime::rights::{Lacking, Rights};
 use crate::services::Services;
 
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
@@ -95,9 +98,35 @@ impl Idempotency {
             Ok(Ok(Some(kept))) if kept.fingerprint != fingerprint => {
                 Err(Problem::IdempotencyKeyReused)
             }
-            Ok(Ok(Some(kept))) => replay(kept).map(Begun::Replay),
+            Ok(Ok(Some(kept))) => {
+                self.admit(principal, kept.rights.as_deref())?;
+                replay(kept).map(Begun::Replay)
+            }
             // Fail closed: what cannot be looked up might have been done.
             Ok(Err(_)) | Err(_) => Err(Problem::Unavailable),
+        }
+    }
+
+    /// Whether the key may have a kept response: it needs every right that the
+    /// request used, and pays what the request paid.
+    fn admit(&self, key: &Key, rights: Option<&str>) -> Result<(), Problem> {
+        let rights = rights.and_then(Rights::from_json);
+        let rights = rights.ok_or(Problem::IdempotencyResponseNotKept)?;
+        rights.check(&key.record).map_err(|lacking| match lacking {
+            Lacking::Scope => Problem::ScopeRequired,
+            Lacking::Collection => Problem::CollectionForbidden,
+        })?;
+        // A smaller burst than then must not make the response unreachable.
+        let cost = rights.cost.clamp(1, key.record.burst.max(1));
+        match self.services.keyring.admit(key, cost) {
+            Decision::Admitted(_) => Ok(()),
+            Decision::Exhausted { retry_after, .. } => {
+                self.services.telemetry.metrics.rate_limited();
+                let seconds = retry_after.as_millis().div_ceil(1_000);
+                let retry_after_seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+                Err(Problem::RateLimited { retry_after_seconds })
+            }
+            Decision::CostAboveBurst(_) => Err(Problem::IdempotencyResponseNotKept),
         }
     }
 
@@ -121,9 +150,13 @@ impl Idempotency {
 impl Attempt {
     /// Keeps the response of a request that has changed something. The client
     /// gets it when it is on disk.
-    pub async fn finish(self, response: Response<WasiBody>, wrote: bool) -> Response<WasiBody> {
+    pub async fn finish(
+        self,
+        response: Response<WasiBody>,
+        context: &RequestContext,
+    ) -> Response<WasiBody> {
         let (head, body) = response.into_parts();
-        let kept = wrote && !head.status.is_server_error();
+        let kept = context.wrote() && !head.status.is_server_error();
         if !kept || is_event_stream(&head.headers) {
             return Response::from_parts(head, body);
         }
@@ -144,6 +177,7 @@ impl Attempt {
             status: head.status.as_u16(),
             headers: headers_to_json(&head.headers),
             body: storable.then(|| body.to_vec()),
+            rights: context.rights().to_json(),
         };
         let (principal, key) = self.name.clone();
         let store = &self.all.services.store;

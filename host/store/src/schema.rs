@@ -111,8 +111,11 @@ CREATE TABLE IF NOT EXISTS unembedded (
 ";
 
 /// Columns that came after the first version: table, name, and type.
-const ADD_COLUMNS: [(&str, &str, &str); 2] =
-    [("chunks", "page", "INTEGER"), ("job_items", "written", "INTEGER NOT NULL DEFAULT 0")];
+const ADD_COLUMNS: [(&str, &str, &str); 3] = [
+    ("chunks", "page", "INTEGER"),
+    ("job_items", "written", "INTEGER NOT NULL DEFAULT 0"),
+    ("replays", "rights", "TEXT"),
+];
 
 /// The one connection that writes. A commit is on disk when it returns
 /// (`synchronous = FULL` syncs the log at each commit).

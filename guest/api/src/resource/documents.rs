@@ -243,7 +243,7 @@ pub struct DocumentPage<'a> {
 /// A piece of a document.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Chunk<'a> {
-    /// A string: JSON numbers are not safe beyond 2^53.
+    /// As a search names it.
     pub id: String,
     /// The bytes of the document's text.
     pub span: Span,
@@ -265,8 +265,8 @@ pub struct ChunkPage<'a> {
     pub next_cursor: Option<String>,
 }
 
-/// A batch on its way into the index: `received` = `indexed` + number of
-/// `failed` + `pending`.
+/// A batch on its way into the index: `received` = `indexed` + `failed_count` +
+/// `pending`.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Job {
     /// Unique.
@@ -283,8 +283,12 @@ pub struct Job {
     pub indexed: u32,
     /// Documents that search does not find yet.
     pub pending: u32,
-    /// Documents that could not be taken.
+    /// Documents that could not be taken, the first of them.
     pub failed: Vec<Failure>,
+    /// How many could not be taken.
+    pub failed_count: u32,
+    /// Whether `failed` leaves some out; one job by its id shows more of them.
+    pub failed_truncated: bool,
     /// RFC 3339.
     pub created_at: String,
 }
@@ -298,6 +302,12 @@ pub struct Failure {
     pub id: Option<String>,
     /// Why.
     pub reason: String,
+}
+
+/// The name of a chunk: of its document and its place there. Numbers that the
+/// host gives chunks would tell how many other collections have.
+pub fn chunk_id(document: &str, span: Span) -> String {
+    format!("{document}:{}-{}", span.start, span.end)
 }
 
 /// A page of jobs.
