@@ -105,7 +105,10 @@ async fn there_are_no_more_collections_than_the_operator_allows() {
     let refused = server.post("/v1/collections", json!({"name": "c"})).await;
     refused.assert_problem(422, "invalid_request");
     assert!(refused.text.contains("data.max_collections"));
-    server.post("/v1/collections", json!({"name": "a"})).await.assert_problem(409, "collection_exists");
+    server
+        .post("/v1/collections", json!({"name": "a"}))
+        .await
+        .assert_problem(409, "collection_exists");
     assert_eq!(server.delete("/v1/collections/a").await.status, 204);
     assert_eq!(server.post("/v1/collections", json!({"name": "c"})).await.status, 201);
 }
@@ -149,7 +152,10 @@ async fn memory_that_was_needed_once_is_given_back() {
     let most = before + 2 * text.len() as u64 / 1_024 + 64 * 1_024;
     while resident(&server) > most {
         let held = resident(&server);
-        assert!(started.elapsed() < PATIENCE, "{before} kB before, {held} kB after, at most {most}");
+        assert!(
+            started.elapsed() < PATIENCE,
+            "{before} kB before, {held} kB after, at most {most}"
+        );
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
@@ -183,7 +189,10 @@ async fn instances_share_one_budget_of_memory_and_who_needs_more_fails_alone() {
     for answer in refused {
         let code = answer.body["code"].as_str().unwrap();
         assert!(
-            matches!((answer.status, code), (503, "no_memory" | "no_instance") | (500, "change_interrupted")),
+            matches!(
+                (answer.status, code),
+                (503, "no_memory" | "no_instance") | (500, "change_interrupted")
+            ),
             "{answer:?}"
         );
     }
@@ -215,9 +224,7 @@ async fn embedding_costs_by_its_tokens_and_ends_when_the_client_leaves() {
     assert_eq!(one.status, 200, "{one:?}");
     let own = |key: String| {
         let server = &server;
-        async move {
-            Answer::of(server.anonymous(Method::GET, "/v1/keys/self").bearer_auth(key)).await
-        }
+        async move { Answer::of(server.anonymous(Method::GET, "/v1/keys/self").bearer_auth(key)).await }
     };
     let before = left(&own(reader.clone()).await);
     let sixteen = Answer::of(embed(&reader, 16, 300)).await;
@@ -366,7 +373,14 @@ async fn the_first_key_is_not_written_into_a_log() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
     let mut command = harness::binary();
-    command.args(["serve", "--no-model", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+    command.args([
+        "serve",
+        "--no-model",
+        "--listen",
+        "127.0.0.1:0",
+        "--admin-listen",
+        "127.0.0.1:0",
+    ]);
     command.arg("--data-dir").arg(folder.path().join("data"));
     command.stderr(std::fs::File::create(&log).unwrap()).stdout(std::process::Stdio::null());
     let mut child = command.spawn().unwrap();

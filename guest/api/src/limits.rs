@@ -28,6 +28,10 @@ pub const MAX_PAGES: usize = 10_000;
 /// as long as its text.
 pub const MAX_UNPACKED_BYTES: usize = 4 * MAX_TEXT_BYTES;
 
+/// Warnings of one document: a reader looks at the first few, and the last says
+/// how many more there were.
+pub const MAX_WARNINGS: usize = 64;
+
 /// Columns of a table of records: each becomes a member of the metadata.
 pub const MAX_COLUMNS: usize = 256;
 

@@ -1,6 +1,7 @@
 //! Puts a text together block by block.
 
-use super::{Block, Extracted, Kind};
+use super::{Block, Extracted, Kind, Warning};
+use crate::limits;
 
 /// A text in the making.
 #[derive(Debug, Default)]
@@ -9,6 +10,9 @@ pub(super) struct Builder {
     blocks: Vec<Block>,
     /// Where each page begins, where the source has pages.
     pages: Vec<usize>,
+    warnings: Vec<Warning>,
+    /// Warnings beyond those that are kept.
+    more_warnings: usize,
     open: Option<Open>,
 }
 
@@ -30,6 +34,17 @@ impl Builder {
     /// Starts a page, where the text is now.
     pub(super) fn page(&mut self) {
         self.pages.push(self.text.len());
+    }
+
+    /// Adds a warning, once. Those beyond [`limits::MAX_WARNINGS`] are counted.
+    pub(super) fn warn(&mut self, warning: Warning) {
+        if self.warnings.contains(&warning) {
+            return;
+        }
+        match self.warnings.len() < limits::MAX_WARNINGS {
+            true => self.warnings.push(warning),
+            false => self.more_warnings += 1,
+        }
     }
 
     /// Bytes so far.
@@ -128,7 +143,16 @@ impl Builder {
         let end = self.text.trim_end().len();
         self.text.truncate(end);
         self.pages.iter_mut().for_each(|page| *page = end.min(*page));
-        Extracted { title, text: self.text, blocks: self.blocks, pages: self.pages }
+        if let Some(last) = self.warnings.last_mut().filter(|_| self.more_warnings > 0) {
+            last.detail.push_str(&format!(" ({} more warnings)", self.more_warnings));
+        }
+        Extracted {
+            title,
+            text: self.text,
+            blocks: self.blocks,
+            pages: self.pages,
+            warnings: self.warnings,
+        }
     }
 
     fn char(&mut self, char: char) {

@@ -8,11 +8,13 @@ mod markdown;
 mod outline;
 mod pdf;
 mod plain;
+mod warning;
 
 use std::fmt;
 use std::ops::Range;
 
 use crate::limits;
+pub use warning::{Warning, WarningCode};
 
 /// What a source is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +115,8 @@ pub struct Extracted {
     pub blocks: Vec<Block>,
     /// The byte at which each page begins, where the source has pages.
     pub pages: Vec<usize>,
+    /// What was left out or guessed, at most [`limits::MAX_WARNINGS`].
+    pub warnings: Vec<Warning>,
 }
 
 impl Extracted {
