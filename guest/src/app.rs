@@ -98,5 +98,6 @@ async fn keyed(
         return Ok((asked.answer(permit).await, quota));
     }
     let (permit, quota) = gate::admit(&principal, cost).await?;
-    Ok((routes::keyed(operation, Call::new(permit, request)).await, quota))
+    let call = Call::new(principal, permit, cost, request);
+    Ok((routes::keyed(operation, call).await, quota))
 }

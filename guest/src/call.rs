@@ -10,11 +10,13 @@ use ragtime_api::body::BodyType;
 use ragtime_api::json::Fault;
 use ragtime_api::precondition::Tags;
 use ragtime_api::problem::{Code, Problem};
+use ragtime_api::routes::Work;
 use ragtime_api::{limits, parameters};
 
 use crate::bindings::admission::Permit;
+use crate::bindings::principals::Principal;
 use crate::bindings::store::{Condition, Versions};
-use crate::request_id;
+use crate::{gate, request_id};
 
 /// What a problem says of the request that it answers.
 #[derive(Clone)]
@@ -40,6 +42,9 @@ impl Origin {
 pub(crate) struct Call {
     /// The leave.
     pub(crate) permit: Permit,
+    principal: Principal,
+    /// Units that were paid for the leave.
+    cost: u32,
     origin: Origin,
     parts: Parts,
     body: Body,
@@ -47,10 +52,29 @@ pub(crate) struct Call {
 
 impl Call {
     /// Joins a request and its leave.
-    pub(crate) fn new(permit: Permit, request: Request) -> Self {
+    pub(crate) fn new(principal: Principal, permit: Permit, cost: u32, request: Request) -> Self {
         let origin = Origin::of(&request);
         let (parts, body) = request.into_parts();
-        Self { permit, origin, parts, body }
+        Self { permit, principal, cost, origin, parts, body }
+    }
+
+    /// Pays for the work that a body of so many bytes, or texts of so many
+    /// tokens, makes. A body that costs more than a full budget takes all of it,
+    /// or its key could not send it at all; texts can be sent in parts.
+    pub(crate) async fn pay(&mut self, work: Work, amount: usize) -> Result<(), Problem> {
+        let (total, most) =
+            (self.cost.saturating_add(work.units(amount)), self.permit.quota().limit);
+        if work == Work::Tokens && total > most {
+            let detail = format!("The texts cost {total} units, and the key's burst is {most}.");
+            return Err(Problem::new(Code::InvalidRequest, detail));
+        }
+        let total = total.min(most);
+        if total > self.cost {
+            let admitted = gate::admit(&self.principal, total).await;
+            (self.permit, _) = admitted.map_err(|refused| refused.problem)?;
+            self.cost = total;
+        }
+        Ok(())
     }
 
     /// The path parameter `collection`, checked.

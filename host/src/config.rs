@@ -188,6 +188,12 @@ pub struct Swap {
     /// How long a candidate may take for one of the host's own requests. Its
     /// first one is the slowest.
     pub probe_timeout_ms: u64,
+    /// How long compiling a candidate may take. The built-in handler takes some
+    /// ten seconds, a Python one some minutes.
+    pub compile_timeout_ms: u64,
+    /// Memory of the process that compiles it. The built-in handler takes half a
+    /// gigabyte, a Python one some two.
+    pub max_compile_memory_bytes: u64,
     /// Components to keep for rollbacks.
     pub keep: usize,
     /// Requests below which a trial on live traffic says nothing: with fewer,
@@ -207,6 +213,8 @@ impl Default for Swap {
         Self {
             drain_timeout_ms: 360_000,
             probe_timeout_ms: 10_000,
+            compile_timeout_ms: 300_000,
+            max_compile_memory_bytes: 4 * 1024 * 1024 * 1024,
             keep: 10,
             min_requests: 20,
             max_error_increase: 0.01,
@@ -243,6 +251,13 @@ pub struct Handler {
     /// Memory of one instance: the largest body, its parsed form and its
     /// response, with room for the allocator.
     pub max_memory_bytes: usize,
+    /// Memory of all instances together; whose instance would need more fails
+    /// alone and is told to come back. Eight of the largest, or some hundred of
+    /// the usual 4 to 30 MiB.
+    pub max_total_memory_bytes: usize,
+    /// An instance that has grown beyond this takes no further requests: its
+    /// memory goes back at its end only. The usual ones stay well below.
+    pub max_kept_memory_bytes: usize,
     /// Handles (principals, permits, streams) an instance may hold.
     pub max_handles: usize,
     /// Processor time between two requests of an instance. Chunking the
@@ -265,6 +280,8 @@ impl Default for Handler {
             max_instance_reuse: 10_000,
             idle_timeout_ms: 10_000,
             max_memory_bytes: 512 * 1024 * 1024,
+            max_total_memory_bytes: 4 * 1024 * 1024 * 1024,
+            max_kept_memory_bytes: 128 * 1024 * 1024,
             max_handles: 4_096,
             max_cpu_ms: 10_000,
             max_log_lines: 64,
@@ -304,6 +321,23 @@ pub struct Data {
     /// are refused as busy. Waiting costs disk and no memory, so there may be
     /// many: an hour of embedding at 280 a second.
     pub max_index_lag_chunks: u64,
+    /// Collections there may be. Each is a row and a folder of some files.
+    pub max_collections: u64,
+    /// How long jobs that are done are kept.
+    pub job_retention_seconds: u64,
+    /// Jobs that are kept at most; the oldest that are done go first.
+    pub max_jobs: u64,
+    /// Collections whose indexes are in memory at once; the one that was not
+    /// used for longest gives way and is loaded again when it is searched. One
+    /// holds some ten memory maps for each segment, of 65,530 that Linux allows
+    /// a process.
+    pub max_loaded_indexes: usize,
+    /// What the loaded indexes may take together: 1.7 kB for each chunk with a
+    /// vector. A single one may take more, or it could not be searched.
+    pub max_loaded_index_bytes: usize,
+    /// Lexical indexes that are open for writing at once. One holds three
+    /// threads and up to 15 MB.
+    pub max_index_writers: usize,
 }
 
 impl Data {
@@ -314,6 +348,12 @@ impl Data {
             write_wait: std::time::Duration::from_millis(self.write_timeout_ms),
             index_batch: self.index_batch_chunks.max(1),
             max_index_lag: self.max_index_lag_chunks,
+            max_collections: self.max_collections,
+            job_retention: std::time::Duration::from_secs(self.job_retention_seconds),
+            max_jobs: self.max_jobs,
+            loaded_indexes: self.max_loaded_indexes,
+            loaded_index_bytes: self.max_loaded_index_bytes,
+            index_writers: self.max_index_writers,
         }
     }
 }
@@ -327,6 +367,12 @@ impl Default for Data {
             write_timeout_ms: u64::try_from(store.write_wait.as_millis()).unwrap_or(u64::MAX),
             index_batch_chunks: store.index_batch,
             max_index_lag_chunks: store.max_index_lag,
+            max_collections: store.max_collections,
+            job_retention_seconds: store.job_retention.as_secs(),
+            max_jobs: store.max_jobs,
+            max_loaded_indexes: store.loaded_indexes,
+            max_loaded_index_bytes: store.loaded_index_bytes,
+            max_index_writers: store.index_writers,
         }
     }
 }

@@ -1,14 +1,18 @@
 //! Keys at work: the records of the store with their budgets.
 
+mod change;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+pub use change::{Actor, Change, NewKey};
 use ragtime_policy::bucket::{Decision, Limits, Quota, TokenBucket};
+use ragtime_policy::grant;
 use ragtime_policy::key::{Credential, KeyId};
 use ragtime_policy::key_record::KeyRecord;
-use ragtime_policy::scope::{Scope, Scopes};
+use ragtime_policy::scope::Scope;
 use ragtime_store::Store;
 
 /// How often the last use of a key is written down.
@@ -17,24 +21,37 @@ const LAST_USED_RESOLUTION_SECONDS: u64 = 60;
 /// All live keys. Reads never wait for the store: revocation takes effect with
 /// the next request.
 pub struct Keyring {
-    keys: RwLock<HashMap<KeyId, Arc<Key>>>,
-    store: Store,
-    started: Instant,
+    shared: Arc<Shared>,
     /// Who the host is when it tries a handler out.
     probe: (Credential, Arc<Key>),
     upkeep: (Credential, Arc<Key>),
+}
+
+/// What a change of the keys works with, also after its caller has gone.
+struct Shared {
+    keys: RwLock<HashMap<KeyId, Arc<Key>>>,
+    store: Store,
+    started: Instant,
+    /// Held from the write to the map, so that both see changes in one order.
+    changing: tokio::sync::Mutex<()>,
 }
 
 /// A key and its budget.
 pub struct Key {
     /// What it may do.
     pub record: KeyRecord,
+    usage: Arc<Usage>,
+}
+
+/// What is counted of a key. It outlives a change of the key: a change is no
+/// way to a full budget or to more requests at once.
+struct Usage {
     bucket: Mutex<TokenBucket>,
     last_used_at: AtomicU64,
     /// Requests at work.
     active: AtomicU32,
     /// Bytes of bodies that are held for its requests.
-    pub bytes_held: AtomicUsize,
+    bytes_held: AtomicUsize,
 }
 
 /// A request's place among those of its key that are at work.
@@ -42,7 +59,7 @@ pub struct Slot(Arc<Key>);
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.active.fetch_sub(1, Relaxed);
+        self.0.usage.active.fetch_sub(1, Relaxed);
     }
 }
 
@@ -67,8 +84,14 @@ pub enum KeyringError {
     #[error("no key has this id")]
     Unknown,
     /// Nobody could make another key.
-    #[error("the last key with the scope admin cannot be revoked or limited")]
+    #[error("the last unlimited key with the scope admin cannot be revoked or limited")]
     LastAdmin,
+    /// The key of who changes has ended or lost the scope `admin` meanwhile.
+    #[error("the key that changes keys may not do so any more")]
+    NotAdmin,
+    /// The key would be more than it may be.
+    #[error(transparent)]
+    Refused(#[from] grant::Refused),
     /// The operating system gave no randomness.
     #[error("no randomness: {0}")]
     Entropy(#[from] getrandom::Error),
@@ -77,49 +100,21 @@ pub enum KeyringError {
     Store(#[from] ragtime_store::Error),
 }
 
-/// What a new key is to be.
-pub struct NewKey {
-    /// For people.
-    pub name: String,
-    /// What it allows.
-    pub scopes: Scopes,
-    /// The collections it is limited to.
-    pub collections: Option<std::collections::BTreeSet<String>>,
-    /// When it stops working, in seconds since the Unix epoch.
-    pub expires_at: Option<u64>,
-    /// Its budget.
-    pub limits: Limits,
-}
-
-/// What changes about a key.
-#[derive(Default)]
-pub struct Change {
-    /// For people.
-    pub name: Option<String>,
-    /// What it allows.
-    pub scopes: Option<Scopes>,
-    /// The collections it is limited to.
-    pub collections: Option<std::collections::BTreeSet<String>>,
-    /// When it stops working, in seconds since the Unix epoch.
-    pub expires_at: Option<u64>,
-    /// Units refilled per minute.
-    pub rate_per_minute: Option<u32>,
-    /// Units that may be spent at once.
-    pub burst: Option<u32>,
-}
-
 impl Keyring {
     /// The keys of `store`. Blocking.
     pub fn open(store: Store) -> Result<Self, KeyringError> {
         let started = Instant::now();
         let keys = store.keys()?.into_iter().map(|stored| {
+            warn_of_limited_admin(&stored.record);
             let key = Key::new(stored.record, stored.last_used_at, started);
             (key.record.id.clone(), Arc::new(key))
         });
         let keys = RwLock::new(keys.collect());
+        let changing = tokio::sync::Mutex::new(());
+        let shared = Arc::new(Shared { keys, store, started, changing });
         let probe = own("probe", [Scope::Read], started)?;
         let upkeep = own("upkeep", [Scope::Read, Scope::Write], started)?;
-        Ok(Self { keys, store, started, probe, upkeep })
+        Ok(Self { shared, probe, upkeep })
     }
 
     /// A credential that reads and is worth nothing to a client: it lives in
@@ -154,13 +149,13 @@ impl Keyring {
 
     /// Whether no key exists, as on the first start.
     pub fn is_empty(&self) -> bool {
-        self.read().is_empty()
+        self.shared.read().is_empty()
     }
 
     /// The key behind a credential.
     pub fn authenticate(&self, credential: &str) -> Result<Arc<Key>, Rejected> {
         let credential = Credential::parse(credential).map_err(|_| Rejected::Malformed)?;
-        let key = self.read().get(credential.id()).cloned().ok_or(Rejected::Unknown)?;
+        let key = self.shared.read().get(credential.id()).cloned().ok_or(Rejected::Unknown)?;
         if !key.record.digest.verify(&credential) {
             return Err(Rejected::Unknown);
         }
@@ -186,130 +181,32 @@ impl Keyring {
 
     /// Takes `cost` units from a key's budget.
     pub fn admit(&self, key: &Key, cost: u32) -> Decision {
-        key.bucket().try_take(self.started.elapsed(), cost)
+        key.bucket().try_take(self.shared.started.elapsed(), cost)
     }
 
     /// A key's budget as it stands.
     pub fn quota(&self, key: &Key) -> Quota {
-        key.bucket().quota(self.started.elapsed())
+        key.bucket().quota(self.shared.started.elapsed())
     }
 
     /// Every live key, oldest first.
     pub fn all(&self) -> Vec<Arc<Key>> {
-        let mut keys: Vec<_> = self.read().values().cloned().collect();
+        let mut keys: Vec<_> = self.shared.read().values().cloned().collect();
         keys.sort_by(|a, b| {
             (a.record.created_at, &a.record.id).cmp(&(b.record.created_at, &b.record.id))
         });
         keys
     }
 
-    /// Issues a key. The credential is returned and kept nowhere.
-    pub async fn issue(&self, new: NewKey) -> Result<(Arc<Key>, Credential), KeyringError> {
-        let credential = random_credential()?;
-        let key = self.add(&credential, new).await?;
-        Ok((key, credential))
-    }
-
-    /// Adds a key for a credential made elsewhere.
-    pub async fn add(
-        &self,
-        credential: &Credential,
-        new: NewKey,
-    ) -> Result<Arc<Key>, KeyringError> {
-        let record = KeyRecord {
-            id: credential.id().clone(),
-            digest: credential.digest(),
-            name: new.name,
-            scopes: new.scopes,
-            collections: new.collections,
-            created_at: unix_now(),
-            expires_at: new.expires_at,
-            rate_per_minute: new.limits.rate_per_minute,
-            burst: new.limits.burst,
-        };
-        Ok(self.keep(record, None).await?)
-    }
-
-    /// Issues a successor with the same rights. The old credential goes on
-    /// working for `grace_seconds`.
-    pub async fn rotate(
-        &self,
-        id: &str,
-        grace_seconds: u32,
-    ) -> Result<(Arc<Key>, Credential), KeyringError> {
-        let old = self.find(id)?;
-        let new = NewKey {
-            name: old.record.name.clone(),
-            scopes: old.record.scopes,
-            collections: old.record.collections.clone(),
-            expires_at: old.record.expires_at,
-            limits: Limits { rate_per_minute: old.record.rate_per_minute, burst: old.record.burst },
-        };
-        let issued = self.issue(new).await?;
-        let end = unix_now() + u64::from(grace_seconds);
-        let mut record = old.record.clone();
-        record.expires_at = Some(record.expires_at.map_or(end, |set| set.min(end)));
-        self.keep(record, old.last_used_at()).await?;
-        Ok(issued)
-    }
-
-    /// Changes what a key is and may do; what is `None` stays. Takes effect with
-    /// the next request, with a full budget when that is another.
-    pub async fn update(&self, id: &str, change: Change) -> Result<Arc<Key>, KeyringError> {
-        let old = self.find(id)?;
-        let mut record = old.record.clone();
-        record.name = change.name.unwrap_or(record.name);
-        record.scopes = change.scopes.unwrap_or(record.scopes);
-        record.collections = change.collections.or(record.collections);
-        record.expires_at = change.expires_at.or(record.expires_at);
-        record.rate_per_minute = change.rate_per_minute.unwrap_or(record.rate_per_minute);
-        record.burst = change.burst.unwrap_or(record.burst);
-        let stays = record.allows(Scope::Admin) && record.expires_at.is_none();
-        if old.is_lasting_admin() && !stays && self.lasting_admins() == 1 {
-            return Err(KeyringError::LastAdmin);
-        }
-        Ok(self.keep(record, old.last_used_at()).await?)
-    }
-
-    fn lasting_admins(&self) -> usize {
-        self.all().iter().filter(|key| key.is_lasting_admin()).count()
-    }
-
-    /// Ends a key at once.
-    pub async fn revoke(&self, id: &str) -> Result<(), KeyringError> {
-        let key = self.find(id)?;
-        if key.is_lasting_admin() && self.lasting_admins() == 1 {
-            return Err(KeyringError::LastAdmin);
-        }
-        self.store.revoke_key(&key.record.id).await?;
-        self.write().remove(&key.record.id);
-        Ok(())
-    }
-
-    fn find(&self, id: &str) -> Result<Arc<Key>, KeyringError> {
-        let id = KeyId::parse(id).map_err(|_| KeyringError::Unknown)?;
-        self.read().get(&id).cloned().ok_or(KeyringError::Unknown)
-    }
-
-    async fn keep(
-        &self,
-        record: KeyRecord,
-        last_used_at: Option<u64>,
-    ) -> Result<Arc<Key>, ragtime_store::Error> {
-        self.store.put_key(record.clone()).await?;
-        let key = Arc::new(Key::new(record, last_used_at, self.started));
-        self.write().insert(key.record.id.clone(), Arc::clone(&key));
-        Ok(key)
-    }
-
     fn note_use(&self, key: &Arc<Key>) {
         let now = unix_now();
-        let before = key.last_used_at.load(Relaxed);
+        let last_used_at = &key.usage.last_used_at;
+        let before = last_used_at.load(Relaxed);
         if now.saturating_sub(before) < LAST_USED_RESOLUTION_SECONDS {
             return;
         }
-        if key.last_used_at.compare_exchange(before, now, Relaxed, Relaxed).is_ok() {
-            let (store, id) = (self.store.clone(), key.record.id.clone());
+        if last_used_at.compare_exchange(before, now, Relaxed, Relaxed).is_ok() {
+            let (store, id) = (self.shared.store.clone(), key.record.id.clone());
             tokio::spawn(async move {
                 if let Err(error) = store.touch_key(&id, now).await {
                     tracing::warn!(%error, "the last use of a key was not written down");
@@ -317,7 +214,9 @@ impl Keyring {
             });
         }
     }
+}
 
+impl Shared {
     fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<KeyId, Arc<Key>>> {
         self.keys.read().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
@@ -329,34 +228,49 @@ impl Keyring {
 
 impl Key {
     fn new(record: KeyRecord, last_used_at: Option<u64>, started: Instant) -> Self {
-        let limits = Limits { rate_per_minute: record.rate_per_minute, burst: record.burst };
-        Self {
-            bucket: Mutex::new(TokenBucket::new(limits, started.elapsed())),
+        let usage = Usage {
+            bucket: Mutex::new(TokenBucket::new(limits_of(&record), started.elapsed())),
             last_used_at: AtomicU64::new(last_used_at.unwrap_or(0)),
             active: AtomicU32::new(0),
             bytes_held: AtomicUsize::new(0),
-            record,
-        }
+        };
+        Self { record, usage: Arc::new(usage) }
+    }
+
+    /// The same key after a change, with what has been counted of it.
+    fn changed(&self, record: KeyRecord, started: Instant) -> Self {
+        self.bucket().set_limits(started.elapsed(), limits_of(&record));
+        Self { record, usage: Arc::clone(&self.usage) }
     }
 
     /// When it was last used, in seconds since the Unix epoch.
     pub fn last_used_at(&self) -> Option<u64> {
-        Some(self.last_used_at.load(Relaxed)).filter(|at| *at > 0)
+        Some(self.usage.last_used_at.load(Relaxed)).filter(|at| *at > 0)
     }
 
     /// A place among the key's requests at work; `None` when `most` have one.
     pub fn enter(self: &Arc<Self>, most: u32) -> Option<Slot> {
         let slot = Slot(Arc::clone(self));
         // The slot counts itself down when there was no room.
-        (self.active.fetch_add(1, Relaxed) < most).then_some(slot)
-    }
-
-    fn is_lasting_admin(&self) -> bool {
-        self.record.allows(Scope::Admin) && self.record.expires_at.is_none()
+        (self.usage.active.fetch_add(1, Relaxed) < most).then_some(slot)
     }
 
     fn bucket(&self) -> std::sync::MutexGuard<'_, TokenBucket> {
-        self.bucket.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.usage.bucket.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+fn limits_of(record: &KeyRecord) -> Limits {
+    Limits { rate_per_minute: record.rate_per_minute, burst: record.burst }
+}
+
+/// Older versions made such keys. What they say is not what they may do.
+fn warn_of_limited_admin(record: &KeyRecord) {
+    if record.scopes.contains(Scope::Admin) && !record.allows(Scope::Admin) {
+        tracing::warn!(
+            key = %record.id,
+            "a key is limited to collections, so its scope admin is not honoured"
+        );
     }
 }
 

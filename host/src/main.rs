@@ -25,8 +25,16 @@ use std::process::ExitCode;
 use clap::Parser;
 use ragtime_openai::sse;
 
+/// What the program makes is nobody else's business, wherever it makes it:
+/// databases, backups, handlers and models.
+fn keep_private() {
+    #[cfg(unix)]
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+}
+
 fn main() -> ExitCode {
     let args = args::Args::parse();
+    keep_private();
     // The only TLS implementation in the binary; nothing else can have set one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

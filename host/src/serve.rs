@@ -3,6 +3,7 @@
 
 mod handler;
 
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use tokio::sync::oneshot;
 
 use crate::admin::Admin;
 use crate::config::{ConfigError, Secret, Settings};
-use crate::keyring::{Keyring, KeyringError, NewKey};
+use crate::keyring::{Actor, Change, Keyring, KeyringError, NewKey};
 use crate::model::{self, Embeddings};
 use crate::panics;
 use crate::runtime::engine;
@@ -131,8 +132,7 @@ pub async fn run(settings: Settings) -> Result<(), ServeError> {
     ));
     cli::out::note(&format!("The admin API is on http://{}", bound.admin_address));
     if let Some(key) = &bound.first_key {
-        cli::out::note("This admin key is shown once; only its hash is kept:");
-        cli::out::note(&format!("  export RAGTIME_KEY={}", key.expose()));
+        show_first_key(key, &bound.settings.data.dir)?;
     }
     bound.serve(stop_signal()).await;
     Ok(())
@@ -155,6 +155,32 @@ fn warn_of_exposure(bound: &Bound) {
              the network between is trusted"
         );
     }
+}
+
+/// Where the first key is put that nobody is there to see.
+const FIRST_KEY_FILE: &str = "first-key";
+
+/// Shows the first key to a person. A pipe or a file may be anybody's log, which
+/// is kept and sent on: there the key goes into a file of its own.
+fn show_first_key(key: &Credential, folder: &Path) -> io::Result<()> {
+    if io::stderr().is_terminal() {
+        cli::out::note("This admin key is shown once; only its hash is kept:");
+        cli::out::note(&format!("  export RAGTIME_KEY={}", key.expose()));
+        return Ok(());
+    }
+    let path = folder.join(FIRST_KEY_FILE);
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&path)?;
+    writeln!(file, "{}", key.expose())?;
+    file.sync_all()?;
+    cli::out::note(&format!(
+        "The first admin key is in {}: take it, and delete the file; only its hash is kept.",
+        path.display()
+    ));
+    Ok(())
 }
 
 /// Fetches the embedding model.
@@ -284,13 +310,40 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeE
     Ok((listener, address))
 }
 
-/// The folder holds documents and key hashes: nobody else's business.
+/// The folder holds documents and key hashes: nobody else's business. What older
+/// versions left open to others in a folder that was there is closed; the folder
+/// itself may be shared with other things, and stays as it is.
 fn make_private(folder: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
+    builder.create(folder)?;
+    #[cfg(unix)]
+    for entry in fs::read_dir(folder)?.flatten() {
+        if OURS.iter().any(|name| entry.file_name().to_string_lossy().starts_with(name)) {
+            close_to_others(&entry.path());
+        }
+    }
+    Ok(())
+}
+
+/// What the names begin with of that which a server makes in its folder.
+#[cfg(unix)]
+const OURS: [&str; 6] = ["ragtime.sqlite", "index", "handlers", "compiled", "lock", FIRST_KEY_FILE];
+
+/// Takes every right of others from a file or folder.
+#[cfg(unix)]
+fn close_to_others(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let Ok(found) = fs::symlink_metadata(path) else { return };
+    let mode = found.permissions().mode();
+    if found.is_symlink() || mode & 0o077 == 0 {
+        return;
+    }
+    if let Err(error) = fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o7700)) {
+        tracing::warn!(%error, file = ?path.file_name(), "a file in the data folder is open to others");
+    }
 }
 
 fn start_engine(settings: &Settings) -> Result<(wasmtime::Engine, Component), ServeError> {
@@ -306,7 +359,12 @@ async fn first_key(
     keyring: &Keyring,
     settings: &Settings,
 ) -> Result<Option<Credential>, ServeError> {
+    let given = settings.auth.bootstrap_key.as_ref().map(Secret::expose);
+    let given = given.map(Credential::parse).transpose().map_err(|_| ServeError::BootstrapKey)?;
     if !keyring.is_empty() {
+        if let Some(given) = given {
+            raise_budget(keyring, &given, settings).await?;
+        }
         return Ok(None);
     }
     let new = NewKey {
@@ -319,14 +377,37 @@ async fn first_key(
             burst: settings.auth.burst,
         },
     };
-    match settings.auth.bootstrap_key.as_ref().map(Secret::expose) {
-        Some(given) => {
-            let credential = Credential::parse(given).map_err(|_| ServeError::BootstrapKey)?;
-            keyring.add(&credential, new).await?;
+    match given {
+        Some(credential) => {
+            keyring.add(Actor::Operator, &credential, new).await?;
             Ok(None)
         }
-        None => Ok(Some(keyring.issue(new).await?.1)),
+        None => Ok(Some(keyring.issue(Actor::Operator, new).await?.1)),
     }
+}
+
+/// Nobody grants more than they have, so an operator who allows more by the
+/// settings needs a key that has it: the one of the settings, as long as it is
+/// live and unlimited.
+async fn raise_budget(
+    keyring: &Keyring,
+    given: &Credential,
+    settings: &Settings,
+) -> Result<(), ServeError> {
+    let (rate_per_minute, burst) = (settings.auth.rate_per_minute, settings.auth.burst);
+    let Ok(key) = keyring.authenticate(&given.expose()) else { return Ok(()) };
+    let record = &key.record;
+    let lower = record.rate_per_minute < rate_per_minute || record.burst < burst;
+    if !record.is_unlimited() || !lower {
+        return Ok(());
+    }
+    let change = Change {
+        rate_per_minute: Some(rate_per_minute.max(record.rate_per_minute)),
+        burst: Some(burst.max(record.burst)),
+        ..Change::default()
+    };
+    keyring.update(Actor::Operator, record.id.as_str(), change).await?;
+    Ok(())
 }
 
 /// Resolves on SIGTERM or Ctrl-C.

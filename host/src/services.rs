@@ -11,6 +11,7 @@ use crate::config;
 use crate::generator::{Extractive, Generators};
 use crate::keyring::{Keyring, unix_now};
 use crate::model::Embeddings;
+use crate::runtime::memory::MemoryBudget;
 use crate::telemetry::Telemetry;
 
 /// The host's side of the capabilities.
@@ -31,6 +32,8 @@ pub struct Services {
     pub telemetry: Arc<Telemetry>,
     /// Bounds of what a handler may log.
     pub bounds: config::Handler,
+    /// What all instances may hold together.
+    pub memory: Arc<MemoryBudget>,
     /// Somebody changed how texts are to be cut.
     pub recut: Notify,
     draining: AtomicBool,
@@ -53,6 +56,7 @@ impl Services {
             keyring,
             embeddings,
             bounds: settings.handler.clone(),
+            memory: MemoryBudget::new(settings.handler.max_total_memory_bytes),
             key_limits: Limits {
                 rate_per_minute: settings.auth.rate_per_minute,
                 burst: settings.auth.burst,

@@ -98,8 +98,8 @@ catalogue! {
         "List what exists with `GET /v1/jobs`.";
     UnknownKey = "unknown_key", 404, "No key has this id",
         "List what exists with `GET /v1/keys`.";
-    LastAdminKey = "last_admin_key", 409, "The last key with the scope `admin` cannot be revoked or limited",
-        "Create another key with the scope `admin` first.";
+    LastAdminKey = "last_admin_key", 409, "The last unlimited key with the scope `admin` cannot be revoked or limited",
+        "First create another key with every scope that neither ends nor is limited to collections.";
     InvalidCursor = "invalid_cursor", 400, "The cursor is not valid",
         "Use `next_cursor` of the page before, unchanged, with the same list; or start again without a cursor.";
     Busy = "busy", 503, "The store cannot take more now",
@@ -148,6 +148,8 @@ catalogue! {
         "Try again after `Retry-After` seconds.";
     NoInstance = "no_instance", 503, "Every handler instance is busy",
         "Try again after `Retry-After` seconds.";
+    NoMemory = "no_memory", 503, "The handlers' memory is spent",
+        "Try again after `Retry-After` seconds, or ask for less at once.";
     Draining = "draining", 503, "The server is shutting down",
         "Try again after `Retry-After` seconds; another instance may answer.";
     HandlerTimeout = "handler_timeout", 504, "The handler did not answer in time",

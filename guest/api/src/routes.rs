@@ -131,6 +131,52 @@ pub enum Operation {
     RotateKey,
 }
 
+/// What a route costs beyond its plain cost, for the work that its body makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// A unit for each further [`BYTES_PER_UNIT`] of the body.
+    Bytes,
+    /// A unit for each further [`TOKENS_PER_UNIT`] of the texts.
+    Tokens,
+}
+
+/// Bytes of a body that cost a unit: text that is tokenised, stored, indexed and
+/// embedded. The largest body costs 512 units, less than the usual burst.
+pub const BYTES_PER_UNIT: usize = 64 * 1024;
+/// Tokens that cost a unit: the longest text that the model reads, some 100 ms of
+/// two cores.
+pub const TOKENS_PER_UNIT: usize = 256;
+
+impl Operation {
+    /// What a request for it costs by its size, if it does.
+    pub fn work(self) -> Option<Work> {
+        match self {
+            Self::IngestDocuments | Self::PutDocument => Some(Work::Bytes),
+            Self::CreateEmbeddings => Some(Work::Tokens),
+            _ => None,
+        }
+    }
+}
+
+impl Work {
+    /// Units for so many bytes or tokens, the plain cost left out.
+    pub fn units(self, amount: usize) -> u32 {
+        let each = match self {
+            Self::Bytes => BYTES_PER_UNIT,
+            Self::Tokens => TOKENS_PER_UNIT,
+        };
+        u32::try_from(amount.saturating_sub(1) / each).unwrap_or(u32::MAX)
+    }
+
+    /// For people.
+    pub fn words(self) -> String {
+        match self {
+            Self::Bytes => format!("one more for each further {} KiB", BYTES_PER_UNIT / 1_024),
+            Self::Tokens => format!("one more for each further {TOKENS_PER_UNIT} tokens"),
+        }
+    }
+}
+
 /// One route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route {
@@ -263,5 +309,12 @@ mod tests {
     fn a_scope_is_found_by_its_name() {
         assert_eq!(Scope::parse("write"), Some(Scope::Write));
         assert_eq!(Scope::parse("Write"), None);
+    }
+
+    #[test]
+    fn the_work_of_a_body_costs_by_its_size() {
+        assert_eq!([0, 1, 65_536, 65_537].map(|bytes| Work::Bytes.units(bytes)), [0, 0, 0, 1]);
+        assert_eq!(Work::Tokens.units(256 * 256), 255);
+        assert!(Work::Bytes.units(crate::limits::MAX_BODY_BYTES) < 600, "a usual burst");
     }
 }

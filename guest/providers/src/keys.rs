@@ -8,6 +8,7 @@ use std::time::Duration;
 use ragtime_policy::bucket::{
     DEFAULT_BURST, DEFAULT_RATE_PER_MINUTE, Decision, Limits, TokenBucket,
 };
+use ragtime_policy::grant;
 use ragtime_policy::key::{Credential, KeyId};
 use ragtime_policy::key_record::KeyRecord;
 use ragtime_policy::scope::{Scope, Scopes};
@@ -42,6 +43,9 @@ pub enum SettingsError {
     /// A credential does not parse.
     #[error("a credential in the settings is not of the form rt_ID_SECRET")]
     Credential,
+    /// A key cannot be as it is set.
+    #[error(transparent)]
+    Refused(#[from] grant::Refused),
     /// A scope has another name.
     #[error(transparent)]
     Scope(#[from] ragtime_policy::scope::UnknownScope),
@@ -111,6 +115,7 @@ impl Keyring {
             rate_per_minute: limits.rate_per_minute,
             burst: limits.burst,
         };
+        grant::check(None, None, &record)?;
         let bucket = RefCell::new(TokenBucket::new(limits, Duration::ZERO));
         self.keys.insert(record.id.clone(), Rc::new(Key { record, bucket }));
         Ok(())
@@ -178,6 +183,9 @@ mod tests {
     #[test]
     fn settings_that_are_wrong_make_no_keyring() {
         assert!(keyring("{}").is_err());
+        let limited_admin =
+            format!(r#"[{{"credential":"{OTHER}","scopes":["admin"],"collections":["a"]}}]"#);
+        assert!(matches!(keyring(&limited_admin), Err(SettingsError::Refused(_))));
         assert!(keyring(r#"[{"credential":"x","scopes":["read"]}]"#).is_err());
         assert!(keyring(&format!(r#"[{{"credential":"{OTHER}","scopes":["all"]}}]"#)).is_err());
     }

@@ -233,14 +233,20 @@ impl Library {
         visible: impl Fn(&Job) -> bool,
     ) -> Page<&Job> {
         const LIST: &str = "jobs";
-        let before = after.map(|after| cursor::decode_number(LIST, after)).transpose()?;
-        let numbered = self.jobs.iter().enumerate().map(|(n, job)| (n as u64, job)).rev();
-        let older = numbered.filter(|(n, job)| before.is_none_or(|end| *n < end) && visible(job));
+        // The last job's id: a number would tell how many others there are.
+        let before = after.map(|after| cursor::decode(LIST, after)).transpose()?;
+        let end = match &before {
+            Some(id) => {
+                self.jobs.iter().position(|job| job.id == *id).ok_or(Error::InvalidCursor)?
+            }
+            None => self.jobs.len(),
+        };
+        let older = self.jobs.iter().take(end).rev().filter(|job| visible(job));
         let mut page: Vec<_> = older.take(limit + 1).collect();
         let more = page.len() > limit;
         page.truncate(limit);
-        let next = page.last().filter(|_| more).map(|(n, _)| cursor::encode(LIST, &n.to_string()));
-        Ok((page.into_iter().map(|(_, job)| job).collect(), next))
+        let next = page.last().filter(|_| more).map(|last| cursor::encode(LIST, &last.id));
+        Ok((page, next))
     }
 
     /// One job.
@@ -371,13 +377,13 @@ impl Collection {
         const LIST: &str = "chunks";
         let after = after.map(|after| cursor::decode_number(LIST, after)).transpose()?.unwrap_or(0);
         let numbered = self.documents.get(id).ok_or(Error::UnknownDocument)?;
-        let rest = numbered.chunks().filter(|(number, _)| *number > after);
+        let after = usize::try_from(after).map_err(|_| Error::InvalidCursor)?;
+        let rest = numbered.chunks().skip(after);
         let found = |(number, chunk)| Found { number, chunk, document: &numbered.document };
         let mut page: Vec<_> = rest.map(found).take(limit + 1).collect();
         let more = page.len() > limit;
         page.truncate(limit);
-        let next =
-            page.last().filter(|_| more).map(|last| cursor::encode(LIST, &last.number.to_string()));
+        let next = more.then(|| cursor::encode(LIST, &(after + page.len()).to_string()));
         Ok((page, next))
     }
 

@@ -1,5 +1,7 @@
 //! An answer in the making: generation, and the proof of its quotes.
 
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 use std::time::Instant;
 
 use ragtime_api::problem::{Code, Problem};
@@ -139,11 +141,17 @@ impl Answering {
             return Vec::new();
         }
         let sources: Vec<_> = self.hits.iter().map(|(passage, _)| prompt_source(passage)).collect();
-        prompt::messages(&self.question, &self.earlier, &sources)
+        prompt::messages(&nonce(), &self.question, &self.earlier, &sources)
             .into_iter()
             .map(generation::Message::from)
             .collect()
     }
+}
+
+/// A word that nobody can know before the request: the hasher's keys are random
+/// bytes of the host.
+fn nonce() -> String {
+    format!("{:016x}", RandomState::new().build_hasher().finish())
 }
 
 fn prompt_source(passage: &Passage) -> prompt::Source<'_> {

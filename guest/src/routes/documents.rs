@@ -4,7 +4,7 @@ use http::StatusCode;
 use http::header::{IF_MATCH, IF_NONE_MATCH};
 use ragtime_api::problem::{Code, Problem};
 use ragtime_api::resource::documents::{
-    Chunk, ChunkPage, Document, DocumentPage, Summary, Warning,
+    Chunk, ChunkPage, Document, DocumentPage, Summary, Warning, chunk_id,
 };
 use ragtime_api::resource::{Span, raw};
 use ragtime_api::{parameters, time};
@@ -75,8 +75,9 @@ pub(super) async fn delete(mut call: Call) -> Answer {
 pub(super) async fn chunks(mut call: Call) -> Answer {
     let (collection, id) = (call.collection().await?, call.document_id().await?);
     let page = parameters::page(call.query())?.into();
-    let (chunks, next_cursor) = store::list_chunks(&call.permit, collection, id, page).await?;
-    let chunks = chunks.iter().map(chunk).collect();
+    let (chunks, next_cursor) =
+        store::list_chunks(&call.permit, collection, id.clone(), page).await?;
+    let chunks = chunks.iter().map(|one| chunk(&id, one)).collect();
     Ok(reply::json(StatusCode::OK, &ChunkPage { chunks, next_cursor }))
 }
 
@@ -103,9 +104,9 @@ fn warning(warning: &details::Warning) -> Warning<'_> {
     Warning { code: &warning.code, page: warning.page, detail: &warning.detail }
 }
 
-fn chunk(chunk: &store::Chunk) -> Chunk<'_> {
+fn chunk<'a>(document: &str, chunk: &'a store::Chunk) -> Chunk<'a> {
     Chunk {
-        id: chunk.id.to_string(),
+        id: chunk_id(document, chunk.span.into()),
         span: chunk.span.into(),
         headings: &chunk.headings,
         page: chunk.page,

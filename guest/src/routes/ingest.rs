@@ -11,6 +11,7 @@ use ragtime_api::problem::{Code, Problem};
 use ragtime_api::resource::collections::Recut;
 use ragtime_api::resource::documents::{self, Batch, NewDocument, Rejected};
 use ragtime_api::resource::rules;
+use ragtime_api::routes::Work;
 use ragtime_api::{limits, records};
 
 use super::{Answer, documents::summary, jobs};
@@ -34,7 +35,9 @@ pub(super) async fn put(mut call: Call) -> Answer {
     let (collection, id) = (call.collection().await?, call.document_id().await?);
     let condition = call.condition()?;
     let path = format!("/v1/collections/{collection}/documents/{}", parameters::encode(&id));
-    let document = match call.body().await? {
+    let (body_type, body) = call.body().await?;
+    call.pay(Work::Bytes, body.len()).await?;
+    let document = match (body_type, body) {
         (BodyType::Json, body) => NewDocument { id: Some(id), ..documents::read(&body)? },
         (BodyType::Document(media_type), body) => {
             documents::of_file(Some(id), written.title, media_type, None, &body)
@@ -68,6 +71,7 @@ pub(super) async fn batch(mut call: Call) -> Answer {
     let collection = call.collection().await?;
     let content_type = call.header(CONTENT_TYPE).map(<[u8]>::to_vec);
     let (body_type, body) = call.body().await?;
+    call.pay(Work::Bytes, body.len()).await?;
     let Batch { documents, rejected } = match body_type {
         BodyType::Json => documents::read_batch(&body)?,
         BodyType::Lines => documents::read_lines(&body)?,

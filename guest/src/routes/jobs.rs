@@ -58,12 +58,15 @@ fn job(job: store::Job, warnings: JobWarnings) -> Job {
         JobState::Running => "running",
         JobState::Done => "done",
     };
+    let taken = job.indexed.saturating_add(job.pending);
+    let failed_count = job.received.saturating_sub(taken);
+    let failed_truncated = (job.failed.len() as u64) < u64::from(failed_count);
     let failed = job.failed.into_iter();
     Job {
         job_id: job.id,
         collection: job.collection,
         state,
-        accepted: job.indexed.saturating_add(job.pending),
+        accepted: taken,
         received: job.received,
         indexed: job.indexed,
         pending: job.pending,
@@ -74,6 +77,8 @@ fn job(job: store::Job, warnings: JobWarnings) -> Job {
                 reason: failure.reason,
             })
             .collect(),
+        failed_count,
+        failed_truncated,
         warnings: warnings.items.into_iter().map(warning).collect(),
         warning_count: warnings.total,
         created_at: time::rfc3339(job.created_at),

@@ -6,6 +6,7 @@ use axum::body::Body;
 use http::StatusCode;
 use ragtime_api::fusion::Ranking;
 use ragtime_api::problem::{Code, Problem};
+use ragtime_api::resource::documents::chunk_id;
 use ragtime_api::resource::query::{self as api, QueryResponse, Source};
 use ragtime_api::resource::raw;
 use ragtime_api::resource::search::Mode;
@@ -147,7 +148,7 @@ pub(super) fn sources(hits: &[(Passage, f64)]) -> Vec<Source<'_>> {
     hits.iter()
         .map(|(passage, score)| Source {
             document_id: &passage.document_id,
-            chunk_id: passage.chunk.to_string(),
+            chunk_id: chunk_id(&passage.document_id, passage.span.into()),
             score: *score,
             title: passage.title.as_deref(),
             headings: &passage.headings,

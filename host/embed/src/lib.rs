@@ -58,6 +58,9 @@ pub enum EmbedError {
     /// The tokenizer failed.
     #[error("a text could not be split into tokens: {0}")]
     Tokenizer(String),
+    /// Nobody wants the vectors any more.
+    #[error("the embedding was called off")]
+    CalledOff,
     /// A kernel was given what does not fit; a bug of this crate.
     #[error("the forward pass failed: {0}")]
     Kernel(String),
@@ -84,26 +87,53 @@ impl Embedder {
     /// One vector of unit length for each text. Blocking; uses all cores for
     /// many texts and one for a single text.
     pub fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError> {
+        self.embed_tokens(&self.tokens(texts)?, &|| true)
+    }
+
+    /// The tokens of each text that the model reads, special ones included:
+    /// what embedding costs is in proportion to their number. Blocking.
+    pub fn tokens(&self, texts: &[&str]) -> Result<Vec<Vec<u32>>, EmbedError> {
         match texts {
-            [] => Ok(Vec::new()),
-            [text] => self.bert.embed(&[&self.tokens.encode(text)?]),
-            texts => self.batches.install(|| self.embed_many(texts)),
+            [text] => Ok(vec![self.tokens.encode(text)?]),
+            texts => self
+                .batches
+                .install(|| texts.par_iter().map(|text| self.tokens.encode(text)).collect()),
         }
     }
 
-    fn embed_many(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError> {
-        let ids: Vec<Vec<u32>> =
-            texts.par_iter().map(|text| self.tokens.encode(text)).collect::<Result<_, _>>()?;
+    /// One vector of unit length for each list of [`Self::tokens`], as long as
+    /// they are wanted: `wanted` is asked before each pass, which is some tens of
+    /// milliseconds. Blocking, as [`Self::embed`] is.
+    pub fn embed_tokens(
+        &self,
+        ids: &[Vec<u32>],
+        wanted: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Vec<Vec<f32>>, EmbedError> {
+        match ids {
+            [] => Ok(Vec::new()),
+            [ids] => self.bert.embed(&[ids]),
+            ids => self.batches.install(|| self.embed_many(ids, wanted)),
+        }
+    }
+
+    fn embed_many(
+        &self,
+        ids: &[Vec<u32>],
+        wanted: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Vec<Vec<f32>>, EmbedError> {
         let mut order: Vec<usize> = (0..ids.len()).collect();
         order.sort_by_key(|at| std::cmp::Reverse(ids.get(*at).map_or(0, Vec::len)));
         let run = |pass: &&[usize]| {
+            if !wanted() {
+                return Err(EmbedError::CalledOff);
+            }
             let sequences: Vec<&[u32]> =
                 pass.iter().filter_map(|at| ids.get(*at)).map(Vec::as_slice).collect();
             self.bert.embed(&sequences)
         };
         let embedded: Vec<Vec<Vec<f32>>> =
-            passes(&order, &ids).par_iter().map(run).collect::<Result<_, _>>()?;
-        let mut vectors = vec![Vec::new(); texts.len()];
+            passes(&order, ids).par_iter().map(run).collect::<Result<_, _>>()?;
+        let mut vectors = vec![Vec::new(); ids.len()];
         for (at, vector) in order.into_iter().zip(embedded.into_iter().flatten()) {
             if let Some(place) = vectors.get_mut(at) {
                 *place = vector;

@@ -71,6 +71,15 @@ impl TokenBucket {
         Self { limits, level: capacity(limits), seen: now }
     }
 
+    /// Goes on with other limits. What was spent stays spent, so that a change
+    /// of limits is no way to fill the bucket.
+    pub fn set_limits(&mut self, now: Duration, limits: Limits) {
+        self.fill(now);
+        let spent = capacity(self.limits).saturating_sub(self.level);
+        self.level = capacity(limits).saturating_sub(spent);
+        self.limits = limits;
+    }
+
     /// Takes `cost` units, if they are there. A clock that goes back adds
     /// nothing and takes nothing.
     pub fn try_take(&mut self, now: Duration, cost: u32) -> Decision {
@@ -163,6 +172,18 @@ mod tests {
         let early = retry_after - Duration::from_nanos(1);
         assert!(matches!(bucket.clone().try_take(early, 7), Decision::Exhausted { .. }));
         assert!(matches!(bucket.try_take(retry_after, 7), Decision::Admitted(_)));
+    }
+
+    #[test]
+    fn other_limits_give_no_more_than_the_difference() {
+        let mut bucket = TokenBucket::new(LIMITS, seconds(0));
+        bucket.try_take(seconds(0), 60);
+        bucket.set_limits(seconds(0), LIMITS);
+        assert_eq!(bucket.quota(seconds(0)).remaining, 0);
+        bucket.set_limits(seconds(0), Limits { rate_per_minute: 60, burst: 100 });
+        assert_eq!(bucket.quota(seconds(0)).remaining, 40);
+        bucket.set_limits(seconds(0), Limits { rate_per_minute: 60, burst: 50 });
+        assert_eq!(bucket.quota(seconds(0)).remaining, 0);
     }
 
     #[test]

@@ -39,9 +39,22 @@ impl KeyRecord {
         if self.expires_at.is_some_and(|end| now >= end) { Err(Expired) } else { Ok(()) }
     }
 
-    /// Whether the key allows `scope`.
+    /// Whether the key allows `scope`. One that is limited to collections never
+    /// allows `admin`, whatever it says: whoever manages keys could make itself
+    /// one without the limit. New keys are not made so; old ones may be.
     pub fn allows(&self, scope: Scope) -> bool {
-        self.scopes.contains(scope)
+        self.scopes.contains(scope) && (scope != Scope::Admin || self.collections.is_none())
+    }
+
+    /// What the key allows: its scopes as far as [`Self::allows`] goes.
+    pub fn effective_scopes(&self) -> Scopes {
+        self.scopes.iter().filter(|scope| self.allows(*scope)).collect()
+    }
+
+    /// Whether the key can grant everything and for ever, so that while there is
+    /// one, whatever is wrong with the others can be mended.
+    pub fn is_unlimited(&self) -> bool {
+        Scope::ALL.into_iter().all(|scope| self.allows(scope)) && self.expires_at.is_none()
     }
 
     /// Whether the key reaches `collection`.
@@ -74,6 +87,15 @@ mod tests {
     fn a_key_ends_at_the_second_it_expires() {
         assert_eq!(record().admits_at(9), Ok(()));
         assert_eq!(record().admits_at(10), Err(Expired));
+    }
+
+    #[test]
+    fn an_admin_that_is_limited_to_collections_is_none() {
+        let limited = KeyRecord { scopes: Scope::ALL.into_iter().collect(), ..record() };
+        assert!(limited.allows(Scope::Write) && !limited.allows(Scope::Admin));
+        let unlimited = KeyRecord { collections: None, expires_at: None, ..limited.clone() };
+        assert!(unlimited.allows(Scope::Admin) && unlimited.is_unlimited());
+        assert!(!KeyRecord { expires_at: Some(1), ..unlimited }.is_unlimited());
     }
 
     #[test]

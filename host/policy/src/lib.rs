@@ -6,6 +6,7 @@ pub mod bucket;
 pub mod canary;
 pub mod chunking;
 pub mod details;
+pub mod grant;
 pub mod key;
 pub mod key_record;
 pub mod scope;

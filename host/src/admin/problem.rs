@@ -91,7 +91,7 @@ impl AdminProblem {
 
     /// A key without the scope.
     pub fn forbidden() -> Self {
-        let detail = "This needs a key with the scope admin.";
+        let detail = "This needs a key with the scope admin that is not limited to collections.";
         Self::new(StatusCode::FORBIDDEN, "scope_required", "The key lacks a scope", detail)
     }
 

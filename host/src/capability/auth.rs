@@ -48,7 +48,7 @@ impl<T: 'static> wit::HostPrincipalWithStore<T> for Capabilities {
         Ok(wit::Identity {
             key_id: record.id.to_string(),
             name: record.name.clone(),
-            scopes: scopes_to_wit(record.scopes),
+            scopes: scopes_to_wit(record.effective_scopes()),
             collections: record.collections.clone().map(|names| names.into_iter().collect()),
             expires_at: record.expires_at,
         })

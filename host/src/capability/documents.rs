@@ -263,9 +263,9 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
             Err(error) => return Ok(Err(error)),
         };
         Ok(read(call, move |call| {
-            let (mut jobs, next) =
-                call.services.store.jobs(page.cursor.as_deref(), limit(&page)?)?;
-            jobs.retain(|job| call.permit.key().record.allows_collection(&job.collection));
+            let visible = call.permit.key().record.collections.as_ref();
+            let (jobs, next) =
+                call.services.store.jobs(visible, page.cursor.as_deref(), limit(&page)?)?;
             Ok((jobs.into_iter().map(job_to_wit).collect(), next))
         })
         .await)
@@ -333,9 +333,9 @@ pub(super) async fn ingest(
     let store = &call.services.store;
     let failures = failures.into_iter().map(failure_from_wit).collect();
     let (job, seq) = store.ingest(&collection, documents, failures).await.map_err(error_to_wit)?;
-    let failed = job.failed.len();
-    let stored = (job.received as usize).saturating_sub(failed);
-    call.services.telemetry.metrics.documents(stored, failed);
+    let stored = job.indexed.saturating_add(job.pending);
+    let failed = job.received.saturating_sub(stored);
+    call.services.telemetry.metrics.documents(stored as usize, failed as usize);
     if wait == wit::Wait::Durable {
         return Ok(job_to_wit(job));
     }
@@ -372,9 +372,9 @@ async fn change_job(
 /// not exist, as far as this key goes.
 fn visible_job(call: &Call, id: &str) -> Result<wit::Job, store::Error> {
     let job = call.services.store.job(id)?;
-    match call.permit.key().record.allows_collection(&job.collection) {
-        true => Ok(job_to_wit(job)),
-        false => Err(store::Error::UnknownJob),
+    match call.permit.allows_in(Scope::Write, &job.collection) {
+        Ok(()) => Ok(job_to_wit(job)),
+        Err(_) => Err(store::Error::UnknownJob),
     }
 }
 

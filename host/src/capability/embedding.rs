@@ -14,6 +14,11 @@ use crate::runtime::state::{Capabilities, CapabilityView};
 /// cannot hold the model for minutes.
 const MAX_TEXTS: usize = 1_024;
 
+/// Tokens of embedding for a unit of a key's budget: one text of the longest that
+/// the model reads, some 100 ms of two cores. A handler that has been admitted at
+/// less pays the difference.
+const TOKENS_PER_UNIT: usize = Embedder::MAX_TOKENS;
+
 impl wit::Host for CapabilityView<'_> {
     fn current(&mut self) -> wasmtime::Result<Option<wit::Model>> {
         Ok(self.services.embeddings.model().map(|_| wit::Model {
@@ -34,12 +39,7 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
             Ok(call) => call,
             Err(error) => return Ok(Err(error)),
         };
-        let vectors = call.blocking(move |call| {
-            let model = call.services.embeddings.model().ok_or(wit::Error::Unavailable)?;
-            let texts: Vec<_> = texts.iter().map(String::as_str).collect();
-            model.embed(&texts).map_err(|error| wit::Error::Other(Some(error.to_string())))
-        });
-        Ok(vectors.await.unwrap_or_else(|| Err(gone())))
+        Ok(call.blocking(move |call| embed(call, &texts)).await.unwrap_or_else(|| Err(gone())))
     }
 
     async fn tokens(
@@ -51,12 +51,31 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
             Ok(call) => call,
             Err(error) => return Ok(Err(error)),
         };
+        let Some(turn) = call.until_gone(call.services.embeddings.tokenising.acquire()).await
+        else {
+            return Ok(Err(gone()));
+        };
         let starts = call.blocking(move |call| {
             let model = call.services.embeddings.model();
             texts.iter().map(|text| token_starts(model, text)).collect()
         });
-        Ok(starts.await.unwrap_or_else(|| Err(gone())))
+        let starts = starts.await.unwrap_or_else(|| Err(gone()));
+        drop(turn);
+        Ok(starts)
     }
+}
+
+/// Embeds texts, for as long as the client waits and its budget lasts.
+fn embed(call: &Call, texts: &[String]) -> Result<Vec<Vec<f32>>, wit::Error> {
+    let failed = |error: ragtime_embed::EmbedError| wit::Error::Other(Some(error.to_string()));
+    let model = call.services.embeddings.model().ok_or(wit::Error::Unavailable)?;
+    let texts: Vec<_> = texts.iter().map(String::as_str).collect();
+    let tokens = model.tokens(&texts).map_err(failed)?;
+    let work = tokens.iter().map(Vec::len).sum::<usize>().div_ceil(TOKENS_PER_UNIT);
+    if !call.pay_for_work(u32::try_from(work).unwrap_or(u32::MAX)) {
+        return Err(wit::Error::Invalid("the key's budget does not cover these texts".into()));
+    }
+    model.embed_tokens(&tokens, &|| !call.request.cancelled.is_cancelled()).map_err(failed)
 }
 
 fn allowed(call: Option<Call>, texts: usize) -> Result<Call, wit::Error> {

@@ -1,6 +1,7 @@
 //! `ragtime:keys/keyring`
 
 use ragtime_policy::bucket::Limits;
+use ragtime_policy::grant::{Excess, Refused};
 use ragtime_policy::scope::{Scope, Scopes};
 use serde_json::{Value, json};
 use wasmtime::component::{Accessor, Resource};
@@ -9,7 +10,7 @@ use super::auth::{scope_from_wit, scope_to_wit, scopes_to_wit};
 use super::bindings::ragtime::keys::keyring as wit;
 use super::rate_limit::{Denied, Permit};
 use super::{Call, GONE, call};
-use crate::keyring::{Change, Key, KeyringError, NewKey};
+use crate::keyring::{Actor, Change, Key, KeyringError, NewKey};
 use crate::runtime::state::{Capabilities, CapabilityView};
 
 /// A name is for people and stands in every list.
@@ -52,7 +53,7 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
             Err(error) => return Ok(Err(error)),
         };
         call.request.set_wrote();
-        let made = call.services.keyring.issue(new).await;
+        let made = call.services.keyring.issue(actor(&call), new).await;
         if let Ok((key, _)) = &made {
             audit(&call, "key.issue", &key.record.id.to_string(), described(key)).await;
         }
@@ -74,7 +75,7 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
             return Ok(Err(wit::KeyError::Invalid(rule)));
         }
         call.request.set_wrote();
-        let made = call.services.keyring.rotate(&id, grace_seconds).await;
+        let made = call.services.keyring.rotate(actor(&call), &id, grace_seconds).await;
         if let Ok((key, _)) = &made {
             let detail =
                 json!({"successor": key.record.id.to_string(), "grace_seconds": grace_seconds});
@@ -98,7 +99,7 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
             Err(error) => return Ok(Err(error)),
         };
         call.request.set_wrote();
-        let updated = call.services.keyring.update(&id, change).await;
+        let updated = call.services.keyring.update(actor(&call), &id, change).await;
         if let Ok(key) = &updated {
             audit(&call, "key.update", &id, described(key)).await;
         }
@@ -115,7 +116,7 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
             Err(error) => return Ok(Err(error)),
         };
         call.request.set_wrote();
-        let revoked = call.services.keyring.revoke(&id).await;
+        let revoked = call.services.keyring.revoke(actor(&call), &id).await;
         if revoked.is_ok() {
             audit(&call, "key.revoke", &id, json!({})).await;
         }
@@ -136,11 +137,19 @@ fn gone() -> wit::KeyError {
     wit::KeyError::Other(Some(GONE.into()))
 }
 
+fn actor(call: &Call) -> Actor {
+    Actor::Key(call.permit.key().record.id.clone())
+}
+
+/// What is not asked for is the operator's default, or what the maker's own key
+/// has where that is less.
 fn new_key(call: &Call, request: wit::KeyRequest) -> Result<NewKey, wit::KeyError> {
-    let defaults = call.services.key_limits;
+    let (defaults, maker) = (call.services.key_limits, &call.permit.key().record);
     let limits = Limits {
-        rate_per_minute: request.rate_per_minute.unwrap_or(defaults.rate_per_minute),
-        burst: request.burst.unwrap_or(defaults.burst),
+        rate_per_minute: request
+            .rate_per_minute
+            .unwrap_or(defaults.rate_per_minute.min(maker.rate_per_minute)),
+        burst: request.burst.unwrap_or(defaults.burst.min(maker.burst)),
     };
     let scopes: Scopes = request.scopes.into_iter().map(scope_from_wit).collect();
     valid(Some(&request.name), Some(scopes), limits)?;
@@ -148,7 +157,7 @@ fn new_key(call: &Call, request: wit::KeyRequest) -> Result<NewKey, wit::KeyErro
         name: request.name,
         scopes,
         collections: request.collections.map(|names| names.into_iter().collect()),
-        expires_at: request.expires_at,
+        expires_at: request.expires_at.or(maker.expires_at),
         limits,
     })
 }
@@ -216,6 +225,11 @@ fn key_error(error: KeyringError) -> wit::KeyError {
     match error {
         KeyringError::Unknown => wit::KeyError::UnknownKey,
         KeyringError::LastAdmin => wit::KeyError::LastAdmin,
+        KeyringError::NotAdmin => wit::KeyError::ScopeRequired(scope_to_wit(Scope::Admin)),
+        KeyringError::Refused(Refused::Excess(Excess::Scope(scope))) => {
+            wit::KeyError::ScopeRequired(scope_to_wit(scope))
+        }
+        KeyringError::Refused(refused) => wit::KeyError::Invalid(refused.to_string()),
         KeyringError::Store(ragtime_store::Error::Unwritable(_)) => wit::KeyError::Unwritable,
         error @ (KeyringError::Entropy(_) | KeyringError::Store(_)) => {
             wit::KeyError::Other(Some(error.to_string()))

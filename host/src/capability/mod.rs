@@ -108,6 +108,18 @@ impl Call {
         self.request.cancelled.run_until_cancelled(work).await?.ok()
     }
 
+    /// Takes what `units` of work cost beyond what the request has paid; false
+    /// when the key's budget does not have it. A handler says itself what a
+    /// request costs, and what it has the host do is counted here.
+    fn pay_for_work(&self, units: u32) -> bool {
+        let (keyring, key) = (&self.services.keyring, self.permit.key());
+        let charge = |due| match keyring.admit(key, due) {
+            Decision::Admitted(quota) => Ok(quota),
+            _ => Err(()),
+        };
+        self.request.charge_work(units, charge).is_ok()
+    }
+
     /// What is told of an answer by `generator`.
     fn answering(&self, generator: &'static str) -> Answering {
         Answering::new(&self.services.telemetry, &self.request.trace, generator)

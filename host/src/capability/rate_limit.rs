@@ -50,17 +50,27 @@ impl Permit {
     /// Whether it covers `scope`. A handler on trial reads, whatever the key may
     /// do: its answers are thrown away, so what it writes would be too much.
     pub(super) fn allows(&self, scope: Scope) -> Result<(), Denied> {
-        let on_trial = self.request().is_none_or(|request| request.purpose == Purpose::Trial);
-        if on_trial && scope != Scope::Read {
-            return Err(Denied::Scope(scope));
-        }
-        if self.key.record.allows(scope) { Ok(()) } else { Err(Denied::Scope(scope)) }
+        self.covers(scope, None)
     }
 
     /// Whether it covers `scope` in `collection`.
     pub(super) fn allows_in(&self, scope: Scope, collection: &str) -> Result<(), Denied> {
-        self.allows(scope)?;
-        if self.key.record.allows_collection(collection) { Ok(()) } else { Err(Denied::Collection) }
+        self.covers(scope, Some(collection))
+    }
+
+    fn covers(&self, scope: Scope, collection: Option<&str>) -> Result<(), Denied> {
+        let request = self.request();
+        let on_trial = request.as_ref().is_none_or(|request| request.purpose == Purpose::Trial);
+        if (on_trial && scope != Scope::Read) || !self.key.record.allows(scope) {
+            return Err(Denied::Scope(scope));
+        }
+        if collection.is_some_and(|name| !self.key.record.allows_collection(name)) {
+            return Err(Denied::Collection);
+        }
+        if let Some(request) = request {
+            request.note_right(scope, collection);
+        }
+        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use lru::LruCache;
 use ragtime_embed::Embedder;
+use tokio::sync::Semaphore;
 
 /// How often [`Embeddings::settled`] looks.
 const SETTLED_POLL: Duration = Duration::from_millis(5);
@@ -19,6 +20,9 @@ pub struct Embeddings {
     model: OnceLock<Embedder>,
     state: Mutex<LoadState>,
     queries: Mutex<LruCache<String, Arc<[f32]>>>,
+    /// Who looks at the tokens of whole texts. More at once would be no faster,
+    /// and each holds a piece of its text many times over.
+    pub tokenising: Semaphore,
 }
 
 /// How far the model is.
@@ -37,11 +41,13 @@ pub enum LoadState {
 impl Embeddings {
     /// No model yet, and room for `cached_queries`.
     pub fn new(cached_queries: usize) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let capacity = NonZeroUsize::new(cached_queries).unwrap_or(NonZeroUsize::MIN);
         Self {
             model: OnceLock::new(),
             state: Mutex::new(LoadState::Coming),
             queries: Mutex::new(LruCache::new(capacity)),
+            tokenising: Semaphore::new(cores),
         }
     }
 

@@ -9,6 +9,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rayon::ThreadPool;
 use tokio::io::AsyncWriteExt;
@@ -42,12 +43,19 @@ pub struct Args {
     max_instances: u32,
     #[arg(long)]
     max_memory_bytes: usize,
+    /// What the process itself may hold.
+    #[arg(long)]
+    compiler_memory_bytes: u64,
+    /// Processor time it may take.
+    #[arg(long)]
+    compiler_cpu_seconds: u64,
 }
 
 /// Compiles components for an engine.
 pub struct Compiler {
     engine: Engine,
     args: Args,
+    timeout: Duration,
     /// One thread, so that what it allocates and frees is one arena.
     loading: ThreadPool,
 }
@@ -55,10 +63,13 @@ pub struct Compiler {
 impl Compiler {
     /// A compiler for `engine`, which [`engine::start`] made of these settings.
     pub fn new(engine: Engine, settings: &config::Settings) -> std::io::Result<Self> {
+        let timeout = Duration::from_millis(settings.swap.compile_timeout_ms);
         let args = Args {
             cache: engine::cache_folder(&settings.data.dir),
             max_instances: settings.handler.max_instances,
             max_memory_bytes: settings.handler.max_memory_bytes,
+            compiler_memory_bytes: settings.swap.max_compile_memory_bytes,
+            compiler_cpu_seconds: cpu_seconds(timeout),
         };
         let loading = rayon::ThreadPoolBuilder::new()
             .num_threads(1)
@@ -66,17 +77,25 @@ impl Compiler {
             .start_handler(|_| stand_back(LOADING_NICENESS))
             .build()
             .map_err(std::io::Error::other)?;
-        Ok(Self { engine, args, loading })
+        Ok(Self { engine, args, timeout, loading })
     }
 
     /// Compiles a component, or takes it from the cache. A caller that goes away
     /// ends the work.
     pub async fn compile(&self, bytes: Arc<[u8]>) -> wasmtime::Result<Compiled> {
-        match self.compile_apart(&bytes).await {
-            Ok(output) if output.status.success() => {}
-            Ok(output) => return Err(failure(&output)),
-            // Slower for those who are served meanwhile, and as good.
-            Err(error) => tracing::warn!(%error, "no process to compile in"),
+        // Only there is compiling bounded: a component may be made to take more
+        // memory and time than it is worth.
+        let output = tokio::time::timeout(self.timeout, self.compile_apart(&bytes)).await;
+        let output = output.map_err(|_| {
+            let most = self.timeout.as_millis();
+            wasmtime::format_err!(
+                "it took more than {most} ms to compile (swap.compile_timeout_ms)"
+            )
+        })?;
+        let output =
+            output.map_err(|error| wasmtime::format_err!("no process to compile in: {error}"))?;
+        if !output.status.success() {
+            return Err(failure(&output));
         }
         let engine = self.engine.clone();
         self.apart(move || engine::compile(&engine, &bytes)).await
@@ -103,6 +122,8 @@ impl Compiler {
             .arg(&self.args.cache)
             .args(["--max-instances", &self.args.max_instances.to_string()])
             .args(["--max-memory-bytes", &self.args.max_memory_bytes.to_string()])
+            .args(["--compiler-memory-bytes", &self.args.compiler_memory_bytes.to_string()])
+            .args(["--compiler-cpu-seconds", &self.args.compiler_cpu_seconds.to_string()])
             .env_clear()
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -135,6 +156,7 @@ fn failure(output: &Output) -> wasmtime::Error {
 /// The process that compiles: a component on stdin, its code into the cache.
 pub fn run(args: &Args) -> Result<(), String> {
     stand_back(NICENESS);
+    bound(args).map_err(|error| format!("the compiler cannot be bounded: {error}"))?;
     let mut component = Vec::new();
     std::io::stdin().lock().read_to_end(&mut component).map_err(|error| error.to_string())?;
     let bounds = config::Handler {
@@ -144,6 +166,29 @@ pub fn run(args: &Args) -> Result<(), String> {
     };
     let engine = engine::start(&bounds, &args.cache).map_err(|error| format!("{error:#}"))?;
     engine::compile(&engine, &component).map(drop).map_err(|error| format!("{error:#}"))
+}
+
+/// Processor time for a deadline: every core may be at work.
+fn cpu_seconds(deadline: Duration) -> u64 {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    deadline.as_secs().max(1).saturating_mul(cores)
+}
+
+/// Bounds this process. Memory is what it can write to: the address space that
+/// the engine only sets aside for instances is far larger than any memory.
+fn bound(args: &Args) -> std::io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        let most = |limit| Rlimit { current: Some(limit), maximum: Some(limit) };
+        setrlimit(Resource::Data, most(args.compiler_memory_bytes))?;
+        setrlimit(Resource::Cpu, most(args.compiler_cpu_seconds))?;
+        // A compiler that crashes must not write the component to the disk.
+        setrlimit(Resource::Core, most(0))?;
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = args;
+    Ok(())
 }
 
 fn stand_back(niceness: i32) {

@@ -19,6 +19,7 @@ use wasmtime_wasi_http::handler::{
 
 use super::engine::{Compiled, TICK};
 use super::life::Life;
+use super::memory::Held;
 use super::request::{Fate, RequestContext};
 use super::state::InstanceState;
 use crate::config::{self, Isolation};
@@ -245,6 +246,7 @@ impl HandlerState for Pool {
             ProxyPre::P3(pre) => pre.engine(),
         };
         let state = InstanceState::new(Arc::clone(&self.services), &self.bounds);
+        let held = state.limits.held();
         let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.limits);
         let tick = u64::try_from(TICK.as_millis()).unwrap_or(1).max(1);
@@ -280,6 +282,8 @@ impl HandlerState for Pool {
                 reuse: self.reuse,
                 concurrency: self.concurrency,
                 request_timeout: self.request_timeout,
+                held,
+                max_kept_memory_bytes: self.bounds.max_kept_memory_bytes,
             },
         })
     }
@@ -391,6 +395,8 @@ struct Worker {
     reuse: usize,
     concurrency: usize,
     request_timeout: Duration,
+    held: Arc<Held>,
+    max_kept_memory_bytes: usize,
 }
 
 impl WorkerState for Worker {
@@ -398,7 +404,8 @@ impl WorkerState for Worker {
     type RequestData = Arc<RequestContext>;
 
     fn should_accept_request(&self, concurrent: usize, total: usize) -> ShouldAccept {
-        if total >= self.reuse {
+        // A linear memory never shrinks: only an instance's end gives it back.
+        if total >= self.reuse || self.held.bytes() > self.max_kept_memory_bytes {
             ShouldAccept::Never
         } else if concurrent >= self.concurrency {
             ShouldAccept::No
@@ -421,10 +428,13 @@ impl WorkerState for Worker {
     fn drop(&self, store: Store<InstanceState>, result: Result<(), wasmtime::Error>) {
         if let Err(error) = result {
             let requests: Vec<_> = store.data().requests().collect();
-            let fate = fate_of(&error);
             if let [request] = requests.as_slice() {
                 request.set_to_blame();
             }
+            let fate = match fate_of(&error) {
+                Fate::Trapped if self.held.is_starved() => Fate::Starved,
+                fate => fate,
+            };
             for request in &requests {
                 request.set_fate(fate);
             }
@@ -435,7 +445,7 @@ impl WorkerState for Worker {
             let lost = match fate {
                 Fate::Overran => Lost::Overrun,
                 _ if error.to_string() == "worker panicked" => Lost::Panic,
-                Fate::Running | Fate::Trapped => Lost::Trap,
+                Fate::Running | Fate::Trapped | Fate::Starved => Lost::Trap,
             };
             let blame = if lost == Lost::Panic { "host" } else { "guest" };
             store.data().telemetry().metrics.instance_lost(lost);

@@ -5,6 +5,8 @@ pub mod compiler;
 pub mod engine;
 pub mod generation;
 pub mod life;
+pub mod memory;
 pub mod request;
+pub mod rights;
 pub mod routing;
 pub mod state;

@@ -8,9 +8,11 @@ use http::Uri;
 use http::header::HOST;
 use http::uri::{Authority, Scheme};
 use ragtime_policy::bucket::Quota;
+use ragtime_policy::scope::Scope;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::rights::Rights;
 use crate::config::Secret;
 use crate::telemetry::trace::TraceContext;
 
@@ -42,6 +44,10 @@ pub struct RequestContext {
     quota: Mutex<Option<Quota>>,
     /// Whether its instance was lost by its fault and nobody else's.
     to_blame: AtomicBool,
+    /// Units of what it has had the host do.
+    work: Mutex<u32>,
+    /// What it has used of its key's rights.
+    rights: Mutex<Rights>,
     wrote: AtomicBool,
     fate: AtomicU8,
     fate_known: Notify,
@@ -72,6 +78,8 @@ impl RequestContext {
             paid: Mutex::new(0),
             quota: Mutex::new(None),
             to_blame: AtomicBool::new(false),
+            work: Mutex::new(0),
+            rights: Mutex::default(),
             wrote: AtomicBool::new(false),
             fate: AtomicU8::new(Fate::Running as u8),
             fate_known: Notify::new(),
@@ -155,6 +163,34 @@ impl RequestContext {
         self.to_blame.load(Relaxed)
     }
 
+    /// Counts `units` of work, and takes by `charge` what all of it costs beyond
+    /// what has been paid. When that fails, the work is not to be done.
+    pub fn charge_work<Q, E>(
+        &self,
+        units: u32,
+        charge: impl FnOnce(u32) -> Result<Q, E>,
+    ) -> Result<(), E> {
+        let mut work = self.work.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let sum = work.saturating_add(units);
+        self.charge_once(sum, charge)?;
+        *work = sum;
+        Ok(())
+    }
+
+    /// Notes that a scope was used, in a collection or outside of any.
+    pub fn note_right(&self, scope: Scope, collection: Option<&str>) {
+        let mut rights = self.rights.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        rights.note(scope, collection);
+    }
+
+    /// What the request has used and paid so far.
+    pub fn rights(&self) -> Rights {
+        let rights = self.rights.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut rights = rights.clone();
+        rights.cost = *self.paid.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        rights
+    }
+
     /// Notes that the handler changed something, so the request must not run
     /// a second time.
     pub fn set_wrote(&self) {
@@ -191,7 +227,8 @@ impl RequestContext {
         match self.fate.load(Relaxed) {
             0 => Fate::Running,
             1 => Fate::Trapped,
-            _ => Fate::Overran,
+            2 => Fate::Overran,
+            _ => Fate::Starved,
         }
     }
 
@@ -243,4 +280,6 @@ pub enum Fate {
     Trapped = 1,
     /// It used up its time.
     Overran = 2,
+    /// It was refused memory for what other instances hold.
+    Starved = 3,
 }

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
 use wasmtime::component::{GuestTaskId, HasData, ResourceTable};
-use wasmtime::{StoreLimits, StoreLimitsBuilder};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{
     Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
 };
 
+use super::memory::MemoryLimits;
 use super::request::RequestContext;
 use crate::config;
 use crate::services::Services;
@@ -22,8 +22,8 @@ pub struct InstanceState {
     http: WasiHttpCtx,
     hooks: NoOutgoingCalls,
     table: ResourceTable,
-    /// Bounds of memory and tables.
-    pub limits: StoreLimits,
+    /// Bounds of memory.
+    pub limits: MemoryLimits,
     services: Arc<Services>,
     requests: HashMap<GuestTaskId, Weak<RequestContext>>,
     /// Epoch ticks spent in the handler since it last took a request.
@@ -44,7 +44,7 @@ impl InstanceState {
             http: WasiHttpCtx::new(),
             hooks: NoOutgoingCalls,
             table,
-            limits: StoreLimitsBuilder::new().memory_size(bounds.max_memory_bytes).build(),
+            limits: MemoryLimits::new(Arc::clone(&services.memory), bounds.max_memory_bytes),
             _alive: services.telemetry.metrics.instance(),
             services,
             requests: HashMap::new(),

@@ -235,7 +235,7 @@ impl Edge {
                 (attempt.finish(answered, context).await?, choice)
             }
             (Err(problem), Some(attempt)) if context.wrote() => {
-                attempt.interrupted().await;
+                attempt.interrupted(context).await;
                 return Err(problem);
             }
             (answered, _) => answered?,
@@ -330,6 +330,7 @@ impl Edge {
                         return Err(match fate {
                             _ if context.wrote() => Problem::Interrupted,
                             Fate::Overran => Problem::HandlerTimeout,
+                            Fate::Starved => Problem::NoMemory,
                             Fate::Running | Fate::Trapped => Problem::HandlerFailed,
                         });
                     }

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
+use ragtime_policy::bucket::Decision;
 use ragtime_store::KeptResponse;
 use sha2::{Digest, Sha256};
 
@@ -19,6 +20,7 @@ use super::answered::Answered;
 use super::problem::Problem;
 use crate::keyring::{Key, unix_now};
 use crate::runtime::request::RequestContext;
+use crate::runtime::rights::{Lacking, Rights};
 use crate::services::Services;
 
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
@@ -96,9 +98,35 @@ impl Idempotency {
             Ok(Ok(Some(kept))) if kept.fingerprint != fingerprint => {
                 Err(Problem::IdempotencyKeyReused)
             }
-            Ok(Ok(Some(kept))) => replay(kept).map(Begun::Replay),
+            Ok(Ok(Some(kept))) => {
+                self.admit(principal, kept.rights.as_deref())?;
+                replay(kept).map(Begun::Replay)
+            }
             // Fail closed: what cannot be looked up might have been done.
             Ok(Err(_)) | Err(_) => Err(Problem::Unavailable),
+        }
+    }
+
+    /// Whether the key may have a kept response: it needs every right that the
+    /// request used, and pays what the request paid.
+    fn admit(&self, key: &Key, rights: Option<&str>) -> Result<(), Problem> {
+        let rights = rights.and_then(Rights::from_json);
+        let rights = rights.ok_or(Problem::IdempotencyResponseNotKept)?;
+        rights.check(&key.record).map_err(|lacking| match lacking {
+            Lacking::Scope => Problem::ScopeRequired,
+            Lacking::Collection => Problem::CollectionForbidden,
+        })?;
+        // A smaller burst than then must not make the response unreachable.
+        let cost = rights.cost.clamp(1, key.record.burst.max(1));
+        match self.services.keyring.admit(key, cost) {
+            Decision::Admitted(_) => Ok(()),
+            Decision::Exhausted { retry_after, .. } => {
+                self.services.telemetry.metrics.rate_limited();
+                let seconds = retry_after.as_millis().div_ceil(1_000);
+                let retry_after_seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+                Err(Problem::RateLimited { retry_after_seconds })
+            }
+            Decision::CostAboveBurst(_) => Err(Problem::IdempotencyResponseNotKept),
         }
     }
 
@@ -141,7 +169,7 @@ impl Attempt {
             Answered::Stream(response) => {
                 let (head, body) = response.into_parts();
                 let Ok(body) = body.collect().await else {
-                    self.interrupted().await;
+                    self.interrupted(context).await;
                     return Err(Problem::Interrupted);
                 };
                 (head, body.to_bytes())
@@ -154,6 +182,7 @@ impl Attempt {
             status: head.status.as_u16(),
             headers: headers_to_json(&head.headers),
             body: storable.then(|| body.to_vec()),
+            rights: context.rights().to_json(),
         };
         self.keep(response).await;
         Ok(Answered::Whole(head, body))
@@ -161,13 +190,14 @@ impl Attempt {
 
     /// Notes that the request was begun and has no response, so that its
     /// repetition is not taken for the first.
-    pub async fn interrupted(self) {
+    pub async fn interrupted(self, context: &RequestContext) {
         let response = KeptResponse {
             fingerprint: self.fingerprint,
             at: unix_now(),
             status: StatusCode::INTERNAL_SERVER_ERROR.as_u16(),
             headers: "[]".into(),
             body: None,
+            rights: context.rights().to_json(),
         };
         self.keep(response).await;
     }

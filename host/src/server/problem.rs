@@ -19,6 +19,8 @@ pub enum Problem {
     Overloaded,
     /// Every instance is busy.
     NoInstance,
+    /// The memory of all instances is spent.
+    NoMemory,
     /// The server is shutting down.
     Draining,
     /// The body is compressed, or encoded in another way.
@@ -55,6 +57,15 @@ pub enum Problem {
     IdempotencyKeyReused,
     /// The request was done, and its response is not kept.
     IdempotencyResponseNotKept,
+    /// The key lacks a scope that it had when the response was kept.
+    ScopeRequired,
+    /// The key does not reach a collection that it reached then.
+    CollectionForbidden,
+    /// The key's budget is spent.
+    RateLimited {
+        /// When there is enough again.
+        retry_after_seconds: u32,
+    },
     /// Something on the host failed that will be well again.
     Unavailable,
     /// The handler did not answer in time.
@@ -99,6 +110,12 @@ impl Problem {
                 "no_instance",
                 "Every handler instance is busy",
                 "Try again after Retry-After seconds.",
+            ),
+            Self::NoMemory => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "no_memory",
+                "The handlers' memory is spent",
+                "Try again after Retry-After seconds, or ask for less at once. The limit is the setting handler.max_total_memory_bytes.",
             ),
             Self::Draining => (
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -196,6 +213,24 @@ impl Problem {
                 "The request was done before",
                 "Its response held a secret or was too large to keep. Look at what it made.",
             ),
+            Self::ScopeRequired => (
+                StatusCode::FORBIDDEN,
+                "scope_required",
+                "The key lacks a scope",
+                "The request was done before, with a scope that the key does not have any more.",
+            ),
+            Self::CollectionForbidden => (
+                StatusCode::FORBIDDEN,
+                "collection_forbidden",
+                "The key is limited to other collections",
+                "The request was done before, in a collection that the key does not reach any more.",
+            ),
+            Self::RateLimited { .. } => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "rate_limited",
+                "The key's budget is spent",
+                "Try again after Retry-After seconds. A repetition costs what its request did.",
+            ),
             Self::Unavailable => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "unavailable",
@@ -225,7 +260,8 @@ impl Problem {
     /// After how many seconds another try makes sense, if one does.
     fn retry_after_seconds(self) -> Option<u32> {
         match self {
-            Self::TooManyFailures { retry_after_seconds } => Some(retry_after_seconds),
+            Self::TooManyFailures { retry_after_seconds }
+            | Self::RateLimited { retry_after_seconds } => Some(retry_after_seconds),
             Self::TooManyAtOnce
             | Self::TooManyOfAddress
             | Self::TooManyBytes

@@ -128,7 +128,12 @@ pub(crate) fn next(
     through: u64,
 ) -> Result<(Vec<Uncut>, Option<String>), Error> {
     let key = documents::collection_key(db, collection)?;
-    let after = after.map(|after| cursor::decode_number(LIST, after)).transpose()?.unwrap_or(0);
+    let after = after.map(|after| cursor::decode(LIST, after)).transpose()?;
+    // One that is gone: those before it have been cut, and are not found again.
+    let after = match after {
+        Some(id) => documents::number_of(db, key, &id)?.unwrap_or(0),
+        None => 0,
+    };
     let mut numbers = Vec::new();
     uncut(db, key, &wanted(db, key, model)?, after, through, |number| {
         numbers.push(number);
@@ -139,7 +144,7 @@ pub(crate) fn next(
         "SELECT id, media_type, text, outline, sha256 FROM documents
          JOIN cuts ON cuts.document = documents.key WHERE documents.key = ?1",
     )?;
-    let (mut found, mut bytes, mut last) = (Vec::new(), 0, None);
+    let (mut found, mut bytes) = (Vec::<Uncut>::new(), 0);
     for number in &numbers {
         let document = read.query_row([number], |row| {
             Ok(Uncut {
@@ -155,10 +160,10 @@ pub(crate) fn next(
             break;
         }
         found.push(document);
-        last = Some(number);
     }
     let more = more || found.len() < numbers.len();
-    Ok((found, last.filter(|_| more).map(|number| cursor::encode(LIST, &number.to_string()))))
+    let next = found.last().filter(|_| more).map(|last| cursor::encode(LIST, &last.id));
+    Ok((found, next))
 }
 
 /// Names of collections with documents to be cut.

@@ -86,6 +86,7 @@ pub(crate) fn create_collection(
     connection: &Connection,
     name: &str,
     chunking: Option<Chunking>,
+    most: u64,
     now: u64,
 ) -> Result<Collection, Error> {
     let allowed = |byte: u8| {
@@ -106,6 +107,13 @@ pub(crate) fn create_collection(
     )?;
     if made == 0 {
         return Err(Error::CollectionExists);
+    }
+    let count: u64 =
+        connection.query_row("SELECT count(*) FROM collections", [], |row| row.get(0))?;
+    if count > most {
+        return Err(Error::Invalid(format!(
+            "there are {most} collections, and the operator allows no more (data.max_collections)"
+        )));
     }
     if let Some(chunking) = chunking {
         cuts::set_chunking(connection, collection_key(connection, name)?, chunking)?;
@@ -497,6 +505,17 @@ pub(crate) fn documents(
     Ok((page, next.flatten()))
 }
 
+/// The number of a document, if it is there.
+pub(crate) fn number_of(
+    connection: &Connection,
+    collection: i64,
+    id: &str,
+) -> Result<Option<i64>, Error> {
+    let mut statement =
+        connection.prepare_cached("SELECT key FROM documents WHERE collection = ?1 AND id = ?2")?;
+    Ok(statement.query_row((collection, id), |row| row.get(0)).optional()?)
+}
+
 pub(crate) fn chunks(
     connection: &Connection,
     collection: &str,
@@ -507,11 +526,13 @@ pub(crate) fn chunks(
     const LIST: &str = "chunks";
     let text = document(connection, collection, id, 0)?.text;
     let collection = collection_key(connection, collection)?;
+    // A count in the document: the host's numbers tell of other collections.
     let after = after.map(|after| cursor::decode_number(LIST, after)).transpose()?.unwrap_or(0);
+    let after = usize::try_from(after).map_err(|_| Error::InvalidCursor)?;
     let mut statement = connection.prepare_cached(
         "SELECT chunks.id, start, end, headings, page FROM chunks JOIN documents ON documents.key = chunks.document
-         WHERE documents.collection = ?1 AND documents.id = ?2 AND chunks.id > ?3
-         AND chunks.id <= documents.last_chunk ORDER BY chunks.id LIMIT ?4",
+         WHERE documents.collection = ?1 AND documents.id = ?2
+         AND chunks.id <= documents.last_chunk ORDER BY chunks.id LIMIT ?4 OFFSET ?3",
     )?;
     let rows = statement.query_map((collection, id, after, limit + 1), |row| {
         let span: Range<u64> = row.get(1)?..row.get(2)?;
@@ -525,8 +546,8 @@ pub(crate) fn chunks(
     })?;
     let mut page = rows.collect::<Result<Vec<_>, _>>()?;
     let next = cut(&mut page, limit)
-        .then(|| page.last().map(|last| cursor::encode(LIST, &last.id.to_string())));
-    Ok((page, next.flatten()))
+        .then(|| cursor::encode(LIST, &after.saturating_add(page.len()).to_string()));
+    Ok((page, next))
 }
 
 /// Cuts a page that was read one entry too long; true when there was more.

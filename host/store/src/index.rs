@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
 
+use lru::LruCache;
 use tokio::sync::watch;
 
 use crate::documents;
@@ -12,15 +13,21 @@ use crate::lexical::{Constraint, Lexical, LexicalSearch};
 use crate::live::Live;
 use crate::pending::Pending;
 use crate::reader::Readers;
-use crate::types::{Candidate, CandidateQuery, Error};
+use crate::types::{Candidate, CandidateQuery, Error, Settings};
 
-/// The indexes of all collections, loaded when first asked for.
+/// The indexes of collections, loaded when asked for and unloaded when others
+/// need the room. One that somebody holds stays: what is added to it must be
+/// found by the next search.
 pub(crate) struct Indexes {
     dir: PathBuf,
     readers: Arc<Readers>,
     watermark: watch::Receiver<u64>,
-    loaded: Mutex<HashMap<i64, Arc<CollectionIndex>>>,
+    loaded: Mutex<Loaded>,
+    max_loaded: usize,
+    max_bytes: usize,
 }
+
+type Loaded = LruCache<i64, Arc<CollectionIndex>>;
 
 /// One collection's indexes.
 pub(crate) struct CollectionIndex {
@@ -33,8 +40,16 @@ impl Indexes {
         dir: PathBuf,
         readers: Arc<Readers>,
         watermark: watch::Receiver<u64>,
+        settings: &Settings,
     ) -> Self {
-        Self { dir, readers, watermark, loaded: Mutex::new(HashMap::new()) }
+        Self {
+            dir,
+            readers,
+            watermark,
+            loaded: Mutex::new(LruCache::unbounded()),
+            max_loaded: settings.loaded_indexes.max(1),
+            max_bytes: settings.loaded_index_bytes,
+        }
     }
 
     /// The indexes of a collection; when they are not in memory yet, with all
@@ -57,7 +72,8 @@ impl Indexes {
                 self.readers.read(|connection| Live::load(connection, collection, through))?,
             )),
         });
-        loaded.insert(collection, Arc::clone(&index));
+        loaded.put(collection, Arc::clone(&index));
+        self.make_room(&mut loaded);
         Ok(index)
     }
 
@@ -77,7 +93,7 @@ impl Indexes {
     pub(crate) fn remove(&self, removed: &[(i64, u64)]) {
         let loaded = self.lock();
         for (collection, chunk) in removed {
-            if let Some(index) = loaded.get(collection) {
+            if let Some(index) = loaded.peek(collection) {
                 index.write().remove(*chunk);
             }
         }
@@ -85,7 +101,7 @@ impl Indexes {
 
     /// Forgets a collection and deletes its files.
     pub(crate) fn drop_collection(&self, collection: i64) {
-        self.lock().remove(&collection);
+        self.lock().pop(&collection);
         if let Err(error) = std::fs::remove_dir_all(self.folder(collection))
             && error.kind() != std::io::ErrorKind::NotFound
         {
@@ -95,7 +111,40 @@ impl Indexes {
 
     /// Whether a collection's indexes are in memory.
     pub(crate) fn is_loaded(&self, collection: i64) -> bool {
-        self.lock().contains_key(&collection)
+        self.lock().contains(&collection)
+    }
+
+    /// The indexes of a collection, if they are in memory.
+    pub(crate) fn loaded(&self, collection: i64) -> Option<Arc<CollectionIndex>> {
+        self.lock().get(&collection).cloned()
+    }
+
+    /// Unloads what is too much by now: loaded indexes grow.
+    pub(crate) fn shrink(&self) {
+        self.make_room(&mut self.lock());
+    }
+
+    /// Unloads the indexes that were not used for longest, of those that nobody
+    /// holds; nobody can take hold of one meanwhile.
+    fn make_room(&self, loaded: &mut Loaded) {
+        let mut bytes: usize = loaded.iter().map(|(_, index)| index.bytes()).sum();
+        let is_too_much = |count: usize, bytes: usize| {
+            count > self.max_loaded || (count > 1 && bytes > self.max_bytes)
+        };
+        if !is_too_much(loaded.len(), bytes) {
+            return;
+        }
+        let free = |(collection, index): (&i64, &Arc<CollectionIndex>)| {
+            (Arc::strong_count(index) == 1).then(|| (*collection, index.bytes()))
+        };
+        let oldest_first: Vec<_> = loaded.iter().rev().filter_map(free).collect();
+        for (collection, freed) in oldest_first {
+            if !is_too_much(loaded.len(), bytes) {
+                break;
+            }
+            loaded.pop(&collection);
+            bytes = bytes.saturating_sub(freed);
+        }
     }
 
     /// Forgets all vectors: they are of another model.
@@ -108,7 +157,7 @@ impl Indexes {
         self.dir.join(collection.to_string())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<i64, Arc<CollectionIndex>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Loaded> {
         self.loaded.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
@@ -233,6 +282,10 @@ impl CollectionIndex {
     pub(crate) fn vectors(&self, chunks: &[u64]) -> Vec<Vec<f32>> {
         let live = self.read();
         chunks.iter().filter_map(|chunk| live.vector(*chunk).map(<[f32]>::to_vec)).collect()
+    }
+
+    fn bytes(&self) -> usize {
+        self.read().bytes()
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Live> {

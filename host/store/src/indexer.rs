@@ -4,14 +4,14 @@
 //! every lexical index records how far it has come, and vectors are in the
 //! database itself, so that no chunk is embedded twice.
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use lru::LruCache;
 use rusqlite::OptionalExtension;
 use tokio::sync::watch;
 
@@ -56,7 +56,9 @@ pub(crate) struct Indexer {
     pub(crate) watermark: watch::Sender<u64>,
     pub(crate) vectors_complete: Arc<AtomicBool>,
     pub(crate) batch: usize,
-    pub(crate) open: HashMap<i64, LexicalWriter>,
+    /// Writers of lexical indexes, kept for the next batch.
+    pub(crate) open: LruCache<i64, LexicalWriter>,
+    pub(crate) max_open: usize,
     /// Whether the vectors in the database are known to be of this model.
     pub(crate) adopted: bool,
     /// Every chunk up to this id is known to have its vector.
@@ -98,7 +100,7 @@ impl Indexer {
                     self.filled = 0;
                     self.vectors_complete.store(false, Relaxed);
                 }
-                Err(RecvTimeoutError::Timeout) if wait == WRITER_IDLE => self.open.clear(),
+                Err(RecvTimeoutError::Timeout) if wait == WRITER_IDLE => self.close_down_to(0),
                 Err(RecvTimeoutError::Timeout) => {}
             }
         }
@@ -130,10 +132,13 @@ impl Indexer {
         let (collections, through) =
             self.readers.read(|db| pending::upcoming(db, from, self.batch))?;
         // In memory before the chunks are read: from here on, a removal finds
-        // the index or comes before the snapshot.
-        for collection in collections {
-            self.indexes.get_if_any(collection)?;
-        }
+        // the index or comes before the snapshot. Held until the watermark has
+        // moved: an index that was unloaded and loaded again meanwhile would
+        // lack these chunks.
+        let held: Vec<_> = collections
+            .into_iter()
+            .map(|collection| self.indexes.get_if_any(collection))
+            .collect::<Result<_, _>>()?;
         let (mut pending, removals) = self
             .readers
             .read(|db| Ok((pending::between(db, from, through)?, pending::removals(db)?)))?;
@@ -151,6 +156,8 @@ impl Indexer {
             })?;
         }
         self.watermark.send_replace(through);
+        drop(held);
+        self.indexes.shrink();
         Ok(true)
     }
 
@@ -176,7 +183,11 @@ impl Indexer {
     }
 
     fn apply_all(&mut self, all: BTreeMap<i64, Work>, through: u64) -> Result<(), Error> {
-        self.open.retain(|collection, _| self.indexes.is_loaded(*collection));
+        let unloaded: Vec<_> = self.open.iter().map(|(collection, _)| *collection).collect();
+        for collection in unloaded.into_iter().filter(|one| !self.indexes.is_loaded(*one)) {
+            // Perhaps deleted, and its files with it.
+            self.open.pop(&collection);
+        }
         for (collection, work) in all {
             let Some(index) = self.indexes.get_if_any(collection)? else { continue };
             let applied = self.apply(collection, &index, &work, through);
@@ -184,7 +195,7 @@ impl Indexer {
                 applied?;
             } else {
                 // Deleted meanwhile, and its files with it.
-                self.open.remove(&collection);
+                self.open.pop(&collection);
             }
         }
         Ok(())
@@ -200,9 +211,12 @@ impl Indexer {
         through: u64,
     ) -> Result<(), Error> {
         let done = index.lexical.state()?.progress;
-        let writer = match self.open.entry(collection) {
-            Entry::Occupied(open) => open.into_mut(),
-            Entry::Vacant(vacant) => vacant.insert(index.lexical.writer()?),
+        let mut writer = match self.open.pop(&collection) {
+            Some(writer) => writer,
+            None => {
+                self.close_down_to(self.max_open.saturating_sub(1));
+                index.lexical.writer()?
+            }
         };
         for pending in work.chunks.iter().filter(|pending| pending.chunk > done.chunk) {
             writer.add(pending.chunk, &pending.text)?;
@@ -212,9 +226,18 @@ impl Indexer {
         }
         let removal = work.removals.last().map_or(done.removal, |(n, _)| *n);
         writer.commit(Progress { chunk: through.max(done.chunk), removal })?;
+        self.open.put(collection, writer);
         index.lexical.reload()?;
         index.add(&work.chunks, through);
         Ok(())
+    }
+
+    /// Closes the writers that were not used for longest until `most` are left.
+    fn close_down_to(&mut self, most: usize) {
+        while self.open.len() > most {
+            let Some((_, writer)) = self.open.pop_lru() else { return };
+            writer.close();
+        }
     }
 
     /// Vectors for new chunks, on disk before the chunks are findable. Without
@@ -285,7 +308,8 @@ impl Indexer {
         missing.retain(|pending| pending.vector.is_some());
         self.save(missing.iter())?;
         for (collection, work) in by_collection(missing, Vec::new()) {
-            if let Some(index) = self.indexes.get_if_any(collection)? {
+            // One that is not in memory reads them from the database.
+            if let Some(index) = self.indexes.loaded(collection) {
                 index.add_vectors(&work.chunks);
             }
         }

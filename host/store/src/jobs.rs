@@ -4,6 +4,8 @@
 //! index has come as far as its last chunk, unless a failure was noted. One
 //! that was noted later has its last chunk still, and can be tried again.
 
+use std::collections::BTreeSet;
+
 use ragtime_policy::version::Condition;
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -14,6 +16,47 @@ use crate::writer::Effects;
 
 /// A document of a batch, or why it could not be taken.
 pub(crate) type Item = Result<Prepared, Failure>;
+
+/// Failures of one job that are told when it is asked for, and in a list of jobs:
+/// a page of a thousand jobs stays below a few megabytes.
+const MAX_FAILURES: usize = 1_000;
+const MAX_LISTED_FAILURES: usize = 10;
+/// Length of a failure's reason and of the id that failed, in bytes.
+const MAX_WORDS: usize = 512;
+/// Old jobs that go with a write: more than come with it, and few enough that it
+/// is not delayed.
+const MAX_PURGED: usize = 4;
+
+/// How long jobs are kept, and how many.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Retention {
+    pub(crate) seconds: u64,
+    pub(crate) most: u64,
+}
+
+/// Removes some of the jobs that are too old or too many and have nothing more to
+/// do: every batch that comes takes some along.
+pub(crate) fn purge(
+    connection: &Connection,
+    retention: Retention,
+    through: u64,
+    now: u64,
+) -> Result<(), Error> {
+    connection
+        .prepare_cached(
+            "DELETE FROM jobs WHERE n IN (
+                 SELECT n FROM (SELECT n, created_at FROM jobs ORDER BY n LIMIT ?4) AS old
+                 WHERE (created_at < ?1 OR n <= (SELECT max(n) FROM jobs) - ?2)
+                 AND NOT EXISTS (SELECT 1 FROM job_items
+                     WHERE job = old.n AND failure IS NULL AND last_chunk > ?3))",
+        )?
+        .execute((now.saturating_sub(retention.seconds), retention.most, through, MAX_PURGED))?;
+    Ok(())
+}
+
+fn shortened(words: &str) -> &str {
+    words.get(..words.floor_char_boundary(MAX_WORDS)).unwrap_or(words)
+}
 
 /// Stores a batch and its job.
 pub(crate) fn ingest(
@@ -54,8 +97,9 @@ pub(crate) fn ingest(
                 insert.execute((job, position, id, Some(put.seq), None::<&str>, written))?;
             }
             Err(failure) => {
-                let reason = Some(&failure.reason);
-                insert.execute((job, position, &failure.id, None::<u64>, reason, false))?;
+                let reason = Some(shortened(&failure.reason));
+                let id = failure.id.as_deref().map(shortened);
+                insert.execute((job, position, id, None::<u64>, reason, false))?;
             }
         }
     }
@@ -177,26 +221,32 @@ const JOB: &str = "SELECT jobs.id, jobs.collection, jobs.created_at, jobs.n,
 pub(crate) fn job(connection: &Connection, id: &str, through: u64) -> Result<Job, Error> {
     let mut statement = connection.prepare_cached(&format!("{JOB} WHERE jobs.id = ?2"))?;
     let found = statement.query_row((through, id), job_of).optional()?;
-    with_failures(connection, found.ok_or(Error::UnknownJob)?)
+    with_failures(connection, found.ok_or(Error::UnknownJob)?, MAX_FAILURES)
 }
 
+/// Jobs of these collections, or of all. Neither the page nor its cursor tells of
+/// others: ids are times, and the cursor is the last job's own.
 pub(crate) fn jobs(
     connection: &Connection,
+    collections: Option<&BTreeSet<String>>,
     after: Option<&str>,
     limit: usize,
     through: u64,
 ) -> Result<(Vec<Job>, Option<String>), Error> {
     const LIST: &str = "jobs";
-    let before =
-        after.map(|after| cursor::decode_number(LIST, after)).transpose()?.unwrap_or(i64::MAX);
-    let mut statement = connection
-        .prepare_cached(&format!("{JOB} WHERE jobs.n < ?2 ORDER BY jobs.n DESC LIMIT ?3"))?;
+    let before = after.map(|after| cursor::decode(LIST, after)).transpose()?;
+    let visible = collections.map(|names| serde_json::json!(names).to_string());
+    let mut statement = connection.prepare_cached(&format!(
+        "{JOB} WHERE (?2 IS NULL OR jobs.id < ?2)
+         AND (?3 IS NULL OR jobs.collection IN (SELECT value FROM json_each(?3)))
+         ORDER BY jobs.id DESC LIMIT ?4"
+    ))?;
     let mut page = statement
-        .query_map((through, before, limit + 1), job_of)?
+        .query_map((through, before, visible, limit + 1), job_of)?
         .collect::<Result<Vec<_>, _>>()?;
     let more = documents::cut(&mut page, limit);
-    let next = page.last().filter(|_| more).map(|(n, _)| cursor::encode(LIST, &n.to_string()));
-    let jobs = page.into_iter().map(|found| with_failures(connection, found));
+    let next = page.last().filter(|_| more).map(|(_, job)| cursor::encode(LIST, &job.id));
+    let jobs = page.into_iter().map(|found| with_failures(connection, found, MAX_LISTED_FAILURES));
     Ok((jobs.collect::<Result<_, _>>()?, next))
 }
 
@@ -213,11 +263,15 @@ fn job_of(row: &Row<'_>) -> rusqlite::Result<(i64, Job)> {
     Ok((row.get(3)?, job))
 }
 
-fn with_failures(connection: &Connection, (n, mut job): (i64, Job)) -> Result<Job, Error> {
+fn with_failures(
+    connection: &Connection,
+    (n, mut job): (i64, Job),
+    most: usize,
+) -> Result<Job, Error> {
     let mut statement = connection.prepare_cached(
-        "SELECT position, document, failure FROM job_items WHERE job = ?1 AND failure IS NOT NULL ORDER BY position",
+        "SELECT position, document, failure FROM job_items WHERE job = ?1 AND failure IS NOT NULL ORDER BY position LIMIT ?2",
     )?;
-    let failures = statement.query_map([n], |row| {
+    let failures = statement.query_map((n, most), |row| {
         Ok(Failure { position: row.get(0)?, id: row.get(1)?, reason: row.get(2)? })
     })?;
     job.failed = failures.collect::<Result<_, _>>()?;

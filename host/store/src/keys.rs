@@ -8,33 +8,79 @@ use rusqlite::{Connection, Row};
 
 use crate::types::{Error, StoredKey};
 
-/// Stores a key, replacing the one of the same id.
-pub(crate) fn put(connection: &Connection, key: &KeyRecord) -> Result<(), Error> {
-    let collections = key.collections.as_ref().map(|names| serde_json::json!(names).to_string());
-    connection.execute(
-        "INSERT INTO keys (id, digest, name, scopes, collections, created_at, expires_at, rate_per_minute, burst)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
-         ON CONFLICT (id) DO UPDATE SET name = excluded.name, scopes = excluded.scopes,
-             collections = excluded.collections, expires_at = excluded.expires_at,
-             rate_per_minute = excluded.rate_per_minute, burst = excluded.burst",
-        rusqlite::params![
-            key.id.as_str(),
-            key.digest.as_bytes(),
-            key.name,
-            key.scopes.to_string(),
-            collections,
-            key.created_at,
-            key.expires_at,
-            key.rate_per_minute,
-            key.burst,
-        ],
-    )?;
-    Ok(())
+/// The keys, in a write of their own: what is read here is what the change is
+/// made to, since writes come one after the other.
+pub struct KeyTable<'a>(pub(crate) &'a Connection);
+
+impl KeyTable<'_> {
+    /// Every key, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails or holds what is no key.
+    pub fn all(&self) -> Result<Vec<StoredKey>, Error> {
+        all(self.0)
+    }
+
+    /// Adds a key. One of the same id is an error, so that no key is replaced.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails or has the id.
+    pub fn insert(&self, key: &KeyRecord) -> Result<(), Error> {
+        self.0.execute(
+            "INSERT INTO keys (id, digest, name, scopes, collections, created_at, expires_at,
+                 rate_per_minute, burst) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            rusqlite::params![
+                key.id.as_str(),
+                key.digest.as_bytes(),
+                key.name,
+                key.scopes.to_string(),
+                collections(key),
+                key.created_at,
+                key.expires_at,
+                key.rate_per_minute,
+                key.burst,
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Changes a key that is there; false when it is not, and then nothing is
+    /// written: a key that was revoked does not come back.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn update(&self, key: &KeyRecord) -> Result<bool, Error> {
+        let changed = self.0.execute(
+            "UPDATE keys SET name = ?2, scopes = ?3, collections = ?4, expires_at = ?5,
+                 rate_per_minute = ?6, burst = ?7 WHERE id = ?1",
+            rusqlite::params![
+                key.id.as_str(),
+                key.name,
+                key.scopes.to_string(),
+                collections(key),
+                key.expires_at,
+                key.rate_per_minute,
+                key.burst,
+            ],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Removes a key; false when it is not there.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub fn revoke(&self, id: &KeyId) -> Result<bool, Error> {
+        Ok(self.0.execute("DELETE FROM keys WHERE id = ?1", [id.as_str()])? == 1)
+    }
 }
 
-pub(crate) fn revoke(connection: &Connection, id: &KeyId) -> Result<(), Error> {
-    connection.execute("DELETE FROM keys WHERE id = ?1", [id.as_str()])?;
-    Ok(())
+fn collections(key: &KeyRecord) -> Option<String> {
+    key.collections.as_ref().map(|names| serde_json::json!(names).to_string())
 }
 
 pub(crate) fn touch(connection: &Connection, id: &KeyId, now: u64) -> Result<(), Error> {

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use tantivy::collector::{DocSetCollector, FilterCollector, TopDocs};
+use tantivy::indexer::IndexWriterOptions;
 use tantivy::query::{BooleanQuery, EnableScoring, Occur, PhraseQuery, Query, TermQuery, Weight};
 use tantivy::schema::{
     FAST, Field, INDEXED, IndexRecordOption, Schema, TextFieldIndexing, TextOptions,
@@ -90,7 +91,13 @@ impl Lexical {
 
     /// A writer for this index. There can be one at a time.
     pub(crate) fn writer(&self) -> Result<LexicalWriter, Error> {
-        let writer = self.index.writer_with_num_threads(1, WRITER_HEAP)?;
+        // One thread to write and one to merge: there is one batch at a time.
+        let options = IndexWriterOptions::builder()
+            .num_worker_threads(1)
+            .memory_budget_per_thread(WRITER_HEAP)
+            .num_merge_threads(1)
+            .build();
+        let writer = self.index.writer_with_options(options)?;
         Ok(LexicalWriter { writer, chunk: self.chunk, body: self.body })
     }
 
@@ -284,6 +291,14 @@ impl LexicalWriter {
 
     pub(crate) fn remove(&self, chunk: u64) {
         self.writer.delete_term(Term::from_field_u64(self.chunk, chunk));
+    }
+
+    /// Lets the index go once what it is merging is merged, or an index that is
+    /// often closed would never be merged.
+    pub(crate) fn close(self) {
+        if let Err(error) = self.writer.wait_merging_threads() {
+            tracing::warn!(%error, "segments of a lexical index were not merged");
+        }
     }
 
     /// Makes the changes last, together with how far they reach.

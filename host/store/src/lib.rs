@@ -31,10 +31,11 @@ mod writer;
 
 pub use backup::{backup, restore};
 pub use check::{Report, check};
+pub use keys::KeyTable;
 pub use ragtime_filter::Filter;
 pub use types::*;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
@@ -44,9 +45,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use lru::LruCache;
 use ragtime_policy::chunking::{Chunking, Cut};
 use ragtime_policy::key::KeyId;
-use ragtime_policy::key_record::KeyRecord;
 use ragtime_policy::version::Condition;
 use rusqlite::Connection;
 use tokio::sync::watch;
@@ -77,6 +78,8 @@ struct Shared {
     vectors_complete: Arc<AtomicBool>,
     wake: Sender<Wake>,
     max_index_lag: u64,
+    max_collections: u64,
+    job_retention: jobs::Retention,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Held as long as the store is open: two processes would disagree about
     /// the indexes.
@@ -94,7 +97,8 @@ impl Store {
         let readers = Arc::new(Readers::new(database));
         let (sender, watermark) = watch::channel(0);
         let indexes =
-            Arc::new(Indexes::new(dir.join(INDEXES), Arc::clone(&readers), watermark.clone()));
+            Indexes::new(dir.join(INDEXES), Arc::clone(&readers), watermark.clone(), &settings);
+        let indexes = Arc::new(indexes);
         sender.send_replace(resume_from(&connection, &indexes)?);
         let (wake, wakes) = channel();
         let (effects_on, wake_writer) = (Arc::clone(&indexes), wake.clone());
@@ -117,7 +121,8 @@ impl Store {
             watermark: sender,
             vectors_complete: Arc::clone(&vectors_complete),
             batch: settings.index_batch,
-            open: HashMap::new(),
+            open: LruCache::unbounded(),
+            max_open: settings.index_writers.max(1),
             adopted: false,
             filled: 0,
             settling: VecDeque::new(),
@@ -134,6 +139,11 @@ impl Store {
             vectors_complete,
             wake,
             max_index_lag: settings.max_index_lag,
+            max_collections: settings.max_collections,
+            job_retention: jobs::Retention {
+                seconds: settings.job_retention.as_secs(),
+                most: settings.max_jobs.max(1),
+            },
             threads: Mutex::new(vec![indexer_thread, writer_thread]),
             _lock: lock,
         })))
@@ -204,9 +214,9 @@ impl Store {
         name: &str,
         chunking: Option<Chunking>,
     ) -> Result<Collection, Error> {
-        let name = name.to_owned();
+        let (name, most) = (name.to_owned(), self.0.max_collections);
         let create = move |db: &Connection, _: &mut _| {
-            documents::create_collection(db, &name, chunking, now())
+            documents::create_collection(db, &name, chunking, most, now())
         };
         self.0.writer.write(create).await
     }
@@ -307,10 +317,11 @@ impl Store {
         failures: Vec<Failure>,
     ) -> Result<(Job, Seq), Error> {
         let items = items_of(documents, failures);
-        let collection = collection.to_owned();
+        let (collection, retention) = (collection.to_owned(), self.0.job_retention);
         let (through, most) = (self.through(), self.0.max_index_lag);
         let write = move |db: &Connection, effects: &mut Effects| {
             has_room(db, through, most)?;
+            jobs::purge(db, retention, through, now())?;
             jobs::ingest(db, &collection, &items, now(), effects)
         };
         let (id, seq) = self.0.writer.write(write).await?;
@@ -405,14 +416,16 @@ impl Store {
         Ok(())
     }
 
-    /// Jobs, newest first, and the cursor of the next page. Blocking.
+    /// Jobs of these collections (or of all), newest first, and the cursor of the
+    /// next page. Blocking.
     pub fn jobs(
         &self,
+        collections: Option<&BTreeSet<String>>,
         cursor: Option<&str>,
         limit: usize,
     ) -> Result<(Vec<Job>, Option<String>), Error> {
         let through = self.through();
-        self.0.readers.read(|db| jobs::jobs(db, cursor, limit, through))
+        self.0.readers.read(|db| jobs::jobs(db, collections, cursor, limit, through))
     }
 }
 
@@ -463,15 +476,13 @@ impl Store {
         self.0.readers.read(keys::all)
     }
 
-    /// Stores a key, replacing the one of the same id.
-    pub async fn put_key(&self, key: KeyRecord) -> Result<(), Error> {
-        self.0.writer.write(move |db, _| keys::put(db, &key)).await
-    }
-
-    /// Removes a key.
-    pub async fn revoke_key(&self, id: &KeyId) -> Result<(), Error> {
-        let id = id.clone();
-        self.0.writer.write(move |db, _| keys::revoke(db, &id)).await
+    /// Runs a change of the keys as one write: nobody else's comes between what
+    /// it reads and what it writes. An error undoes all of it.
+    pub async fn change_keys<R: Send + 'static>(
+        &self,
+        change: impl FnOnce(&KeyTable<'_>) -> Result<R, Error> + Send + 'static,
+    ) -> Result<R, Error> {
+        self.0.writer.write(move |db, _| change(&KeyTable(db))).await
     }
 
     /// Notes when a key was last used, in seconds since the Unix epoch.

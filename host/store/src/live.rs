@@ -128,6 +128,11 @@ impl Live {
         })
     }
 
+    /// What this takes in memory, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        std::mem::size_of_val(self.entries.as_slice()) + self.vectors.bytes()
+    }
+
     /// Whether the legs of a search take so long that a second thread for one
     /// of them costs less than it saves.
     pub(crate) fn is_large(&self) -> bool {

@@ -1,5 +1,7 @@
 //! What the database has that the indexes may not have yet.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, Params};
 
 use crate::documents::{headings_from_json, indexed_text, last_chunk_ever, slice};
@@ -19,21 +21,31 @@ pub(crate) struct Pending {
 /// A chunk that is to be taken out: number of the removal, collection, chunk.
 pub(crate) type Removal = (i64, i64, u64);
 
+/// Collections in one batch: their indexes are held in memory together.
+const MAX_COLLECTIONS: usize = 32;
+
 /// The collections of the next chunks, and how far a batch of them goes. At
 /// the end that is the last id ever given, so that nobody waits for a chunk
 /// that was deleted before its turn.
-pub(crate) fn upcoming(db: &Connection, from: u64, limit: usize) -> Result<(Vec<i64>, u64), Error> {
+pub(crate) fn upcoming(
+    db: &Connection,
+    from: u64,
+    limit: usize,
+) -> Result<(BTreeSet<i64>, u64), Error> {
     let mut statement =
         db.prepare_cached("SELECT id, collection FROM chunks WHERE id > ?1 ORDER BY id LIMIT ?2")?;
     let rows = statement.query_map((from, limit), |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let rows: Vec<(u64, i64)> = rows.collect::<Result<_, _>>()?;
-    let through = match rows.last() {
-        Some((last, _)) if rows.len() == limit => *last,
-        _ => last_chunk_ever(db)?.max(from),
-    };
-    let mut collections: Vec<_> = rows.into_iter().map(|(_, collection)| collection).collect();
-    collections.sort_unstable();
-    collections.dedup();
+    let mut collections = BTreeSet::new();
+    let (mut last, mut count) = (from, 0);
+    for row in rows {
+        let (chunk, collection): (u64, i64) = row?;
+        if collections.len() == MAX_COLLECTIONS && !collections.contains(&collection) {
+            return Ok((collections, last));
+        }
+        collections.insert(collection);
+        (last, count) = (chunk, count + 1);
+    }
+    let through = if count == limit { last } else { last_chunk_ever(db)?.max(from) };
     Ok((collections, through))
 }
 

@@ -29,8 +29,8 @@ pub(crate) fn keep(
 ) -> Result<(), Error> {
     connection.execute("DELETE FROM replays WHERE at < ?1", [oldest])?;
     connection.execute(
-        "INSERT OR REPLACE INTO replays (principal, key, fingerprint, at, status, headers, body)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT OR REPLACE INTO replays (principal, key, fingerprint, at, status, headers, body, rights)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         (
             principal,
             key,
@@ -39,6 +39,7 @@ pub(crate) fn keep(
             response.status,
             &response.headers,
             &response.body,
+            &response.rights,
         ),
     )?;
     Ok(())
@@ -52,7 +53,7 @@ pub(crate) fn find(
     oldest: u64,
 ) -> Result<Option<KeptResponse>, Error> {
     let mut statement = connection.prepare_cached(
-        "SELECT fingerprint, at, status, headers, body FROM replays
+        "SELECT fingerprint, at, status, headers, body, rights FROM replays
          WHERE principal = ?1 AND key = ?2 AND at >= ?3",
     )?;
     let found = statement.query_row((principal, key, oldest), |row| {
@@ -62,6 +63,7 @@ pub(crate) fn find(
             status: row.get(2)?,
             headers: row.get(3)?,
             body: row.get(4)?,
+            rights: row.get(5)?,
         })
     });
     Ok(found.optional()?)

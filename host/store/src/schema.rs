@@ -111,9 +111,10 @@ CREATE TABLE IF NOT EXISTS unembedded (
 ";
 
 /// Columns that came after the first version: table, name, and type.
-const ADD_COLUMNS: [(&str, &str, &str); 3] = [
+const ADD_COLUMNS: [(&str, &str, &str); 4] = [
     ("chunks", "page", "INTEGER"),
     ("job_items", "written", "INTEGER NOT NULL DEFAULT 0"),
+    ("replays", "rights", "TEXT"),
     ("jobs", "warnings", "TEXT"),
 ];
 

@@ -36,6 +36,21 @@ pub struct Settings {
     /// refused as busy. Waiting costs disk and no memory, so there may be many:
     /// an hour of embedding at 280 a second.
     pub max_index_lag: u64,
+    /// Collections there may be. Each is a row and a folder on disk.
+    pub max_collections: u64,
+    /// How long jobs that are done are kept.
+    pub job_retention: Duration,
+    /// Jobs that are kept at most; the oldest that are done go first.
+    pub max_jobs: u64,
+    /// Collections whose indexes are in memory at once; the one that was not
+    /// used for longest gives way. One holds some memory maps a segment.
+    pub loaded_indexes: usize,
+    /// What the loaded indexes may take together, in bytes of vectors and
+    /// tables; a single one may take more, or it could not be searched.
+    pub loaded_index_bytes: usize,
+    /// Lexical indexes open for writing at once. One holds three threads and up
+    /// to 15 MB.
+    pub index_writers: usize,
 }
 
 impl Default for Settings {
@@ -45,6 +60,12 @@ impl Default for Settings {
             write_wait: Duration::from_secs(5),
             index_batch: 256,
             max_index_lag: 1_000_000,
+            max_collections: 10_000,
+            job_retention: Duration::from_secs(7 * 24 * 3_600),
+            max_jobs: 100_000,
+            loaded_indexes: 128,
+            loaded_index_bytes: 4 * 1024 * 1024 * 1024,
+            index_writers: 8,
         }
     }
 }
@@ -236,6 +257,8 @@ pub struct Job {
     pub received: u32,
     pub indexed: u32,
     pub pending: u32,
+    /// The first of those that failed. How many did is what is left of
+    /// `received`.
     pub failed: Vec<Failure>,
     pub created_at: u64,
 }
@@ -334,6 +357,9 @@ pub struct KeptResponse {
     pub headers: String,
     /// Its body; none when it must not be kept or is too large.
     pub body: Option<Vec<u8>>,
+    /// What a key needs to be given it, as whoever keeps it writes that down;
+    /// none in what older versions kept.
+    pub rights: Option<String>,
 }
 
 /// A handler that served, or was refused.

@@ -58,6 +58,12 @@ impl Vectors {
         self.chunks.len()
     }
 
+    /// What the rows take, in bytes, their codes of one bit a component among it.
+    pub(crate) fn bytes(&self) -> usize {
+        let of_values = std::mem::size_of_val(self.values.as_slice());
+        of_values + of_values / 32 + std::mem::size_of_val(self.chunks.as_slice())
+    }
+
     /// Whether there are so few that each is compared exactly.
     pub(crate) fn is_exact(&self) -> bool {
         self.chunks.len() <= EXACT_ROWS

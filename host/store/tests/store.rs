@@ -437,7 +437,7 @@ async fn the_account_of_a_job_always_adds_up() {
         }
         store.wait_searchable(seq).await;
     }
-    assert_eq!(store.jobs(None, 10).unwrap().0[0].id, job.id);
+    assert_eq!(store.jobs(None, None, 10).unwrap().0[0].id, job.id);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -61,9 +61,12 @@ fn operation(route: &Route, schemas: &mut schemars::SchemaGenerator) -> Value {
         "responses": responses(route, &description, schemas),
         "security": security(route.access),
     });
-    if let Access::Key { scope, cost, .. } = route.access {
+    if let Access::Key { scope, cost, operation } = route.access {
         let scope = scope.map_or_else(|| "any".to_owned(), |scope| format!("`{}`", scope.name()));
-        let needs = format!("Needs a key with the scope {scope}. Costs {cost} of its budget.");
+        let work = operation.work().map(|work| format!(", and {}", work.words()));
+        let work = work.unwrap_or_default();
+        let needs =
+            format!("Needs a key with the scope {scope}. Costs {cost} of its budget{work}.");
         described["description"] = [&needs, description.note].join(" ").trim_end().into();
     }
     if let Some(body) = &description.body {

@@ -18,6 +18,7 @@ const ALWAYS: &[Code] = &[
     Code::BodyTimeout,
     Code::Overloaded,
     Code::NoInstance,
+    Code::NoMemory,
     Code::Draining,
     Code::HandlerTimeout,
     Code::HandlerFailed,

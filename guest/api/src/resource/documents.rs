@@ -268,7 +268,7 @@ pub struct DocumentPage<'a> {
 /// A piece of a document.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Chunk<'a> {
-    /// A string: JSON numbers are not safe beyond 2^53.
+    /// As a search names it.
     pub id: String,
     /// The bytes of the document's text.
     pub span: Span,
@@ -290,8 +290,8 @@ pub struct ChunkPage<'a> {
     pub next_cursor: Option<String>,
 }
 
-/// A batch on its way into the index: `received` = `indexed` + number of
-/// `failed` + `pending`.
+/// A batch on its way into the index: `received` = `indexed` + `failed_count` +
+/// `pending`.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Job {
     /// Unique.
@@ -308,8 +308,12 @@ pub struct Job {
     pub indexed: u32,
     /// Documents that search does not find yet.
     pub pending: u32,
-    /// Documents that could not be taken.
+    /// Documents that could not be taken, the first of them.
     pub failed: Vec<Failure>,
+    /// How many could not be taken.
+    pub failed_count: u32,
+    /// Whether `failed` leaves some out; one job by its id shows more of them.
+    pub failed_truncated: bool,
     /// What was left out of the documents that were taken, or guessed: the
     /// first 100.
     pub warnings: Vec<JobWarning>,
@@ -344,6 +348,12 @@ pub struct Failure {
     pub id: Option<String>,
     /// Why.
     pub reason: String,
+}
+
+/// The name of a chunk: of its document and its place there. Numbers that the
+/// host gives chunks would tell how many other collections have.
+pub fn chunk_id(document: &str, span: Span) -> String {
+    format!("{document}:{}-{}", span.start, span.end)
 }
 
 /// A page of jobs.

@@ -34,22 +34,22 @@ pub const FIELDS: &[Field] = &[
     Field::optional(
         "collections",
         Kind::Strings(&rules::COLLECTION, 1, limits::MAX_KEY_COLLECTIONS),
-        "The collections it is limited to. Default: all.",
+        "The collections it is limited to. Default: all. Not with the scope `admin`.",
     ),
     Field::optional(
         "expires_at",
         Kind::String(&rules::TIME),
-        "When it ends, RFC 3339. Default: never.",
+        "When it ends, RFC 3339. Default: never, or with the key that makes it.",
     ),
     Field::optional(
         "rate_per_minute",
         Kind::Integer(1, u32::MAX),
-        "Units refilled per minute. Default: the operator's setting.",
+        "Units refilled per minute; at most those of the key that makes it. Default: the operator's setting, or that.",
     ),
     Field::optional(
         "burst",
         Kind::Integer(1, u32::MAX),
-        "Units that may be spent at once. Default: the operator's setting.",
+        "Units that may be spent at once; at most those of the key that makes it. Default: the operator's setting, or that.",
     ),
 ];
 

@@ -97,7 +97,7 @@ pub struct Citation {
 pub struct Source<'a> {
     /// The document's id in its collection.
     pub document_id: &'a str,
-    /// The chunk's id. A string: JSON numbers are not safe beyond 2^53.
+    /// The chunk's id in its collection.
     pub chunk_id: String,
     /// As in a search.
     pub score: f64,

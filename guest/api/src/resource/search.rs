@@ -179,7 +179,7 @@ pub struct SearchResponse<'a> {
 pub struct SearchResult<'a> {
     /// The document's id in its collection.
     pub document_id: &'a str,
-    /// The chunk's id. A string: JSON numbers are not safe beyond 2^53.
+    /// The chunk's id in its collection.
     pub chunk_id: String,
     /// Higher is better: 0 to 1 in hybrid mode, BM25 in lexical, cosine in
     /// vector.

@@ -485,8 +485,11 @@ fn collection_to_wit(name: &str, collection: &Collection) -> wit::Collection {
     }
 }
 
+/// Failures of one job that are told; how many there are is told in full.
+const MAX_FAILURES: usize = 1_000;
+
 fn job_to_wit(job: &Job) -> wit::Job {
-    let failed = job.failed.iter().map(|failure| wit::Failure {
+    let failed = job.failed.iter().take(MAX_FAILURES).map(|failure| wit::Failure {
         position: failure.position,
         id: failure.id.clone(),
         reason: failure.reason.clone(),

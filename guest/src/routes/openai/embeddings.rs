@@ -4,6 +4,7 @@ use http::StatusCode;
 use ragtime_api::parameters;
 use ragtime_api::problem::Code;
 use ragtime_api::resource::openai::embeddings::{self as api, Embedding, List, Usage, Vector};
+use ragtime_api::routes::Work;
 
 use crate::bindings::embedding;
 use crate::call::Call;
@@ -19,6 +20,9 @@ pub(in crate::routes) async fn create(mut call: Call) -> Answer {
         return Err(Code::UnknownModel.into());
     }
     let tokens = embedding::tokens(&call.permit, request.input.clone()).await?;
+    // With the two that stand around each text; the model reads no more than this.
+    let read = |tokens: &Vec<u32>| (tokens.len() + 2).min(model.max_tokens as usize);
+    call.pay(Work::Tokens, tokens.iter().map(read).sum()).await?;
     let tokens = tokens.iter().map(Vec::len).sum();
     let vectors = embedding::embed(&call.permit, request.input).await?;
     let data = vectors.into_iter().enumerate().map(|(index, floats)| Embedding {
