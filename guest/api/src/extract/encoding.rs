@@ -55,10 +55,10 @@ pub(super) fn decode<'s>(
             return Ok(sure(text));
         }
     }
-    if let Some(encoding) = declaration(source, media_type) {
-        if let Ok(decoded) = declared(source, encoding) {
-            return Ok(decoded);
-        }
+    if let Some(encoding) = declaration(source, media_type)
+        && let Ok(decoded) = declared(source, encoding)
+    {
+        return Ok(decoded);
     }
     guessed(source, wide(source).unwrap_or_else(|| detect(source)))
 }

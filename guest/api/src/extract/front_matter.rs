@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_left_out_with_a_warning() {
-        let bomb = format!("---\na: &a [x]\nb: {}\n---\nText", "[*a, *a]".repeat(1));
+        let bomb = format!("---\na: &a [x]\nb: {}\n---\nText", "[*a, *a]");
         assert_eq!(split(&bomb).1, "Text");
         for source in [
             "---\na: b: c\n---\nText".to_owned(),

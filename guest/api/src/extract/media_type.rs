@@ -122,8 +122,7 @@ impl MediaType {
     /// The type of this name, which has no parameters and may be in any case.
     pub fn of(name: &[u8]) -> Option<Self> {
         let is = |known: &&str| known.as_bytes().eq_ignore_ascii_case(name);
-        let found =
-            TABLE.iter().find(|(_, main, others, _)| is(main) || others.iter().any(|one| is(&one)));
+        let found = TABLE.iter().find(|(_, main, others, _)| is(main) || others.iter().any(&is));
         let json = || name.len() > 5 && name.to_ascii_lowercase().ends_with(b"+json");
         found.map(|(one, ..)| *one).or_else(|| json().then_some(Self::Json))
     }

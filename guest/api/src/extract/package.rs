@@ -37,8 +37,8 @@ impl<'s> Package<'s> {
     /// does not count (ECMA-376 part 2, section 6.2.2.3).
     pub(super) fn bytes(&mut self, name: &str) -> Result<Option<Vec<u8>>, Unreadable> {
         let index = self.archive.index_for_name(name).or_else(|| {
-            let names = self.archive.file_names();
-            let found = names.filter(|known| known.eq_ignore_ascii_case(name)).next()?.to_owned();
+            let mut names = self.archive.file_names();
+            let found = names.find(|known| known.eq_ignore_ascii_case(name))?.to_owned();
             self.archive.index_for_name(&found)
         });
         let Some(index) = index else { return Ok(None) };
@@ -104,7 +104,7 @@ impl<'s> Package<'s> {
     pub(super) fn title(&mut self) -> Option<String> {
         let relations = self.relations("").ok()?;
         let part = relations.of_kind("core-properties").next().unwrap_or("docProps/core.xml");
-        let xml = self.xml(&part.to_owned()).ok()??;
+        let xml = self.xml(part).ok()??;
         let document = parse(&xml, self.format).ok()?;
         let title = document.descendants().find(|node| named(*node, "title"))?.text()?;
         let title = title.split_whitespace().collect::<Vec<_>>().join(" ");

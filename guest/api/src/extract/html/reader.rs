@@ -347,12 +347,11 @@ impl<'t> Reader<'t> {
                     line.push_str(&self.mathml(child));
                     line.push(' ');
                 }
-                "input" => match self.tree.attribute(child, "type") {
-                    Some("checkbox" | "radio") => {
+                "input" => {
+                    if let Some("checkbox" | "radio") = self.tree.attribute(child, "type") {
                         line.push_str(if self.tree.is_checked(child) { " [x] " } else { " [ ] " });
                     }
-                    _ => {}
-                },
+                }
                 "li" => {
                     match &mut number {
                         Some(next) => {
