@@ -84,9 +84,38 @@ async fn texts_may_come_as_they_are() {
     assert_eq!(html.status, 201, "{html:?}");
     file(&server, "b", "text/plain", b"\xff\xfe").await.assert_problem(422, "validation_failed");
     file(&server, "c", "image/png", b"x").await.assert_problem(415, "unsupported_media_type");
-    file(&server, "d", "text/csv", b"a,b\n1,2\n")
-        .await
-        .assert_problem(415, "unsupported_media_type");
+}
+
+#[tokio::test]
+async fn a_table_is_one_document_where_one_is_put() {
+    let server = Setup::new().start();
+    let put = file(&server, "d", "text/csv", b"Port;Fee\nNorhaven;40\n").await;
+    assert_eq!(put.status, 201, "{put:?}");
+    let document = server.get(&format!("{DOCUMENTS}/d")).await;
+    assert_eq!(document.body["text"], "Port | Fee\nNorhaven | 40");
+}
+
+#[tokio::test]
+async fn a_text_in_any_encoding_is_read_and_a_guess_is_told() {
+    let server = Setup::new().start();
+    let latin = b"Der K\xe4se f\xfcr M\xfcller kostet zw\xf6lf Kronen.";
+    let declared = file(&server, "a", "text/plain; charset=ISO-8859-1", latin).await;
+    assert_eq!((declared.status, &declared.body["warnings"]), (201, &json!([])), "{declared:?}");
+    let guessed = file(&server, "b", "text/plain", latin).await;
+    assert_eq!(guessed.body["warnings"][0]["code"], "encoding_guessed", "{guessed:?}");
+    for id in ["a", "b"] {
+        let document = server.get(&format!("{DOCUMENTS}/{id}")).await;
+        assert_eq!(document.body["text"], "Der Käse für Müller kostet zwölf Kronen.");
+    }
+}
+
+#[tokio::test]
+async fn front_matter_is_title_and_metadata() {
+    let server = Setup::new().start();
+    let source = b"+++\ntitle = \"Mooring\"\nyear = 1958\n+++\n\nA bowline holds.";
+    let put = file(&server, "a", "text/markdown", source).await;
+    assert_eq!((put.status, &put.body["title"]), (201, &json!("Mooring")), "{put:?}");
+    assert_eq!(put.body["metadata"], json!({"year": 1958}));
 }
 
 #[tokio::test]
@@ -96,7 +125,6 @@ async fn a_file_that_cannot_be_read_says_why_and_hurts_nobody() {
         ("application/pdf", &b"%PDF-1.4 and no more"[..]),
         ("application/pdf", &PDF[..PDF.len() / 2]),
         (DOCX_TYPE, &DOCX[..DOCX.len() / 2]),
-        (DOCX_TYPE, PDF),
     ] {
         let refused = file(&server, "broken", content_type, bytes).await;
         refused.assert_problem(422, "validation_failed");

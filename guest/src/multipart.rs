@@ -2,8 +2,11 @@
 
 use axum::body::Bytes;
 use futures::stream;
+use http::HeaderValue;
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use multer::{Constraints, Field, Multipart, SizeLimit};
-use ragtime_api::extract::MediaType;
+use ragtime_api::body::{charset, file_name};
+use ragtime_api::extract::{self, Hints, MediaType};
 use ragtime_api::json::Fault;
 use ragtime_api::limits;
 use ragtime_api::problem::Problem;
@@ -16,7 +19,11 @@ use ragtime_api::resource::rules;
 /// # Errors
 ///
 /// `validation_failed` when the body breaks off, or holds no file or too many.
-pub(crate) async fn read(content_type: Option<&[u8]>, body: Bytes) -> Result<Batch, Problem> {
+pub(crate) async fn read(
+    content_type: Option<&[u8]>,
+    body: Bytes,
+    keep_boilerplate: bool,
+) -> Result<Batch, Problem> {
     let boundary = content_type
         .and_then(|value| std::str::from_utf8(value).ok())
         .and_then(|value| multer::parse_boundary(value).ok())
@@ -32,36 +39,85 @@ pub(crate) async fn read(content_type: Option<&[u8]>, body: Bytes) -> Result<Bat
             let most = limits::MAX_BATCH_DOCUMENTS;
             return Err(fault(format!("must hold at most {most} files")));
         }
-        let id = part.file_name().map(str::to_owned);
-        match document(part).await? {
-            Ok(document) => batch.documents.push((position, document)),
-            Err(reason) => {
-                let id = id.filter(|id| rules::document_id(id).is_ok());
-                batch.rejected.push(Rejected { position, id, reason });
+        let file = File::read(part, keep_boilerplate).await?;
+        for (id, taken) in file.documents() {
+            match taken {
+                Ok(document) => batch.documents.push((position, document)),
+                Err(reason) => {
+                    let id = id.filter(|id| rules::document_id(id).is_ok());
+                    batch.rejected.push(Rejected { position, id, reason });
+                }
             }
+            position += 1;
         }
-        position += 1;
     }
     if position == 0 { Err(fault("must hold at least one file")) } else { Ok(batch) }
 }
 
-/// The document of a part, or why it is none.
-async fn document(part: Field<'_>) -> Result<Result<NewDocument, String>, Problem> {
-    let name = part.file_name().map(str::to_owned);
-    let claimed = part.content_type().map(|claimed| claimed.essence_str().to_owned());
-    let bytes = part.bytes().await.map_err(|_| broken())?;
-    let Some(name) = name else { return Ok(Err("has no file name".into())) };
-    if let Err(detail) = rules::document_id(&name) {
-        return Ok(Err(format!("its file name, which is its id, {detail}")));
+/// A file of a form.
+struct File {
+    name: Option<String>,
+    /// What the form says it is, where that says anything.
+    claimed: Option<String>,
+    hints: Hints,
+    bytes: Bytes,
+}
+
+impl File {
+    async fn read(part: Field<'_>, keep_boilerplate: bool) -> Result<Self, Problem> {
+        let header = |name| part.headers().get(name).map(HeaderValue::as_bytes).map(<[u8]>::to_vec);
+        let disposition = header(CONTENT_DISPOSITION);
+        let disposition = disposition.as_deref().map(String::from_utf8_lossy);
+        let name = disposition.as_deref().and_then(file_name);
+        let charset = charset(header(CONTENT_TYPE).as_deref());
+        let claimed = part.content_type().map(|claimed| claimed.essence_str().to_owned());
+        // Programs that do not know a type send one that says nothing.
+        let claimed = claimed.filter(|claimed| claimed != "application/octet-stream");
+        let hints = Hints { charset, keep_boilerplate, ..Hints::default() };
+        let bytes = part.bytes().await.map_err(|_| broken())?;
+        Ok(Self { name, claimed, hints, bytes })
     }
-    // Programs that do not know a type send one that says nothing.
-    let media_type = claimed
-        .and_then(|claimed| MediaType::of(claimed.as_bytes()))
-        .or_else(|| MediaType::of_file(&name));
-    let Some(media_type) = media_type else {
-        return Ok(Err("must be a text, Markdown, HTML, PDF or DOCX file".into()));
-    };
-    Ok(documents::of_file(Some(name.clone()), None, media_type, Some(name), &bytes))
+
+    /// The document of the file, or why it is none, and the files in it.
+    fn documents(self) -> Vec<(Option<String>, Result<NewDocument, String>)> {
+        let Some(name) = self.name else { return vec![(None, Err("has no file name".into()))] };
+        if let Err(detail) = rules::document_id(&name) {
+            let reason = format!("its file name, which is its id, {detail}");
+            return vec![(Some(name), Err(reason))];
+        }
+        let said = self.claimed.as_deref().and_then(|claimed| MediaType::of(claimed.as_bytes()));
+        let declared = said.or_else(|| MediaType::of_file(&name));
+        if declared.is_none() && self.claimed.is_some() {
+            let reason = format!("is of no kind that can be read; {}", MediaType::KINDS);
+            return vec![(Some(name), Err(reason))];
+        }
+        let mut hints = self.hints.clone();
+        let mut inner = Vec::new();
+        if extract::tell(&self.bytes, declared) == Ok(MediaType::Eml)
+            && let Ok(files) = extract::attachments(&self.bytes)
+        {
+            hints.attachments_apart = true;
+            inner = files;
+        }
+        let of = |name: &str, declared, hints, bytes: &[u8]| {
+            let file_name = Some(name.to_owned());
+            documents::of_file(file_name.clone(), None, declared, file_name, hints, bytes)
+        };
+        let mut all = vec![(Some(name.clone()), of(&name, declared, hints, &self.bytes))];
+        for (number, file) in (1_u32..).zip(inner) {
+            // Two files of one message may have one name.
+            let mut id = format!("{name}/{}", file.name);
+            if all.iter().any(|(known, _)| known.as_ref() == Some(&id)) {
+                id = format!("{name}/{number}-{}", file.name);
+            }
+            let hints = Hints { nesting: 1, ..self.hints.clone() };
+            let taken = rules::document_id(&id)
+                .map_err(|detail| format!("its name, which is its id, {detail}"))
+                .and_then(|()| of(&id, file.media_type, hints, &file.bytes));
+            all.push((Some(id), taken));
+        }
+        all
+    }
 }
 
 fn broken() -> Problem {

@@ -255,6 +255,11 @@ impl Key {
         (self.usage.active.fetch_add(1, Relaxed) < most).then_some(slot)
     }
 
+    /// Bytes of bodies that are held for its requests.
+    pub fn bytes_held(&self) -> &AtomicUsize {
+        &self.usage.bytes_held
+    }
+
     fn bucket(&self) -> std::sync::MutexGuard<'_, TokenBucket> {
         self.usage.bucket.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }

@@ -51,6 +51,62 @@ impl BodyType {
     }
 }
 
+/// The charset that a `Content-Type` names.
+pub fn charset(content_type: Option<&[u8]>) -> Option<String> {
+    parameter(std::str::from_utf8(content_type?).ok()?, "charset")
+}
+
+/// The file name that a `Content-Disposition` names: `filename*`, which says its
+/// encoding (RFC 8187), before `filename`.
+pub fn file_name(disposition: &str) -> Option<String> {
+    let extended = parameter(disposition, "filename*").and_then(|value| {
+        let (charset, rest) = value.split_once('\'')?;
+        let (_language, encoded) = rest.split_once('\'')?;
+        let bytes: Vec<u8> = percent_encoding::percent_decode_str(encoded).collect();
+        let encoding = encoding_rs::Encoding::for_label(charset.as_bytes())?;
+        Some(encoding.decode_without_bom_handling_and_without_replacement(&bytes)?.into_owned())
+    });
+    extended.or_else(|| parameter(disposition, "filename"))
+}
+
+/// The value of a parameter, a quoted string unquoted (RFC 9110 section 5.6.6).
+fn parameter(header: &str, name: &str) -> Option<String> {
+    let mut rest = header.split_once(';')?.1;
+    loop {
+        let (key, after) = rest.split_once('=')?;
+        let after = after.trim_start();
+        let (value, next) = match after.strip_prefix('"') {
+            Some(quoted) => unquoted(quoted),
+            None => {
+                let end = after.find(';').unwrap_or(after.len());
+                (after.get(..end)?.trim().to_owned(), after.get(end..)?)
+            }
+        };
+        if key.trim_matches([' ', '\t', ';']).eq_ignore_ascii_case(name) {
+            return Some(value).filter(|value| !value.is_empty());
+        }
+        rest = next;
+    }
+}
+
+/// A quoted string and what follows it. A backslash that escapes neither a
+/// quotation mark nor itself stands: browsers send paths that way.
+fn unquoted(quoted: &str) -> (String, &str) {
+    let mut value = String::new();
+    let mut chars = quoted.char_indices().peekable();
+    while let Some((at, char)) = chars.next() {
+        match (char, chars.peek()) {
+            ('"', _) => return (value, quoted.get(at + 1..).unwrap_or_default()),
+            ('\\', Some((_, next @ ('"' | '\\')))) => {
+                value.push(*next);
+                chars.next();
+            }
+            (char, _) => value.push(char),
+        }
+    }
+    (value, "")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,5 +133,24 @@ mod tests {
         let pdf = BodyType::of(Some(b"application/pdf"));
         assert_eq!(pdf, Ok(BodyType::Document(MediaType::Pdf)));
         assert_eq!(BodyType::of(Some(b"text/csv;header=present")), Ok(BodyType::Csv));
+    }
+
+    #[test]
+    fn a_file_is_named_by_either_parameter() {
+        let name = |header: &str| file_name(header);
+        let both = "form-data; name=\"f\"; filename=\"na_ve.txt\"; filename*=UTF-8''na%C3%AFve.txt";
+        assert_eq!(name(both).as_deref(), Some("naïve.txt"));
+        assert_eq!(name("form-data; filename*=iso-8859-1'en'%A3.txt").as_deref(), Some("£.txt"));
+        assert_eq!(
+            name(r#"form-data; name="a;b"; filename="c \"d\";.txt""#).as_deref(),
+            Some("c \"d\";.txt")
+        );
+        assert_eq!(name("form-data; name=f"), None);
+        assert_eq!(name("form-data; filename*=oops; filename=x").as_deref(), Some("x"));
+        assert_eq!(
+            charset(Some(b"text/plain; charset=\"ISO-8859-1\"")).as_deref(),
+            Some("ISO-8859-1")
+        );
+        assert_eq!(charset(Some(b"text/plain")), None);
     }
 }

@@ -37,6 +37,38 @@ pub const MAX_UNPACKED_BYTES: usize = 4 * MAX_TEXT_BYTES;
 /// how many more there were.
 pub const MAX_WARNINGS: usize = 64;
 
+/// Files of one packed document: a book of a thousand chapters with an image
+/// each.
+pub const MAX_PACKED_PARTS: usize = 10_000;
+
+/// Elements and texts of one XML part or of one page: a text of 8 MiB has fewer
+/// than a million, and each takes some 50 bytes of memory.
+pub const MAX_XML_NODES: usize = 2_000_000;
+
+/// Levels of elements below which nothing is read: the deepest tables in tables
+/// of real documents have some 60, and the walk is recursive.
+pub const MAX_XML_DEPTH: usize = 256;
+
+/// Cells of one workbook: a million rows of two columns are a database.
+pub const MAX_CELLS: usize = 2_000_000;
+
+/// Bytes of a cell over several rows that each of them repeats: a label, not a
+/// text.
+pub const MAX_REPEATED_BYTES: usize = 256;
+
+/// Attributes of one tag of a page. Real ones have some 30, and each is compared
+/// with those before it.
+pub const MAX_TAG_ATTRIBUTES: usize = 256;
+
+/// Attachments of one message.
+pub const MAX_ATTACHMENTS: usize = 256;
+
+/// Messages within messages.
+pub const MAX_MESSAGE_DEPTH: usize = 4;
+
+/// Bytes of front matter: it becomes metadata, which has a bound of its own.
+pub const MAX_FRONT_MATTER_BYTES: usize = 4 * MAX_METADATA_BYTES;
+
 /// Columns of a table of records: each becomes a member of the metadata.
 pub const MAX_COLUMNS: usize = 256;
 

@@ -99,9 +99,11 @@ pub struct Write {
     pub wait: Wait,
     /// The title of a document that came as a file.
     pub title: Option<String>,
+    /// Whether navigation, headers and footers of pages are text too.
+    pub keep_boilerplate: bool,
 }
 
-/// Reads `wait`, which is one of `choices`, and `title`, where a file may come.
+/// Reads `boilerplate`, and `wait`, which is one of `choices`, and `title`, where a file may come.
 ///
 /// # Errors
 ///
@@ -112,7 +114,8 @@ pub fn write(
     default: Wait,
     titled: bool,
 ) -> Result<Write, Problem> {
-    let known: &[&str] = if titled { &["wait", "title"] } else { &["wait"] };
+    let known: &[&str] =
+        if titled { &["wait", "boilerplate", "title"] } else { &["wait", "boilerplate"] };
     let mut parameters = Parameters::read(query, known);
     let wait = match parameters.get("wait") {
         None => default,
@@ -129,7 +132,15 @@ pub fn write(
     if let Some(Err(detail)) = title.as_deref().map(rules::title) {
         parameters.fault("title", detail);
     }
-    parameters.faults.finish(Some(Write { wait, title }))
+    let keep_boilerplate = match parameters.get("boilerplate") {
+        None | Some("drop") => false,
+        Some("keep") => true,
+        Some(_) => {
+            parameters.fault("boilerplate", "must be one of: drop, keep".to_owned());
+            false
+        }
+    };
+    parameters.faults.finish(Some(Write { wait, title, keep_boilerplate }))
 }
 
 /// Checks the name of a collection in a path. A name that cannot exist is

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::extract::MediaType;
-use crate::json::{self, Fault};
+use crate::extract::{self, Hints, MediaType};
+use crate::json::Fault;
 use crate::limits;
 use crate::problem::Problem;
 use crate::resource::documents::{Batch, NewDocument, Rejected};
@@ -17,16 +17,23 @@ use crate::resource::rules;
 ///
 /// # Errors
 ///
-/// `invalid_utf8`, or `validation_failed` when there is no header line, or too
+/// `validation_failed` when it cannot be decoded, there is no header line, or too
 /// many columns or records.
-pub fn read(body: &[u8]) -> Result<Batch, Problem> {
-    json::utf8(body)?;
-    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(body);
-    let columns: Vec<String> = match reader.headers() {
-        Ok(header) => header.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned()),
+pub fn read(body: &[u8], charset: Option<&str>) -> Result<Batch, Problem> {
+    let text = extract::decoded(body, charset, MediaType::Csv)
+        .map_err(|unreadable| fault(unreadable.to_string()))?;
+    let (delimiter, text) = extract::delimiter_of(&text);
+    let mut reader =
+        csv::ReaderBuilder::new().flexible(true).delimiter(delimiter).from_reader(text.as_bytes());
+    let columns = match reader.headers() {
+        Ok(header) => columns(header),
         Err(_) => return Err(fault("must begin with a line of column names")),
+    };
+    if let [odd] = columns.as_slice()
+        && !odd.chars().all(|char| char.is_alphanumeric() || " _-.".contains(char))
+    {
+        return Err(fault("must have columns parted by a comma, a semicolon, a tab or a bar"));
     }
-    .collect();
     if columns.len() > limits::MAX_COLUMNS {
         return Err(fault(format!("must have at most {} columns", limits::MAX_COLUMNS)));
     }
@@ -51,6 +58,29 @@ pub fn read(body: &[u8]) -> Result<Batch, Problem> {
         0 => Err(fault("must have a record below its column names")),
         _ => Ok(batch),
     }
+}
+
+/// The names of columns. Those that mean something do so in any case, and those
+/// of one name are told apart by a number.
+fn columns(header: &csv::StringRecord) -> Vec<String> {
+    let mut columns: Vec<String> = Vec::with_capacity(header.len());
+    for name in header {
+        let name = name.trim();
+        let known = ["id", "_id", "title", "text"];
+        let known = known.into_iter().find(|known| known.eq_ignore_ascii_case(name));
+        let name = known.unwrap_or(name);
+        let mut unique = name.to_owned();
+        let mut number = 1_usize;
+        while columns.contains(&unique) {
+            number += 1;
+            unique = format!("{name}_{number}");
+        }
+        columns.push(unique);
+        if columns.len() > limits::MAX_COLUMNS {
+            break;
+        }
+    }
+    columns
 }
 
 fn fault(detail: impl Into<String>) -> Problem {
@@ -102,7 +132,15 @@ fn document(
         return Err(refused(format!("its other columns must be at most {most} bytes")));
     }
     let source = text.into_bytes();
-    Ok(NewDocument { id, title, source, media_type: MediaType::Plain, metadata, file_name: None })
+    Ok(NewDocument {
+        id,
+        title,
+        source,
+        media_type: MediaType::Plain,
+        metadata,
+        file_name: None,
+        hints: Hints::default(),
+    })
 }
 
 /// A number or boolean, where the cell is written as JSON would have it.
@@ -124,7 +162,7 @@ mod tests {
     fn columns_become_what_they_are_called_and_the_rest_metadata() {
         let csv =
             "id,title,text,year,code,open\na,\"On \"\"wings\"\"\",\"Two\nlines\",1958,007,true\n";
-        let batch = read(csv.as_bytes()).unwrap();
+        let batch = read(csv.as_bytes(), None).unwrap();
         let (position, document) = &batch.documents[0];
         assert_eq!((*position, document.id.as_deref()), (0, Some("a")));
         assert_eq!(document.title.as_deref(), Some("On \"wings\""));
@@ -134,14 +172,14 @@ mod tests {
 
     #[test]
     fn without_a_text_the_record_is_the_text() {
-        let batch = read("name,city\nScott,Texarkana\n".as_bytes()).unwrap();
+        let batch = read("name,city\nScott,Texarkana\n".as_bytes(), None).unwrap();
         assert_eq!(batch.documents[0].1.source, b"name: Scott\ncity: Texarkana\n");
         assert_eq!(batch.documents[0].1.id, None);
     }
 
     #[test]
     fn a_bad_record_does_not_stop_the_others() {
-        let batch = read(b"id,text\na,one\n..,two\nc,\nd,four,five\ne,six\n").unwrap();
+        let batch = read(b"id,text\na,one\n..,two\nc,\nd,four,five\ne,six\n", None).unwrap();
         let taken: Vec<_> = batch.documents.iter().map(|(position, _)| *position).collect();
         assert_eq!(taken, [0, 4]);
         let reasons: Vec<_> = batch.rejected.iter().map(|one| one.reason.as_str()).collect();
@@ -155,8 +193,26 @@ mod tests {
 
     #[test]
     fn what_has_no_records_is_refused() {
-        for body in [&b""[..], b"id,text\n", b"\xff"] {
-            assert!(read(body).is_err());
+        for body in [&b""[..], b"id,text\n", b"\xff\x00\x00\x01"] {
+            assert!(read(body, None).is_err());
         }
+    }
+
+    #[test]
+    fn columns_are_found_whatever_parts_them_and_in_any_case() {
+        let batch =
+            read(b"sep=;\nID;Title;Text;note;note\nU1;Anker;Er wiegt 900;a;b\n", None).unwrap();
+        let document = &batch.documents[0].1;
+        assert_eq!(
+            (document.id.as_deref(), document.source.as_slice()),
+            (Some("U1"), &b"Er wiegt 900"[..])
+        );
+        assert_eq!(document.metadata, r#"{"note":"a","note_2":"b"}"#);
+        assert!(read(b"id#title#text\n1#a#b\n", None).is_err());
+        let latin =
+            read(b"id,text\n1,Der K\xe4se f\xfcr M\xfcller kostet zw\xf6lf Kronen.\n", None)
+                .unwrap();
+        assert!(String::from_utf8_lossy(&latin.documents[0].1.source).contains("Käse"));
+        assert!(read(b"\xef\xbb\xbfid,text\nb1,x\n", None).unwrap().documents[0].1.id.is_some());
     }
 }

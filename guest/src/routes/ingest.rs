@@ -2,9 +2,9 @@
 
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
-use ragtime_api::body::BodyType;
+use ragtime_api::body::{self, BodyType};
 use ragtime_api::chunk::{Lengths, chunk};
-use ragtime_api::extract::{Extracted, Warning, extract};
+use ragtime_api::extract::{Extracted, Hints, MediaType, Warning, extract_with};
 use ragtime_api::json::Fault;
 use ragtime_api::parameters::{self, Wait};
 use ragtime_api::problem::{Code, Problem};
@@ -35,15 +35,21 @@ pub(super) async fn put(mut call: Call) -> Answer {
     let (collection, id) = (call.collection().await?, call.document_id().await?);
     let condition = call.condition()?;
     let path = format!("/v1/collections/{collection}/documents/{}", parameters::encode(&id));
+    let charset = body::charset(call.header(CONTENT_TYPE));
+    let hints = Hints { charset, keep_boilerplate: written.keep_boilerplate, ..Hints::default() };
     let (body_type, body) = call.body().await?;
     call.pay(Work::Bytes, body.len()).await?;
-    let document = match (body_type, body) {
-        (BodyType::Json, body) => NewDocument { id: Some(id), ..documents::read(&body)? },
-        (BodyType::Document(media_type), body) => {
-            documents::of_file(Some(id), written.title, media_type, None, &body)
-                .map_err(|reason| Problem::invalid(vec![Fault::at("#", reason)]))?
-        }
-        _ => return Err(Code::UnsupportedMediaType.into()),
+    let media_type = match body_type {
+        BodyType::Json => None,
+        BodyType::Document(media_type) => Some(media_type),
+        BodyType::Csv => Some(MediaType::Csv),
+        BodyType::Lines => Some(MediaType::Json),
+        BodyType::Multipart => return Err(Code::UnsupportedMediaType.into()),
+    };
+    let document = match media_type {
+        None => NewDocument { id: Some(id), hints, ..documents::read(&body)? },
+        declared => documents::of_file(Some(id), written.title, declared, None, hints, &body)
+            .map_err(|reason| Problem::invalid(vec![Fault::at("#", reason)]))?,
     };
     let cut = store::wanted_cut(&call.permit, collection.clone()).await?;
     let mut prepared = prepare(&call.permit, vec![(0, document)], &cut).await?;
@@ -67,7 +73,8 @@ pub(super) async fn put(mut call: Call) -> Answer {
 /// `POST …/documents`
 pub(super) async fn batch(mut call: Call) -> Answer {
     let choices = [("indexed", Wait::Searchable)];
-    let wait = parameters::write(call.query(), &choices, Wait::Durable, false)?.wait;
+    let parameters::Write { wait, keep_boilerplate, .. } =
+        parameters::write(call.query(), &choices, Wait::Durable, false)?;
     let collection = call.collection().await?;
     let content_type = call.header(CONTENT_TYPE).map(<[u8]>::to_vec);
     let (body_type, body) = call.body().await?;
@@ -75,8 +82,10 @@ pub(super) async fn batch(mut call: Call) -> Answer {
     let Batch { documents, rejected } = match body_type {
         BodyType::Json => documents::read_batch(&body)?,
         BodyType::Lines => documents::read_lines(&body)?,
-        BodyType::Csv => records::read(&body)?,
-        BodyType::Multipart => multipart::read(content_type.as_deref(), body).await?,
+        BodyType::Csv => records::read(&body, body::charset(content_type.as_deref()).as_deref())?,
+        BodyType::Multipart => {
+            multipart::read(content_type.as_deref(), body, keep_boilerplate).await?
+        }
         BodyType::Document(_) => return Err(Code::UnsupportedMediaType.into()),
     };
     let cut = store::wanted_cut(&call.permit, collection.clone()).await?;
@@ -110,7 +119,7 @@ async fn prepare(
     let mut readable = Vec::with_capacity(documents.len());
     for (position, mut document) in documents {
         let source = std::mem::take(&mut document.source);
-        let reason = match extract(&source, document.media_type) {
+        let reason = match extract_with(&source, document.media_type, &document.hints) {
             Ok(extracted) if !extracted.text.trim().is_empty() => {
                 readable.push((document, extracted));
                 continue;
@@ -144,7 +153,7 @@ fn input(document: NewDocument, extracted: Extracted, tokens: &[u32], cut: &Cut)
         title: document.title.or(extracted.title.filter(|title| rules::title(title).is_ok())),
         text: extracted.text,
         media_type: document.media_type.name().to_owned(),
-        metadata: document.metadata,
+        metadata: documents::joined(document.metadata, extracted.metadata),
         cut: cut.clone(),
     };
     DetailedInput { document, details }
@@ -158,7 +167,8 @@ fn chunks(extracted: &Extracted, tokens: &[u32], cut: &Cut) -> Vec<ChunkInput> {
         .map(|chunk| ChunkInput {
             page: extracted.page_at(chunk.span.start),
             span: store::Span { start: chunk.span.start as u64, end: chunk.span.end as u64 },
-            headings: chunk.headings,
+            // Column names stand above rows as a heading does.
+            headings: chunk.headings.into_iter().chain(chunk.context).collect(),
         })
         .collect()
 }

@@ -36,7 +36,7 @@ const AGAIN: &str = "run the same command again to go on";
 /// What to put in.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Folders, files (.txt .md .html .pdf .docx) or records (.ndjson .jsonl .csv)
+    /// Folders, files (.txt .md .html .pdf .docx .pptx .xlsx .odt .epub .eml …) or records (.ndjson .jsonl .csv .tsv)
     #[arg(required = true)]
     paths: Vec<PathBuf>,
     /// Where to put it; made if it does not exist

@@ -56,7 +56,7 @@ impl Held {
         }
         self.counted += more;
         // What was one too many is given back with the rest when this is dropped.
-        let of_key = self.key.bytes_held.fetch_add(more, Relaxed) + more;
+        let of_key = self.key.bytes_held().fetch_add(more, Relaxed) + more;
         let of_all = self.budget.held.fetch_add(more, Relaxed) + more;
         if of_key > self.budget.most_per_key {
             Err(Problem::TooManyBytes)
@@ -70,7 +70,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.key.bytes_held.fetch_sub(self.counted, Relaxed);
+        self.key.bytes_held().fetch_sub(self.counted, Relaxed);
         self.budget.held.fetch_sub(self.counted, Relaxed);
     }
 }

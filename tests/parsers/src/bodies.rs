@@ -32,7 +32,7 @@ pub(crate) fn body(bytes: &[u8]) {
 /// Many documents in one body, a line or a record each. Every one of them is
 /// accounted for once, in order.
 pub(crate) fn batch(bytes: &[u8]) {
-    for batch in [records::read(bytes), documents::read_lines(bytes)].into_iter().flatten() {
+    for batch in [records::read(bytes, None), documents::read_lines(bytes)].into_iter().flatten() {
         let taken = batch.documents.iter().map(|(position, _)| *position);
         let mut all: Vec<_> = taken.chain(batch.rejected.iter().map(|one| one.position)).collect();
         all.sort_unstable();

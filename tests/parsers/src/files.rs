@@ -1,7 +1,7 @@
 //! Documents of every media type, from their bytes to their chunks.
 
 use ragtime_api::chunk::{Chunk, Lengths, chunk};
-use ragtime_api::extract::{Extracted, MediaType, extract};
+use ragtime_api::extract::{Extracted, MediaType, attachments, extract, tell};
 
 pub(crate) fn plain(bytes: &[u8]) {
     document(bytes, MediaType::Plain);
@@ -21,6 +21,20 @@ pub(crate) fn pdf(bytes: &[u8]) {
 
 pub(crate) fn docx(bytes: &[u8]) {
     document(bytes, MediaType::Docx);
+}
+
+/// The formats beside those, by what the bytes show themselves to be, and each
+/// whatever they are.
+pub(crate) fn office(bytes: &[u8]) {
+    if let Ok(told) = tell(bytes, None) {
+        document(bytes, told);
+    }
+    for media_type in MediaType::all() {
+        document(bytes, media_type);
+    }
+    if let Ok(files) = attachments(bytes) {
+        assert!(files.len() <= ragtime_api::limits::MAX_ATTACHMENTS);
+    }
 }
 
 fn document(bytes: &[u8], media_type: MediaType) {

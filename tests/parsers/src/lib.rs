@@ -27,6 +27,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("headers", words::headers),
     ("html", files::html),
     ("markdown", files::markdown),
+    ("office", files::office),
     ("pdf", files::pdf),
     ("plain", files::plain),
     ("search", words::search),

@@ -18,7 +18,7 @@ const DOCX: &[u8] = include_bytes!("../../data/wings.docx");
 const MARKUP: &str = "# Wings\n\n<h1>Lift</h1><table><tr><td>a</table>\n\n| a | b |\n|---|---|\n\
     | 1 | 2 |\n\n```rust\nfn a() {}\n```\n\n- <li>one &amp; [two](http://x)\n\n<pre>three</pre>";
 
-const WORD: &str = "<w:document><w:body><w:p><w:pPr><w:pStyle w:val=\"Heading1\"/></w:pPr><w:r>\
+const WORD: &str = "<w:document xmlns:w=\"w\"><w:body><w:p><w:pPr><w:pStyle w:val=\"Heading1\"/></w:pPr><w:r>\
     <w:t>On wings &#38; lift</w:t></w:r></w:p><w:tbl><w:tr><w:tc><w:p><w:r><w:t>a</w:t></w:r></w:p>\
     </w:tc></w:tr></w:tbl><w:br w:type=\"page\"/></w:body></w:document>";
 
@@ -125,7 +125,7 @@ fn sound_input_is_read() {
     assert!(word.text.contains("On wings & lift"));
     assert!(ragtime_api::resource::search::read(BODIES[0].as_bytes()).is_ok());
     assert!(ragtime_api::resource::documents::read_batch(BODIES[1].as_bytes()).is_ok());
-    assert!(ragtime_api::records::read(BATCHES[0].as_bytes()).is_ok());
+    assert!(ragtime_api::records::read(BATCHES[0].as_bytes(), None).is_ok());
 }
 
 #[test]

@@ -11,7 +11,7 @@ mod units;
 
 use std::ops::Range;
 
-use crate::extract::Extracted;
+use crate::extract::{Extracted, Kind};
 use measure::Measure;
 use units::{Boundary, Unit};
 
@@ -57,6 +57,8 @@ pub struct Chunk {
     pub span: Range<usize>,
     /// Headings above it, outermost first.
     pub headings: Vec<String>,
+    /// The names of the columns, where it begins among the rows of a table.
+    pub context: Option<String>,
 }
 
 /// Cuts a text. `token_starts` holds the byte at which each token starts, in
@@ -69,10 +71,14 @@ pub fn chunk(extracted: &Extracted, token_starts: &[u32], lengths: Lengths) -> V
         return Vec::new();
     }
     if measure.tokens(0..text.len()) <= measure.lengths.tokens {
-        return vec![Chunk { span: 0..text.len(), headings: Vec::new() }];
+        return vec![Chunk { span: 0..text.len(), headings: Vec::new(), context: None }];
     }
     let units = units::split(extracted, &measure);
-    pack(&units, &measure).into_iter().map(|run| finish(&units, run, text, &measure)).collect()
+    let chunks = pack(&units, &measure).into_iter();
+    chunks
+        .map(|run| finish(&units, run, text, &measure))
+        .map(|chunk| Chunk { context: columns(extracted, chunk.span.start), ..chunk })
+        .collect()
 }
 
 /// Groups units into chunks, as ranges of units.
@@ -148,7 +154,26 @@ fn finish(units: &[Unit], run: Range<usize>, text: &str, measure: &Measure<'_>) 
     debug_assert!(measure.tokens(start..end) <= measure.lengths.most());
     // The first unit that is no heading stands for the chunk.
     let body = run.iter().find(|unit| !unit.heading).or(run.first());
-    Chunk { span: start..end, headings: body.map(|unit| unit.path.to_vec()).unwrap_or_default() }
+    let headings = body.map(|unit| unit.path.to_vec()).unwrap_or_default();
+    Chunk { span: start..end, headings, context: None }
+}
+
+/// Bytes of column names that are context: what is longer is no line of names.
+const MAX_CONTEXT_BYTES: usize = 512;
+
+/// The first row of the table that a byte is in, below that row. A row with a
+/// number in it is no row of names.
+fn columns(extracted: &Extracted, start: usize) -> Option<String> {
+    let at = extracted.blocks.partition_point(|block| block.range.end <= start);
+    let block = extracted.blocks.get(at).filter(|block| block.kind == Kind::Table)?;
+    let table = extracted.text.get(block.range.clone()).filter(|_| block.range.start < start)?;
+    let first = table.lines().next()?.trim();
+    let names = first.split('|').map(str::trim).filter(|name| !name.is_empty());
+    let named = names.clone().count() > 1
+        && names.clone().all(|name| name.chars().any(char::is_alphabetic))
+        && first.len() <= MAX_CONTEXT_BYTES
+        && start >= block.range.start + first.len();
+    named.then(|| first.to_owned())
 }
 
 #[cfg(test)]
@@ -187,7 +212,10 @@ mod tests {
     #[test]
     fn a_short_text_is_one_chunk_of_all_of_it() {
         let (extracted, chunks) = cut("# Head\n\nOne.\n\n# Two\n\nThree.", MediaType::Markdown);
-        assert_eq!(chunks, [Chunk { span: 0..extracted.text.len(), headings: Vec::new() }]);
+        assert_eq!(
+            chunks,
+            [Chunk { span: 0..extracted.text.len(), headings: Vec::new(), context: None }]
+        );
     }
 
     #[test]
@@ -237,6 +265,19 @@ mod tests {
         assert!(
             chunks.iter().any(|chunk| extracted.text[chunk.span.clone()].contains(code.trim_end()))
         );
+    }
+
+    #[test]
+    fn a_chunk_of_rows_knows_its_columns() {
+        let rows: String =
+            (0..200).map(|row| format!("| Vessel{row:03} | {row} | Berth |\n")).collect();
+        let source = format!("# Fleet\n\n| Name | Year | Home |\n|---|---|---|\n{rows}");
+        let (extracted, chunks) = cut(&source, MediaType::Markdown);
+        assert!(chunks.len() > 3 && chunks[0].context.is_none());
+        for chunk in &chunks[1..] {
+            assert_eq!(chunk.context.as_deref(), Some("Name | Year | Home"));
+            assert!(extracted.text[chunk.span.clone()].starts_with("Vessel"));
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Puts a text together block by block.
 
+use serde_json::Map;
+
 use super::{Block, Extracted, Kind, Warning};
 use crate::limits;
 
@@ -92,6 +94,52 @@ impl Builder {
         }
     }
 
+    /// Adds a table, a row a line. Rows without text are left out.
+    pub(super) fn table(&mut self, rows: &[Vec<String>]) {
+        self.start(Kind::Table);
+        rows.iter().for_each(|row| self.row(row));
+        self.end();
+    }
+
+    /// Adds a row to the open table.
+    pub(super) fn row<S: AsRef<str>>(&mut self, cells: &[S]) {
+        let filled = |cell: &S| !cell.as_ref().trim().is_empty();
+        let Some(last) = cells.iter().rposition(filled) else { return };
+        self.line_break();
+        for (index, cell) in cells.iter().enumerate().take(last + 1) {
+            if index > 0 {
+                self.mark(" | ");
+            }
+            self.words(cell.as_ref());
+        }
+    }
+
+    /// Adds a block of running text.
+    pub(super) fn block(&mut self, kind: Kind, text: &str) {
+        self.start(kind);
+        self.words(text);
+        self.end();
+    }
+
+    /// Adds another text with its blocks, but for its pages.
+    pub(super) fn append(&mut self, other: &Extracted) {
+        self.end();
+        if !self.text.is_empty() && !self.text.ends_with("\n\n") {
+            self.text.push('\n');
+        }
+        let offset = self.text.len();
+        self.text.push_str(&other.text);
+        let moved = |block: &Block| Block {
+            kind: block.kind,
+            range: block.range.start + offset..block.range.end + offset,
+        };
+        self.blocks.extend(other.blocks.iter().map(moved));
+        if !other.text.is_empty() {
+            self.text.push_str("\n\n");
+        }
+        other.warnings.iter().for_each(|warning| self.warn(warning.clone()));
+    }
+
     /// Asks for a space before the next word.
     pub(super) fn gap(&mut self) {
         if let Some(open) = &mut self.open {
@@ -131,6 +179,12 @@ impl Builder {
         }
     }
 
+    /// Whether the last block was an item of a list.
+    pub(super) fn in_list(&self) -> bool {
+        self.blocks.last().is_some_and(|block| block.kind == Kind::ListItem)
+            && !self.text.ends_with("\n\n")
+    }
+
     /// The text of the last block.
     pub(super) fn last(&self) -> Option<&str> {
         self.blocks.last().and_then(|block| self.text.get(block.range.clone()))
@@ -152,6 +206,7 @@ impl Builder {
             blocks: self.blocks,
             pages: self.pages,
             warnings: self.warnings,
+            metadata: Map::new(),
         }
     }
 

@@ -1,110 +1,103 @@
-//! `text/markdown`: CommonMark with tables, task lists and strikethrough.
+//! `text/markdown`: CommonMark with tables, task lists, strikethrough,
+//! footnotes and definition lists, and the HTML within it.
 
-use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
+use std::borrow::Cow;
 
-use super::builder::Builder;
-use super::{Extracted, Kind};
+use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd, html::push_html};
 
-/// Keeps headings, paragraphs, list items, tables and code as blocks, and drops
-/// the marks. The title is the first heading of level 1.
-pub(super) fn extract(source: &str) -> Extracted {
+use super::front_matter;
+use super::html::{self, Style};
+use super::{Extracted, Kind, Unreadable};
+
+/// Tags that make what follows them text until their end tag comes; one whose
+/// end tag does not come would take the rest of the document with it
+/// (GitHub Flavored Markdown, section 6.11).
+const SWALLOWING: &[&str] = &[
+    "title",
+    "textarea",
+    "style",
+    "xmp",
+    "iframe",
+    "noembed",
+    "noframes",
+    "script",
+    "plaintext",
+    "noscript",
+];
+
+/// Reads it as the page that it makes. The title is that of the front matter,
+/// else the first heading of level 1.
+pub(super) fn extract(source: &str) -> Result<Extracted, Unreadable> {
+    let (front, body) = front_matter::split(source);
+    let body = &*without_grounding(body);
     let options = Options::ENABLE_TABLES
         | Options::ENABLE_STRIKETHROUGH
         | Options::ENABLE_TASKLISTS
-        | Options::ENABLE_YAML_STYLE_METADATA_BLOCKS;
-    let mut reader = Reader::default();
-    for event in Parser::new_ext(source, options) {
-        reader.event(event);
-    }
-    reader.builder.finish(reader.title)
+        | Options::ENABLE_FOOTNOTES
+        | Options::ENABLE_DEFINITION_LIST
+        | Options::ENABLE_HEADING_ATTRIBUTES;
+    let mut page = String::with_capacity(body.len() * 2);
+    push_html(&mut page, Parser::new_ext(body, options).map(tamed));
+    let style = Style { xml: false, keep_boilerplate: true };
+    let mut extracted = html::extract_as(&page, style)?;
+    extracted.title = front.title.or_else(|| heading(&extracted));
+    extracted.metadata = front.metadata;
+    extracted.warnings.extend(front.warning);
+    Ok(extracted)
 }
 
-#[derive(Default)]
-struct Reader {
-    builder: Builder,
-    title: Option<String>,
-    lists: usize,
-    cells: usize,
-    hidden: bool,
-}
-
-impl Reader {
-    fn event(&mut self, event: Event<'_>) {
-        match event {
-            Event::Start(tag) => self.start(tag),
-            Event::End(tag) => self.end(tag),
-            _ if self.hidden => {}
-            Event::Text(text) if self.builder.kind() == Some(Kind::Code) => {
-                self.builder.verbatim(&text)
-            }
-            Event::Text(text) | Event::Code(text) => self.builder.words(&text),
-            Event::SoftBreak => self.builder.gap(),
-            Event::HardBreak => self.builder.line_break(),
-            Event::TaskListMarker(done) => self.builder.mark(if done { "[x] " } else { "[ ] " }),
-            // Inline HTML has no text of its own: its content comes as text.
-            _ => {}
-        }
-    }
-
-    fn start(&mut self, tag: Tag<'_>) {
-        match tag {
-            Tag::Heading { level, .. } => self.builder.start(Kind::Heading(depth(level))),
-            // An item's first paragraph belongs to the item.
-            Tag::Paragraph if self.lists > 0 && self.builder.kind() == Some(Kind::ListItem) => {}
-            Tag::Paragraph => self.builder.start(Kind::Paragraph),
-            Tag::CodeBlock(_) => self.builder.start(Kind::Code),
-            Tag::List(_) => {
-                self.lists += 1;
-                self.builder.end();
-            }
-            Tag::Item => {
-                self.builder.start(Kind::ListItem);
-                self.builder.mark("- ");
-            }
-            Tag::Table(_) => self.builder.start(Kind::Table),
-            Tag::TableHead | Tag::TableRow => self.cells = 0,
-            Tag::TableCell => {
-                if self.cells > 0 {
-                    self.builder.mark(" | ");
-                }
-                self.cells += 1;
-            }
-            Tag::MetadataBlock(_) => self.hidden = true,
-            _ => {}
-        }
-    }
-
-    fn end(&mut self, tag: TagEnd) {
-        match tag {
-            TagEnd::Heading(level) => {
-                self.builder.end();
-                if level == HeadingLevel::H1 && self.title.is_none() {
-                    self.title = self.builder.last().map(str::to_owned);
-                }
-            }
-            TagEnd::Paragraph | TagEnd::CodeBlock | TagEnd::Item | TagEnd::Table => {
-                self.builder.end()
-            }
-            TagEnd::List(_) => {
-                self.lists = self.lists.saturating_sub(1);
-                if self.lists == 0 {
-                    self.builder.paragraph_break();
-                }
-            }
-            TagEnd::TableHead | TagEnd::TableRow => self.builder.line_break(),
-            TagEnd::MetadataBlock(_) => self.hidden = false,
-            _ => {}
-        }
+/// An event of which HTML makes what a reader should see.
+fn tamed(event: Event<'_>) -> Event<'_> {
+    match event {
+        Event::Html(html) => Event::Html(closed(html.into_string()).into()),
+        Event::InlineHtml(html) => Event::InlineHtml(closed(html.into_string()).into()),
+        // Its number would stick to the word before it.
+        Event::FootnoteReference(_) => Event::Text("".into()),
+        Event::Start(Tag::FootnoteDefinition(_)) => Event::Html("<div>".into()),
+        Event::End(TagEnd::FootnoteDefinition) => Event::Html("</div>".into()),
+        event => event,
     }
 }
 
-fn depth(level: HeadingLevel) -> u8 {
-    match level {
-        HeadingLevel::H1 => 1,
-        HeadingLevel::H2 => 2,
-        HeadingLevel::H3 => 3,
-        HeadingLevel::H4 => 4,
-        HeadingLevel::H5 => 5,
-        HeadingLevel::H6 => 6,
+/// Tags that swallow what follows are text, unless they end at once.
+fn closed(html: String) -> String {
+    let lower = html.to_ascii_lowercase();
+    let open = SWALLOWING
+        .iter()
+        .find(|name| lower.contains(&format!("<{name}")) && !lower.contains(&format!("</{name}")));
+    match open {
+        None => html,
+        Some(_) => html.replace('<', "&lt;"),
     }
+}
+
+/// A text without the marks by which models that read images say what they saw
+/// where: `<|ref|>title<|/ref|><|det|>[[171, 101, 825, 150]]<|/det|>`.
+fn without_grounding(source: &str) -> Cow<'_, str> {
+    let mut text = Cow::Borrowed(source);
+    for (open, close) in [("<|ref|>", "<|/ref|>"), ("<|det|>", "<|/det|>")] {
+        if !text.contains(open) {
+            continue;
+        }
+        let mut kept = String::with_capacity(text.len());
+        let mut rest = &*text;
+        while let Some((before, after)) = rest.split_once(open) {
+            kept.push_str(before);
+            // A mark ends on its line.
+            let line = after.find('\n').unwrap_or(after.len());
+            let end = after.find(close).filter(|end| *end < line).map(|end| end + close.len());
+            if end.is_none() {
+                kept.push_str(open);
+            }
+            rest = after.get(end.unwrap_or(0)..).unwrap_or_default();
+        }
+        kept.push_str(rest);
+        text = Cow::Owned(kept);
+    }
+    text
+}
+
+fn heading(extracted: &Extracted) -> Option<String> {
+    let first = extracted.blocks.iter().find(|block| block.kind == Kind::Heading(1))?;
+    extracted.text.get(first.range.clone()).map(|title| title.replace('\n', " "))
 }

@@ -3,81 +3,53 @@
 
 mod builder;
 mod docx;
+mod drawing;
+mod eml;
+mod encoding;
+mod epub;
+mod front_matter;
 mod html;
 mod markdown;
+mod math;
+mod media_type;
+mod odf;
 mod outline;
+mod package;
 mod pdf;
 mod plain;
+mod pptx;
+mod rtf;
+mod sheet;
+mod sniff;
+mod table;
+mod values;
 mod warning;
+mod xml;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
+
+use serde_json::{Map, Value};
 
 use crate::limits;
 pub use warning::{Warning, WarningCode};
 
-/// What a source is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MediaType {
-    /// `text/plain`
-    Plain,
-    /// `text/markdown`
-    Markdown,
-    /// `text/html`
-    Html,
-    /// `application/pdf`
-    Pdf,
-    /// Word's format since 2007.
-    Docx,
-}
+pub use eml::{Attachment, attachments};
+pub use media_type::MediaType;
+pub(crate) use table::delimiter_of;
 
-/// The name of [`MediaType::Pdf`].
-pub(crate) const PDF: &str = "application/pdf";
-/// The name of [`MediaType::Docx`].
-pub(crate) const DOCX: &str =
-    "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
-
-impl MediaType {
-    /// What a text in a JSON body may be.
-    pub const WORDS: &[(&str, Self)] = &[
-        ("text/plain", Self::Plain),
-        ("text/markdown", Self::Markdown),
-        ("text/html", Self::Html),
-    ];
-
-    /// The word for it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Plain => "text/plain",
-            Self::Markdown => "text/markdown",
-            Self::Html => "text/html",
-            Self::Pdf => PDF,
-            Self::Docx => DOCX,
-        }
-    }
-
-    /// The type of this name, which has no parameters and may be in any case.
-    pub fn of(name: &[u8]) -> Option<Self> {
-        let all = [Self::Plain, Self::Markdown, Self::Html, Self::Pdf, Self::Docx];
-        all.into_iter().find(|one| one.name().as_bytes().eq_ignore_ascii_case(name))
-    }
-
-    /// Whether its bytes are not the text itself.
-    pub fn is_packed(self) -> bool {
-        matches!(self, Self::Pdf | Self::Docx)
-    }
-
-    /// The type of a file of this name.
-    pub fn of_file(name: &str) -> Option<Self> {
-        match name.rsplit_once('.')?.1.to_ascii_lowercase().as_str() {
-            "txt" | "text" => Some(Self::Plain),
-            "md" | "markdown" => Some(Self::Markdown),
-            "html" | "htm" => Some(Self::Html),
-            "pdf" => Some(Self::Pdf),
-            "docx" => Some(Self::Docx),
-            _ => None,
-        }
-    }
+/// What is known of a source beside its bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hints {
+    /// The charset that came with it, for example in `Content-Type`.
+    pub charset: Option<String>,
+    /// Whether navigation, headers and footers of a page are text too.
+    pub keep_boilerplate: bool,
+    /// Whether the attachments of a message come as documents of their own.
+    pub attachments_apart: bool,
+    /// Messages that this one came in.
+    pub nesting: usize,
 }
 
 /// What a block of text is.
@@ -115,6 +87,8 @@ pub struct Extracted {
     pub blocks: Vec<Block>,
     /// The byte at which each page begins, where the source has pages.
     pub pages: Vec<usize>,
+    /// What the source says of itself, as members of the document's metadata.
+    pub metadata: Map<String, Value>,
     /// What was left out or guessed, at most [`limits::MAX_WARNINGS`].
     pub warnings: Vec<Warning>,
 }
@@ -137,10 +111,31 @@ pub enum Unreadable {
     Encrypted,
     /// It has more pages than [`limits::MAX_PAGES`].
     TooManyPages,
-    /// It unpacks to more than a text may have.
+    /// Its text is longer than [`limits::MAX_TEXT_BYTES`].
     TooLong,
-    /// It should be text, and is not UTF-8.
-    NotUtf8,
+    /// It unpacks to more than [`limits::MAX_UNPACKED_BYTES`].
+    Unpacked,
+    /// It has more of something than there may be.
+    Bound {
+        /// Of what.
+        what: &'static str,
+        /// How many there may be.
+        most: usize,
+    },
+    /// It should be text, and cannot be decoded as what it was declared or
+    /// guessed to be.
+    Encoding(&'static str),
+    /// It is of a kind that cannot be read.
+    Foreign(&'static str),
+    /// It is of no kind that is known.
+    UnknownKind,
+}
+
+impl Unreadable {
+    /// More than `most` of something.
+    fn bound(what: &'static str, most: usize) -> Self {
+        Self::Bound { what, most }
+    }
 }
 
 impl fmt::Display for Unreadable {
@@ -153,12 +148,58 @@ impl fmt::Display for Unreadable {
             }
             Self::TooLong => write!(
                 formatter,
-                "unpacks to more than {} bytes of text; split it",
+                "has more than {} bytes of text; split it",
                 limits::MAX_TEXT_BYTES
             ),
-            Self::NotUtf8 => formatter.write_str("must be UTF-8"),
+            Self::Unpacked => write!(
+                formatter,
+                "unpacks to more than {} bytes; split it",
+                limits::MAX_UNPACKED_BYTES
+            ),
+            Self::Bound { what, most } => {
+                write!(formatter, "has more than {most} {what}; split it")
+            }
+            Self::Encoding(guess) => write!(
+                formatter,
+                "cannot be decoded as {guess}; send it as UTF-8, or name its charset in Content-Type"
+            ),
+            Self::Foreign(what) => write!(formatter, "is {what}"),
+            Self::UnknownKind => {
+                write!(formatter, "is of no kind that can be read; {}", MediaType::KINDS)
+            }
         }
     }
+}
+
+/// What a file is: by its content first, then by what it was declared as.
+///
+/// # Errors
+///
+/// It is of a kind that cannot be read, or of none that is known.
+pub fn tell(source: &[u8], declared: Option<MediaType>) -> Result<MediaType, Unreadable> {
+    sniff::tell(source, declared)
+}
+
+/// The characters of a text, by its charset, its own word or a guess.
+///
+/// # Errors
+///
+/// It cannot be decoded.
+pub(crate) fn decoded<'s>(
+    source: &'s [u8],
+    charset: Option<&str>,
+    media_type: MediaType,
+) -> Result<Cow<'s, str>, Unreadable> {
+    encoding::decode(source, charset, media_type).map(|decoded| decoded.text)
+}
+
+/// Like [`extract_with`], of which nothing more is known.
+///
+/// # Errors
+///
+/// A file that cannot be read at all, and why.
+pub fn extract(source: &[u8], media_type: MediaType) -> Result<Extracted, Unreadable> {
+    extract_with(source, media_type, &Hints::default())
 }
 
 /// Makes plain text of a source. Deterministic. A text that breaks the rules of
@@ -167,15 +208,41 @@ impl fmt::Display for Unreadable {
 /// # Errors
 ///
 /// A file that cannot be read at all, and why.
-pub fn extract(source: &[u8], media_type: MediaType) -> Result<Extracted, Unreadable> {
-    let text = || std::str::from_utf8(source).map_err(|_| Unreadable::NotUtf8);
-    match media_type {
-        MediaType::Plain => Ok(plain::extract(text()?)),
-        MediaType::Markdown => Ok(markdown::extract(text()?)),
-        MediaType::Html => Ok(html::extract(text()?)),
+pub fn extract_with(
+    source: &[u8],
+    media_type: MediaType,
+    hints: &Hints,
+) -> Result<Extracted, Unreadable> {
+    let extracted = match media_type {
         MediaType::Pdf => pdf::extract(source),
         MediaType::Docx => docx::extract(source),
+        MediaType::Pptx => pptx::extract(source),
+        MediaType::Xlsx | MediaType::Xlsb | MediaType::Xls => sheet::extract(source, media_type),
+        MediaType::Odt | MediaType::Ods | MediaType::Odp => odf::extract(source, media_type),
+        MediaType::Epub => epub::extract(source),
+        MediaType::Rtf => rtf::extract(source),
+        MediaType::Eml => eml::extract(source, hints),
+        _ => text(source, media_type, hints),
+    }?;
+    if extracted.text.len() > limits::MAX_TEXT_BYTES {
+        return Err(Unreadable::TooLong);
     }
+    Ok(extracted)
+}
+
+/// The text of what is text already, once it is decoded.
+fn text(source: &[u8], media_type: MediaType, hints: &Hints) -> Result<Extracted, Unreadable> {
+    let decoded = encoding::decode(source, hints.charset.as_deref(), media_type)?;
+    let mut extracted = match media_type {
+        MediaType::Markdown => markdown::extract(&decoded.text)?,
+        MediaType::Html => html::extract(&decoded.text, hints.keep_boilerplate)?,
+        MediaType::Csv => table::extract(&decoded.text, None),
+        MediaType::Tsv => table::extract(&decoded.text, Some(b'\t')),
+        MediaType::Json => values::extract(&decoded.text)?,
+        _ => plain::extract(&decoded.text),
+    };
+    extracted.warnings.splice(0..0, decoded.warning);
+    Ok(extracted)
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ impl Extracted {
                 .filter(|plain| plain.text == text)
                 .unwrap_or(Self { text, ..Self::default() });
         };
-        Self { title: None, text, blocks, pages, warnings: Vec::new() }
+        Self { text, blocks, pages, ..Self::default() }
     }
 }
 

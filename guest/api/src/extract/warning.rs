@@ -13,6 +13,16 @@ pub enum WarningCode {
     EncodingGuessed,
     /// A part of the source cannot be read or is not text, and is left out.
     PartLeftOut,
+    /// Comments of reviewers are left out.
+    CommentsLeftOut,
+    /// Navigation, header, footer or the like of a page is left out.
+    BoilerplateLeftOut,
+    /// A sheet, a slide or a row that its author hid is left out.
+    HiddenLeftOut,
+    /// An attachment is left out.
+    AttachmentLeftOut,
+    /// Metadata that the source holds is left out.
+    MetadataLeftOut,
 }
 
 impl WarningCode {
@@ -23,6 +33,11 @@ impl WarningCode {
         Self::FontUnreadable,
         Self::EncodingGuessed,
         Self::PartLeftOut,
+        Self::CommentsLeftOut,
+        Self::BoilerplateLeftOut,
+        Self::HiddenLeftOut,
+        Self::AttachmentLeftOut,
+        Self::MetadataLeftOut,
     ];
 
     /// The stable name, in lower case with underscores.
@@ -33,6 +48,11 @@ impl WarningCode {
             Self::FontUnreadable => "font_unreadable",
             Self::EncodingGuessed => "encoding_guessed",
             Self::PartLeftOut => "part_left_out",
+            Self::CommentsLeftOut => "comments_left_out",
+            Self::BoilerplateLeftOut => "boilerplate_left_out",
+            Self::HiddenLeftOut => "hidden_left_out",
+            Self::AttachmentLeftOut => "attachment_left_out",
+            Self::MetadataLeftOut => "metadata_left_out",
         }
     }
 
@@ -50,6 +70,15 @@ impl WarningCode {
                 "The encoding of the text is not declared and has been guessed. Declare it with `charset`."
             }
             Self::PartLeftOut => "A part of the source cannot be read as text and is left out.",
+            Self::CommentsLeftOut => "Comments of reviewers are left out.",
+            Self::BoilerplateLeftOut => {
+                "Navigation, header, footer or the like of a page is left out. Send it with `boilerplate=keep` to have it."
+            }
+            Self::HiddenLeftOut => "What the author has hidden, such as a sheet, is left out.",
+            Self::AttachmentLeftOut => "An attachment cannot be read and is left out.",
+            Self::MetadataLeftOut => {
+                "Metadata that the source holds is too large or not valid and is left out."
+            }
         }
     }
 }
@@ -63,6 +92,13 @@ pub struct Warning {
     pub page: Option<u32>,
     /// What it is about, for people. It quotes no text of the document.
     pub detail: String,
+}
+
+impl Warning {
+    /// A warning about the whole document.
+    pub(super) fn new(code: WarningCode, detail: impl Into<String>) -> Self {
+        Self { code, page: None, detail: detail.into() }
+    }
 }
 
 #[cfg(test)]

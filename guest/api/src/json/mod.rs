@@ -85,10 +85,12 @@ impl Faults {
 ///
 /// `invalid_utf8`, naming the first bad byte.
 pub fn utf8(body: &[u8]) -> Result<&str, Problem> {
-    std::str::from_utf8(body).map_err(|error| {
+    let text = std::str::from_utf8(body).map_err(|error| {
         let detail = format!("The byte at {} is not UTF-8.", error.valid_up_to());
         Problem::new(Code::InvalidUtf8, detail)
-    })
+    })?;
+    // A byte order mark is no part of the text (RFC 8259 section 8.1).
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
 /// Reads a text as one JSON value.

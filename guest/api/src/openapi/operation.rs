@@ -3,7 +3,6 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
-use crate::extract;
 use crate::json::{Field, Rule, object};
 use crate::limits;
 use crate::problem::{Code, Entry, Problem};
@@ -187,12 +186,21 @@ const WRITE_PUT: &[Query] = &[
         description: "The title of a document that comes as a file.",
         schema: || rules::TITLE.schema(),
     },
+    BOILERPLATE,
 ];
-const WAIT_BATCH: &[Query] = &[Query {
-    name: "wait",
-    description: "Answer once search finds all of them.",
-    schema: || json!({"enum": ["indexed"]}),
-}];
+const BOILERPLATE: Query = Query {
+    name: "boilerplate",
+    description: "Whether navigation, headers, footers and cookie bars of pages are text too.",
+    schema: || json!({"enum": ["drop", "keep"], "default": "drop"}),
+};
+const WAIT_BATCH: &[Query] = &[
+    BOILERPLATE,
+    Query {
+        name: "wait",
+        description: "Answer once search finds all of them.",
+        schema: || json!({"enum": ["indexed"]}),
+    },
+];
 
 /// A parameter of a path, as JSON Schema.
 pub(super) fn path_schema(path: &str, name: &str) -> Value {
@@ -399,13 +407,30 @@ const CONDITIONAL: &str = "With `If-Match` it is done only if the document still
                            with `If-None-Match: *` only if there is none.";
 
 /// Bodies that are a document.
-const FILES: [MediaType; 5] = [
+const FILES: [MediaType; 18] = [
     ("text/plain", || json!({"type": "string", "pattern": "\\S"})),
     ("text/markdown", || json!({"type": "string", "pattern": "\\S"})),
     ("text/html", || json!({"type": "string", "pattern": "\\S"})),
-    (extract::PDF, || json!({"type": "string", "format": "binary"})),
-    (extract::DOCX, || json!({"type": "string", "format": "binary"})),
+    ("text/csv", || json!({"type": "string", "pattern": "\\S"})),
+    ("text/tab-separated-values", || json!({"type": "string", "pattern": "\\S"})),
+    ("text/json", || json!({"type": "string", "pattern": "\\S"})),
+    ("application/x-ndjson", || json!({"type": "string", "pattern": "\\S"})),
+    ("application/pdf", binary),
+    ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", binary),
+    ("application/vnd.openxmlformats-officedocument.presentationml.presentation", binary),
+    ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", binary),
+    ("application/vnd.ms-excel", binary),
+    ("application/vnd.oasis.opendocument.text", binary),
+    ("application/vnd.oasis.opendocument.spreadsheet", binary),
+    ("application/vnd.oasis.opendocument.presentation", binary),
+    ("application/epub+zip", binary),
+    ("application/rtf", binary),
+    ("message/rfc822", binary),
 ];
+
+fn binary() -> Value {
+    json!({"type": "string", "format": "binary"})
+}
 
 /// Bodies that are many.
 const BATCH_FILES: [MediaType; 3] = [

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{Span, rules, words};
-use crate::extract::MediaType;
+use crate::extract::{self, Hints, MediaType};
 use crate::json::{self, Faults, Field, Fields, Json, Kind, Location, Tree};
 use crate::limits;
 use crate::problem::Problem;
@@ -25,6 +25,8 @@ pub struct NewDocument {
     pub metadata: String,
     /// The name of the file that it came as.
     pub file_name: Option<String>,
+    /// What else is known of the source.
+    pub hints: Hints,
 }
 
 /// A document of a batch that cannot be taken.
@@ -91,7 +93,8 @@ pub fn read(body: &[u8]) -> Result<NewDocument, Problem> {
     json::read(body, |json, faults| document(json, Location::Root, FIELDS, faults))
 }
 
-/// A document that came as a file.
+/// A document that came as a file. What it is, its content says first, then
+/// `declared`.
 ///
 /// # Errors
 ///
@@ -99,18 +102,34 @@ pub fn read(body: &[u8]) -> Result<NewDocument, Problem> {
 pub fn of_file(
     id: Option<String>,
     title: Option<String>,
-    media_type: MediaType,
+    declared: Option<MediaType>,
     file_name: Option<String>,
+    hints: Hints,
     source: &[u8],
 ) -> Result<NewDocument, String> {
     if let Some(title) = &title {
         rules::title(title).map_err(|detail| format!("the title {detail}"))?;
     }
+    let media_type =
+        extract::tell(source, declared).map_err(|unreadable| unreadable.to_string())?;
     if !media_type.is_packed() && source.len() > limits::MAX_TEXT_BYTES {
         return Err(format!("must be at most {} bytes", limits::MAX_TEXT_BYTES));
     }
     let (source, metadata) = (source.to_vec(), "{}".to_owned());
-    Ok(NewDocument { id, title, source, media_type, metadata, file_name })
+    Ok(NewDocument { id, title, source, media_type, metadata, file_name, hints })
+}
+
+/// Metadata as it was sent, with what the source says of itself where that is
+/// not said already and the whole is not too long.
+pub fn joined(sent: String, own: serde_json::Map<String, serde_json::Value>) -> String {
+    if own.is_empty() {
+        return sent;
+    }
+    let Ok(members) = serde_json::from_str::<serde_json::Map<_, _>>(&sent) else { return sent };
+    let mut all = own;
+    all.extend(members);
+    let joined = json::encode(&all);
+    if joined.len() <= limits::MAX_METADATA_BYTES { joined } else { sent }
 }
 
 /// Reads the body of `POST …/documents` as JSON, `{"documents": […]}`.
@@ -197,6 +216,7 @@ fn document(
         media_type,
         metadata: metadata.unwrap_or_else(|| "{}".to_owned()),
         file_name: None,
+        hints: Hints::default(),
     })
 }
 

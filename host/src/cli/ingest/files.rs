@@ -27,29 +27,44 @@ pub struct WholeFile {
 /// What such a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WholeKind {
-    /// One document.
-    Pdf,
-    /// One document.
-    Docx,
+    /// One document, of this media type.
+    Document(&'static str),
     /// A document for each record.
     Csv,
 }
 
+/// Files that are one document each, by the end of their names.
+const DOCUMENTS: &[(&str, &str)] = &[
+    ("pdf", "application/pdf"),
+    ("docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+    ("docm", "application/vnd.ms-word.document.macroenabled.12"),
+    ("pptx", "application/vnd.openxmlformats-officedocument.presentationml.presentation"),
+    ("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+    ("xlsm", "application/vnd.ms-excel.sheet.macroenabled.12"),
+    ("xlsb", "application/vnd.ms-excel.sheet.binary.macroenabled.12"),
+    ("xls", "application/vnd.ms-excel"),
+    ("odt", "application/vnd.oasis.opendocument.text"),
+    ("ods", "application/vnd.oasis.opendocument.spreadsheet"),
+    ("odp", "application/vnd.oasis.opendocument.presentation"),
+    ("epub", "application/epub+zip"),
+    ("rtf", "application/rtf"),
+    ("eml", "message/rfc822"),
+];
+
 impl WholeKind {
     /// By the extension, in lower case.
     pub fn of(extension: &str) -> Option<Self> {
-        match extension {
-            "pdf" => Some(Self::Pdf),
-            "docx" => Some(Self::Docx),
-            "csv" => Some(Self::Csv),
-            _ => None,
+        if matches!(extension, "csv" | "tsv") {
+            return Some(Self::Csv);
         }
+        let found = DOCUMENTS.iter().find(|(end, _)| *end == extension)?;
+        Some(Self::Document(found.1))
     }
 
     fn media_type(self) -> &'static str {
         match self {
-            Self::Pdf => "application/pdf",
-            Self::Docx => "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+            Self::Document(media_type) => media_type,
+            // The server finds what parts the columns.
             Self::Csv => "text/csv",
         }
     }
@@ -88,7 +103,7 @@ pub async fn send(
         WholeKind::Csv => {
             context.request(Method::POST, &["collections", collection, "documents"])?
         }
-        WholeKind::Pdf | WholeKind::Docx => {
+        WholeKind::Document(_) => {
             let place = ["collections", collection, "documents", &file.id];
             let request = context.request(Method::PUT, &place)?;
             if wait { request } else { request.query(&[("wait", "durable")]) }

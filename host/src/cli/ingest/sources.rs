@@ -51,7 +51,7 @@ impl Sources {
             }
             if search.seen == seen {
                 let message = format!(
-                    "{} holds no .txt .md .html .pdf .docx .ndjson .jsonl or .csv file",
+                    "{} holds no text, Markdown, HTML, PDF, office, EPUB, RTF, EML, NDJSON, CSV or TSV file",
                     path.display()
                 );
                 return Err(CliError::new(message));

@@ -1,0 +1,2 @@
+#![no_main]
+ragtime_fuzz::target!("office");
