@@ -139,6 +139,13 @@ pub enum Unreadable {
     TooManyPages,
     /// It unpacks to more than a text may have.
     TooLong,
+    /// It goes beyond a bound on what reading it may cost.
+    Exceeds {
+        /// The bound.
+        most: usize,
+        /// What is bounded, in the plural.
+        what: &'static str,
+    },
     /// It should be text, and is not UTF-8.
     NotUtf8,
 }
@@ -156,6 +163,9 @@ impl fmt::Display for Unreadable {
                 "unpacks to more than {} bytes of text; split it",
                 limits::MAX_TEXT_BYTES
             ),
+            Self::Exceeds { most, what } => {
+                write!(formatter, "has more than {most} {what}; split or simplify it")
+            }
             Self::NotUtf8 => formatter.write_str("must be UTF-8"),
         }
     }
