@@ -31,7 +31,7 @@ const TRACKED: usize = 4;
 /// number it stands at.
 const SHIFT: f64 = 0.35;
 /// A gap between columns or cells.
-const GAP_COLUMN: f64 = 0.95;
+const GAP_COLUMN: f64 = 1.2;
 /// Text painted again this near is the same text: fake bold, shadows.
 const PAINTED_AGAIN: f64 = 0.12;
 
