@@ -68,6 +68,42 @@ pub const MAX_MESSAGE_DEPTH: usize = 4;
 
 /// Bytes of front matter: it becomes metadata, which has a bound of its own.
 pub const MAX_FRONT_MATTER_BYTES: usize = 4 * MAX_METADATA_BYTES;
+/// Bytes that one stream of a PDF may unpack to, and its tables of objects
+/// together: a large page of vector graphics has some MiB, and the instance that
+/// reads it has 512 MiB.
+pub const MAX_PDF_STREAM_BYTES: usize = 64 * 1024 * 1024;
+
+/// Bytes that all streams of a PDF that are read for text may unpack to: about
+/// three seconds of work.
+pub const MAX_PDF_UNPACKED_BYTES: usize = 512 * 1024 * 1024;
+
+/// Drawing operators of a PDF: books have some millions, and as many take some
+/// seconds.
+pub const MAX_PDF_OPERATORS: usize = 40_000_000;
+
+/// Times that forms of a PDF are drawn: a form that draws another twice, and so
+/// on, would otherwise never end.
+pub const MAX_PDF_FORMS: usize = 250_000;
+
+/// Glyphs of a PDF, blanks included: the longest text has fewer.
+pub const MAX_PDF_GLYPHS: usize = 12_000_000;
+
+/// Glyphs of one page: a page of small print has 10,000, and each takes some
+/// 100 bytes while the page is laid out.
+pub const MAX_PDF_PAGE_GLYPHS: usize = 1_000_000;
+
+/// Levels of forms within forms, of saved states, and of fields within fields.
+pub const MAX_PDF_DEPTH: usize = 64;
+
+/// Fonts of a PDF: each is kept until the end.
+pub const MAX_PDF_FONTS: usize = 10_000;
+
+/// Widths that a font of a PDF may name: a font has at most 65,536 glyphs, and
+/// a file may name each in several ranges.
+pub const MAX_PDF_WIDTHS: usize = 4 * 65_536;
+
+/// Annotations of a page that are read.
+pub const MAX_PDF_ANNOTATIONS: usize = 10_000;
 
 /// Columns of a table of records: each becomes a member of the metadata.
 pub const MAX_COLUMNS: usize = 256;
