@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderName};
+use http::header::{CONTENT_LENGTH, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Body, Incoming};
@@ -13,10 +13,12 @@ use wasmtime_wasi_http::WasiBody;
 
 use super::body::{EdgeBody, Ending};
 use super::callers::Callers;
+use super::encoding::Encoding;
 use super::idempotency::{Begun, Idempotency};
 use super::problem::Problem;
+use super::public_url::PublicUrl;
 use super::turns::{Turn, Turns};
-use super::{access, credential};
+use super::{access, credential, host_header};
 use crate::config;
 use crate::keyring::Slot;
 use crate::runtime::generation::{Generation, HandlerFailure};
@@ -43,6 +45,7 @@ pub struct Edge {
     callers: Callers,
     idempotency: Arc<Idempotency>,
     limits: config::Server,
+    public_url: PublicUrl,
 }
 
 /// A response, by whom it was made.
@@ -71,6 +74,7 @@ impl Edge {
                 limits.idempotency_seconds,
                 limits.max_kept_response_bytes,
             ),
+            public_url: PublicUrl::new(limits.public_url.as_ref()),
             limits,
         }
     }
@@ -111,15 +115,16 @@ impl Edge {
         flight: &Flight,
     ) -> Result<Served, Problem> {
         let (mut parts, body) = request.into_parts();
+        host_header::check(parts.version, &parts.headers)?;
         let deadline = deadline(&parts.headers)?;
-        if parts.headers.contains_key(CONTENT_ENCODING) {
-            return Err(Problem::EncodedBody);
-        }
+        let encoding = Encoding::of(&parts.headers)?;
         let address = self.callers.address(parts.extensions.get(), &parts.headers);
         if context.credential().is_some() {
             self.callers.admit_address(address)?;
         }
         let body = self.body(body).await?;
+        let limit = self.limits.max_body_bytes;
+        let body = encoding.decode(&mut parts.headers, body, limit).await?;
         let key = context.credential().and_then(|given| self.callers.key(address, given));
         if let Some(key) = &key {
             context.set_tenant(key.record.id.as_str());
@@ -145,6 +150,7 @@ impl Edge {
         });
         credential::replace(&mut parts.headers, context.reference());
         ensure_authority(&mut parts);
+        self.public_url.tell(&mut parts.headers);
         parts.headers.insert(TRACEPARENT, context.trace.traceparent());
         if let Ok(id) = HeaderValue::from_str(&context.id) {
             parts.headers.insert(REQUEST_ID, id);

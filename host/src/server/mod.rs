@@ -5,9 +5,12 @@ mod body;
 mod callers;
 pub mod credential;
 pub mod edge;
+mod encoding;
 pub mod front;
+mod host_header;
 mod idempotency;
 mod problem;
+mod public_url;
 mod turns;
 
 use std::convert::Infallible;
