@@ -223,6 +223,21 @@ pub const ROUTES: &[Route] = {
     ]
 };
 
+/// Units of the dearest route: a key whose budget never holds so many could not
+/// call it at all.
+pub const DEAREST: u32 = {
+    let (mut dearest, mut rest) = (0, ROUTES);
+    while let [route, others @ ..] = rest {
+        if let Access::Key { cost, .. } = route.access
+            && cost > dearest
+        {
+            dearest = cost;
+        }
+        rest = others;
+    }
+    dearest
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;
