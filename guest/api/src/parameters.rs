@@ -92,40 +92,6 @@ pub fn page(query: &str) -> Result<Page, Problem> {
     parameters.faults.finish(Some(Page { cursor, limit }))
 }
 
-/// Which part of a list is wanted, in OpenAI's API.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct After {
-    /// The id after which it begins.
-    pub after: Option<String>,
-    /// The most to return.
-    pub limit: usize,
-    /// What files must be for.
-    pub purpose: Option<String>,
-}
-
-/// Reads `after`, `limit` and `purpose`; others are left unread.
-///
-/// # Errors
-///
-/// `validation_failed` where `limit` is no number. One that is too large gives
-/// as much as there may be.
-pub fn after(query: &str) -> Result<After, Problem> {
-    let get = |wanted: &str| {
-        let mut pairs = form_urlencoded::parse(query.as_bytes());
-        pairs.find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
-    };
-    let (most, default) = limits::OPENAI_PAGE_ITEMS;
-    let limit = match get("limit").map(|limit| limit.parse::<u32>()) {
-        None => default,
-        Some(Ok(limit)) if limit > 0 => limit.min(most),
-        Some(_) => {
-            let detail = format!("must be a whole number from 1 to {most}");
-            return Err(Problem::invalid(vec![Fault::parameter("limit", detail)]));
-        }
-    };
-    Ok(After { after: get("after"), limit: limit as usize, purpose: get("purpose") })
-}
-
 /// How a document is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Write {
