@@ -143,11 +143,146 @@ async fn what_is_no_message_of_the_protocol_is_an_error_of_json_rpc() {
         let request = server.request(Method::POST, "/mcp").json(&body);
         Answer::of(request.header("mcp-protocol-version", version))
     };
-    let old = ask("2024-11-05", "ping").await;
-    assert_eq!((old.status, &old.body["error"]["code"]), (400, &json!(-32022)));
-    assert_eq!(old.body["error"]["data"]["supported"], json!(["2025-11-25", "2026-07-28"]));
+    let unpublished = ask("2023-01-01", "ping").await;
+    assert_eq!((unpublished.status, &unpublished.body["error"]["code"]), (400, &json!(-32022)));
+    let published = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"];
+    assert_eq!(unpublished.body["error"]["data"]["supported"], json!(published));
     let bare = ask("2026-07-28", "tools/list").await;
     assert_eq!((bare.status, &bare.body["error"]["code"]), (400, &json!(-32602)));
-    let unknown = ask("2025-11-25", "resources/list").await;
+    let unknown = ask("2025-11-25", "prompts/list").await;
     assert_eq!((unknown.status, &unknown.body["error"]["code"]), (200, &json!(-32601)));
+}
+
+#[tokio::test]
+async fn every_published_version_is_spoken_as_it_is_asked_for() {
+    let server = Setup::new().start();
+    server.document("a b/joplin", DOCUMENT).await;
+    for version in ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"] {
+        let params = json!({
+            "protocolVersion": version, "capabilities": {},
+            "clientInfo": {"name": "test", "version": "1"},
+        });
+        let hello = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params});
+        let begun = server.post("/mcp", hello).await;
+        assert_eq!(begun.body["result"]["protocolVersion"], version, "{begun:?}");
+    }
+    let ask = |method: &str, params: serde_json::Value| {
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        server.post("/mcp", body)
+    };
+    let listed = ask("resources/list", json!({})).await;
+    let uri = listed.body["result"]["resources"][0]["uri"].clone();
+    assert_eq!(uri, "ragtime://default/a%20b%2Fjoplin", "{listed:?}");
+    let read = ask("resources/read", json!({"uri": uri})).await;
+    assert_eq!(read.body["result"]["contents"][0]["text"], DOCUMENT, "{read:?}");
+    let missing = ask("resources/read", json!({"uri": "ragtime://default/none"})).await;
+    assert_eq!((missing.status, &missing.body["error"]["code"]), (200, &json!(-32002)));
+    let batch = json!([
+        {"jsonrpc": "2.0", "id": 1, "method": "ping"},
+        {"jsonrpc": "2.0", "method": "notifications/initialized"},
+        {"jsonrpc": "2.0", "id": "b", "method": "tools/list"},
+    ]);
+    let answers = server.post("/mcp", batch).await;
+    let ids: Vec<_> = answers.body.as_array().unwrap().iter().map(|one| &one["id"]).collect();
+    assert_eq!(ids, [&json!(1), &json!("b")]);
+}
+
+/// Sends `head` and `body` as they are and reads what comes.
+#[cfg(not(stock))]
+fn raw(server: &Server, head: &str, body: &[u8]) -> String {
+    use std::io::{Read, Write};
+    let address = server.url.strip_prefix("http://").unwrap();
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(body).unwrap();
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[cfg(not(stock))]
+async fn a_request_names_its_host_once() {
+    let server = Setup::new().start();
+    let status = |hosts: &str, version: &str| {
+        let head = format!("GET /livez HTTP/{version}\r\n{hosts}Connection: close\r\n\r\n");
+        raw(&server, &head, b"")
+    };
+    assert!(status("Host: a\r\n", "1.1").starts_with("HTTP/1.1 200"));
+    assert!(status("", "1.0").contains(" 200 "));
+    for hosts in ["", "Host: a\r\nHost: a\r\n", "Host: a\r\nHost: b\r\n", "Host: a b\r\n"] {
+        let answer = status(hosts, "1.1");
+        assert!(answer.starts_with("HTTP/1.1 400"), "{hosts:?}: {answer}");
+    }
+    assert!(status("", "1.1").contains("invalid_host"));
+}
+
+#[tokio::test]
+async fn a_body_may_be_packed_within_its_limit() {
+    use std::io::Write;
+    let server = Setup::new().start();
+    server.document("joplin", DOCUMENT).await;
+    let packed = |text: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    };
+    let send = |encoding: &'static str, body: Vec<u8>| {
+        let request = server.request(Method::POST, "/v1/collections/default/search");
+        let request = request.header("content-type", "application/json");
+        Answer::of(request.header("content-encoding", encoding).body(body))
+    };
+    let query = br#"{"query":"Maple Leaf Rag"}"#;
+    for (encoding, body) in [("identity", query.to_vec()), ("gzip", packed(query))] {
+        let found = send(encoding, body).await;
+        assert_eq!(found.body["results"][0]["document_id"], "joplin", "{encoding}: {found:?}");
+    }
+    send("br", query.to_vec()).await.assert_problem(415, "unsupported_encoding");
+    send("gzip", query.to_vec()).await.assert_problem(400, "body_broken");
+    let bomb = packed(&vec![b' '; 40 * 1024 * 1024]);
+    send("gzip", bomb).await.assert_problem(413, "body_too_large");
+}
+
+#[tokio::test]
+async fn an_error_of_openais_routes_names_the_parameter() {
+    let server = Setup::new().start();
+    let messages = json!([{"role": "user", "content": "x"}]);
+    for (path, name, value) in [
+        ("/v1/chat/completions", "n", json!(2)),
+        ("/v1/chat/completions", "tool_choice", json!("required")),
+        ("/v1/responses", "previous_response_id", json!("resp_1")),
+    ] {
+        let mut body = json!({"model": "ragtime/default", "messages": messages, "input": "x"});
+        body[name] = value;
+        let answer = server.post(path, body).await;
+        answer.assert_problem(400, "invalid_value");
+        let error = &answer.body["error"];
+        assert_eq!(error["param"], name, "{answer:?}");
+        assert!(error["message"].as_str().unwrap().contains(name), "{answer:?}");
+        assert_eq!(error["type"], "invalid_request_error");
+    }
+    let unknown = server.get("/v1/assistants").await;
+    unknown.assert_problem(404, "not_found");
+    assert_eq!(unknown.body["error"]["code"], "not_found");
+    let ours = server.post("/v1/collections/default/search", json!({"query": "x", "n": 1})).await;
+    ours.assert_problem(422, "validation_failed");
+    assert!(ours.body["detail"].as_str().unwrap().contains("`n` is not known"), "{ours:?}");
+    let request = server.request(Method::POST, "/v1/chat/completions?api-version=2024-10-21");
+    let body = json!({"model": "ragtime/default", "messages": messages});
+    assert_eq!(Answer::of(request.json(&body)).await.status, 200);
+}
+
+#[tokio::test]
+#[cfg(not(stock))]
+async fn links_begin_where_clients_know_the_server() {
+    let server = Setup::new().set("SERVER__PUBLIC_URL", "https://app.example/rag/").start();
+    let made = server.post("/v1/collections", json!({"name": "a"})).await;
+    assert_eq!(made.header("location"), "https://app.example/rag/v1/collections/a");
+    let description = server.get("/openapi.json").await;
+    assert_eq!(description.body["servers"], json!([{"url": "https://app.example/rag"}]));
+    let forged = server.request(Method::GET, "/openapi.json");
+    let forged = Answer::of(forged.header("ragtime-public-url", "https://evil.example")).await;
+    assert_eq!(forged.body["servers"], json!([{"url": "https://app.example/rag"}]));
+    let page = server.get("/docs").await;
+    assert!(!page.text.contains("=\"/"), "{}", page.text);
 }

@@ -42,7 +42,7 @@ fn router_of_table() -> Router {
         )
     };
     ROUTES.iter().fold(Router::new(), add).method_not_allowed_fallback(method_not_allowed).fallback(
-        async |request: Request| reply::problem(&Code::NotFound.into(), &Origin::of(&request)),
+        async |request: Request| reply::problem(Code::NotFound.into(), &Origin::of(&request)),
     )
 }
 
@@ -62,7 +62,7 @@ async fn method_not_allowed(request: Request) -> Response {
     if request.method() == http::Method::OPTIONS {
         return reply::empty(StatusCode::NO_CONTENT);
     }
-    reply::problem(&Code::MethodNotAllowed.into(), &Origin::of(&request))
+    reply::problem(Code::MethodNotAllowed.into(), &Origin::of(&request))
 }
 
 /// The one place where a problem becomes a response.
@@ -77,7 +77,10 @@ async fn dispatch(route: &'static Route, request: Request) -> Response {
             }
         }
     };
-    let mut response = answer.unwrap_or_else(|problem| reply::problem(&problem, &origin));
+    let mut response = answer.unwrap_or_else(|problem| reply::problem(problem, &origin));
+    if let Some(url) = &origin.public_url {
+        reply::complete_location(&mut response, url);
+    }
     if let Some(quota) = quota {
         reply::add_quota(response.headers_mut(), &quota);
     }
@@ -93,9 +96,7 @@ async fn keyed(
 ) -> Result<(routes::Answer, Quota), Refused> {
     let principal = gate::authenticate(request.headers(), scope).await?;
     if operation == Operation::SpeakMcp {
-        let asked = Asked::read(request).await?;
-        let (permit, quota) = gate::admit(&principal, asked.cost(cost)).await?;
-        return Ok((asked.answer(permit).await, quota));
+        return Asked::read(request).await?.serve(&principal, cost).await;
     }
     let (permit, quota) = gate::admit(&principal, cost).await?;
     let call = Call::new(principal, permit, cost, request);

@@ -1,12 +1,14 @@
 //! One request that was admitted.
 
+use std::borrow::Cow;
+
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, RawPathParams, Request};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use ragtime_api::body::BodyType;
+use ragtime_api::body::{BodyType, decode};
 use ragtime_api::json::Fault;
 use ragtime_api::precondition::Tags;
 use ragtime_api::problem::{Code, Problem};
@@ -25,15 +27,23 @@ pub(crate) struct Origin {
     pub(crate) path: String,
     /// The id of this request.
     pub(crate) request_id: String,
+    /// The URL by which clients know the server, if the host says it.
+    pub(crate) public_url: Option<String>,
 }
+
+/// Carries the URL by which clients know the server. The Ragtime host sets it
+/// and drops what a client sends.
+const PUBLIC_URL: HeaderName = HeaderName::from_static("ragtime-public-url");
 
 impl Origin {
     /// Of a request.
     pub(crate) fn of(request: &Request) -> Self {
-        let id = request.headers().get(request_id::HEADER).and_then(|value| value.to_str().ok());
+        let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+        let id = header(request_id::HEADER);
         Self {
             path: request.uri().path().to_owned(),
             request_id: id.unwrap_or_default().to_owned(),
+            public_url: header(PUBLIC_URL).map(str::to_owned),
         }
     }
 }
@@ -157,10 +167,15 @@ pub(crate) async fn read_body(
     if announced.is_some_and(|bytes| bytes > limit) {
         return Err(Code::BodyTooLarge.into());
     }
-    match Limited::new(body, limit).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Code::BodyTooLarge.into()),
-        Err(_) => Err(Code::BodyBroken.into()),
+    let body = match Limited::new(body, limit).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => return Err(Code::BodyTooLarge.into()),
+        Err(_) => return Err(Code::BodyBroken.into()),
+    };
+    let encoding = headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
+    match decode(encoding, &body, limit)? {
+        Cow::Borrowed(_) => Ok(body),
+        Cow::Owned(decoded) => Ok(decoded.into()),
     }
 }
 

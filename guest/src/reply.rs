@@ -42,7 +42,8 @@ pub(crate) fn events(body: Body) -> Response {
 }
 
 /// A problem, with the headers that go with it.
-pub(crate) fn problem(problem: &Problem, origin: &Origin) -> Response {
+pub(crate) fn problem(problem: Problem, origin: &Origin) -> Response {
+    let problem = problem.told_at(&origin.path);
     let status = StatusCode::from_u16(problem.code.entry().status)
         .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = Body::from(problem.json(&origin.path, &origin.request_id));
@@ -65,6 +66,16 @@ pub(crate) fn add_quota(headers: &mut HeaderMap, quota: &Quota) {
 /// Says where what was made can be found.
 pub(crate) fn add_location(response: &mut Response, path: &str) {
     insert(response.headers_mut(), LOCATION, path);
+}
+
+/// Makes a `Location` that begins at the root one that begins where clients know
+/// the server.
+pub(crate) fn complete_location(response: &mut Response, public_url: &str) {
+    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+    if let Some(path) = location.filter(|path| path.starts_with('/')) {
+        let url = format!("{public_url}{path}");
+        insert(response.headers_mut(), LOCATION, &url);
+    }
 }
 
 /// Adds the entity tag of a document: its version.

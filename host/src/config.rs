@@ -110,6 +110,11 @@ pub struct Server {
     /// How long requests in flight may go on after SIGTERM. Orchestrators
     /// commonly kill after 30 s.
     pub drain_timeout_ms: u64,
+    /// The URL by which clients know the server, as in
+    /// `https://app.example/rag`, where a proxy gives it a name or a path of its
+    /// own. It stands in `Location` and in the OpenAPI document. Without it
+    /// links begin at the root of whatever name was called.
+    pub public_url: Option<PublicUrl>,
     /// Origins whose pages may call the API from a browser, as in
     /// `https://app.example`; `*` for every origin. None by default: a key has
     /// no place in a page that everybody can read.
@@ -149,10 +154,40 @@ impl Default for Server {
             request_timeout_ms: 60_000,
             stream_timeout_ms: 300_000,
             drain_timeout_ms: 25_000,
+            public_url: None,
             cors_origins: Vec::new(),
             trusted_proxies: Vec::new(),
             idempotency_seconds: 24 * 3600,
             max_kept_response_bytes: 64 * 1024,
+        }
+    }
+}
+
+/// An absolute URL of HTTP, without query, fragment and slash at its end.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct PublicUrl(String);
+
+impl PublicUrl {
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for PublicUrl {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let text = text.trim_end_matches('/').to_owned();
+        let uri = text.parse::<http::Uri>().ok().filter(|uri| {
+            matches!(uri.scheme_str(), Some("http" | "https"))
+                && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+                && uri.query().is_none()
+        });
+        match uri {
+            Some(_) if !text.contains('#') => Ok(Self(text)),
+            _ => Err("must be a URL like https://app.example/rag".to_owned()),
         }
     }
 }

@@ -59,6 +59,68 @@ def a_conversation():
     assert "1899" in chat(messages=messages).choices[0].message.content
 
 
+def messages_as_they_come_back():
+    messages = [{"role": "user", "content": "Who wrote the Maple Leaf Rag?"}]
+    messages.append(chat(messages=messages).choices[0].message)
+    messages.append({"role": "user", "content": "When did Scott Joplin write the Maple Leaf Rag?"})
+    assert "1899" in chat(messages=messages).choices[0].message.content
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    messages += [
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": "x " * 50_000},
+    ]
+    messages += [{"role": "user", "content": "Go on."}, {"role": "assistant", "content": "Yes."}] * 500
+    messages.append({"role": "user", "content": QUESTION})
+    completion = chat(
+        messages=messages, n=1, tools=[], tool_choice="auto", logprobs=False,
+        response_format={"type": "text"}, parallel_tool_calls=True, service_tier="auto",
+        extra_query={"api-version": "2024-10-21"}, extra_body={"store": False, "unheard_of": 1},
+    )
+    assert completion.choices[0].message.content, completion
+
+
+def as_long_as_wanted():
+    short = chat(max_tokens=2)
+    assert short.choices[0].finish_reason == "length", short
+    assert short.usage.completion_tokens == 2 and len(short.choices[0].message.content) < 20, short
+    chunks = list(chat(max_tokens=2, stream=True))
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    assert text == short.choices[0].message.content and chunks[-1].choices[0].finish_reason == "length"
+
+
+def responses():
+    if not hasattr(client, "responses"):
+        return
+    response = client.responses.create(model="ragtime/default", input=QUESTION)
+    assert "Scott Joplin" in response.output_text and response.status == "completed", response
+    [annotation] = response.output[0].content[0].annotations
+    assert (annotation.type, annotation.file_id) == ("file_citation", "joplin"), annotation
+    assert annotation.index == len(response.output_text), annotation
+    turns = [{"role": "user", "content": QUESTION}] + response.output
+    turns.append({"role": "user", "content": "Did Scott Joplin write the Maple Leaf Rag?"})
+    tool = {"type": "file_search", "vector_store_ids": ["vs_default"], "max_num_results": 3}
+    events = list(client.responses.create(
+        model="gpt-4o", input=turns, tools=[tool], include=["file_search_call.results"], stream=True,
+        instructions="Be brief.",
+    ))
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    kinds = [event.type for event in events]
+    assert kinds[:2] == ["response.created", "response.in_progress"], kinds
+    assert "response.file_search_call.completed" in kinds, kinds
+    assert "response.output_text.annotation.added" in kinds, kinds
+    text = "".join(event.delta for event in events if event.type == "response.output_text.delta")
+    assert kinds[-1] == "response.completed" and events[-1].response.output_text == text, kinds
+    assert events[-1].response.output[0].results[0].file_id == "joplin", events[-1]
+    short = client.responses.create(model="ragtime/default", input=QUESTION, max_output_tokens=2)
+    assert short.incomplete_details.reason == "max_output_tokens", short
+    try:
+        client.responses.create(model="ragtime/default", input="x", previous_response_id="resp_1")
+    except openai.BadRequestError as error:
+        assert error.param == "previous_response_id", error
+    else:
+        raise AssertionError("a response that is not kept was gone on from")
+
+
 def nothing_found():
     completion = chat(messages=[{"role": "user", "content": "xylophone zebra quarks"}])
     message = completion.choices[0].message
@@ -74,7 +136,14 @@ def models():
 
 def errors():
     raises(openai.NotFoundError, "unknown_model", lambda: chat(model="ragtime/none"))
-    raises(openai.UnprocessableEntityError, "validation_failed", lambda: chat(messages=[]))
+    raises(openai.BadRequestError, "invalid_value", lambda: chat(messages=[]))
+    for name, value in (("n", 2), ("tool_choice", "required"), ("logprobs", True)):
+        try:
+            chat(**{name: value})
+        except openai.BadRequestError as error:
+            assert error.param == name and name in error.message, error
+        else:
+            raise AssertionError(name)
     stranger = openai.OpenAI(base_url=f"{server}/v1", api_key="rt_x_y", max_retries=0)
     raises(openai.AuthenticationError, "invalid_credential", stranger.models.list)
 
@@ -90,9 +159,14 @@ def embeddings():
     assert [one.index for one in by_default.data] == [0, 1] and by_default.usage.prompt_tokens > 0
     pairs = list(zip(by_default.data[1].embedding, floats.data[0].embedding, strict=True))
     assert len(pairs) == 384 and all(abs(a - b) < 1e-3 for a, b in pairs)
+    same = make(model="all-MiniLM-L6-v2", input="a rag", dimensions=384)
+    assert len(same.data[0].embedding) == 384
+    raises(openai.BadRequestError, "invalid_value",
+           lambda: make(model="all-MiniLM-L6-v2", input="a", dimensions=256))
     raises(openai.NotFoundError, "unknown_model", lambda: make(model="ada", input="a"))
 
 
-for check in (whole, streamed, a_conversation, nothing_found, models, errors, embeddings):
+for check in (whole, streamed, a_conversation, messages_as_they_come_back, as_long_as_wanted,
+              responses, nothing_found, models, errors, embeddings):
     check()
     print(f"{check.__name__}: ok")

@@ -1,4 +1,9 @@
-//! What a body claims to be.
+//! What a body claims to be, and how it is encoded.
+
+use std::borrow::Cow;
+use std::io::Read;
+
+use flate2::read::MultiGzDecoder;
 
 use crate::extract::MediaType;
 use crate::problem::{Code, Problem};
@@ -107,6 +112,33 @@ fn unquoted(quoted: &str) -> (String, &str) {
     (value, "")
 }
 
+/// A body without the encoding that `Content-Encoding` names, at most `limit`
+/// bytes of it. The Ragtime host has taken it off before; a stock runtime has
+/// not.
+///
+/// # Errors
+///
+/// `unsupported_encoding`, `body_too_large` or `body_broken`
+pub fn decode<'b>(
+    encoding: Option<&[u8]>,
+    body: &'b [u8],
+    limit: usize,
+) -> Result<Cow<'b, [u8]>, Problem> {
+    let encoding = encoding.unwrap_or_default().trim_ascii().to_ascii_lowercase();
+    match encoding.as_slice() {
+        b"" | b"identity" => Ok(body.into()),
+        b"gzip" | b"x-gzip" => {
+            let mut decoded = Vec::new();
+            // One byte beyond the limit at most, whatever a bomb holds.
+            let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+            let read = MultiGzDecoder::new(body).take(most).read_to_end(&mut decoded);
+            read.map_err(|_| Problem::from(Code::BodyBroken))?;
+            if decoded.len() > limit { Err(Code::BodyTooLarge.into()) } else { Ok(decoded.into()) }
+        }
+        _ => Err(Code::UnsupportedEncoding.into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +158,19 @@ mod tests {
         for value in ["application/x-ndjson", "text/plain", "multipart/form-data; boundary=x"] {
             assert!(BodyType::require_json(Some(value.as_bytes())).is_err(), "{value}");
         }
+    }
+
+    #[test]
+    fn a_packed_body_is_unpacked_within_its_limit() {
+        use std::io::Write;
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        assert!(encoder.write_all(&[b'a'; 5_000]).is_ok());
+        let packed = encoder.finish().unwrap_or_default();
+        assert_eq!(decode(Some(b" GZIP "), &packed, 5_000).map(|body| body.len()), Ok(5_000));
+        assert_eq!(decode(Some(b"gzip"), &packed, 4_999), Err(Code::BodyTooLarge.into()));
+        assert_eq!(decode(Some(b"gzip"), b"{}", 10), Err(Code::BodyBroken.into()));
+        assert_eq!(decode(Some(b"br"), b"{}", 10), Err(Code::UnsupportedEncoding.into()));
+        assert_eq!(decode(Some(b"identity"), b"{}", 10), Ok(b"{}".as_slice().into()));
     }
 
     #[test]

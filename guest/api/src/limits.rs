@@ -184,24 +184,33 @@ pub const MAX_GENERATOR_BYTES: usize = 256;
 /// filter.
 pub const MAX_MCP_BYTES: usize = 256 * 1024;
 
+/// Messages of one batch of that protocol.
+pub const MAX_MCP_BATCH: usize = 32;
+
 /// Characters of a model's name: longer than `ragtime/` and any collection.
 pub const MAX_MODEL_CHARS: usize = 128;
 
-/// Messages of one conversation: only the last few are of use to an answer.
-pub const MAX_MESSAGES: usize = 256;
+/// Messages of one conversation. Only the last few are of use to an answer, but
+/// agents send all they have.
+pub const MAX_MESSAGES: usize = 10_000;
 
 /// Parts of one message.
-pub const MAX_MESSAGE_PARTS: usize = 64;
+pub const MAX_MESSAGE_PARTS: usize = 256;
 
-/// Bytes of one message; an earlier one may be a long answer.
-pub const MAX_MESSAGE_BYTES: usize = 65_536;
+/// Bytes of one message, as many as OpenAI's API takes: people paste documents.
+pub const MAX_MESSAGE_BYTES: usize = 1_048_576;
 
 /// Bytes of the conversation, counted from its end, that a language model sees:
 /// about 1,000 tokens, which leaves room for the sources.
 pub const MAX_CONVERSATION_BYTES: usize = 4_096;
 
-/// Texts of one request for embeddings: some seconds of work.
-pub const MAX_EMBEDDING_INPUTS: usize = 256;
+/// Texts of one request for embeddings, as many as OpenAI's API takes: clients
+/// send batches of 1,000.
+pub const MAX_EMBEDDING_INPUTS: usize = 2_048;
+
+/// Texts that the model embeds in one go, so that a large request gives others
+/// a turn.
+pub const EMBEDDINGS_AT_ONCE: usize = 256;
 
 /// Bytes of one text to embed: the model reads its first 256 tokens.
 pub const MAX_EMBEDDING_BYTES: usize = 65_536;

@@ -79,9 +79,11 @@ catalogue! {
     BodyTimeout = "body_timeout", 408, "The body did not arrive in time",
         "Send it faster or in smaller pieces.";
     ValidationFailed = "validation_failed", 422, "The request is not valid",
-        "Correct the places named in `errors`.";
+        "Correct the places named in `detail`; `errors` has all of them for programs.";
     InvalidRequest = "invalid_request", 422, "The request breaks a rule of the store",
         "Correct what `detail` names.";
+    InvalidValue = "invalid_value", 400, "A parameter cannot be served",
+        "Correct the parameter named in `detail`.";
     UnknownCollection = "unknown_collection", 404, "No collection has this name",
         "Create it with `POST /v1/collections`, or list what exists with `GET /v1/collections`.";
     CollectionExists = "collection_exists", 409, "A collection of this name exists",
@@ -117,7 +119,9 @@ catalogue! {
     GenerationFailed = "generation_failed", 502, "The generator broke off",
         "The answer is not complete. Send the request again.";
     UnsupportedEncoding = "unsupported_encoding", 415, "The body is encoded",
-        "Send it without `Content-Encoding`.";
+        "Send it without `Content-Encoding`, or as `gzip`.";
+    InvalidHost = "invalid_host", 400, "Host is missing or not one name",
+        "Send the header `Host` once, with the name of the server and its port.";
     TooManyFailures = "too_many_failures", 429, "Too many credentials were not accepted",
         "Check the key, and try again after `Retry-After` seconds.";
     TooManyAtOnce = "too_many_at_once", 429, "The key has too many requests at work",
@@ -210,6 +214,17 @@ impl Problem {
         }
     }
 
+    /// The problem as the clients of a path know it: those of OpenAI's API look
+    /// for 400 where a request is not valid.
+    pub fn told_at(self, path: &str) -> Self {
+        match self.code {
+            Code::ValidationFailed | Code::InvalidRequest if openai::owns(path) => {
+                Self { code: Code::InvalidValue, ..self }
+            }
+            _ => self,
+        }
+    }
+
     /// A key without this scope.
     pub fn scope_required(scope: &'static str) -> Self {
         let detail = format!("This needs a key with the scope `{scope}`.");
@@ -225,7 +240,9 @@ impl Problem {
     pub fn json(&self, instance: &str, request_id: &str) -> String {
         let entry = self.code.entry();
         let Entry { code, status, title, detail } = entry;
-        let detail = self.detail.as_deref().unwrap_or(detail);
+        let faults = (!self.faults.is_empty()).then(|| sentences(&self.faults));
+        let detail = self.detail.as_deref().or(faults.as_deref()).unwrap_or(detail);
+        let param = self.faults.first().and_then(Fault::place);
         crate::json::encode(&Body {
             r#type: format!("/problems/{code}"),
             title,
@@ -235,7 +252,8 @@ impl Problem {
             code,
             request_id,
             errors: &self.faults,
-            error: openai::owns(instance).then(|| openai::Error::of(entry, detail)),
+            error: openai::owns(instance)
+                .then(|| openai::Error::of(entry, detail, param.as_deref())),
         })
     }
 
@@ -254,6 +272,20 @@ impl Problem {
             _ => None,
         }
     }
+}
+
+/// Faults that are told in a sentence; the rest is in `errors`.
+const MAX_TOLD_FAULTS: usize = 3;
+
+/// What is wrong, for those who show one text.
+fn sentences(faults: &[Fault]) -> String {
+    let mut said: Vec<_> = faults.iter().take(MAX_TOLD_FAULTS).map(Fault::sentence).collect();
+    match faults.len().saturating_sub(MAX_TOLD_FAULTS) {
+        0 => {}
+        1 => said.push("`errors` names one more place.".to_owned()),
+        more => said.push(format!("`errors` names {more} more places.")),
+    }
+    said.join(" ")
 }
 
 /// What went wrong (RFC 9457).
@@ -323,6 +355,7 @@ mod tests {
         assert_eq!(body["status"], 422);
         assert_eq!(body["request_id"], "r-1");
         assert_eq!(body["errors"][0]["pointer"], "#/top_k");
+        assert_eq!(body["detail"], "`top_k` must be 1 to 100.");
     }
 
     #[test]
@@ -331,8 +364,23 @@ mod tests {
         let body: serde_json::Value = serde_json::from_str(&body).unwrap();
         assert_eq!(body["error"]["code"], "unknown_model");
         assert_eq!(body["error"]["message"], body["detail"]);
+        let unknown = Problem::from(Code::NotFound).json("/v1/assistants", "r-1");
+        assert!(unknown.contains("\"error\":"));
         let other = Problem::from(Code::UnknownKey).json("/v1/keys/a", "r-1");
         assert!(!other.contains("\"error\":"));
+    }
+
+    #[test]
+    fn a_detail_says_what_is_wrong_however_much_it_is() {
+        let faults: Vec<_> =
+            (0..5).map(|index| Fault::at(format!("#/texts/{index}"), "is required")).collect();
+        let problem = Problem::invalid(faults).told_at("/v1/responses");
+        let body: serde_json::Value =
+            serde_json::from_str(&problem.json("/v1/responses", "r-1")).unwrap();
+        assert_eq!((&body["status"], &body["code"]), (&400.into(), &"invalid_value".into()));
+        let detail = "`texts[0]` is required. `texts[1]` is required. `texts[2]` is required. `errors` names 2 more places.";
+        assert_eq!(body["detail"], detail);
+        assert_eq!(body["error"]["param"], "texts[0]");
     }
 
     #[test]

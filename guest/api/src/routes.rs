@@ -116,6 +116,7 @@ pub enum Operation {
     Search,
     Query,
     CompleteChat,
+    CreateResponse,
     ListModels,
     GetModel,
     GetCollectionModel,
@@ -246,6 +247,7 @@ pub const ROUTES: &[Route] = {
         route(Post, "/v1/collections/{collection}/search", READ, PLAIN, Do::Search),
         route(Post, "/v1/collections/{collection}/query", READ, ANSWER, Do::Query),
         route(Post, "/v1/chat/completions", READ, ANSWER, Do::CompleteChat),
+        route(Post, "/v1/responses", READ, ANSWER, Do::CreateResponse),
         route(Get, "/v1/models", READ, PLAIN, Do::ListModels),
         route(Get, "/v1/models/{id}", READ, PLAIN, Do::GetModel),
         route(Get, "/v1/models/ragtime/{collection}", READ, PLAIN, Do::GetCollectionModel),
@@ -265,6 +267,21 @@ pub const ROUTES: &[Route] = {
         open("/docs", Open::Docs),
         open("/assets/{name}", Open::Asset),
     ]
+};
+
+/// Units of the dearest route: a key whose budget never holds so many could not
+/// call it at all.
+pub const DEAREST: u32 = {
+    let (mut dearest, mut rest) = (0, ROUTES);
+    while let [route, others @ ..] = rest {
+        if let Access::Key { cost, .. } = route.access
+            && cost > dearest
+        {
+            dearest = cost;
+        }
+        rest = others;
+    }
+    dearest
 };
 
 #[cfg(test)]

@@ -76,6 +76,14 @@ impl Answering {
         Ok(generation::generate(&self.permit, request).await?)
     }
 
+    /// All that the generator reads.
+    pub(super) fn reading(&self) -> String {
+        let passages = self.hits.iter().map(|(passage, _)| passage.text.as_str());
+        let mut read: Vec<_> = passages.collect();
+        read.extend([self.earlier.as_str(), self.question.as_str()]);
+        read.join("\n")
+    }
+
     /// Runs the generator to its end.
     pub(super) async fn complete(&self) -> Result<Whole, Problem> {
         let mut events = self.start().await?;

@@ -3,11 +3,13 @@
 use std::cell::OnceCell;
 
 use axum::body::{Body, Bytes};
+use axum::extract::Request;
 use axum::response::Response;
 use http::StatusCode;
 use ragtime_api::{json, openapi};
 
 use crate::bindings::generation;
+use crate::call::Origin;
 use crate::reply;
 
 thread_local! {
@@ -16,8 +18,11 @@ thread_local! {
 }
 
 /// `GET /openapi.json`
-pub(super) fn document() -> Response {
+pub(super) fn document(request: &Request) -> Response {
     let make = || Bytes::from(json::encode(&openapi::document(&generation::generators())));
-    let document = DOCUMENT.with(|document| document.get_or_init(make).clone());
+    let mut document = DOCUMENT.with(|document| document.get_or_init(make).clone());
+    if let Some(url) = Origin::of(request).public_url {
+        document = openapi::at(&document, &url).into();
+    }
     reply::with_type(StatusCode::OK, "application/json", Body::from(document))
 }

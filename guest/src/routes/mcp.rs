@@ -3,21 +3,28 @@
 use std::time::Instant;
 
 use axum::body::{Body, Bytes};
-use axum::extract::Request;
+use axum::response::Response;
 use http::header::{CONTENT_TYPE, HOST, ORIGIN};
 use http::{HeaderMap, StatusCode};
 use ragtime_api::body::BodyType;
-use ragtime_api::mcp::{self, Headers, Message, RpcError, Version, tools};
+use ragtime_api::mcp::resources::{self, Place};
+use ragtime_api::mcp::{
+    self, Headers, Kind, Message, Request, RpcError, Sent, Step, Version, tools,
+};
 use ragtime_api::problem::{Code, Problem};
+use ragtime_api::rate::Quota;
 use ragtime_api::resource::documents::Document;
 use ragtime_api::variety::Variety;
 use ragtime_api::{json, limits, parameters};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::query::{self, Question};
 use super::{Answer, documents, search};
 use crate::bindings::admission::Permit;
+use crate::bindings::principals::Principal;
+use crate::bindings::store;
 use crate::call::{Origin, read_body};
+use crate::gate::{self, Refused};
 use crate::reply;
 
 /// A message that was read, but not served yet: its cost stands in its body.
@@ -29,7 +36,7 @@ pub(crate) struct Asked {
 
 impl Asked {
     /// Reads a request.
-    pub(crate) async fn read(request: Request) -> Result<Self, Problem> {
+    pub(crate) async fn read(request: axum::extract::Request) -> Result<Self, Problem> {
         let origin = Origin::of(&request);
         parameters::none(request.uri().query().unwrap_or_default())?;
         let authority = request.uri().authority().map(ToString::to_string);
@@ -43,44 +50,80 @@ impl Asked {
         Ok(Self { origin, headers: parts.headers, body })
     }
 
-    /// Units of the key's budget: `least`, or what the tool costs.
-    pub(crate) fn cost(&self, least: u32) -> u32 {
-        match Message::read(&self.body) {
-            Ok(Message::Request(request)) => tools::cost(&request).max(least),
-            _ => least,
+    /// Serves it for a caller who has the budget: `least` units a message, or
+    /// what its tool costs.
+    pub(crate) async fn serve(
+        self,
+        principal: &Principal,
+        least: u32,
+    ) -> Result<(Answer, Quota), Refused> {
+        let spoken = self.spoken();
+        let version = match spoken.version() {
+            Ok(version) => version,
+            Err(error) => {
+                let (_, quota) = gate::admit(principal, least).await?;
+                return Ok((Ok(refuse(&error, &Value::Null, Version::March2025)), quota));
+            }
+        };
+        let sent = Sent::read(&self.body, version);
+        let (mut answers, mut quota) = (Vec::new(), None);
+        // All of a batch is paid for before any of it is done.
+        let mut paid = Vec::with_capacity(sent.messages.len());
+        for message in sent.messages {
+            let cost = match &message {
+                Ok(Message::Request(request)) => tools::cost(request).max(least),
+                _ => least,
+            };
+            let (permit, left) = gate::admit(principal, cost).await?;
+            quota = Some(left);
+            paid.push((message, permit));
         }
+        for (message, permit) in paid {
+            answers.extend(self.answer(message, permit, version).await);
+        }
+        let quota = quota.ok_or(Code::Internal)?;
+        Ok((Ok(reply_with(answers, sent.batch, version)), quota))
     }
 
-    /// Serves it.
-    pub(crate) async fn answer(self, permit: Permit) -> Answer {
-        let spoken = Headers {
+    fn spoken(&self) -> Headers<'_> {
+        Headers {
             version: header(&self.headers, "mcp-protocol-version"),
             method: header(&self.headers, "mcp-method"),
             name: header(&self.headers, "mcp-name"),
-        };
-        let version = match spoken.version() {
-            Ok(version) => version,
-            Err(error) => return Ok(refuse(&error, &Value::Null, Version::Initialized)),
-        };
-        let mut request = match Message::read(&self.body) {
+        }
+    }
+
+    /// The answer to a message, if it wants one.
+    async fn answer(
+        &self,
+        message: Result<Message<'_>, RpcError>,
+        permit: Permit,
+        version: Version,
+    ) -> Option<(Value, Result<Value, RpcError>)> {
+        let mut request = match message {
             Ok(Message::Request(request)) => request,
-            Ok(Message::Notice) => return Ok(reply::empty(StatusCode::ACCEPTED)),
-            Err(error) => return Ok(refuse(&error, &Value::Null, version)),
+            Ok(Message::Notice) => return None,
+            Err(error) => return Some((Value::Null, Err(error))),
         };
         let id = request.id.clone();
-        let checked = match version {
-            Version::SelfContained => spoken.check(&request),
-            Version::Initialized => Ok(()),
-        };
-        let result = match checked.and_then(|()| mcp::offer(&request, version)) {
-            Ok(Some(result)) => result,
-            Ok(None) => match tools::read(&mut request) {
-                Ok(called) => self.call(permit, called, version).await,
-                Err(error) => return Ok(refuse(&error, &id, version)),
-            },
-            Err(error) => return Ok(refuse(&error, &id, version)),
-        };
-        Ok(reply::json(StatusCode::OK, &mcp::answer(&id, &result)))
+        Some((id, self.result(&mut request, permit, version).await))
+    }
+
+    async fn result(
+        &self,
+        request: &mut Request<'_>,
+        permit: Permit,
+        version: Version,
+    ) -> Result<Value, RpcError> {
+        if !version.is_initialized() {
+            self.spoken().check(request)?;
+        }
+        match mcp::step(request, version)? {
+            Step::Offer(offered) => Ok(offered),
+            Step::Call => Ok(self.call(permit, tools::read(request)?, version).await),
+            Step::ListResources => list(&permit, request, version).await,
+            Step::ReadResource => read(&permit, request, version).await,
+        }
     }
 
     async fn call(
@@ -96,6 +139,73 @@ impl Asked {
         let output =
             output.map_err(|problem| problem.json(&self.origin.path, &self.origin.request_id));
         tools::result(output.as_deref().map_err(String::as_str), version)
+    }
+}
+
+/// `resources/list`: the documents of one collection after another, a page of
+/// one of them at a time.
+async fn list(permit: &Permit, request: &Request<'_>, version: Version) -> Result<Value, RpcError> {
+    let failed = |error: store::Error| resources::error(&error.into(), version);
+    let place = Place::of(request)?;
+    let names = store::collections(permit).await.map_err(failed)?.into_iter();
+    let mut names = names
+        .map(|collection| collection.name)
+        .skip_while(|name| place.collection.as_ref().is_some_and(|begun| name < begun));
+    let Some(collection) = names.next() else {
+        return Ok(mcp::kept(json!({"resources": []}), version, 0));
+    };
+    let cursor = place.cursor.filter(|_| place.collection.as_ref() == Some(&collection));
+    let page = store::Page { cursor, limit: limits::DEFAULT_PAGE_ITEMS };
+    let (documents, next) =
+        store::list_documents(permit, collection.clone(), page).await.map_err(failed)?;
+    let next = match next {
+        Some(cursor) => Some(Place { collection: Some(collection.clone()), cursor: Some(cursor) }),
+        None => names.next().map(|name| Place { collection: Some(name), cursor: None }),
+    };
+    let listed: Vec<_> = documents
+        .iter()
+        .map(|one| resources::listed(&collection, &one.id, one.title.as_deref(), one.bytes))
+        .collect();
+    let mut result = json!({"resources": listed});
+    if let (Some(next), Some(members)) = (next, result.as_object_mut()) {
+        members.insert("nextCursor".into(), next.encode().into());
+    }
+    Ok(mcp::kept(result, version, 0))
+}
+
+/// `resources/read`
+async fn read(permit: &Permit, request: &Request<'_>, version: Version) -> Result<Value, RpcError> {
+    let uri = request
+        .text("uri")
+        .ok_or_else(|| RpcError::new(Kind::InvalidParams, "`uri` must be a string"))?;
+    let failed = |problem: &Problem| resources::error(problem, version);
+    let (collection, id) =
+        resources::parse(uri).ok_or_else(|| failed(&Code::UnknownDocument.into()))?;
+    let document = store::get_document(permit, collection, id).await;
+    let document = document.map_err(|error| failed(&error.into()))?;
+    Ok(resources::read(uri, &document.text, version))
+}
+
+/// The answers to what one body asked.
+fn reply_with(
+    answers: Vec<(Value, Result<Value, RpcError>)>,
+    batch: bool,
+    version: Version,
+) -> Response {
+    if batch && !answers.is_empty() {
+        let answers: Vec<_> = answers
+            .into_iter()
+            .map(|(id, result)| match result {
+                Ok(result) => mcp::answer(&id, &result),
+                Err(error) => error.json(&id),
+            })
+            .collect();
+        return reply::json(StatusCode::OK, &answers);
+    }
+    match answers.into_iter().next() {
+        Some((id, Ok(result))) => reply::json(StatusCode::OK, &mcp::answer(&id, &result)),
+        Some((id, Err(error))) => refuse(&error, &id, version),
+        None => reply::empty(StatusCode::ACCEPTED),
     }
 }
 
@@ -127,7 +237,7 @@ async fn run(permit: Permit, origin: Origin, called: tools::Call) -> Result<Stri
     }
 }
 
-fn refuse(error: &RpcError, id: &Value, version: Version) -> axum::response::Response {
+fn refuse(error: &RpcError, id: &Value, version: Version) -> Response {
     let status = StatusCode::from_u16(error.kind.status(version));
     let body = Body::from(json::encode(&error.json(id)));
     reply::with_type(status.unwrap_or(StatusCode::BAD_REQUEST), "application/json", body)

@@ -31,7 +31,7 @@ pub(crate) async fn open(operation: Open, request: Request) -> Answer {
         Open::Live => Ok(health::live()),
         Open::Ready => Ok(health::ready()),
         Open::ExplainProblem => health::explain(request).await,
-        Open::Describe => Ok(describe::document()),
+        Open::Describe => Ok(describe::document(&request)),
         Open::Playground => Ok(pages::playground()),
         Open::Docs => Ok(pages::docs()),
         Open::Asset => {
@@ -63,6 +63,7 @@ pub(crate) async fn keyed(operation: Operation, call: Call) -> Answer {
         Operation::Search => search::search(call).await,
         Operation::Query => query::query(call).await,
         Operation::CompleteChat => openai::chat::complete(call).await,
+        Operation::CreateResponse => openai::responses::create(call).await,
         Operation::ListModels => openai::models::list(call).await,
         Operation::GetModel => openai::models::get(call).await,
         Operation::GetCollectionModel => openai::models::get_collection(call).await,

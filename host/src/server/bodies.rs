@@ -12,6 +12,7 @@ use ragtime_policy::scope::Scope;
 use tokio::time::timeout;
 
 use super::budget::{Budget, Held};
+use super::encoding::Encoding;
 use super::problem::Problem;
 use crate::config;
 use crate::keyring::Key;
@@ -45,8 +46,9 @@ impl Bodies {
     }
 
     /// The whole body of a request of `key`, so that a slow client holds no
-    /// instance and a lost instance costs no request. Its bytes count until the
-    /// second value is dropped.
+    /// instance and a lost instance costs no request. Limits hold for the body
+    /// without its encoding too, and its bytes count until the second value is
+    /// dropped.
     ///
     /// # Errors
     ///
@@ -54,7 +56,8 @@ impl Bodies {
     pub async fn read(
         &self,
         body: Incoming,
-        headers: &HeaderMap,
+        headers: &mut HeaderMap,
+        encoding: Encoding,
         key: &Arc<Key>,
         route: &Route,
     ) -> Result<(Bytes, Held), Problem> {
@@ -69,7 +72,11 @@ impl Bodies {
             return Err(Problem::BodyTooLarge);
         }
         let read = whole(body, limit, limit.saturating_mul(2).max(self.most), held);
-        timeout(self.wait, read).await.unwrap_or(Err(Problem::BodyTimeout))
+        let (body, mut held) =
+            timeout(self.wait, read).await.unwrap_or(Err(Problem::BodyTimeout))?;
+        let body = encoding.decode(headers, body, limit).await?;
+        held.grow(body.len())?;
+        Ok((body, held))
     }
 
     /// Only who may write has documents to send, and only where documents go.

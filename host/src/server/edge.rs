@@ -4,10 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, IF_MATCH, IF_NONE_MATCH,
-    TRANSFER_ENCODING,
-};
+use http::header::{CONTENT_LENGTH, HeaderName, IF_MATCH, IF_NONE_MATCH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -18,10 +15,12 @@ use super::answered::Answered;
 use super::bodies::{Bodies, discard};
 use super::body::{Caller, EdgeBody, Ending, Held};
 use super::callers::{Callers, Refused};
+use super::encoding::Encoding;
 use super::idempotency::{Begun, Idempotency};
 use super::problem::Problem;
+use super::public_url::PublicUrl;
 use super::turns::Turns;
-use super::{access, credential, headers};
+use super::{access, credential, headers, host_header};
 use crate::config;
 use crate::keyring::Key;
 use crate::runtime::generation::{Generation, HandlerFailure};
@@ -60,6 +59,7 @@ pub struct Edge {
     idempotency: Arc<Idempotency>,
     limits: config::Server,
     solitary_body_bytes: usize,
+    public_url: PublicUrl,
 }
 
 /// A response, by whom it was made.
@@ -75,6 +75,7 @@ struct Admitted {
     /// None for those without a valid key, and where none is needed.
     key: Option<Arc<Key>>,
     deadline: Option<Duration>,
+    encoding: Encoding,
 }
 
 impl Edge {
@@ -99,6 +100,7 @@ impl Edge {
                 limits.idempotency_seconds,
                 limits.max_kept_response_bytes,
             ),
+            public_url: PublicUrl::new(limits.public_url.as_ref()),
             limits,
             solitary_body_bytes: settings.handler.solitary_body_bytes,
         }
@@ -149,11 +151,9 @@ impl Edge {
         address: Option<std::net::IpAddr>,
     ) -> Result<Admitted, Problem> {
         let deadline = deadline(headers)?;
-        if headers.contains_key(CONTENT_ENCODING) {
-            return Err(Problem::EncodedBody);
-        }
+        let encoding = Encoding::of(headers)?;
         if flight.route.is_open() {
-            return Ok(Admitted { key: None, deadline });
+            return Ok(Admitted { key: None, deadline, encoding });
         }
         if !credential::is_unambiguous(headers) {
             return Err(Problem::SeveralCredentials);
@@ -169,7 +169,7 @@ impl Edge {
         if let Some(key) = &key {
             context.set_tenant(key.record.id.as_str());
         }
-        Ok(Admitted { key, deadline })
+        Ok(Admitted { key, deadline, encoding })
     }
 
     async fn serve(
@@ -180,12 +180,16 @@ impl Edge {
         address: Option<std::net::IpAddr>,
     ) -> Result<Served, Problem> {
         let (mut parts, body) = request.into_parts();
-        let Admitted { key, deadline } = self.admit(context, &parts.headers, flight, address)?;
+        host_header::check(parts.version, &parts.headers)?;
+        let Admitted { key, deadline, encoding } =
+            self.admit(context, &parts.headers, flight, address)?;
         let slot = key.as_ref().map(|key| self.callers.slot(key)).transpose()?;
         let (body, bytes) = match &key {
             Some(key) => {
-                let (body, held) =
-                    self.bodies.read(body, &parts.headers, key, &flight.route).await?;
+                let (body, held) = self
+                    .bodies
+                    .read(body, &mut parts.headers, encoding, key, &flight.route)
+                    .await?;
                 (body, Some(held))
             }
             None => {
@@ -215,6 +219,7 @@ impl Edge {
         });
         credential::replace(&mut parts.headers, context.reference());
         ensure_authority(&mut parts);
+        self.public_url.tell(&mut parts.headers);
         parts.headers.insert(TRACEPARENT, context.trace.traceparent());
         if let Ok(id) = HeaderValue::from_str(&context.id) {
             parts.headers.insert(REQUEST_ID, id);

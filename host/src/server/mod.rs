@@ -9,11 +9,14 @@ pub mod callers;
 mod connection;
 pub mod credential;
 pub mod edge;
+mod encoding;
 pub mod front;
 mod headers;
+mod host_header;
 mod idempotency;
 pub mod places;
 mod problem;
+mod public_url;
 mod turns;
 
 use std::convert::Infallible;

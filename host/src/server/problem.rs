@@ -23,7 +23,9 @@ pub enum Problem {
     NoMemory,
     /// The server is shutting down.
     Draining,
-    /// The body is compressed, or encoded in another way.
+    /// `Host` is missing, given twice or no name of a host.
+    InvalidHost,
+    /// The body is encoded in a way that is not known here.
     EncodedBody,
     /// Too many credentials from this address were not accepted.
     TooManyFailures {
@@ -77,6 +79,13 @@ pub enum Problem {
 /// Seconds after which a refused request is worth another try.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
+/// Whether clients of OpenAI's API call this path: what is below `/v1/` and not
+/// of this server's own families of routes. They show `error` and nothing else.
+fn of_openai(path: &str) -> bool {
+    let family = path.strip_prefix("/v1/").and_then(|rest| rest.split('/').next());
+    family.is_some_and(|family| !["collections", "jobs", "keys"].contains(&family))
+}
+
 impl Problem {
     /// Status, code, title and what to do.
     fn parts(self) -> (StatusCode, &'static str, &'static str, &'static str) {
@@ -127,7 +136,13 @@ impl Problem {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported_encoding",
                 "The body is encoded",
-                "Send it without Content-Encoding.",
+                "Send it without Content-Encoding, or as gzip.",
+            ),
+            Self::InvalidHost => (
+                StatusCode::BAD_REQUEST,
+                "invalid_host",
+                "Host is missing or not one name",
+                "Send the header Host once, with the name of the server and its port.",
             ),
             Self::TooManyFailures { .. } => (
                 StatusCode::TOO_MANY_REQUESTS,
@@ -280,7 +295,7 @@ impl Problem {
     /// The problem as a JSON object.
     pub fn json(self, request_id: &str, path: &str) -> String {
         let (status, code, title, detail) = self.parts();
-        serde_json::json!({
+        let mut body = serde_json::json!({
             "type": format!("/problems/{code}"),
             "title": title,
             "status": status.as_u16(),
@@ -288,8 +303,21 @@ impl Problem {
             "instance": path,
             "code": code,
             "request_id": request_id,
-        })
-        .to_string()
+        });
+        if of_openai(path)
+            && let Some(members) = body.as_object_mut()
+        {
+            let kind = match status.as_u16() {
+                429 => "rate_limit_error",
+                500.. => "server_error",
+                _ => "invalid_request_error",
+            };
+            let error = serde_json::json!({
+                "message": detail, "type": kind, "code": code, "param": null,
+            });
+            members.insert("error".into(), error);
+        }
+        body.to_string()
     }
 
     /// The problem as a response.
@@ -303,8 +331,24 @@ impl Problem {
             headers.insert(RETRY_AFTER, seconds.into());
         }
         if self == Self::EncodedBody {
-            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, identity"));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn clients_of_openai_find_the_error_where_they_look() {
+        let told = |path| {
+            serde_json::from_str::<serde_json::Value>(&Problem::Overloaded.json("r-1", path))
+                .unwrap()
+        };
+        assert_eq!(told("/v1/responses").pointer("/error/type").unwrap(), "server_error");
+        assert!(told("/v1/collections/a").get("error").is_none());
     }
 }

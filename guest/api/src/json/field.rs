@@ -141,6 +141,13 @@ fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
+/// An object with these members and whatever else, as JSON Schema.
+pub fn lenient_object(fields: &[Field]) -> Value {
+    let mut schema = object(fields);
+    schema["additionalProperties"] = true.into();
+    schema
+}
+
 /// An object with these members and no others, as JSON Schema.
 pub fn object(fields: &[Field]) -> Value {
     let properties: serde_json::Map<_, _> =

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 use super::{Fault, Faults, Field, Json, Kind, Tree};
 
@@ -38,6 +38,25 @@ pub enum Location<'l> {
 /// A JSON Pointer in URI fragment form.
 pub(crate) fn fragment(pointer: &str) -> String {
     format!("#{}", utf8_percent_encode(pointer, FRAGMENT))
+}
+
+/// A JSON Pointer in URI fragment form as programmers write it,
+/// `messages[0].content`; empty for the whole body.
+pub(crate) fn dotted(fragment: &str) -> String {
+    let decoded = percent_decode_str(fragment.trim_start_matches('#')).decode_utf8_lossy();
+    let mut place = String::new();
+    for step in decoded.split('/').skip(1) {
+        let step = step.replace("~1", "/").replace("~0", "~");
+        if !step.is_empty() && step.bytes().all(|byte| byte.is_ascii_digit()) {
+            place.push_str(&format!("[{step}]"));
+        } else {
+            if !place.is_empty() {
+                place.push('.');
+            }
+            place.push_str(&step);
+        }
+    }
+    place
 }
 
 impl fmt::Display for Location<'_> {
@@ -90,6 +109,27 @@ impl<'l, 'a> Fields<'l, 'a> {
                 faults.push(place.fault(format!("is not known here; known are `{known}`")));
             } else if members.iter().take(index).any(|(earlier, _)| earlier == name) {
                 faults.push(place.fault("is given twice"));
+            }
+        }
+        Some(Self { location, declared, members })
+    }
+
+    /// Opens an object that may have members beyond the declared ones, which are
+    /// left unread: clients of another's protocol send what they know of it.
+    pub fn open_lenient(
+        json: Json<'a>,
+        location: Location<'l>,
+        declared: &'static [Field],
+        faults: &mut Faults,
+    ) -> Option<Self> {
+        let Json::Object(mut members) = json else {
+            faults.push(location.fault(format!("must be an object, not {}", json.kind())));
+            return None;
+        };
+        members.retain(|(name, _)| declared.iter().any(|field| field.name == name));
+        for (index, (name, _)) in members.iter().enumerate() {
+            if members.iter().take(index).any(|(earlier, _)| earlier == name) {
+                faults.push(Location::Member(&location, name).fault("is given twice"));
             }
         }
         Some(Self { location, declared, members })
@@ -277,7 +317,7 @@ impl<'l, 'a> Fields<'l, 'a> {
 }
 
 /// A number without a fraction: in JSON, `6.0` is a whole number too.
-fn whole(number: &serde_json::Number) -> Option<u32> {
+pub(crate) fn whole(number: &serde_json::Number) -> Option<u32> {
     match number.as_u64() {
         Some(number) => u32::try_from(number).ok(),
         None => {
@@ -342,6 +382,26 @@ mod tests {
     #[test]
     fn a_pointer_escapes_what_json_pointer_and_fragments_reserve() {
         assert_eq!(faults(r#"{"x/y~ z":1}"#)[0].0, "#/x~1y~0%20z");
+    }
+
+    #[test]
+    fn a_place_is_written_as_programmers_do() {
+        assert_eq!(dotted("#/messages/0/content/12/type"), "messages[0].content[12].type");
+        assert_eq!(dotted("#/x~1y~0%20z"), "x/y~ z");
+        assert_eq!(dotted("#"), "");
+    }
+
+    #[test]
+    fn what_a_lenient_object_does_not_declare_is_left_unread() {
+        const DECLARED: &[Field] = &[Field::optional("a", Kind::Integer(1, 9), "A number.")];
+        let lenient = |body: &str| {
+            read(body.as_bytes(), |json, faults| {
+                Fields::open_lenient(json, Location::Root, DECLARED, faults)?.integer("a", faults)
+            })
+        };
+        assert_eq!(lenient(r#"{"x":[],"x":{},"a":3}"#).unwrap(), 3);
+        assert!(lenient(r#"{"a":3,"a":3}"#).is_err());
+        assert!(lenient("[]").is_err());
     }
 
     #[test]

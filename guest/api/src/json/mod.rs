@@ -8,9 +8,9 @@ mod value;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-pub use field::{Field, Kind, Rule, Tree, object};
-pub(crate) use fields::fragment;
+pub use field::{Field, Kind, Rule, Tree, lenient_object, object};
 pub use fields::{Fields, Location};
+pub(crate) use fields::{dotted, fragment, whole};
 pub use value::Json;
 
 use crate::limits;
@@ -39,6 +39,26 @@ impl Fault {
     /// A fault in a parameter of the path or query.
     pub fn parameter(name: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { detail: detail.into(), pointer: None, parameter: Some(name.into()) }
+    }
+
+    /// The member or parameter at fault, `messages[0].content`; none where it
+    /// is the whole body.
+    pub fn place(&self) -> Option<String> {
+        let place = match (&self.pointer, &self.parameter) {
+            (Some(pointer), _) => dotted(pointer),
+            (None, Some(name)) => name.clone(),
+            (None, None) => String::new(),
+        };
+        (!place.is_empty()).then_some(place)
+    }
+
+    /// What is wrong, as a sentence that names the place.
+    pub fn sentence(&self) -> String {
+        let detail = self.detail.trim_end_matches('.');
+        match self.place() {
+            Some(place) => format!("`{place}` {detail}."),
+            None => format!("The body {detail}."),
+        }
     }
 }
 

@@ -11,25 +11,72 @@ use crate::json::Json;
 const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
-/// The ways to speak the protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The ways to speak the protocol, oldest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {
-    /// 2025-11-25: begins with `initialize`.
-    Initialized,
+    /// 2024-11-05. Its own transport needs a connection that stays with one
+    /// instance; here it is spoken over streamable HTTP, and over standard
+    /// input and output by `ragtime mcp`.
+    November2024,
+    /// 2025-03-26: streamable HTTP, and batches.
+    March2025,
+    /// 2025-06-18: results have structure.
+    June2025,
+    /// 2025-11-25: the last that begins with `initialize`.
+    November2025,
     /// 2026-07-28: each request says all.
     SelfContained,
 }
 
 impl Version {
     /// Every version, oldest first.
-    pub const NAMES: [&str; 2] = [Self::Initialized.name(), Self::SelfContained.name()];
+    pub const ALL: [Self; 5] = [
+        Self::November2024,
+        Self::March2025,
+        Self::June2025,
+        Self::November2025,
+        Self::SelfContained,
+    ];
 
     /// As it stands on the wire.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Initialized => "2025-11-25",
+            Self::November2024 => "2024-11-05",
+            Self::March2025 => "2025-03-26",
+            Self::June2025 => "2025-06-18",
+            Self::November2025 => "2025-11-25",
             Self::SelfContained => "2026-07-28",
         }
+    }
+
+    /// The names of every version, oldest first.
+    pub fn names() -> [&'static str; 5] {
+        Self::ALL.map(Self::name)
+    }
+
+    /// The version of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|version| version.name() == name)
+    }
+
+    /// The version for a client that asks for this one in `initialize`: the same
+    /// where it begins so, and the newest that does where it is not known.
+    pub fn negotiated(asked: Option<&str>) -> Self {
+        asked
+            .and_then(Self::parse)
+            .filter(|version| version.is_initialized())
+            .unwrap_or(Self::November2025)
+    }
+
+    /// Whether it begins with `initialize`.
+    pub fn is_initialized(self) -> bool {
+        self != Self::SelfContained
+    }
+
+    /// Whether a body may be an array of messages: only 2025-03-26 and what came
+    /// before it know that.
+    pub fn has_batches(self) -> bool {
+        self <= Self::March2025
     }
 }
 
@@ -45,21 +92,17 @@ pub struct Headers<'h> {
 }
 
 impl Headers<'_> {
-    /// The version that is spoken; without a header the older one.
+    /// The version that is spoken; without a header the one that had none.
     ///
     /// # Errors
     ///
     /// `UnsupportedVersion`
     pub fn version(&self) -> Result<Version, RpcError> {
-        match self.version {
-            None => Ok(Version::Initialized),
-            Some(name) if name == Version::Initialized.name() => Ok(Version::Initialized),
-            Some(name) if name == Version::SelfContained.name() => Ok(Version::SelfContained),
-            Some(name) => Err(RpcError {
-                data: Some(json!({"supported": Version::NAMES, "requested": name})),
-                ..RpcError::new(Kind::UnsupportedVersion, "Unsupported protocol version")
-            }),
-        }
+        let Some(name) = self.version else { return Ok(Version::March2025) };
+        Version::parse(name).ok_or_else(|| RpcError {
+            data: Some(json!({"supported": Version::names(), "requested": name})),
+            ..RpcError::new(Kind::UnsupportedVersion, "Unsupported protocol version")
+        })
     }
 
     /// Holds the headers of a request that says all against its body, so that
@@ -85,7 +128,11 @@ impl Headers<'_> {
         if self.method != Some(&request.method) {
             return mismatch("Mcp-Method");
         }
-        let named = (request.method == "tools/call").then(|| request.text("name")).flatten();
+        let named = match request.method.as_str() {
+            "tools/call" => request.text("name"),
+            "resources/read" => request.text("uri"),
+            _ => None,
+        };
         if named.is_some() && self.name.and_then(decode).as_deref() != named {
             return mismatch("Mcp-Name");
         }
@@ -154,11 +201,23 @@ mod tests {
     }
 
     #[test]
-    fn the_version_is_one_of_two() {
+    fn the_version_is_one_that_was_published() {
         let version = |version| Headers { version, ..Headers::default() }.version();
-        assert_eq!(version(None), Ok(Version::Initialized));
-        assert_eq!(version(Some("2026-07-28")), Ok(Version::SelfContained));
-        assert_eq!(version(Some("2024-11-05")).unwrap_err().kind, Kind::UnsupportedVersion);
+        assert_eq!(version(None), Ok(Version::March2025));
+        for known in Version::ALL {
+            assert_eq!(version(Some(known.name())), Ok(known));
+        }
+        assert_eq!(version(Some("2023-01-01")).unwrap_err().kind, Kind::UnsupportedVersion);
+    }
+
+    #[test]
+    fn a_client_gets_the_version_that_it_asks_for() {
+        for asked in ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"] {
+            assert_eq!(Version::negotiated(Some(asked)).name(), asked);
+        }
+        for asked in [None, Some("2026-07-28"), Some("2099-01-01")] {
+            assert_eq!(Version::negotiated(asked), Version::November2025);
+        }
     }
 
     #[test]

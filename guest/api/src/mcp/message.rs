@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use serde_json::{Number, Value};
 
-use super::{Kind, RpcError};
+use super::{Kind, RpcError, Version};
 use crate::json::{self, Json};
+use crate::limits;
 
 /// Members of an object as they were sent.
 type Members<'a> = Vec<(Cow<'a, str>, Json<'a>)>;
@@ -32,21 +33,22 @@ pub struct Request<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Reads a body.
+    /// Reads one message.
     ///
     /// # Errors
     ///
     /// `Parse` or `InvalidRequest`.
     pub fn read(body: &'a [u8]) -> Result<Self, RpcError> {
-        let json = json::utf8(body).and_then(json::parse).map_err(|problem| {
-            RpcError::new(Kind::Parse, problem.detail.unwrap_or_else(|| "no JSON".to_owned()))
-        })?;
+        Self::of(parse(body)?)
+    }
+
+    fn of(json: Json<'a>) -> Result<Self, RpcError> {
         let invalid = |detail: &str| RpcError::new(Kind::InvalidRequest, detail);
         if let Some(name) = json.repeated() {
             return Err(invalid(&format!("`{name}` is given twice in one object")));
         }
         let Json::Object(mut members) = json else {
-            return Err(invalid("a message is one object; batches are not taken"));
+            return Err(invalid("a message is one object; only 2025-03-26 has batches"));
         };
         if take(&mut members, "jsonrpc") != Some(Json::String("2.0".into())) {
             return Err(invalid("`jsonrpc` must be \"2.0\""));
@@ -71,6 +73,40 @@ impl<'a> Message<'a> {
         };
         Ok(Self::Request(Request { id, method: method.into_owned(), params }))
     }
+}
+
+/// The body of a request: a message, or in some versions several.
+#[derive(Debug, PartialEq)]
+pub struct Sent<'a> {
+    /// In order.
+    pub messages: Vec<Result<Message<'a>, RpcError>>,
+    /// Whether they came as an array, as the answers then do.
+    pub batch: bool,
+}
+
+impl<'a> Sent<'a> {
+    /// Reads a body.
+    pub fn read(body: &'a [u8], version: Version) -> Self {
+        let one = |message| Self { messages: vec![message], batch: false };
+        match parse(body) {
+            Ok(Json::Array(items)) if version.has_batches() => {
+                let most = limits::MAX_MCP_BATCH;
+                if !(1..=most).contains(&items.len()) {
+                    let detail = format!("a batch has 1 to {most} messages");
+                    return one(Err(RpcError::new(Kind::InvalidRequest, detail)));
+                }
+                Self { messages: items.into_iter().map(Message::of).collect(), batch: true }
+            }
+            Ok(json) => one(Message::of(json)),
+            Err(error) => one(Err(error)),
+        }
+    }
+}
+
+fn parse(body: &[u8]) -> Result<Json<'_>, RpcError> {
+    json::utf8(body).and_then(json::parse).map_err(|problem| {
+        RpcError::new(Kind::Parse, problem.detail.unwrap_or_else(|| "no JSON".to_owned()))
+    })
 }
 
 impl<'a> Request<'a> {
@@ -131,6 +167,19 @@ mod tests {
         assert_eq!(Message::read(notice).unwrap(), Message::Notice);
         let answer = br#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
         assert_eq!(Message::read(answer).unwrap(), Message::Notice);
+    }
+
+    #[test]
+    fn a_batch_is_read_where_the_version_has_them() {
+        let body =
+            br#"[{"jsonrpc":"2.0","id":1,"method":"ping"},7,{"jsonrpc":"2.0","method":"n"}]"#;
+        let sent = Sent::read(body, Version::March2025);
+        assert!(sent.batch && sent.messages.len() == 3);
+        assert!(matches!(sent.messages.as_slice(), [Ok(_), Err(_), Ok(Message::Notice)]));
+        let sent = Sent::read(body, Version::June2025);
+        assert!(!sent.batch && matches!(sent.messages.as_slice(), [Err(_)]));
+        let sent = Sent::read(b"[]", Version::March2025);
+        assert!(!sent.batch && matches!(sent.messages.as_slice(), [Err(_)]));
     }
 
     #[test]

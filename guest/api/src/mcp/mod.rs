@@ -1,15 +1,17 @@
-//! The Model Context Protocol over streamable HTTP, without sessions: one
-//! JSON-RPC message in, one JSON answer out. Versions 2025-11-25, which begins
-//! with `initialize`, and 2026-07-28, where each request says all.
+//! The Model Context Protocol over streamable HTTP, without sessions, which no
+//! version asks a server for: one JSON-RPC message in, one JSON answer out. Every
+//! published version: those up to 2025-11-25 begin with `initialize`, in
+//! 2026-07-28 each request says all.
 
 mod header;
 mod message;
+pub mod resources;
 pub mod tools;
 
 use serde_json::{Value, json};
 
 pub use header::{Headers, Version, same_origin};
-pub use message::{Message, Request};
+pub use message::{Message, Request, Sent};
 
 /// An error of JSON-RPC.
 #[derive(Debug, PartialEq)]
@@ -37,6 +39,10 @@ pub enum Kind {
     HeaderMismatch,
     /// A version that this server does not speak.
     UnsupportedVersion,
+    /// A resource that is not there (up to 2025-11-25).
+    ResourceNotFound,
+    /// The server could not do it; `data` is the problem.
+    Internal,
 }
 
 impl Kind {
@@ -49,15 +55,18 @@ impl Kind {
             Self::InvalidParams => -32_602,
             Self::HeaderMismatch => -32_020,
             Self::UnsupportedVersion => -32_022,
+            Self::ResourceNotFound => -32_002,
+            Self::Internal => -32_603,
         }
     }
 
-    /// The HTTP status. Clients of 2025-11-25 take 404 for the end of a
-    /// session, so there what a method refuses is 200.
+    /// The HTTP status. Clients of versions with sessions take 404 for the end of
+    /// one, so there what a method refuses is 200.
     pub fn status(self, version: Version) -> u16 {
-        match (self, version) {
-            (Self::MethodNotFound | Self::InvalidParams, Version::Initialized) => 200,
-            (Self::MethodNotFound, Version::SelfContained) => 404,
+        match self {
+            Self::ResourceNotFound | Self::Internal => 200,
+            Self::MethodNotFound | Self::InvalidParams if version.is_initialized() => 200,
+            Self::MethodNotFound => 404,
             _ => 400,
         }
     }
@@ -94,32 +103,64 @@ fn server() -> Value {
     json!({"name": "ragtime", "title": "Ragtime", "version": env!("CARGO_PKG_VERSION")})
 }
 
-/// The result of a method that needs no documents; none when it does.
+/// Adds what 2026-07-28 asks of a result that a client may keep for so long.
+pub fn kept(mut result: Value, version: Version, ttl_ms: u32) -> Value {
+    if let Some(members) = result.as_object_mut()
+        && !version.is_initialized()
+    {
+        members.insert("resultType".into(), "complete".into());
+        members.insert("ttlMs".into(), ttl_ms.into());
+        members.insert("cacheScope".into(), "private".into());
+    }
+    result
+}
+
+/// What is done with a request.
+#[derive(Debug, PartialEq)]
+pub enum Step {
+    /// It is answered with this.
+    Offer(Value),
+    /// A tool is called.
+    Call,
+    /// Documents are listed.
+    ListResources,
+    /// A document is read.
+    ReadResource,
+}
+
+/// What a method does.
 ///
 /// # Errors
 ///
 /// `MethodNotFound`
-pub fn offer(request: &Request<'_>, version: Version) -> Result<Option<Value>, RpcError> {
-    let capabilities = json!({"tools": {}});
-    Ok(match (request.method.as_str(), version) {
-        ("tools/call", _) => None,
-        ("tools/list", Version::Initialized) => Some(json!({"tools": tools::list()})),
-        ("tools/list", Version::SelfContained) => Some(json!({
-            "tools": tools::list(), "resultType": "complete", "ttlMs": TTL_MS,
-            "cacheScope": "private",
+pub fn step(request: &Request<'_>, version: Version) -> Result<Step, RpcError> {
+    let capabilities = json!({"tools": {}, "resources": {}});
+    let begins = version.is_initialized();
+    Ok(match request.method.as_str() {
+        "tools/call" => Step::Call,
+        "resources/list" => Step::ListResources,
+        "resources/read" => Step::ReadResource,
+        "tools/list" => Step::Offer(kept(json!({"tools": tools::list()}), version, TTL_MS)),
+        "resources/templates/list" => Step::Offer(kept(
+            json!({"resourceTemplates": [resources::template()]}),
+            version,
+            TTL_MS,
+        )),
+        "ping" if begins => Step::Offer(json!({})),
+        "initialize" if begins => Step::Offer(json!({
+            "protocolVersion": Version::negotiated(request.text("protocolVersion")).name(),
+            "capabilities": capabilities, "serverInfo": server(), "instructions": INSTRUCTIONS,
         })),
-        ("ping", Version::Initialized) => Some(json!({})),
-        ("initialize", Version::Initialized) => Some(json!({
-            "protocolVersion": Version::Initialized.name(), "capabilities": capabilities,
-            "serverInfo": server(), "instructions": INSTRUCTIONS,
-        })),
-        ("server/discover", Version::SelfContained) => Some(json!({
-            "supportedVersions": Version::NAMES, "capabilities": capabilities,
-            "instructions": INSTRUCTIONS, "resultType": "complete", "ttlMs": TTL_MS,
-            "cacheScope": "private",
-            "_meta": {"io.modelcontextprotocol/serverInfo": server()},
-        })),
-        (method, _) => {
+        "server/discover" if !begins => Step::Offer(kept(
+            json!({
+                "supportedVersions": Version::names(), "capabilities": capabilities,
+                "instructions": INSTRUCTIONS,
+                "_meta": {"io.modelcontextprotocol/serverInfo": server()},
+            }),
+            version,
+            TTL_MS,
+        )),
+        method => {
             return Err(RpcError::new(Kind::MethodNotFound, format!("no such method: {method}")));
         }
     })
@@ -136,14 +177,29 @@ mod tests {
 
     #[test]
     fn each_version_begins_in_its_own_way() {
-        let begun = offer(&request("initialize"), Version::Initialized).unwrap().unwrap();
-        assert_eq!(begun["protocolVersion"], "2025-11-25");
-        let found = offer(&request("server/discover"), Version::SelfContained).unwrap().unwrap();
-        assert_eq!(found["supportedVersions"], json!(["2025-11-25", "2026-07-28"]));
-        for (method, version) in
-            [("initialize", Version::SelfContained), ("resources/list", Version::Initialized)]
-        {
-            assert_eq!(offer(&request(method), version).unwrap_err().kind, Kind::MethodNotFound);
+        let offered = |method: &str, version| match step(&request(method), version).unwrap() {
+            Step::Offer(offered) => offered,
+            other => panic!("{other:?}"),
+        };
+        for version in Version::ALL.into_iter().filter(|version| version.is_initialized()) {
+            let asked = crate::json::Json::String(version.name().into());
+            let request = Request {
+                params: vec![("protocolVersion".into(), asked)],
+                ..request("initialize")
+            };
+            let Step::Offer(begun) = step(&request, version).unwrap() else { unreachable!() };
+            assert_eq!(begun["protocolVersion"], version.name());
+        }
+        let found = offered("server/discover", Version::SelfContained);
+        assert_eq!(found["supportedVersions"], json!(Version::names()));
+        assert_eq!(found["resultType"], "complete");
+        assert!(offered("tools/list", Version::June2025).get("resultType").is_none());
+        for (method, version) in [
+            ("initialize", Version::SelfContained),
+            ("ping", Version::SelfContained),
+            ("prompts/list", Version::November2025),
+        ] {
+            assert_eq!(step(&request(method), version).unwrap_err().kind, Kind::MethodNotFound);
         }
     }
 
@@ -151,7 +207,7 @@ mod tests {
     fn an_error_names_its_code_and_request() {
         let error = RpcError::new(Kind::Parse, "no JSON").json(&Value::Null);
         assert_eq!(error["error"], json!({"code": -32700, "message": "no JSON"}));
-        assert_eq!(Kind::MethodNotFound.status(Version::Initialized), 200);
+        assert_eq!(Kind::MethodNotFound.status(Version::November2025), 200);
         assert_eq!(Kind::MethodNotFound.status(Version::SelfContained), 404);
     }
 }

@@ -217,7 +217,7 @@ pub fn result(output: Result<&str, &str>, version: Version) -> Value {
         {
             members.insert("structuredContent".into(), structure);
         }
-        if version == Version::SelfContained {
+        if !version.is_initialized() {
             members.insert("resultType".into(), "complete".into());
         }
     }

@@ -51,6 +51,14 @@ pub fn document(generators: &[String]) -> Value {
     })
 }
 
+/// The encoded document with the URL at which the server is. It is put in rather
+/// than made anew: the document is large and always the same.
+pub fn at(document: &[u8], url: &str) -> Vec<u8> {
+    let servers = json!([{"url": url}]);
+    let rest = document.strip_prefix(b"{").unwrap_or(document);
+    [format!("{{\"servers\":{servers},").as_bytes(), rest].concat()
+}
+
 fn operation(route: &Route, schemas: &mut schemars::SchemaGenerator) -> Value {
     let description = operation::describe(route.access);
     let mut described = json!({
@@ -163,6 +171,16 @@ mod tests {
             assert!(ids.insert(id.to_owned()), "{id}");
             assert!(described["responses"].as_object().unwrap().len() > 1, "{id}");
         }
+    }
+
+    #[test]
+    fn the_document_says_where_the_server_is() {
+        let document = document(&[]);
+        let encoded = at(crate::json::encode(&document).as_bytes(), "https://a.example/\"rag");
+        let mut told: Value = serde_json::from_slice(&encoded).unwrap();
+        let servers = told.as_object_mut().unwrap().remove("servers").unwrap();
+        assert_eq!(servers, json!([{"url": "https://a.example/\"rag"}]));
+        assert_eq!(told, document);
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
-use crate::json::{Field, Rule, object};
+use crate::json::{Field, Rule, lenient_object, object};
 use crate::limits;
 use crate::problem::{Code, Entry, Problem};
-use crate::resource::openai::{chat, embeddings, models};
+use crate::resource::openai::{chat, embeddings, models, response, responses};
 use crate::resource::{collections, documents, health, keys, query, rules, search};
 use crate::routes::{Access, Open, Operation};
 
@@ -276,6 +276,7 @@ fn keyed(operation: Operation) -> Description {
         Do::Search | Do::Query => of_questions(operation),
         Do::SpeakMcp => of_tools(),
         Do::CompleteChat
+        | Do::CreateResponse
         | Do::ListModels
         | Do::GetModel
         | Do::GetCollectionModel
@@ -495,13 +496,7 @@ fn of_openai(operation: Operation) -> Description {
     match operation {
         Operation::CompleteChat => about("completeChat", "Ask in OpenAI's format")
             .body(
-                || {
-                    let mut schema = object(chat::FIELDS);
-                    if let Some(messages) = schema.pointer_mut("/properties/messages") {
-                        messages["contains"] = chat::question_schema();
-                    }
-                    schema
-                },
+                || lenient_object(chat::FIELDS),
                 r#"{"model": "ragtime/default", "messages": [{"role": "user", "content": "What holds an aircraft in the air?"}], "stream": false}"#,
                 |body| chat::read(body).map(drop),
             )
@@ -517,6 +512,25 @@ fn of_openai(operation: Operation) -> Description {
                 Code::GeneratorUnavailable,
                 Code::GenerationFailed,
             ]),
+        Operation::CreateResponse => about("createResponse", "Ask in OpenAI's newer format")
+            .body(
+                || lenient_object(responses::FIELDS),
+                r#"{"model": "ragtime/default", "input": "What holds an aircraft in the air?", "stream": false}"#,
+                |body| responses::read(body).map(drop),
+            )
+            .answer(
+                200,
+                "The answer; with `stream` as events that end with `response.completed`.",
+                vec![json_of::<response::Response<'_>>(), Content::Text("text/event-stream")],
+            )
+            .problems(&[
+                Code::UnknownModel,
+                Code::UnknownCollection,
+                Code::CollectionForbidden,
+                Code::UnknownGenerator,
+                Code::GeneratorUnavailable,
+                Code::GenerationFailed,
+            ]),
         Operation::ListModels => about("listModels", "What can be asked in OpenAI's format")
             .json::<models::List>(200, "Collections and the embedding model."),
         Operation::GetModel => about("getModel", "A model, its name as one segment")
@@ -527,7 +541,7 @@ fn of_openai(operation: Operation) -> Description {
             .problems(&[Code::UnknownModel]),
         _ => about("createEmbeddings", "Embed texts in OpenAI's format")
             .body(
-                fields!(embeddings::FIELDS),
+                || lenient_object(embeddings::FIELDS),
                 r#"{"model": "all-MiniLM-L6-v2", "input": ["Lift holds an aircraft in the air."], "encoding_format": "float"}"#,
                 |body| embeddings::read(body).map(drop),
             )
@@ -537,13 +551,13 @@ fn of_openai(operation: Operation) -> Description {
 }
 
 fn of_tools() -> Description {
-    let rpc = || Content::Json(|_| schemars::json_schema!({"type": "object"}));
-    Description::new("speakMcp", "tools", "The Model Context Protocol, 2025-11-25 and 2026-07-28")
+    let rpc = || Content::Json(|_| schemars::json_schema!({"type": ["object", "array"]}));
+    Description::new("speakMcp", "tools", "The Model Context Protocol, every version since 2024-11-05")
         .body(
             || {
                 json!({
                     "type": "object",
-                    "description": "A message of JSON-RPC 2.0.",
+                    "description": "A message of JSON-RPC 2.0; in 2025-03-26 also an array of them.",
                     "properties": {
                         "jsonrpc": {"const": "2.0"}, "id": {"type": ["string", "integer"]},
                         "method": {"type": "string"}, "params": {"type": "object"},

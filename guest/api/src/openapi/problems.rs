@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::headers;
 use super::operation::{Description, Place};
 use crate::problem::{Body, Code};
+use crate::resource::openai;
 use crate::routes::{Access, Method, Route};
 
 /// What any request may meet: those of the host, and a query string that is
@@ -24,6 +25,7 @@ const ALWAYS: &[Code] = &[
     Code::HandlerFailed,
     Code::Internal,
     Code::UnsupportedEncoding,
+    Code::InvalidHost,
     Code::TooManyFailures,
     Code::TooManyFromAddress,
     Code::InvalidDeadline,
@@ -39,9 +41,10 @@ const KEYED: &[Code] = &[
     Code::TooManyAtOnce,
     Code::TooManyBytesAtOnce,
     Code::BodyBudgetExhausted,
-    Code::ValidationFailed,
-    Code::InvalidRequest,
 ];
+/// What is wrong with a request, on our own routes and on those of OpenAI's API.
+const INVALID: &[Code] = &[Code::ValidationFailed, Code::InvalidRequest];
+const INVALID_OF_OPENAI: &[Code] = &[Code::InvalidValue];
 /// Of requests that may carry an `Idempotency-Key`.
 const CHANGING: &[Code] = &[
     Code::InvalidIdempotencyKey,
@@ -63,10 +66,13 @@ pub(super) fn responses(
     schemas: &mut SchemaGenerator,
 ) -> Map<String, Value> {
     let keyed = matches!(route.access, Access::Key { .. });
+    let openai = openai::owns(route.path);
     let in_collection = route.path.contains("{collection}");
     let groups = [
         (true, ALWAYS),
         (keyed, KEYED),
+        (keyed && !openai, INVALID),
+        (keyed && openai, INVALID_OF_OPENAI),
         (keyed && route.method != Method::Get, CHANGING),
         (in_collection, IN_COLLECTION),
         (description.body.is_some(), WITH_BODY),

@@ -7,7 +7,7 @@ use super::rules;
 use crate::json::{self, Field, Fields, Kind, Location};
 use crate::limits;
 use crate::problem::Problem;
-use crate::routes::Scope;
+use crate::routes::{DEAREST, Scope};
 use crate::time;
 
 /// What a new key is to be.
@@ -48,8 +48,8 @@ pub const FIELDS: &[Field] = &[
     ),
     Field::optional(
         "burst",
-        Kind::Integer(1, u32::MAX),
-        "Units that may be spent at once; at most those of the key that makes it. Default: the operator's setting, or that.",
+        Kind::Integer(DEAREST, u32::MAX),
+        "Units that may be spent at once, at least what an answer costs and at most those of the key that makes it. Default: the operator's setting, or that.",
     ),
 ];
 
@@ -85,7 +85,11 @@ pub const CHANGE_FIELDS: &[Field] = &[
         "When it ends, RFC 3339; a time that is over ends it at once.",
     ),
     Field::optional("rate_per_minute", Kind::Integer(1, u32::MAX), "Units refilled per minute."),
-    Field::optional("burst", Kind::Integer(1, u32::MAX), "Units that may be spent at once."),
+    Field::optional(
+        "burst",
+        Kind::Integer(DEAREST, u32::MAX),
+        "Units that may be spent at once, at least what an answer costs.",
+    ),
 ];
 
 /// Members of the body of `POST /v1/keys/{id}/rotate`.
@@ -204,6 +208,17 @@ pub struct List {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_key_that_could_never_ask_is_refused_with_the_number_that_would_do() {
+        let with = |burst: u32| {
+            read(format!(r#"{{"name":"a","scopes":["read"],"burst":{burst}}}"#).as_bytes())
+        };
+        let problem = with(DEAREST - 1).unwrap_err();
+        let detail = &problem.faults.first().unwrap().detail;
+        assert!(detail.contains(&format!("from {DEAREST} to")), "{detail}");
+        assert!(with(DEAREST).is_ok());
+    }
 
     fn pointers(body: &str) -> Vec<String> {
         read(body.as_bytes())

@@ -85,16 +85,6 @@ pub const MODEL: Rule = Rule {
     named: None,
 };
 
-/// A message of a conversation.
-pub const MESSAGE: Rule = Rule {
-    check: message,
-    min_chars: 0,
-    max_chars: limits::MAX_MESSAGE_BYTES,
-    pattern: r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$",
-    format: None,
-    named: None,
-};
-
 /// A text to embed.
 pub const INPUT: Rule = Rule {
     check: input,
@@ -191,14 +181,6 @@ pub fn model(name: &str) -> Verdict {
     let valid = (1..=limits::MAX_MODEL_CHARS).contains(&name.chars().count())
         && !name.chars().any(|char| char.is_whitespace() || char.is_control());
     require(valid, || format!("must be 1 to {} characters without spaces", limits::MAX_MODEL_CHARS))
-}
-
-/// A message of a conversation; may be empty.
-pub fn message(text: &str) -> Verdict {
-    let valid = text.len() <= limits::MAX_MESSAGE_BYTES && !text.chars().any(unprintable);
-    require(valid, || {
-        format!("must be at most {} bytes, without control characters", limits::MAX_MESSAGE_BYTES)
-    })
 }
 
 /// A text to embed.

@@ -8,11 +8,11 @@ use ragtime_api::json;
 use ragtime_api::problem::Problem;
 use ragtime_api::resource::openai::chat::{Chunk, ChunkChoice, Delta, Usage};
 use ragtime_api::resource::query;
-use wit_bindgen::StreamReader;
 
+use super::capped::Capped;
 use super::chat::NOTHING;
 use crate::bindings::generation::{self, Completion, Event, Quoted};
-use crate::routes::answer::{Answering, cut, failed, next};
+use crate::routes::answer::{Answering, cut, failed};
 use crate::routes::events::Events;
 
 /// What all pieces of an answer have in common.
@@ -25,12 +25,14 @@ pub(super) struct Head {
     pub(super) model: String,
     /// Whether the usage comes last.
     pub(super) include_usage: bool,
+    /// The most tokens that the answer may have.
+    pub(super) max_tokens: Option<u32>,
 }
 
 struct Answer {
     answering: Answering,
     head: Head,
-    events: StreamReader<Event>,
+    events: Capped,
     quotes: Vec<Quoted>,
     /// Whether any text was sent.
     spoke: bool,
@@ -47,10 +49,10 @@ pub(super) async fn stream(answering: Answering, head: Head) -> Result<Events, P
         let generator = answering.generator.clone();
         let completion = Completion { abstained: true, generator, usage };
         push(&mut first, &head, Delta { content: Some(NOTHING), ..Delta::default() }, None);
-        end(&mut first, &head, &[], &completion);
+        end(&mut first, &head, &[], &completion, "stop");
         return Ok(stream::once(ready(Ok(first.into()))).boxed());
     }
-    let events = answering.start().await?;
+    let events = Capped::start(&answering, head.max_tokens).await?;
     let answer = Answer { answering, head, events, quotes: Vec::new(), spoke: false };
     let rest = stream::unfold(Some(answer), async |answer| {
         let mut answer = answer?;
@@ -64,7 +66,7 @@ impl Answer {
     /// What the next events become, and whether they are the last.
     async fn step(&mut self) -> (String, bool) {
         let mut out = String::new();
-        let Some(batch) = next(&mut self.events).await else {
+        let Some(batch) = self.events.next(&self.answering).await else {
             return (self.error(out, &cut()), true);
         };
         for event in batch {
@@ -87,7 +89,7 @@ impl Answer {
             push(&mut out, &self.head, Delta { content: Some(NOTHING), ..Delta::default() }, None);
         }
         let citations = self.answering.cite(&self.quotes).await;
-        end(&mut out, &self.head, &citations, completion);
+        end(&mut out, &self.head, &citations, completion, self.events.finish_reason());
         out
     }
 
@@ -99,13 +101,19 @@ impl Answer {
     }
 }
 
-fn end(out: &mut String, head: &Head, citations: &[query::Citation], completion: &Completion) {
+fn end(
+    out: &mut String,
+    head: &Head,
+    citations: &[query::Citation],
+    completion: &Completion,
+    finish_reason: &'static str,
+) {
     let last = Delta {
         citations: Some(citations),
         abstained: Some(completion.abstained),
         ..Delta::default()
     };
-    push(out, head, last, Some("stop"));
+    push(out, head, last, Some(finish_reason));
     if head.include_usage {
         let usage = Usage::from(query::Usage::from(completion.usage));
         push_chunk(out, head, Vec::new(), Some(usage));
@@ -114,7 +122,12 @@ fn end(out: &mut String, head: &Head, citations: &[query::Citation], completion:
 }
 
 fn push(out: &mut String, head: &Head, delta: Delta<'_>, finish_reason: Option<&'static str>) {
-    push_chunk(out, head, vec![ChunkChoice { index: 0, delta, finish_reason }], None);
+    push_chunk(
+        out,
+        head,
+        vec![ChunkChoice { index: 0, delta, finish_reason, logprobs: None }],
+        None,
+    );
 }
 
 fn push_chunk(out: &mut String, head: &Head, choices: Vec<ChunkChoice<'_>>, usage: Option<Usage>) {
@@ -124,7 +137,7 @@ fn push_chunk(out: &mut String, head: &Head, choices: Vec<ChunkChoice<'_>>, usag
         created: head.created,
         model: &head.model,
         choices,
-        usage,
+        usage: head.include_usage.then_some(usage),
     };
     push_data(out, &json::encode(&chunk));
 }

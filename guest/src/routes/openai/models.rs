@@ -1,7 +1,6 @@
 //! `/v1/models`
 
 use http::StatusCode;
-use ragtime_api::parameters;
 use ragtime_api::problem::{Code, Problem};
 use ragtime_api::resource::openai;
 use ragtime_api::resource::openai::models::{List, Model};
@@ -13,7 +12,6 @@ use crate::routes::Answer;
 
 /// `GET /v1/models`
 pub(in crate::routes) async fn list(call: Call) -> Answer {
-    parameters::none(call.query())?;
     let collections = store::collections(&call.permit).await?;
     let data = collections.into_iter().map(model).chain(embedding_model()).collect();
     Ok(reply::json(StatusCode::OK, &List { object: "list", data }))
@@ -21,7 +19,6 @@ pub(in crate::routes) async fn list(call: Call) -> Answer {
 
 /// `GET /v1/models/{id}`
 pub(in crate::routes) async fn get(mut call: Call) -> Answer {
-    parameters::none(call.query())?;
     let id = call.id().await?;
     if let Some(model) = embedding_model().filter(|model| model.id == id) {
         return Ok(reply::json(StatusCode::OK, &model));
@@ -32,7 +29,6 @@ pub(in crate::routes) async fn get(mut call: Call) -> Answer {
 
 /// `GET /v1/models/ragtime/{collection}`
 pub(in crate::routes) async fn get_collection(mut call: Call) -> Answer {
-    parameters::none(call.query())?;
     let collection = call.collection().await?;
     answer(call, collection).await
 }

@@ -7,6 +7,8 @@ use serde_json::json;
 use crate::json::{self, Faults, Field, Fields, Json, Kind, Location};
 use crate::limits;
 use crate::problem::Problem;
+use crate::resource::openai::conversation::{self, Conversation, Speaker};
+use crate::resource::openai::unsupported::{self, Unsupported};
 use crate::resource::query::Citation;
 use crate::resource::{rules, search, words};
 
@@ -15,14 +17,14 @@ use crate::resource::{rules, search, words};
 pub struct ChatRequest {
     /// The model, `ragtime/{collection}`.
     pub model: String,
-    /// The last message of the user that is not blank.
-    pub question: String,
-    /// The messages of user and assistant before it, oldest first.
-    pub earlier: Vec<(Speaker, String)>,
+    /// What was said and what is asked.
+    pub conversation: Conversation,
     /// Whether the answer comes as events.
     pub stream: bool,
     /// Whether the last event tells the usage.
     pub include_usage: bool,
+    /// The most tokens that the answer may have.
+    pub max_tokens: Option<u32>,
     /// Sources to answer from.
     pub top_k: u32,
     /// A filter on metadata, as JSON.
@@ -31,68 +33,52 @@ pub struct ChatRequest {
     pub generator: Option<String>,
 }
 
-/// Who says a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Speaker {
-    /// Rules of the application; this server has its own.
-    System,
-    /// The person.
-    User,
-    /// The model.
-    Assistant,
-}
-
-impl Speaker {
-    const WORDS: &[(&str, Self)] = &[
-        ("system", Self::System),
-        ("developer", Self::System),
-        ("user", Self::User),
-        ("assistant", Self::Assistant),
-    ];
-}
-
 const MESSAGE: &[Field] = &[
     Field::required("role", Kind::Choice(|| words(Speaker::WORDS)), "Who says it."),
-    Field::required(
+    Field::optional(
         "content",
-        Kind::Other(|| {
-            json!({"anyOf": [
-                rules::MESSAGE.schema(),
-                {"type": "array", "minItems": 1, "maxItems": limits::MAX_MESSAGE_PARTS, "items": json::object(PART)},
-            ]})
-        }),
-        "What is said: a string, or parts of the type `text`.",
+        Kind::Other(conversation::content_schema),
+        "What is said: a string, or parts that are text. Assistants and tools may say nothing.",
     ),
-    Field::optional("name", Kind::String(&rules::TITLE), "Taken and not used."),
-];
-
-const PART: &[Field] = &[
-    Field::required("type", Kind::Choice(|| vec!["text"]), "The kind of part."),
-    Field::required("text", Kind::String(&rules::MESSAGE), "The text."),
 ];
 
 const STREAM_OPTIONS: &[Field] =
     &[Field::optional("include_usage", Kind::Boolean, "Whether the usage comes last.")];
 
-/// A member that tunes sampling, which answers with citations do not need.
-const fn unused(name: &'static str) -> Field {
-    Field::optional(name, Kind::Other(|| json!({})), "Taken and not used.")
-}
+/// Members that stay at their defaults.
+const DEFAULTS: [Unsupported; 9] = [
+    unsupported::N,
+    unsupported::LOGPROBS,
+    unsupported::TOP_LOGPROBS,
+    unsupported::MODALITIES,
+    unsupported::RESPONSE_FORMAT,
+    unsupported::TOOL_CHOICE,
+    unsupported::FUNCTION_CALL,
+    unsupported::TOOLS,
+    unsupported::FUNCTIONS,
+];
 
-/// Members of the body.
+/// Members of the body. Others are left unread, as those that tune sampling:
+/// an answer made of quotes has no use for them.
 pub const FIELDS: &[Field] = &[
     Field::required("model", Kind::String(&rules::MODEL), "`ragtime/{collection}`."),
     Field::required(
         "messages",
-        Kind::Objects(MESSAGE, 1, limits::MAX_MESSAGES),
+        Kind::Other(messages_schema),
         "The conversation. The user's last message is the question; `system` is not used.",
     ),
     Field::optional("stream", Kind::Boolean, "Answer as server-sent events. Default: false."),
     Field::optional(
         "stream_options",
-        Kind::Other(|| json::object(STREAM_OPTIONS)),
+        Kind::Other(|| json::lenient_object(STREAM_OPTIONS)),
         "What the events tell.",
     ),
+    Field::optional(
+        "max_completion_tokens",
+        Kind::Integer(1, u32::MAX),
+        "The most tokens of the answer, counted as the embedding model counts.",
+    ),
+    Field::optional("max_tokens", Kind::Integer(1, u32::MAX), "The older name of the same."),
     search::TOP_K,
     search::FILTER,
     Field::optional(
@@ -100,19 +86,30 @@ pub const FIELDS: &[Field] = &[
         Kind::String(&rules::GENERATOR),
         "Who answers. Default: the operator's setting.",
     ),
-    unused("temperature"),
-    unused("top_p"),
-    unused("max_tokens"),
-    unused("max_completion_tokens"),
-    unused("presence_penalty"),
-    unused("frequency_penalty"),
-    unused("stop"),
-    unused("seed"),
-    unused("user"),
-    unused("metadata"),
-    unused("store"),
-    unused("reasoning_effort"),
+    unsupported::N.field,
+    unsupported::LOGPROBS.field,
+    unsupported::TOP_LOGPROBS.field,
+    unsupported::MODALITIES.field,
+    unsupported::RESPONSE_FORMAT.field,
+    unsupported::TOOL_CHOICE.field,
+    unsupported::FUNCTION_CALL.field,
+    unsupported::TOOLS.field,
+    unsupported::FUNCTIONS.field,
 ];
+
+fn messages_schema() -> serde_json::Value {
+    json!({
+        "type": "array", "minItems": 1, "maxItems": limits::MAX_MESSAGES,
+        "items": json::lenient_object(MESSAGE),
+        "contains": {
+            "properties": {
+                "role": {"const": "user"},
+                "content": {"type": "string", "pattern": conversation::VISIBLE},
+            },
+            "required": ["role", "content"],
+        },
+    })
+}
 
 /// Reads the body.
 ///
@@ -121,22 +118,23 @@ pub const FIELDS: &[Field] = &[
 /// See [`json::read`].
 pub fn read(body: &[u8]) -> Result<ChatRequest, Problem> {
     json::read(body, |json, faults| {
-        let mut fields = Fields::open(json, Location::Root, FIELDS, faults)?;
+        let mut fields = Fields::open_lenient(json, Location::Root, FIELDS, faults)?;
         let model = fields.string("model", faults);
-        let messages = messages(&mut fields, faults);
+        let conversation = conversation(&mut fields, faults);
         let stream = fields.boolean("stream", faults).unwrap_or(false);
         let include_usage = include_usage(&mut fields, faults);
+        let older = fields.integer("max_tokens", faults);
+        let max_tokens = fields.integer("max_completion_tokens", faults).or(older);
         let top_k = fields.integer("top_k", faults).unwrap_or(limits::DEFAULT_QUERY_TOP_K);
         let filter = fields.tree("filter", faults);
         let generator = fields.string("generator", faults).map(Into::into);
-        let (model, mut earlier) = (model?.into(), messages?);
-        let question = question(&mut earlier, faults)?;
+        unsupported::check(&DEFAULTS, &mut fields, faults);
         Some(ChatRequest {
-            model,
-            question,
-            earlier,
+            model: model?.into(),
+            conversation: conversation?,
             stream,
             include_usage,
+            max_tokens,
             top_k,
             filter,
             generator,
@@ -144,127 +142,49 @@ pub fn read(body: &[u8]) -> Result<ChatRequest, Problem> {
     })
 }
 
-impl ChatRequest {
-    /// What to search for: the question, with the one before it, as a question
-    /// may say "it" for what the last one named.
-    pub fn search_text(&self) -> String {
-        let before = self.earlier.iter().rev().find(|(speaker, _)| *speaker == Speaker::User);
-        match before {
-            Some((_, text)) => {
-                let room = limits::MAX_QUERY_BYTES.saturating_sub(self.question.len() + 1);
-                format!("{} {}", self.question, start(text, room)).trim().to_owned()
-            }
-            None => self.question.clone(),
+fn conversation(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<Conversation> {
+    let messages = match fields.take("messages", faults)? {
+        Json::Array(items) if (1..=limits::MAX_MESSAGES).contains(&items.len()) => items,
+        Json::Array(_) => {
+            let most = limits::MAX_MESSAGES;
+            fields.fault("messages", format!("must have 1 to {most} messages"), faults);
+            return None;
         }
-    }
-
-    /// The conversation before the question: its end, of bounded length.
-    pub fn conversation(&self) -> String {
-        let (mut lines, mut room) = (Vec::new(), limits::MAX_CONVERSATION_BYTES);
-        for (speaker, text) in self.earlier.iter().rev() {
-            let name = if *speaker == Speaker::User { "User" } else { "Assistant" };
-            let line = format!("{name}: {}", start(text, room));
-            room = room.saturating_sub(line.len());
-            lines.push(line);
-            if room == 0 {
-                break;
-            }
-        }
-        lines.reverse();
-        lines.join("\n")
-    }
-}
-
-/// At most so many bytes of a text's start, whole characters.
-fn start(text: &str, bytes: usize) -> &str {
-    text.get(..text.floor_char_boundary(bytes)).unwrap_or_default()
-}
-
-fn messages(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<Vec<(Speaker, String)>> {
-    let (declared, items) = fields.objects("messages", faults)?;
-    let location = fields.location("messages");
-    let mut messages = Vec::with_capacity(items.len());
-    for (index, item) in items.into_iter().enumerate() {
-        let place = Location::Item(&location, index);
-        let (speaker, text) = message(item, place, declared, faults)?;
-        messages.push((speaker, text));
-    }
-    Some(messages)
-}
-
-/// What one of the messages must be, as JSON Schema.
-pub fn question_schema() -> serde_json::Value {
-    let text = rules::QUERY.schema();
-    let part = json!({"properties": {"text": text}, "required": ["text"]});
-    json!({
-        "properties": {
-            "role": {"const": "user"},
-            "content": {"anyOf": [text, {"type": "array", "contains": part}]},
-        },
-        "required": ["role", "content"],
-    })
-}
-
-/// Takes the question, and drops what follows it and what `system` says.
-fn question(earlier: &mut Vec<(Speaker, String)>, faults: &mut Faults) -> Option<String> {
-    let asks =
-        |(speaker, text): &(Speaker, String)| *speaker == Speaker::User && !text.trim().is_empty();
-    let place = Location::Member(&Location::Root, "messages");
-    let Some(last) = earlier.iter().rposition(asks) else {
-        faults.push(place.fault("must have a message of the user that is not blank"));
-        return None;
-    };
-    earlier.truncate(last + 1);
-    let (_, question) = earlier.pop()?;
-    if let Err(detail) = rules::query(&question) {
-        faults.push(Location::Item(&place, last).fault(detail));
-    }
-    earlier.retain(|(speaker, _)| *speaker != Speaker::System);
-    Some(question)
-}
-
-fn message(
-    json: Json<'_>,
-    place: Location<'_>,
-    declared: &'static [Field],
-    faults: &mut Faults,
-) -> Option<(Speaker, String)> {
-    let mut fields = Fields::open(json, place, declared, faults)?;
-    let speaker = fields.choice("role", Speaker::WORDS, faults);
-    fields.string("name", faults);
-    let text = match fields.take("content", faults)? {
-        Json::String(text) => match rules::message(&text) {
-            Ok(()) => text.into_owned(),
-            Err(detail) => {
-                fields.fault("content", detail, faults);
-                return None;
-            }
-        },
-        Json::Array(parts) if (1..=limits::MAX_MESSAGE_PARTS).contains(&parts.len()) => {
-            self::parts(parts, &fields.location("content"), faults)?
-        }
-        _ => {
-            fields.fault("content", "must be a string or an array of parts", faults);
+        other => {
+            fields.fault("messages", format!("must be an array, not {}", other.kind()), faults);
             return None;
         }
     };
-    Some((speaker?, text))
+    let location = fields.location("messages");
+    let mut said = Vec::with_capacity(messages.len());
+    for (index, item) in messages.into_iter().enumerate() {
+        said.push(message(item, Location::Item(&location, index), faults)?);
+    }
+    let conversation = Conversation::of(said);
+    if conversation.is_none() {
+        faults.push(location.fault("must have a message of the user that is not blank"));
+    }
+    conversation
 }
 
-fn parts(parts: Vec<Json<'_>>, place: &Location<'_>, faults: &mut Faults) -> Option<String> {
-    let mut text = String::new();
-    for (index, part) in parts.into_iter().enumerate() {
-        let mut fields = Fields::open(part, Location::Item(place, index), PART, faults)?;
-        fields.choice("type", &[("text", ())], faults)?;
-        text.push_str(&fields.string("text", faults)?);
-    }
-    Some(text)
+fn message(json: Json<'_>, place: Location<'_>, faults: &mut Faults) -> Option<(Speaker, String)> {
+    let mut fields = Fields::open_lenient(json, place, MESSAGE, faults)?;
+    let speaker = fields.choice("role", Speaker::WORDS, faults)?;
+    let text = match fields.take("content", faults) {
+        Some(content) => conversation::content(content, &fields.location("content"), faults)?,
+        None if speaker.may_be_silent() => String::new(),
+        None => {
+            fields.fault("content", "is required", faults);
+            return None;
+        }
+    };
+    Some((speaker, text))
 }
 
 fn include_usage(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> bool {
     let Some(options) = fields.take("stream_options", faults) else { return false };
     let place = fields.location("stream_options");
-    Fields::open(options, place, STREAM_OPTIONS, faults)
+    Fields::open_lenient(options, place, STREAM_OPTIONS, faults)
         .and_then(|mut options| options.boolean("include_usage", faults))
         .unwrap_or(false)
 }
@@ -293,7 +213,7 @@ pub struct Choice<'a> {
     pub index: u32,
     /// What is said.
     pub message: Message<'a>,
-    /// Always `stop`.
+    /// `stop`, or `length` where `max_tokens` ended it.
     pub finish_reason: &'static str,
     /// Always null.
     pub logprobs: Option<()>,
@@ -327,9 +247,9 @@ pub struct Chunk<'a> {
     pub model: &'a str,
     /// One, or none with the usage.
     pub choices: Vec<ChunkChoice<'a>>,
-    /// What it took, in the last one if asked for.
+    /// What it took in the last one and null before, if asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub usage: Option<Usage>,
+    pub usage: Option<Option<Usage>>,
 }
 
 /// What a piece adds.
@@ -339,8 +259,10 @@ pub struct ChunkChoice<'a> {
     pub index: u32,
     /// More of the message.
     pub delta: Delta<'a>,
-    /// `stop` at the end.
+    /// `stop` or `length` at the end.
     pub finish_reason: Option<&'static str>,
+    /// Always null.
+    pub logprobs: Option<()>,
 }
 
 /// More of a message.
@@ -386,36 +308,88 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    fn with(messages: &str, more: &str) -> String {
+        format!(r#"{{"model":"m","messages":{messages}{more}}}"#)
+    }
+
+    const ASKED: &str = r#"[{"role":"user","content":"x"}]"#;
+
     #[test]
-    fn the_last_message_is_the_question_and_those_before_give_context() {
-        let body = br#"{"model":"ragtime/a","temperature":0.2,"messages":[{"role":"system","content":"Be brief."},
-            {"role":"user","content":"Who was Joplin?"},{"role":"assistant","content":"A composer."},
-            {"role":"user","content":[{"type":"text","text":"What did "},{"type":"text","text":"he write?"}]}],
-            "stream":true,"stream_options":{"include_usage":true}}"#;
-        let request = read(body).unwrap();
-        assert_eq!(request.question, "What did he write?");
-        assert_eq!(request.conversation(), "User: Who was Joplin?\nAssistant: A composer.");
-        assert_eq!(request.search_text(), "What did he write? Who was Joplin?");
+    fn a_conversation_is_read_as_the_clients_give_it_back() {
+        let messages = r#"[{"role":"system","content":"Be brief.","name":"app"},
+            {"role":"user","content":"Who was Joplin?"},
+            {"role":"assistant","content":null,"refusal":null,"tool_calls":[{"id":"c","type":"function"}]},
+            {"role":"tool","tool_call_id":"c","content":"1868"},
+            {"role":"function","name":"f","content":null},
+            {"role":"assistant","content":[{"type":"text","text":"A "},{"type":"refusal","refusal":"composer."}],
+             "citations":[{"document_id":"joplin"}],"abstained":false,"audio":null,"annotations":[]},
+            {"role":"user","content":[{"type":"text","text":"What did "},{"type":"text","text":"he\u0000write?","x":1}]}]"#;
+        let more = r#","stream":true,"stream_options":{"include_usage":true,"include_obfuscation":false},"max_tokens":9,"temperature":0.2,"unheard_of":{"a":1}"#;
+        let request = read(with(messages, more).as_bytes()).unwrap();
+        assert_eq!(request.conversation.question, "What did he write?");
+        let before = "User: Who was Joplin?\nTool: 1868\nAssistant: A composer.";
+        assert_eq!(request.conversation.before(), before);
         assert!(request.stream && request.include_usage);
+        assert_eq!(request.max_tokens, Some(9));
+    }
+
+    #[test]
+    fn harmless_parameters_are_taken_and_others_named() {
+        for harmless in [
+            r#""n":1"#,
+            r#""n":null,"logprobs":false,"top_logprobs":0"#,
+            r#""tools":[],"tool_choice":"auto","parallel_tool_calls":true"#,
+            r#""tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"none""#,
+            r#""functions":[],"function_call":"auto""#,
+            r#""response_format":{"type":"text"},"modalities":["text"],"service_tier":"auto","store":false"#,
+            r#""max_completion_tokens":1,"stop":["a"],"seed":1,"logit_bias":{},"user":"u""#,
+        ] {
+            let read = read(with(ASKED, &format!(",{harmless}")).as_bytes());
+            assert!(read.is_ok(), "{harmless}: {read:?}");
+        }
+        for (name, value) in [
+            ("n", "2"),
+            ("logprobs", "true"),
+            ("top_logprobs", "5"),
+            ("tool_choice", r#""required""#),
+            ("tool_choice", r#"{"type":"function","function":{"name":"f"}}"#),
+            ("function_call", r#"{"name":"f"}"#),
+            ("response_format", r#"{"type":"json_object"}"#),
+            ("modalities", r#"["text","audio"]"#),
+            ("max_tokens", "0"),
+            ("tools", "{}"),
+        ] {
+            let body = with(ASKED, &format!(r#","{name}":{value}"#));
+            let fault = read(body.as_bytes()).unwrap_err().faults.into_iter().next().unwrap();
+            assert_eq!(fault.place().as_deref(), Some(name), "{value}");
+        }
     }
 
     #[test]
     fn every_fault_is_pointed_at() {
-        let at = |body: &str| {
-            let fault = read(body.as_bytes()).unwrap_err().faults.into_iter().next().unwrap();
-            fault.pointer.unwrap()
+        let at = |messages: &str| {
+            let problem = read(with(messages, "").as_bytes()).unwrap_err();
+            problem.faults.into_iter().next().unwrap().place().unwrap()
         };
-        let with = |messages: &str| format!(r#"{{"model":"m","messages":{messages}}}"#);
-        assert_eq!(at(&with("[]")), "#/messages");
-        assert_eq!(at(&with(r#"[{"role":"user"}]"#)), "#/messages/0/content");
-        assert_eq!(at(&with(r#"[{"role":"assistant","content":"x"}]"#)), "#/messages");
+        assert_eq!(at("[]"), "messages");
+        assert_eq!(at(r#"[{"role":"user"}]"#), "messages[0].content");
+        assert_eq!(at(r#"[{"role":"user","content":7}]"#), "messages[0].content");
+        assert_eq!(at(r#"[{"role":"clown","content":"x"}]"#), "messages[0].role");
+        assert_eq!(at(r#"[{"role":"assistant","content":"x"}]"#), "messages");
         assert_eq!(
-            at(&with(r#"[{"role":"user","content":[{"type":"image_url"}]}]"#)),
-            "#/messages/0/content/0/type"
+            at(r#"[{"role":"user","content":[{"type":"image_url"}]}]"#),
+            "messages[0].content[0].type"
         );
-        assert_eq!(
-            at(r#"{"model":"m","messages":[{"role":"user","content":"x"}],"tools":[]}"#),
-            "#/tools"
+    }
+
+    #[test]
+    fn long_histories_and_messages_are_taken() {
+        let turn = r#"{"role":"user","content":"x"},{"role":"assistant","content":"y"},"#;
+        let long = format!(
+            r#"[{}{{"role":"user","content":"{}"}}]"#,
+            turn.repeat(500),
+            "word ".repeat(20_000)
         );
+        assert!(read(with(&long, "").as_bytes()).is_ok());
     }
 }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::json::{self, Faults, Field, Fields, Json, Kind, Location};
+use crate::json::{self, Fault, Faults, Field, Fields, Json, Kind, Location};
 use crate::limits;
 use crate::problem::Problem;
 use crate::resource::rules;
@@ -18,6 +18,8 @@ pub struct EmbeddingRequest {
     pub model: String,
     /// The texts.
     pub input: Vec<String>,
+    /// The length of a vector, if the client says it.
+    pub dimensions: Option<u32>,
     /// Whether vectors come as base64 of little-endian 32-bit floats.
     pub base64: bool,
 }
@@ -40,7 +42,11 @@ pub const FIELDS: &[Field] = &[
         Kind::Choice(|| vec!["float", "base64"]),
         "How vectors are written. Default: float.",
     ),
-    Field::optional("user", Kind::Other(|| json!({})), "Taken and not used."),
+    Field::optional(
+        "dimensions",
+        Kind::Integer(1, u32::MAX),
+        "Must be the model's. Default: the model's.",
+    ),
 ];
 
 /// Reads the body.
@@ -50,7 +56,7 @@ pub const FIELDS: &[Field] = &[
 /// See [`json::read`].
 pub fn read(body: &[u8]) -> Result<EmbeddingRequest, Problem> {
     json::read(body, |json, faults| {
-        let mut fields = Fields::open(json, Location::Root, FIELDS, faults)?;
+        let mut fields = Fields::open_lenient(json, Location::Root, FIELDS, faults)?;
         let model = fields.string("model", faults);
         let input = input(&mut fields, faults);
         let base64 =
@@ -58,10 +64,15 @@ pub fn read(body: &[u8]) -> Result<EmbeddingRequest, Problem> {
         Some(EmbeddingRequest {
             model: model?.into(),
             input: input?,
+            dimensions: fields.integer("dimensions", faults),
             base64: base64.unwrap_or(false),
         })
     })
 }
+
+/// Some clients send the numbers that another model's tokeniser made.
+const TOKENS: &str = "must be a string: tokens of another model cannot be read (in LangChain, \
+                      set check_embedding_ctx_length=False)";
 
 fn input(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<Vec<String>> {
     let items = match fields.take("input", faults)? {
@@ -78,6 +89,7 @@ fn input(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<Vec<String>
     for (index, item) in items.into_iter().enumerate() {
         let checked = match item {
             Json::String(text) => rules::input(&text).map(|()| text.into_owned()),
+            Json::Number(_) | Json::Array(_) => Err(TOKENS.to_owned()),
             other => Err(format!("must be a string, not {}", other.kind())),
         };
         match checked {
@@ -86,6 +98,21 @@ fn input(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<Vec<String>
         }
     }
     Some(texts)
+}
+
+impl EmbeddingRequest {
+    /// Checks that vectors have the length that the client wants.
+    ///
+    /// # Errors
+    ///
+    /// `validation_failed`
+    pub fn check_dimensions(&self, dimensions: u32) -> Result<(), Problem> {
+        if self.dimensions.is_none_or(|wanted| wanted == dimensions) {
+            return Ok(());
+        }
+        let detail = format!("must be {dimensions}, which is the length of this model's vectors");
+        Err(Problem::invalid(vec![Fault::at("#/dimensions", detail)]))
+    }
 }
 
 /// The vectors.
@@ -154,6 +181,8 @@ mod tests {
         let read = |input: &str| read(format!(r#"{{"model":"m","input":{input}}}"#).as_bytes());
         assert_eq!(read(r#""a""#).unwrap().input, ["a"]);
         assert_eq!(read(r#"["a","b"]"#).unwrap().input, ["a", "b"]);
+        let error = read("[[1, 2]]").unwrap_err();
+        assert!(error.faults.iter().any(|fault| fault.detail.contains("check_embedding")));
         for wrong in ["[]", r#""""#, "3", "[1,2]", "[[1]]"] {
             assert!(read(wrong).is_err(), "{wrong}");
         }

@@ -1,9 +1,17 @@
 //! The bodies of OpenAI's API, as far as a server of answers needs them.
 
 pub mod chat;
+mod conversation;
 pub mod embeddings;
+pub mod file_search;
+pub mod files;
 pub mod models;
+pub mod response;
+pub mod responses;
+pub mod stores;
+mod unsupported;
 
+pub use conversation::{Conversation, Speaker};
 use serde::Serialize;
 
 use crate::problem::Entry;
@@ -21,9 +29,14 @@ pub fn collection(model: &str) -> Option<&str> {
     model.strip_prefix(PREFIX).filter(|name| super::rules::collection(name).is_ok())
 }
 
-/// Whether a path belongs to OpenAI's API, whose clients look for `error`.
+/// The families of routes below `/v1/` that are this server's own.
+const OURS: [&str; 3] = ["collections", "jobs", "keys"];
+
+/// Whether a path belongs to OpenAI's API, whose clients look for `error`. A
+/// route that this server has not is one that OpenAI's clients may know.
 pub fn owns(path: &str) -> bool {
-    ["/v1/chat/", "/v1/models", "/v1/embeddings"].iter().any(|prefix| path.starts_with(prefix))
+    let family = path.strip_prefix("/v1/").and_then(|rest| rest.split('/').next());
+    family.is_some_and(|family| !OURS.contains(&family))
 }
 
 /// What OpenAI's clients show of a problem.
@@ -35,13 +48,13 @@ pub struct Error<'a> {
     pub r#type: &'static str,
     /// The problem's code.
     pub code: &'a str,
-    /// Always null: `errors` names the places.
+    /// The parameter at fault.
     pub param: Option<&'a str>,
 }
 
 impl<'a> Error<'a> {
     /// Of a problem.
-    pub fn of(entry: Entry, message: &'a str) -> Self {
+    pub fn of(entry: Entry, message: &'a str, param: Option<&'a str>) -> Self {
         let kind = match entry.status {
             401 => "authentication_error",
             403 => "permission_error",
@@ -50,7 +63,7 @@ impl<'a> Error<'a> {
             500.. => "server_error",
             _ => "invalid_request_error",
         };
-        Self { message, r#type: kind, code: entry.code, param: None }
+        Self { message, r#type: kind, code: entry.code, param }
     }
 }
 
