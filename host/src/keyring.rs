@@ -167,7 +167,7 @@ impl Keyring {
     /// Whether a request that `key` was let in with may go on: the key has not
     /// been revoked, has not expired, and allows all that it did.
     pub fn still_lets_in(&self, key: &Key) -> bool {
-        let now = self.read().get(&key.record.id).cloned();
+        let now = self.shared.read().get(&key.record.id).cloned();
         now.is_some_and(|now| {
             let wide = |name: &String| now.record.allows_collection(name);
             now.record.admits_at(unix_now()).is_ok()

@@ -167,7 +167,7 @@ impl Library {
             Commit::DeleteCollection { name } => {
                 self.collections.remove(&name);
             }
-            Commit::Put { collection, document } => self.put(&collection, document),
+            Commit::Put { collection, document } => self.put(&collection, *document),
             Commit::Ingest { job, documents } => {
                 documents.into_iter().for_each(|document| self.put(&job.collection, document));
                 self.jobs.push(job);
@@ -484,7 +484,7 @@ mod tests {
             outline: String::new(),
             details: Details::default(),
         };
-        Commit::Put { collection: DEFAULT.into(), document }
+        Commit::Put { collection: DEFAULT.into(), document: Box::new(document) }
     }
 
     fn search(collection: &Collection, words: &str) -> Vec<Candidate> {

@@ -37,7 +37,7 @@ pub enum Commit {
     },
     Put {
         collection: String,
-        document: Document,
+        document: Box<Document>,
     },
     Ingest {
         job: Job,

@@ -287,7 +287,8 @@ pub(super) async fn put(
         };
         document.created_at = old.map_or(document.created_at, |old| old.created_at);
         let stored = document.clone();
-        Ok((Some(Commit::Put { collection: collection.clone(), document }), (outcome, stored)))
+        let (collection, document) = (collection.clone(), Box::new(document));
+        Ok((Some(Commit::Put { collection, document }), (outcome, stored)))
     })
     .map_err(error_to_wit)?;
     embed(&collection).await;

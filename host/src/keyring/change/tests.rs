@@ -137,7 +137,7 @@ async fn a_key_grants_no_more_than_it_has_and_not_once_it_has_ended() {
     let Actor::Key(other) = &first else { unreachable!() };
     let rotated = keyring.rotate(actor.clone(), other.as_str(), 0).await;
     assert!(matches!(rotated, Err(KeyringError::Refused(_))));
-    keyring.revoke(first, &id).await.unwrap();
+    keyring.revoke(first.clone(), &id).await.unwrap();
     let gone = keyring.revoke(actor, other.as_str()).await;
     assert!(matches!(gone, Err(KeyringError::NotAdmin)));
 }
