@@ -65,7 +65,12 @@ fn scripts() -> impl Iterator<Item = (usize, Vec<u8>)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_order_of_imports_reaches_what_the_key_does_not() {
     let seconds = std::env::var("RAGTIME_FUZZ_SECONDS").ok().map(|text| text.parse().unwrap());
-    let server = Setup::new().set("SERVER__REQUEST_TIMEOUT_MS", 20_000).start();
+    // A key grants no larger budget than the operator's, which is the first key's.
+    let server = Setup::new()
+        .set("SERVER__REQUEST_TIMEOUT_MS", 20_000)
+        .set("AUTH__BURST", 1_000_000)
+        .set("AUTH__RATE_PER_MINUTE", 1_000_000)
+        .start();
     for collection in ["mine", "theirs"] {
         let created = server.post("/v1/collections", json!({"name": collection})).await;
         assert_eq!(created.status, 201, "{created:?}");
