@@ -156,7 +156,7 @@ async fn what_is_no_message_of_the_protocol_is_an_error_of_json_rpc() {
 #[tokio::test]
 async fn every_published_version_is_spoken_as_it_is_asked_for() {
     let server = Setup::new().start();
-    server.document("a b/joplin", DOCUMENT).await;
+    server.document("a%20b%2Fjoplin", DOCUMENT).await;
     for version in ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"] {
         let params = json!({
             "protocolVersion": version, "capabilities": {},
