@@ -280,10 +280,11 @@ async fn a_response_is_compressed_for_whoever_asks() {
 #[tokio::test]
 async fn a_compressed_body_is_refused_before_it_is_read() {
     let server = Setup::new().start();
-    let request = server.request(Method::POST, SEARCH).header("content-encoding", "gzip");
+    // All but gzip, whose bombs `tests/clients.rs` tries.
+    let request = server.request(Method::POST, SEARCH).header("content-encoding", "br");
     let refused = Answer::of(request.body(vec![0x1f, 0x8b, 8, 0])).await;
     refused.assert_problem(415, "unsupported_encoding");
-    assert_eq!(refused.header("accept-encoding"), "identity");
+    assert_eq!(refused.header("accept-encoding"), "gzip, identity");
 }
 
 #[tokio::test]
