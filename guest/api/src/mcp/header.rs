@@ -15,8 +15,7 @@ const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {
     /// 2024-11-05. Its own transport needs a connection that stays with one
-    /// instance; here it is spoken over streamable HTTP, and over standard
-    /// input and output by `ragtime mcp`.
+    /// instance; here it is spoken over streamable HTTP.
     November2024,
     /// 2025-03-26: streamable HTTP, and batches.
     March2025,
