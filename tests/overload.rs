@@ -161,6 +161,9 @@ async fn filled(setup: Setup, scale: Scale) -> Arc<Server> {
         .set("AUTH__RATE_PER_MINUTE", u32::MAX)
         .set("AUTH__BURST", u32::MAX)
         .set("LOG__LEVEL", "warn,ragtime::access=off")
+        // One address stands for many clients here.
+        .set("SERVER__MAX_CONNECTIONS_PER_ADDRESS", 4_096)
+        .set("SERVER__MAX_REQUESTS_PER_ADDRESS", 4_096)
         .start();
     let documents: Vec<_> = (0..scale.documents as u64)
         .map(|number| json!({"id": format!("d{number}"), "text": question(number * 7)}))
