@@ -289,6 +289,7 @@ async fn a_client_that_goes_away_ends_the_models_work() {
 }
 
 #[tokio::test]
+#[cfg_attr(stock, ignore)]
 async fn a_stream_whose_key_is_revoked_ends_with_the_model_behind_it() {
     let closed = Arc::new(tokio::sync::Notify::new());
     let model = Model::start(Behaviour::Stalls(Arc::clone(&closed))).await;
