@@ -3,6 +3,7 @@
 #![allow(missing_docs, reason = "the contract in wit/ documents each field")]
 
 use ragtime_policy::version::version;
+use ragtime_text::{Language, Words};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -143,6 +144,19 @@ impl Document {
             chunk.headings.iter().filter(|heading| Some(*heading) != self.title.as_ref());
         let parts = self.title.iter().chain(headings).map(String::as_str);
         parts.chain([self.chunk_text(chunk)]).collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Document {
+    /// The language its words are compared in.
+    pub fn language(&self) -> Option<Language> {
+        ragtime_text::detect(&self.text, None)
+    }
+
+    /// What is indexed of a chunk by its words.
+    pub fn words(&self, chunk: &Chunk, language: Option<Language>) -> Words {
+        let names = Words::names(&self.id, None, self.title.as_deref(), &chunk.headings);
+        Words { text: self.indexed_text(chunk), names, language }
     }
 }
 

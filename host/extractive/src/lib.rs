@@ -2,19 +2,26 @@
 //! passages that answer a question, quotes them exactly, and abstains when
 //! nothing is close enough. No I/O; the model is handed in.
 
-mod sentences;
 mod support;
 mod tokens;
 mod words;
 
-pub use sentences::sentences;
 pub use support::support;
 pub use tokens::estimated_token_starts;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
+use ragtime_text::{Language, Lines, content, detect};
+
 use words::Idf;
+
+/// The sentences of a passage as byte ranges without the white space around them, in
+/// order. A line that stands alone (a heading, an item of a list) is a sentence of
+/// its own.
+pub fn sentences(text: &str) -> Vec<Range<usize>> {
+    ragtime_text::sentences(text, None, Lines::End)
+}
 
 /// A passage to answer from.
 pub struct Passage<'a> {
@@ -103,7 +110,8 @@ struct Sentence<'a> {
     passage: usize,
     span: Range<usize>,
     text: &'a str,
-    words: HashSet<String>,
+    language: Option<Language>,
+    words: BTreeSet<String>,
     coverage: f32,
     score: f32,
 }
@@ -149,21 +157,34 @@ fn candidates<'a>(
     passages: &[Passage<'a>],
     settings: &Settings,
 ) -> Vec<Sentence<'a>> {
-    let wanted = words::content(question);
+    let languages: Vec<_> = passages.iter().map(|passage| detect(passage.text, None)).collect();
+    let mut wanted: HashMap<Option<Language>, BTreeSet<String>> = HashMap::new();
+    for language in &languages {
+        wanted.entry(*language).or_insert_with(|| content(question, *language));
+    }
     let mut all: Vec<Sentence<'a>> = Vec::new();
-    for (passage, Passage { text }) in passages.iter().enumerate() {
-        for span in sentences(text) {
+    for (passage, (Passage { text }, language)) in passages.iter().zip(&languages).enumerate() {
+        for span in ragtime_text::sentences(text, *language, Lines::End) {
             let sentence = text.get(span.clone()).unwrap_or_default();
-            if sentence.split_whitespace().count() < MIN_WORDS {
+            if ragtime_text::phrase(sentence, *language).len() < MIN_WORDS {
                 continue;
             }
-            let words = words::content(sentence);
-            all.push(Sentence { passage, span, text: sentence, words, coverage: 0.0, score: 0.0 });
+            all.push(Sentence {
+                passage,
+                span,
+                text: sentence,
+                language: *language,
+                words: content(sentence, *language),
+                coverage: 0.0,
+                score: 0.0,
+            });
         }
     }
     let idf = Idf::new(all.iter().map(|sentence| &sentence.words));
     for sentence in &mut all {
-        sentence.coverage = idf.coverage(&wanted, &sentence.words);
+        sentence.coverage = wanted
+            .get(&sentence.language)
+            .map_or(0.0, |wanted| idf.coverage(wanted, &sentence.words));
         sentence.score = sentence.coverage - RANK_PENALTY * sentence.passage as f32;
     }
     // A stable sort: of equals, the earlier sentence of the better passage.

@@ -10,15 +10,21 @@ use std::time::Duration;
 
 use lru::LruCache;
 use ragtime_embed::Embedder;
+use ragtime_text::{Language, ModelLanguages};
 
 /// How often [`Embeddings::settled`] looks.
 const SETTLED_POLL: Duration = Duration::from_millis(5);
+
+/// The share of a text's tokens from which the model has not read the text. A rare
+/// sign or two in a sentence stay below; a script that it does not have is above.
+const MAX_UNKNOWN_SHARE: f32 = 0.2;
 
 /// The model once it is there, and the queries it has embedded of late.
 pub struct Embeddings {
     model: OnceLock<Embedder>,
     state: Mutex<LoadState>,
     queries: Mutex<LruCache<String, Arc<[f32]>>>,
+    languages: ModelLanguages,
 }
 
 /// How far the model is.
@@ -35,19 +41,33 @@ pub enum LoadState {
 }
 
 impl Embeddings {
-    /// No model yet, and room for `cached_queries`.
-    pub fn new(cached_queries: usize) -> Self {
+    /// No model yet, which will know these languages, and room for `cached_queries`.
+    pub fn new(cached_queries: usize, languages: ModelLanguages) -> Self {
         let capacity = NonZeroUsize::new(cached_queries).unwrap_or(NonZeroUsize::MIN);
         Self {
             model: OnceLock::new(),
             state: Mutex::new(LoadState::Coming),
             queries: Mutex::new(LruCache::new(capacity)),
+            languages,
         }
     }
 
     /// The model, if it is there.
     pub fn model(&self) -> Option<&Embedder> {
         self.model.get()
+    }
+
+    /// The languages that the model knows.
+    pub fn languages(&self) -> &ModelLanguages {
+        &self.languages
+    }
+
+    /// Whether what the model makes of a text says something: its language is one
+    /// that the model knows, and so are nearly all of its tokens.
+    pub fn understands(&self, text: &str, language: Option<Language>) -> bool {
+        let unknown = || self.model().and_then(|model| model.unknown_share(text).ok());
+        self.languages.knows(language)
+            && unknown().is_none_or(|share| share <= MAX_UNKNOWN_SHARE)
     }
 
     /// How far the model is.

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::documents::slice;
 use crate::index::decode_vector;
+use crate::folders;
 use crate::lexical::Lexical;
 use crate::types::{Error, OpenError};
 use crate::{DATABASE, INDEXES, lock, schema};
@@ -175,7 +176,7 @@ fn compare(db: &Connection, key: i64, index: &Path, report: &mut Report) -> Resu
     if !index.exists() {
         return Ok(());
     }
-    let lexical = Lexical::open(index)?;
+    let lexical = Lexical::open(&folders::in_use(index, None))?;
     if !lexical.damaged()?.is_empty() {
         return Err(Error::Internal("its files are damaged".into()));
     }

@@ -1,5 +1,6 @@
 //! What the database has that the indexes may not have yet.
 
+use ragtime_text::{Language, Words};
 use rusqlite::{Connection, Params};
 
 use crate::documents::{headings_from_json, indexed_text, last_chunk_ever, slice};
@@ -12,7 +13,7 @@ pub(crate) struct Pending {
     pub(crate) document: u64,
     pub(crate) collection: i64,
     /// What is indexed of it.
-    pub(crate) text: String,
+    pub(crate) words: Words,
     pub(crate) vector: Option<Vec<f32>>,
 }
 
@@ -42,6 +43,19 @@ pub(crate) fn between(db: &Connection, from: u64, through: u64) -> Result<Vec<Pe
     read(db, "chunks.id > ?1 AND chunks.id <= ?2 ORDER BY chunks.id", (from, through))
 }
 
+/// The first `limit` of a collection's chunks after `from` up to `through`.
+pub(crate) fn of_collection(
+    db: &Connection,
+    collection: i64,
+    from: u64,
+    through: u64,
+    limit: usize,
+) -> Result<Vec<Pending>, Error> {
+    let which = "collection = ?1 AND chunks.id > ?2 AND chunks.id <= ?3
+        ORDER BY chunks.id LIMIT ?4";
+    read(db, which, (collection, from, through, limit))
+}
+
 /// The first `limit` of these that have no vector and can have one.
 pub(crate) fn without_vector(
     db: &Connection,
@@ -65,8 +79,10 @@ pub(crate) fn removals(db: &Connection) -> Result<Vec<Removal>, Error> {
 
 struct Source {
     document: u64,
+    id: String,
     title: Option<String>,
     text: String,
+    language: Option<Language>,
 }
 
 fn read(db: &Connection, which: &str, params: impl Params) -> Result<Vec<Pending>, Error> {
@@ -74,7 +90,7 @@ fn read(db: &Connection, which: &str, params: impl Params) -> Result<Vec<Pending
         "SELECT chunks.id, document, collection, start, end, headings, vector
          FROM chunks LEFT JOIN vectors ON vectors.chunk = chunks.id WHERE {which}"
     ))?;
-    let mut documents = db.prepare_cached("SELECT title, text FROM documents WHERE key = ?1")?;
+    let mut documents = db.prepare_cached("SELECT id, title, text FROM documents WHERE key = ?1")?;
     let mut rows = chunks.query(params)?;
     let mut found = Vec::new();
     // Neighbours are mostly of one document, and its text may be long.
@@ -84,7 +100,9 @@ fn read(db: &Connection, which: &str, params: impl Params) -> Result<Vec<Pending
         let source = match last.take().filter(|source| source.document == document) {
             Some(source) => source,
             None => documents.query_row([document], |row| {
-                Ok(Source { document, title: row.get(0)?, text: row.get(1)? })
+                let text: String = row.get(2)?;
+                let language = ragtime_text::detect(&text, None);
+                Ok(Source { document, id: row.get(0)?, title: row.get(1)?, text, language })
             })?,
         };
         found.push(pending_of(row, last.insert(source))?);
@@ -101,7 +119,11 @@ fn pending_of(row: &rusqlite::Row<'_>, source: &Source) -> Result<Pending, Error
         chunk: row.get(0)?,
         document: source.document,
         collection: row.get(2)?,
-        text: indexed_text(source.title.as_deref(), &headings, text),
+        words: Words {
+            text: indexed_text(source.title.as_deref(), &headings, text),
+            names: Words::names(&source.id, None, source.title.as_deref(), &headings),
+            language: source.language,
+        },
         vector: blob.and_then(decode_vector),
     })
 }
