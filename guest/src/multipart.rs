@@ -61,7 +61,7 @@ async fn document(part: Field<'_>) -> Result<Result<NewDocument, String>, Proble
     let Some(media_type) = media_type else {
         return Ok(Err("must be a text, Markdown, HTML, PDF or DOCX file".into()));
     };
-    Ok(documents::of_file(Some(name), None, media_type, &bytes))
+    Ok(documents::of_file(Some(name.clone()), None, media_type, Some(name), &bytes))
 }
 
 fn broken() -> Problem {

@@ -497,13 +497,14 @@ pub fn check_document(document: &Document) -> Result<(), Error> {
     if !document.chunks.iter().all(fits) {
         return Err(Error::Invalid("a chunk lies outside its text or splits a character".into()));
     }
-    Ok(())
+    document.details.check().map_err(Error::Invalid)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::records::sha256_hex;
+    use ragtime_policy::details::Details;
 
     fn put(id: &str, text: &str) -> Commit {
         let end = text.len() as u64;
@@ -520,6 +521,7 @@ mod tests {
             vectors: None,
             cut: String::new(),
             outline: String::new(),
+            details: Details::default(),
         };
         Commit::Put { collection: DEFAULT.into(), document }
     }

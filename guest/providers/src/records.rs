@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, reason = "the contract in wit/ documents each field")]
 
+use ragtime_policy::details::{Details, JobWarnings};
 use ragtime_policy::version::version;
 use ragtime_text::{Language, Words};
 use serde::{Deserialize, Serialize};
@@ -76,6 +77,8 @@ pub struct Document {
     /// The handler's notes of the text's structure.
     #[serde(default)]
     pub outline: String,
+    #[serde(default, skip_serializing_if = "Details::is_empty")]
+    pub details: Details,
 }
 
 /// A chunk as the handler cut it.
@@ -97,6 +100,8 @@ pub struct Job {
     pub indexed: u32,
     pub failed: Vec<Failure>,
     pub created_at: u64,
+    #[serde(default, skip_serializing_if = "JobWarnings::is_empty")]
+    pub warnings: JobWarnings,
 }
 
 /// A document of a batch that could not be taken.
@@ -110,8 +115,8 @@ pub struct Failure {
 impl Document {
     /// Whether a client would see no difference but the times.
     pub fn same_content(&self, other: &Self) -> bool {
-        let Self { id, title, text, media_type, metadata, chunks, .. } = self;
-        (id, title, text, media_type, metadata, chunks)
+        let Self { id, title, text, media_type, metadata, chunks, details, .. } = self;
+        (id, title, text, media_type, metadata, chunks, details)
             == (
                 &other.id,
                 &other.title,
@@ -119,12 +124,20 @@ impl Document {
                 &other.media_type,
                 &other.metadata,
                 &other.chunks,
+                &other.details,
             )
     }
 
     /// Its version, see [`version`].
     pub fn version(&self) -> String {
-        version(self.title.as_deref(), &self.media_type, &self.metadata, &self.sha256)
+        let Details { language, file_name, .. } = &self.details;
+        version(
+            self.title.as_deref(),
+            &self.media_type,
+            &self.metadata,
+            &self.sha256,
+            [language.as_deref(), file_name.as_deref()],
+        )
     }
 
     /// The text of a chunk.

@@ -2,12 +2,16 @@
 
 use http::StatusCode;
 use http::header::{IF_MATCH, IF_NONE_MATCH};
-use ragtime_api::problem::Code;
-use ragtime_api::resource::documents::{Chunk, ChunkPage, Document, DocumentPage, Summary};
+use ragtime_api::problem::{Code, Problem};
+use ragtime_api::resource::documents::{
+    Chunk, ChunkPage, Document, DocumentPage, Summary, Warning,
+};
 use ragtime_api::resource::{Span, raw};
 use ragtime_api::{parameters, time};
 
 use super::Answer;
+use crate::bindings::admission::Permit;
+use crate::bindings::details::{self, Details};
 use crate::bindings::store;
 use crate::call::Call;
 use crate::reply;
@@ -16,8 +20,11 @@ use crate::reply;
 pub(super) async fn list(mut call: Call) -> Answer {
     let collection = call.collection().await?;
     let page = parameters::page(call.query())?.into();
-    let (documents, next_cursor) = store::list_documents(&call.permit, collection, page).await?;
-    let documents = documents.iter().map(summary).collect();
+    let (documents, next_cursor) =
+        store::list_documents(&call.permit, collection.clone(), page).await?;
+    let ids = documents.iter().map(|document| document.id.clone()).collect();
+    let known = details::of_documents(&call.permit, collection, ids).await?;
+    let documents = documents.iter().zip(&known).map(|(one, known)| summary(one, known)).collect();
     Ok(reply::json(StatusCode::OK, &DocumentPage { documents, next_cursor }))
 }
 
@@ -26,7 +33,7 @@ pub(super) async fn get(mut call: Call) -> Answer {
     parameters::none(call.query())?;
     let (collection, id) = (call.collection().await?, call.document_id().await?);
     let (must_be, known) = (call.tags(IF_MATCH)?, call.tags(IF_NONE_MATCH)?);
-    let document = store::get_document(&call.permit, collection, id).await?;
+    let (document, details) = described(&call.permit, collection, id).await?;
     let version = &document.summary.version;
     if must_be.is_some_and(|tags| tags.strong().is_some_and(|tags| !tags.contains(version))) {
         return Err(Code::PreconditionFailed.into());
@@ -34,12 +41,25 @@ pub(super) async fn get(mut call: Call) -> Answer {
     let mut response = match known.is_some_and(|tags| tags.name(version)) {
         true => reply::empty(StatusCode::NOT_MODIFIED),
         false => {
-            let body = Document { summary: summary(&document.summary), text: &document.text };
+            let body =
+                Document { summary: summary(&document.summary, &details), text: &document.text };
             reply::json(StatusCode::OK, &body)
         }
     };
     reply::add_etag(&mut response, version);
     Ok(response)
+}
+
+/// A document and its details.
+pub(super) async fn described(
+    permit: &Permit,
+    collection: String,
+    id: String,
+) -> Result<(store::Document, Details), Problem> {
+    let document = store::get_document(permit, collection.clone(), id.clone()).await?;
+    let details = details::of_documents(permit, collection, vec![id]).await?;
+    let none = Details { language: None, file_name: None, warnings: Vec::new() };
+    Ok((document, details.into_iter().next().unwrap_or(none)))
 }
 
 /// `DELETE …/documents/{id}`
@@ -61,7 +81,7 @@ pub(super) async fn chunks(mut call: Call) -> Answer {
 }
 
 /// A document without its text, as it is answered.
-pub(super) fn summary(summary: &store::DocumentSummary) -> Summary<'_> {
+pub(super) fn summary<'a>(summary: &'a store::DocumentSummary, known: &'a Details) -> Summary<'a> {
     Summary {
         id: &summary.id,
         title: summary.title.as_deref(),
@@ -73,7 +93,14 @@ pub(super) fn summary(summary: &store::DocumentSummary) -> Summary<'_> {
         created_at: time::rfc3339(summary.created_at),
         updated_at: time::rfc3339(summary.updated_at),
         searchable: summary.searchable,
+        language: known.language.as_deref(),
+        file_name: known.file_name.as_deref(),
+        warnings: known.warnings.iter().map(warning).collect(),
     }
+}
+
+fn warning(warning: &details::Warning) -> Warning<'_> {
+    Warning { code: &warning.code, page: warning.page, detail: &warning.detail }
 }
 
 fn chunk(chunk: &store::Chunk) -> Chunk<'_> {

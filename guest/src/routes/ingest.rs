@@ -4,7 +4,7 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use ragtime_api::body::BodyType;
 use ragtime_api::chunk::{Lengths, chunk};
-use ragtime_api::extract::{Extracted, extract};
+use ragtime_api::extract::{Extracted, Warning, extract};
 use ragtime_api::json::Fault;
 use ragtime_api::parameters::{self, Wait};
 use ragtime_api::problem::{Code, Problem};
@@ -15,6 +15,7 @@ use ragtime_api::{limits, records};
 
 use super::{Answer, documents::summary, jobs};
 use crate::bindings::admission::Permit;
+use crate::bindings::details::{self, DetailedInput, Details};
 use crate::bindings::embedding;
 use crate::bindings::store::{self, ChunkInput, Cut, DocumentInput, Outcome};
 use crate::call::Call;
@@ -36,7 +37,7 @@ pub(super) async fn put(mut call: Call) -> Answer {
     let document = match call.body().await? {
         (BodyType::Json, body) => NewDocument { id: Some(id), ..documents::read(&body)? },
         (BodyType::Document(media_type), body) => {
-            documents::of_file(Some(id), written.title, media_type, &body)
+            documents::of_file(Some(id), written.title, media_type, None, &body)
                 .map_err(|reason| Problem::invalid(vec![Fault::at("#", reason)]))?
         }
         _ => return Err(Code::UnsupportedMediaType.into()),
@@ -47,11 +48,12 @@ pub(super) async fn put(mut call: Call) -> Answer {
         let reason = prepared.failures.pop().map(|failure| failure.reason);
         return Err(Problem::invalid(vec![Fault::at("#", reason.unwrap_or_default())]));
     };
-    let stored =
-        store::put(&call.permit, collection, document, condition, written.wait.into()).await?;
+    let described = document.details.clone();
+    let wait = written.wait.into();
+    let stored = details::put(&call.permit, collection, document, condition, wait).await?;
     let created = stored.outcome == Outcome::Created;
     let status = if created { StatusCode::CREATED } else { StatusCode::OK };
-    let mut response = reply::json(status, &summary(&stored.summary));
+    let mut response = reply::json(status, &summary(&stored.summary, &described));
     reply::add_etag(&mut response, &stored.summary.version);
     if created {
         reply::add_location(&mut response, &path);
@@ -77,12 +79,11 @@ pub(super) async fn batch(mut call: Call) -> Answer {
     let mut prepared = prepare(&call.permit, documents, &cut).await?;
     prepared.failures.extend(rejected.into_iter().map(store::Failure::from));
     prepared.failures.sort_unstable_by_key(|failure| failure.position);
-    let job =
-        store::ingest(&call.permit, collection, prepared.documents, prepared.failures, wait.into())
-            .await?;
+    let Prepared { documents, failures } = prepared;
+    let job = details::ingest(&call.permit, collection, documents, failures, wait.into()).await?;
     let path = format!("/v1/jobs/{}", parameters::encode(&job.id));
     let status = if wait == Wait::Searchable { StatusCode::OK } else { StatusCode::ACCEPTED };
-    let mut response = reply::json(status, &jobs::job(job));
+    let mut response = reply::json(status, &jobs::described(&call.permit, job).await?);
     reply::add_location(&mut response, &path);
     Ok(response)
 }
@@ -90,7 +91,7 @@ pub(super) async fn batch(mut call: Call) -> Answer {
 /// Documents ready to store, and those that are not.
 #[derive(Default)]
 struct Prepared {
-    documents: Vec<DocumentInput>,
+    documents: Vec<DetailedInput>,
     failures: Vec<store::Failure>,
 }
 
@@ -129,8 +130,10 @@ async fn prepare(
     Ok(prepared)
 }
 
-fn input(document: NewDocument, extracted: Extracted, tokens: &[u32], cut: &Cut) -> DocumentInput {
-    DocumentInput {
+fn input(document: NewDocument, extracted: Extracted, tokens: &[u32], cut: &Cut) -> DetailedInput {
+    let warnings = extracted.warnings.iter().map(details::Warning::from).collect();
+    let details = Details { language: None, file_name: document.file_name, warnings };
+    let document = DocumentInput {
         id: document.id,
         chunks: chunks(&extracted, tokens, cut),
         outline: extracted.outline(document.media_type),
@@ -139,7 +142,8 @@ fn input(document: NewDocument, extracted: Extracted, tokens: &[u32], cut: &Cut)
         media_type: document.media_type.name().to_owned(),
         metadata: document.metadata,
         cut: cut.clone(),
-    }
+    };
+    DetailedInput { document, details }
 }
 
 fn chunks(extracted: &Extracted, tokens: &[u32], cut: &Cut) -> Vec<ChunkInput> {
@@ -175,6 +179,13 @@ pub(super) async fn recut(mut call: Call) -> Answer {
         recut += u64::from(done.await?);
     }
     Ok(reply::json(StatusCode::OK, &Recut { recut, next_cursor }))
+}
+
+impl From<&Warning> for details::Warning {
+    fn from(warning: &Warning) -> Self {
+        let code = warning.code.code().to_owned();
+        Self { code, page: warning.page, detail: warning.detail.clone() }
+    }
 }
 
 impl From<Rejected> for store::Failure {

@@ -1,10 +1,13 @@
 //! `/v1/jobs`
 
 use http::StatusCode;
-use ragtime_api::resource::documents::{Failure, Job, JobPage};
+use ragtime_api::problem::Problem;
+use ragtime_api::resource::documents::{Failure, Job, JobPage, JobWarning};
 use ragtime_api::{parameters, time};
 
 use super::Answer;
+use crate::bindings::admission::Permit;
+use crate::bindings::details::{self, JobWarnings};
 use crate::bindings::store::{self, JobState};
 use crate::call::Call;
 use crate::reply;
@@ -13,7 +16,9 @@ use crate::reply;
 pub(super) async fn list(call: Call) -> Answer {
     let page = parameters::page(call.query())?.into();
     let (jobs, next_cursor) = store::list_jobs(&call.permit, page).await?;
-    let jobs = jobs.into_iter().map(job).collect();
+    let ids = jobs.iter().map(|job| job.id.clone()).collect();
+    let warnings = details::of_jobs(&call.permit, ids).await?;
+    let jobs = jobs.into_iter().zip(warnings).map(|(one, warnings)| job(one, warnings)).collect();
     Ok(reply::json(StatusCode::OK, &JobPage { jobs, next_cursor }))
 }
 
@@ -22,7 +27,7 @@ pub(super) async fn get(mut call: Call) -> Answer {
     parameters::none(call.query())?;
     let id = call.id().await?;
     let found = store::get_job(&call.permit, id).await?;
-    Ok(reply::json(StatusCode::OK, &job(found)))
+    Ok(reply::json(StatusCode::OK, &described(&call.permit, found).await?))
 }
 
 /// `POST /v1/jobs/{id}/cancel`
@@ -30,7 +35,7 @@ pub(super) async fn cancel(mut call: Call) -> Answer {
     parameters::none(call.query())?;
     let id = call.id().await?;
     let changed = store::cancel_job(&call.permit, id).await?;
-    Ok(reply::json(StatusCode::OK, &job(changed)))
+    Ok(reply::json(StatusCode::OK, &described(&call.permit, changed).await?))
 }
 
 /// `POST /v1/jobs/{id}/retry`
@@ -38,11 +43,17 @@ pub(super) async fn retry(mut call: Call) -> Answer {
     parameters::none(call.query())?;
     let id = call.id().await?;
     let changed = store::retry_job(&call.permit, id).await?;
-    Ok(reply::json(StatusCode::OK, &job(changed)))
+    Ok(reply::json(StatusCode::OK, &described(&call.permit, changed).await?))
 }
 
-/// A job as it is answered.
-pub(super) fn job(job: store::Job) -> Job {
+/// A job with its warnings, as it is answered.
+pub(super) async fn described(permit: &Permit, found: store::Job) -> Result<Job, Problem> {
+    let warnings = details::of_jobs(permit, vec![found.id.clone()]).await?.into_iter().next();
+    let none = JobWarnings { items: Vec::new(), total: 0 };
+    Ok(job(found, warnings.unwrap_or(none)))
+}
+
+fn job(job: store::Job, warnings: JobWarnings) -> Job {
     let state = match job.state {
         JobState::Running => "running",
         JobState::Done => "done",
@@ -63,6 +74,13 @@ pub(super) fn job(job: store::Job) -> Job {
                 reason: failure.reason,
             })
             .collect(),
+        warnings: warnings.items.into_iter().map(warning).collect(),
+        warning_count: warnings.total,
         created_at: time::rfc3339(job.created_at),
     }
+}
+
+fn warning(of: details::JobWarning) -> JobWarning {
+    let details::Warning { code, page, detail } = of.warning;
+    JobWarning { position: of.position, id: of.id, code, page, detail }
 }

@@ -17,7 +17,6 @@ use serde_json::Value;
 use super::query::{self, Question};
 use super::{Answer, documents, search};
 use crate::bindings::admission::Permit;
-use crate::bindings::store;
 use crate::call::{Origin, read_body};
 use crate::reply;
 
@@ -121,8 +120,8 @@ async fn run(permit: Permit, origin: Origin, called: tools::Call) -> Result<Stri
             query::answer(&query::prepare(permit, origin, asked, started).await?).await
         }
         tools::Call::GetDocument { collection, id } => {
-            let document = store::get_document(&permit, collection, id).await?;
-            let summary = documents::summary(&document.summary);
+            let (document, details) = documents::described(&permit, collection, id).await?;
+            let summary = documents::summary(&document.summary, &details);
             Ok(json::encode(&Document { summary, text: &document.text }))
         }
     }

@@ -5,6 +5,7 @@ pub mod breaker;
 pub mod bucket;
 pub mod canary;
 pub mod chunking;
+pub mod details;
 pub mod key;
 pub mod key_record;
 pub mod scope;

@@ -7,13 +7,27 @@ use sha2::{Digest, Sha256};
 const BYTES: usize = 16;
 
 /// The version of a document: a hash of everything a client can set, in lower
-/// case hex. `text_sha256` is the hash of its text, in hex.
-pub fn version(title: Option<&str>, media_type: &str, metadata: &str, text_sha256: &str) -> String {
+/// case hex. `text_sha256` is the hash of its text, in hex. Of a document
+/// without language and file name it is what it was before there were any.
+pub fn version(
+    title: Option<&str>,
+    media_type: &str,
+    metadata: &str,
+    text_sha256: &str,
+    [language, file_name]: [Option<&str>; 2],
+) -> String {
     let mut hash = Sha256::new();
     hash.update([u8::from(title.is_some())]);
     for part in [title.unwrap_or_default(), media_type, metadata, text_sha256] {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
+    }
+    for (name, part) in [("language", language), ("file_name", file_name)] {
+        if let Some(part) = part {
+            hash.update(name);
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
     }
     hash.finalize().iter().take(BYTES).map(|byte| format!("{byte:02x}")).collect()
 }
@@ -65,8 +79,13 @@ mod tests {
         let more = [(None, "b", "{}", "0"), (None, "a", "[]", "0"), (None, "a", "{}", "1")];
         let shifted = [(Some("ta"), "", "{}", "0"), (None, "a{}", "", "0")];
         let all = parts.into_iter().chain(more).chain(shifted);
-        let versions: Vec<_> = all.clone().map(|(t, m, d, s)| version(t, m, d, s)).collect();
-        let again: Vec<_> = all.map(|(t, m, d, s)| version(t, m, d, s)).collect();
+        let of = |(t, m, d, s)| version(t, m, d, s, [None, None]);
+        let details = [[Some("de"), None], [None, Some("de")], [Some("de"), Some("a.txt")]];
+        let detailed = |details| version(None, "a", "{}", "0", details);
+        let mut versions: Vec<_> = all.clone().map(of).collect();
+        versions.extend(details.map(detailed));
+        let mut again: Vec<_> = all.map(of).collect();
+        again.extend(details.map(detailed));
         assert_eq!(versions, again);
         let different: std::collections::HashSet<_> = versions.iter().collect();
         assert_eq!(different.len(), versions.len());

@@ -159,25 +159,8 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
             Ok(call) => call,
             Err(error) => return Ok(Err(error)),
         };
-        call.request.set_wrote();
-        let store = &call.services.store;
-        let (document, condition) = (document_from_wit(document), condition_from_wit(condition));
-        let put = match store.put(&collection, document, condition).await {
-            Ok(put) => put,
-            Err(error) => return Ok(Err(error_to_wit(error))),
-        };
-        call.services.telemetry.metrics.documents(1, 0);
-        let mut summary = put.summary;
-        if wait == wit::Wait::Searchable {
-            if call.until_gone(store.wait_searchable(put.seq)).await.is_none() {
-                return Ok(Err(gone()));
-            }
-            summary.searchable = true;
-        }
-        Ok(Ok(wit::PutResult {
-            outcome: outcome_to_wit(put.outcome),
-            summary: summary_to_wit(summary),
-        }))
+        let document = document_from_wit(document, store::Details::default());
+        Ok(put(call, collection, document, condition, wait).await)
     }
 
     async fn ingest(
@@ -192,23 +175,9 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
             Ok(call) => call,
             Err(error) => return Ok(Err(error)),
         };
-        call.request.set_wrote();
-        let documents = documents.into_iter().map(document_from_wit).collect();
-        let failures = failures.into_iter().map(failure_from_wit).collect();
-        let (job, seq) = match call.services.store.ingest(&collection, documents, failures).await {
-            Ok(taken) => taken,
-            Err(error) => return Ok(Err(error_to_wit(error))),
-        };
-        let failed = job.failed.len();
-        let stored = (job.received as usize).saturating_sub(failed);
-        call.services.telemetry.metrics.documents(stored, failed);
-        if wait == wit::Wait::Durable {
-            return Ok(Ok(job_to_wit(job)));
-        }
-        if call.until_gone(call.services.store.wait_searchable(seq)).await.is_none() {
-            return Ok(Err(gone()));
-        }
-        Ok(read(call, move |call| Ok(job_to_wit(call.services.store.job(&job.id)?))).await)
+        let plain = |document| document_from_wit(document, store::Details::default());
+        let documents = documents.into_iter().map(plain).collect();
+        Ok(ingest(call, collection, documents, failures, wait).await)
     }
 
     async fn list_documents(
@@ -331,6 +300,49 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
     }
 }
 
+/// Stores one document, under a call that may write there.
+pub(super) async fn put(
+    call: Call,
+    collection: String,
+    document: store::NewDocument,
+    condition: wit::Condition,
+    wait: wit::Wait,
+) -> Result<wit::PutResult, wit::Error> {
+    call.request.set_wrote();
+    let store = &call.services.store;
+    let condition = condition_from_wit(condition);
+    let put = store.put(&collection, document, condition).await.map_err(error_to_wit)?;
+    call.services.telemetry.metrics.documents(1, 0);
+    let mut summary = put.summary;
+    if wait == wit::Wait::Searchable {
+        call.until_gone(store.wait_searchable(put.seq)).await.ok_or_else(gone)?;
+        summary.searchable = true;
+    }
+    Ok(wit::PutResult { outcome: outcome_to_wit(put.outcome), summary: summary_to_wit(summary) })
+}
+
+/// Stores a batch as one job, under a call that may write there.
+pub(super) async fn ingest(
+    call: Call,
+    collection: String,
+    documents: Vec<store::NewDocument>,
+    failures: Vec<wit::Failure>,
+    wait: wit::Wait,
+) -> Result<wit::Job, wit::Error> {
+    call.request.set_wrote();
+    let store = &call.services.store;
+    let failures = failures.into_iter().map(failure_from_wit).collect();
+    let (job, seq) = store.ingest(&collection, documents, failures).await.map_err(error_to_wit)?;
+    let failed = job.failed.len();
+    let stored = (job.received as usize).saturating_sub(failed);
+    call.services.telemetry.metrics.documents(stored, failed);
+    if wait == wit::Wait::Durable {
+        return Ok(job_to_wit(job));
+    }
+    call.until_gone(store.wait_searchable(seq)).await.ok_or_else(gone)?;
+    read(call, move |call| Ok(job_to_wit(call.services.store.job(&job.id)?))).await
+}
+
 /// What may be done to a job.
 enum Change {
     Cancel,
@@ -440,7 +452,10 @@ fn condition_from_wit(condition: wit::Condition) -> Condition {
     }
 }
 
-fn document_from_wit(document: wit::DocumentInput) -> store::NewDocument {
+pub(super) fn document_from_wit(
+    document: wit::DocumentInput,
+    details: store::Details,
+) -> store::NewDocument {
     store::NewDocument {
         id: document.id,
         title: document.title,
@@ -450,6 +465,7 @@ fn document_from_wit(document: wit::DocumentInput) -> store::NewDocument {
         chunks: document.chunks.into_iter().map(chunk_from_wit).collect(),
         cut: cut_from_wit(document.cut),
         outline: document.outline,
+        details,
     }
 }
 

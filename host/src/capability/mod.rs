@@ -5,6 +5,7 @@
 
 pub mod auth;
 mod bindings;
+mod details;
 mod documents;
 mod embedding;
 mod generation;

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ragtime_policy::chunking::Cut;
-use ragtime_store::{BoxError, CandidateQuery, Embed, NewChunk, NewDocument, Settings, Store};
+use ragtime_store::{
+    BoxError, CandidateQuery, Details, Embed, NewChunk, NewDocument, Settings, Store,
+};
 
 const COLLECTION: &str = "bench";
 const DEFAULT_ROWS: u64 = 100_000;
@@ -147,6 +149,7 @@ fn document(first: u64) -> NewDocument {
         chunks,
         cut: Cut::default(),
         outline: String::new(),
+        details: Details::default(),
     }
 }
 

@@ -8,9 +8,9 @@ use ragtime_policy::chunking::{Chunking, Cut};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::cursor;
-use crate::documents;
 use crate::types::{Error, NewChunk, NewDocument, Uncut};
 use crate::writer::Effects;
+use crate::{details, documents};
 
 /// `cut` is how the newest chunks were made; `next_last` and `next_count`
 /// stand there while those are not yet the document's own.
@@ -218,6 +218,7 @@ pub(crate) fn recut(
         chunks: chunks.to_vec(),
         cut: cut.clone(),
         outline: String::new(),
+        details: details::of_row(db, key)?,
     })?;
     if !documents::has_chunks(db, key, prepared.chunks())? {
         let last_given = documents::last_chunk_ever(db)?;

@@ -11,10 +11,10 @@ use sha2::{Digest, Sha256};
 use crate::Filter;
 use crate::types::{
     Chunk, Collection, Document, DocumentSummary, Error, MAX_OUTLINE_EXTRA, NewChunk, NewDocument,
-    Outcome, Passage, Put, Quote,
+    Outcome, Passage, Put, Quote, Warning,
 };
 use crate::writer::Effects;
-use crate::{cursor, cuts};
+use crate::{cursor, cuts, details};
 
 /// The collection that is always there.
 const DEFAULT: &str = "default";
@@ -27,7 +27,9 @@ const MAX_ID: usize = 1_024;
 const MAX_INDEXED: usize = 256 * 1_024;
 
 const SUMMARY: &str = "id, title, media_type, metadata, octet_length(text), chunk_count, sha256, \
-                       created_at, updated_at, last_chunk";
+                       created_at, updated_at, last_chunk, \
+                       (SELECT language FROM document_details WHERE document = key), \
+                       (SELECT file_name FROM document_details WHERE document = key)";
 
 /// The key of a collection.
 pub(crate) fn collection_key(connection: &Connection, name: &str) -> Result<i64, Error> {
@@ -158,6 +160,7 @@ pub(crate) fn prepare(document: NewDocument) -> Result<Prepared, Error> {
     if document.outline.len() > document.text.len() + MAX_OUTLINE_EXTRA {
         return Err(Error::Invalid("an outline is not longer than its text".into()));
     }
+    document.details.check().map_err(Error::Invalid)?;
     let sha256 = Sha256::digest(&document.text);
     let mut hash = Sha256::new();
     for part in
@@ -176,6 +179,9 @@ pub(crate) fn prepare(document: NewDocument) -> Result<Prepared, Error> {
             hash.update(page.to_le_bytes());
         }
     }
+    if let Some(details) = document.details.canonical() {
+        hash.update(details);
+    }
     let sha256 = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(Prepared { id, sha256, fingerprint: hash.finalize().to_vec(), document })
 }
@@ -187,6 +193,10 @@ impl Prepared {
 
     pub(crate) fn chunks(&self) -> &[NewChunk] {
         &self.document.chunks
+    }
+
+    pub(crate) fn warnings(&self) -> &[Warning] {
+        &self.document.details.warnings
     }
 }
 
@@ -290,6 +300,7 @@ pub(crate) fn put(
     let key = connection.last_insert_rowid();
     add_chunks(connection, collection, key, last_given, &document.chunks)?;
     cuts::note(connection, key, collection, &document.cut, &document.outline)?;
+    details::put(connection, key, &document.details)?;
     let (summary, seq) = summary(connection, collection, id)?;
     Ok(Put { outcome, summary, seq })
 }
@@ -428,9 +439,16 @@ fn summary(
 fn summary_of(row: &Row<'_>) -> rusqlite::Result<(DocumentSummary, u64)> {
     let (title, media_type): (Option<String>, String) = (row.get(1)?, row.get(2)?);
     let (metadata, sha256): (String, String) = (row.get(3)?, row.get(6)?);
+    let (language, file_name): (Option<String>, Option<String>) = (row.get(10)?, row.get(11)?);
     let summary = DocumentSummary {
         id: row.get(0)?,
-        version: version(title.as_deref(), &media_type, &metadata, &sha256),
+        version: version(
+            title.as_deref(),
+            &media_type,
+            &metadata,
+            &sha256,
+            [language.as_deref(), file_name.as_deref()],
+        ),
         title,
         media_type,
         metadata,

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::cursor;
 use crate::documents::{self, Prepared};
-use crate::types::{Error, Failure, Job, Outcome, Seq};
+use crate::types::{Error, Failure, Job, JobWarnings, Outcome, Seq};
 use crate::writer::Effects;
 
 /// A document of a batch, or why it could not be taken.
@@ -35,6 +35,7 @@ pub(crate) fn ingest(
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     let mut last = 0;
+    let mut warnings = JobWarnings::default();
     for (position, item) in items {
         match item {
             Ok(prepared) => {
@@ -47,6 +48,7 @@ pub(crate) fn ingest(
                     effects,
                 )?;
                 last = last.max(put.seq);
+                warnings.add(*position, &put.summary.id, prepared.warnings());
                 let written = put.outcome != Outcome::Unchanged;
                 let id = &put.summary.id;
                 insert.execute((job, position, id, Some(put.seq), None::<&str>, written))?;
@@ -56,6 +58,10 @@ pub(crate) fn ingest(
                 insert.execute((job, position, &failure.id, None::<u64>, reason, false))?;
             }
         }
+    }
+    if !warnings.is_empty() {
+        let warnings = serde_json::json!(warnings).to_string();
+        connection.execute("UPDATE jobs SET warnings = ?2 WHERE n = ?1", (job, warnings))?;
     }
     Ok((id, last))
 }
@@ -137,6 +143,21 @@ pub(crate) fn forget_not_embedded(connection: &Connection) -> Result<(), Error> 
          UPDATE job_items SET failure = NULL WHERE failure IS NOT NULL AND last_chunk IS NOT NULL;",
     )?;
     Ok(())
+}
+
+/// The warnings of a job's documents; none if there is no such job, or its
+/// collection is not one that is `seen`.
+pub(crate) fn warnings(
+    connection: &Connection,
+    id: &str,
+    seen: impl Fn(&str) -> bool,
+) -> Result<JobWarnings, Error> {
+    let mut statement =
+        connection.prepare_cached("SELECT collection, warnings FROM jobs WHERE id = ?1")?;
+    let found: Option<(String, Option<String>)> =
+        statement.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let warnings = found.filter(|(collection, _)| seen(collection)).and_then(|(_, json)| json);
+    Ok(warnings.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default())
 }
 
 /// The row of a job, and its collection.

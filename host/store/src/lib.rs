@@ -11,6 +11,7 @@ mod codes;
 mod cursor;
 mod cuts;
 mod deployments;
+mod details;
 mod documents;
 mod folders;
 mod index;
@@ -341,6 +342,22 @@ impl Store {
     pub fn document(&self, collection: &str, id: &str) -> Result<Document, Error> {
         let through = self.through();
         self.0.readers.read(|db| documents::document(db, collection, id, through))
+    }
+
+    /// The details of documents, in the order asked; empty ones for a document
+    /// that has none or is not there. Blocking.
+    pub fn details(&self, collection: &str, ids: &[String]) -> Result<Vec<Details>, Error> {
+        self.0.readers.read(|db| details::of_documents(db, collection, ids))
+    }
+
+    /// The warnings of a job's documents, none if there is no such job or its
+    /// collection is not one that is `seen`. Blocking.
+    pub fn job_warnings(
+        &self,
+        id: &str,
+        seen: impl Fn(&str) -> bool,
+    ) -> Result<JobWarnings, Error> {
+        self.0.readers.read(|db| jobs::warnings(db, id, seen))
     }
 
     /// Documents by id, and the cursor of the next page. Blocking.

@@ -111,8 +111,11 @@ CREATE TABLE IF NOT EXISTS unembedded (
 ";
 
 /// Columns that came after the first version: table, name, and type.
-const ADD_COLUMNS: [(&str, &str, &str); 2] =
-    [("chunks", "page", "INTEGER"), ("job_items", "written", "INTEGER NOT NULL DEFAULT 0")];
+const ADD_COLUMNS: [(&str, &str, &str); 3] = [
+    ("chunks", "page", "INTEGER"),
+    ("job_items", "written", "INTEGER NOT NULL DEFAULT 0"),
+    ("jobs", "warnings", "TEXT"),
+];
 
 /// The one connection that writes. A commit is on disk when it returns
 /// (`synchronous = FULL` syncs the log at each commit).
@@ -131,6 +134,7 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     connection.execute_batch(ADD)?;
     connection.execute_batch(crate::audit::CREATE)?;
     connection.execute_batch(crate::cuts::CREATE)?;
+    connection.execute_batch(crate::details::CREATE)?;
     connection.execute_batch(crate::replays::CREATE)?;
     for (table, column, kind) in ADD_COLUMNS {
         add_column(&connection, table, column, kind)?;

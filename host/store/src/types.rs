@@ -4,6 +4,7 @@
 #![allow(missing_docs, reason = "the contract in wit/ documents each field")]
 
 use ragtime_policy::chunking::{Chunking, Cut};
+pub use ragtime_policy::details::{Details, JobWarning, JobWarnings, Warning};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -150,6 +151,7 @@ pub struct NewDocument {
     /// The handler's own notes of the text's structure, so that it can cut it
     /// again. At most as long as the text and [`MAX_OUTLINE_EXTRA`].
     pub outline: String,
+    pub details: Details,
 }
 
 /// Bytes that an outline may have beyond its text.

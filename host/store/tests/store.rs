@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use ragtime_policy::chunking::{Chunking, Cut};
 use ragtime_policy::version::Condition;
 use ragtime_store::{
-    BoxError, CandidateQuery, Embed, Error, Failure, Filter, NewChunk, NewDocument, OpenError,
-    Outcome, Settings, Store,
+    BoxError, CandidateQuery, Details, Embed, Error, Failure, Filter, NewChunk, NewDocument,
+    OpenError, Outcome, Settings, Store,
 };
 
 /// Vectors from letter counts: no model, but near texts have near vectors.
@@ -58,6 +58,7 @@ fn document(id: &str, text: &str) -> NewDocument {
         chunks: vec![NewChunk { span: 0..text.len() as u64, headings: Vec::new(), page: None }],
         cut: Cut::default(),
         outline: String::new(),
+        details: Details::default(),
     }
 }
 

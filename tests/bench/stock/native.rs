@@ -20,7 +20,7 @@ use ragtime_api::{credential, json, limits};
 use ragtime_policy::bucket::{Decision, Limits, TokenBucket};
 use ragtime_policy::chunking::Cut;
 use ragtime_policy::key::{Credential, SecretDigest};
-use ragtime_store::{CandidateQuery, NewChunk, NewDocument, Passage, Settings, Store};
+use ragtime_store::{CandidateQuery, Details, NewChunk, NewDocument, Passage, Settings, Store};
 
 use super::client::text;
 use super::{DOCUMENTS, KEY};
@@ -74,6 +74,7 @@ fn documents() -> Vec<NewDocument> {
                 chunks,
                 cut: Cut::default(),
                 outline: String::new(),
+                details: Details::default(),
             }
         })
         .collect()

@@ -23,6 +23,8 @@ pub struct NewDocument {
     pub media_type: MediaType,
     /// A JSON object.
     pub metadata: String,
+    /// The name of the file that it came as.
+    pub file_name: Option<String>,
 }
 
 /// A document of a batch that cannot be taken.
@@ -98,6 +100,7 @@ pub fn of_file(
     id: Option<String>,
     title: Option<String>,
     media_type: MediaType,
+    file_name: Option<String>,
     source: &[u8],
 ) -> Result<NewDocument, String> {
     if let Some(title) = &title {
@@ -106,7 +109,8 @@ pub fn of_file(
     if !media_type.is_packed() && source.len() > limits::MAX_TEXT_BYTES {
         return Err(format!("must be at most {} bytes", limits::MAX_TEXT_BYTES));
     }
-    Ok(NewDocument { id, title, source: source.to_vec(), media_type, metadata: "{}".to_owned() })
+    let (source, metadata) = (source.to_vec(), "{}".to_owned());
+    Ok(NewDocument { id, title, source, media_type, metadata, file_name })
 }
 
 /// Reads the body of `POST …/documents` as JSON, `{"documents": […]}`.
@@ -192,6 +196,7 @@ fn document(
         source: text?.into_owned().into_bytes(),
         media_type,
         metadata: metadata.unwrap_or_else(|| "{}".to_owned()),
+        file_name: None,
     })
 }
 
@@ -219,6 +224,26 @@ pub struct Summary<'a> {
     pub updated_at: String,
     /// Whether search finds this version.
     pub searchable: bool,
+    /// The language of the text, as a BCP 47 tag, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub language: Option<&'a str>,
+    /// The name of the file that it came as.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_name: Option<&'a str>,
+    /// What was left out or guessed when the text was made.
+    pub warnings: Vec<Warning<'a>>,
+}
+
+/// Something that a reader of a document should know of how its text was made.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Warning<'a> {
+    /// The kind, stable.
+    pub code: &'a str,
+    /// The page it is about, from 1, where the source has pages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page: Option<u32>,
+    /// What it is about, for people.
+    pub detail: &'a str,
 }
 
 /// A document.
@@ -285,8 +310,29 @@ pub struct Job {
     pub pending: u32,
     /// Documents that could not be taken.
     pub failed: Vec<Failure>,
+    /// What was left out of the documents that were taken, or guessed: the
+    /// first 100.
+    pub warnings: Vec<JobWarning>,
+    /// How many warnings there were.
+    pub warning_count: u64,
     /// RFC 3339.
     pub created_at: String,
+}
+
+/// A warning of a document of a batch.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct JobWarning {
+    /// The place of the document in the batch, from 0.
+    pub position: u32,
+    /// The document's id.
+    pub id: String,
+    /// The kind, stable.
+    pub code: String,
+    /// The page it is about, from 1, where the source has pages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page: Option<u32>,
+    /// What it is about, for people.
+    pub detail: String,
 }
 
 /// A document of a batch that could not be taken.

@@ -3,6 +3,7 @@
 //! returns.
 
 use ragtime_policy::chunking::{Chunking, Cut};
+use ragtime_policy::details::{Details, JobWarnings};
 use ragtime_policy::scope::Scope;
 use ragtime_policy::version::{Condition, Versions};
 
@@ -142,25 +143,7 @@ impl wit::Guest for Provider {
         _: wit::Wait,
     ) -> Answer<wit::PutResult> {
         allowed(&permit, Scope::Write, Some(&collection))?;
-        let (document, condition) = (document_from_wit(document), condition_from_wit(condition));
-        let (outcome, document) = write(|library| {
-            check_document(&document)?;
-            let mut document = document.clone();
-            library.collection(&collection)?.check(&document.id, &condition)?;
-            let (outcome, old) = match library.collection(&collection)?.document(&document.id) {
-                Ok(old) if old.same_content(&document) => {
-                    return Ok((None, (wit::Outcome::Unchanged, old.clone())));
-                }
-                Ok(old) => (wit::Outcome::Replaced, Some(old)),
-                Err(_) => (wit::Outcome::Created, None),
-            };
-            document.created_at = old.map_or(document.created_at, |old| old.created_at);
-            let stored = document.clone();
-            Ok((Some(Commit::Put { collection: collection.clone(), document }), (outcome, stored)))
-        })
-        .map_err(error_to_wit)?;
-        embed(&collection).await;
-        Ok(wit::PutResult { outcome, summary: summary_to_wit(&document) })
+        put(collection, document_from_wit(document, Details::default()), condition).await
     }
 
     async fn ingest(
@@ -171,20 +154,8 @@ impl wit::Guest for Provider {
         _: wit::Wait,
     ) -> Answer<wit::Job> {
         allowed(&permit, Scope::Write, Some(&collection))?;
-        let (documents, job) = batch(collection, documents, failures);
-        write(|library| {
-            let collection = library.collection(&job.collection)?;
-            let mut documents = documents.clone();
-            for document in &mut documents {
-                if let Ok(old) = collection.document(&document.id) {
-                    document.created_at = old.created_at;
-                }
-            }
-            Ok((Some(Commit::Ingest { job: job.clone(), documents }), ()))
-        })
-        .map_err(error_to_wit)?;
-        embed(&job.collection).await;
-        Ok(job_to_wit(&job))
+        let plain = |document| document_from_wit(document, Details::default());
+        ingest(collection, documents.into_iter().map(plain).collect(), failures).await
     }
 
     async fn list_documents(
@@ -296,6 +267,55 @@ impl Provider {
     }
 }
 
+/// Stores one document, under a permit that may write there.
+pub(super) async fn put(
+    collection: String,
+    document: Document,
+    condition: wit::Condition,
+) -> Answer<wit::PutResult> {
+    let condition = condition_from_wit(condition);
+    let (outcome, document) = write(|library| {
+        check_document(&document)?;
+        let mut document = document.clone();
+        library.collection(&collection)?.check(&document.id, &condition)?;
+        let (outcome, old) = match library.collection(&collection)?.document(&document.id) {
+            Ok(old) if old.same_content(&document) => {
+                return Ok((None, (wit::Outcome::Unchanged, old.clone())));
+            }
+            Ok(old) => (wit::Outcome::Replaced, Some(old)),
+            Err(_) => (wit::Outcome::Created, None),
+        };
+        document.created_at = old.map_or(document.created_at, |old| old.created_at);
+        let stored = document.clone();
+        Ok((Some(Commit::Put { collection: collection.clone(), document }), (outcome, stored)))
+    })
+    .map_err(error_to_wit)?;
+    embed(&collection).await;
+    Ok(wit::PutResult { outcome, summary: summary_to_wit(&document) })
+}
+
+/// Stores a batch as one job, under a permit that may write there.
+pub(super) async fn ingest(
+    collection: String,
+    documents: Vec<Document>,
+    failures: Vec<wit::Failure>,
+) -> Answer<wit::Job> {
+    let (documents, job) = batch(collection, documents, failures);
+    write(|library| {
+        let collection = library.collection(&job.collection)?;
+        let mut documents = documents.clone();
+        for document in &mut documents {
+            if let Ok(old) = collection.document(&document.id) {
+                document.created_at = old.created_at;
+            }
+        }
+        Ok((Some(Commit::Ingest { job: job.clone(), documents }), ()))
+    })
+    .map_err(error_to_wit)?;
+    embed(&job.collection).await;
+    Ok(job_to_wit(&job))
+}
+
 /// Makes the vectors of what was written, when there is a model.
 async fn embed(collection: &str) {
     if let Some(embedder) = embedder() {
@@ -343,7 +363,7 @@ fn limit(page: &wit::Page) -> Result<usize, Error> {
 /// The documents of a batch that can be taken, and its account.
 fn batch(
     collection: String,
-    documents: Vec<wit::DocumentInput>,
+    documents: Vec<Document>,
     failures: Vec<wit::Failure>,
 ) -> (Vec<Document>, Job) {
     let mut failed: Vec<_> = failures
@@ -357,10 +377,13 @@ fn batch(
     let taken: std::collections::HashSet<_> = failed.iter().map(|one| one.position).collect();
     let free = (0_u32..).filter(|position| !taken.contains(position));
     let mut kept = Vec::with_capacity(documents.len());
+    let mut warnings = JobWarnings::default();
     for (position, document) in free.zip(documents) {
-        let document = document_from_wit(document);
         match check_document(&document) {
-            Ok(()) => kept.push(document),
+            Ok(()) => {
+                warnings.add(position, &document.id, &document.details.warnings);
+                kept.push(document);
+            }
             Err(error) => {
                 let (id, reason) = (Some(document.id), error.to_string());
                 failed.push(Failed { position, id, reason });
@@ -374,6 +397,7 @@ fn batch(
         indexed: u32::try_from(kept.len()).unwrap_or(u32::MAX),
         failed,
         created_at: unix_now(),
+        warnings,
     };
     (kept, job)
 }
@@ -389,7 +413,7 @@ fn condition_from_wit(condition: wit::Condition) -> Condition {
     }
 }
 
-fn document_from_wit(document: wit::DocumentInput) -> Document {
+pub(super) fn document_from_wit(document: wit::DocumentInput, details: Details) -> Document {
     let now = unix_now();
     Document {
         id: document.id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),
@@ -402,6 +426,7 @@ fn document_from_wit(document: wit::DocumentInput) -> Document {
         vectors: None,
         cut: cut_from_wit(document.cut).label(),
         outline: document.outline,
+        details,
         created_at: now,
         updated_at: now,
     }

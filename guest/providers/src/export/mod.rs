@@ -2,6 +2,7 @@
 
 mod admission;
 mod auth;
+mod details;
 mod documents;
 mod embedding;
 mod generation;

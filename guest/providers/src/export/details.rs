@@ -1,0 +1,121 @@
+//! `ragtime:documents/details`
+
+use ragtime_policy::details::{Details, JobWarning, JobWarnings, Warning};
+use ragtime_policy::scope::Scope;
+
+use super::documents::{allowed, document_from_wit, error_to_wit, ingest, put};
+use super::{Permit, Provider};
+use crate::bindings::admission::PermitBorrow;
+use crate::bindings::details as wit;
+use crate::bindings::store::Error;
+use crate::records::Document;
+use crate::state::read;
+
+/// Documents or jobs asked about at once, so that one call cannot fill a
+/// handler's memory.
+const MAX_IDS: usize = 1_000;
+
+impl wit::Guest for Provider {
+    async fn put(
+        permit: PermitBorrow<'_>,
+        collection: String,
+        document: wit::DetailedInput,
+        condition: wit::Condition,
+        _: wit::Wait,
+    ) -> Result<wit::PutResult, Error> {
+        allowed(&permit, Scope::Write, Some(&collection))?;
+        put(collection, detailed_from_wit(document), condition).await
+    }
+
+    async fn ingest(
+        permit: PermitBorrow<'_>,
+        collection: String,
+        documents: Vec<wit::DetailedInput>,
+        failures: Vec<wit::Failure>,
+        _: wit::Wait,
+    ) -> Result<wit::Job, Error> {
+        allowed(&permit, Scope::Write, Some(&collection))?;
+        ingest(collection, documents.into_iter().map(detailed_from_wit).collect(), failures).await
+    }
+
+    async fn of_documents(
+        permit: PermitBorrow<'_>,
+        collection: String,
+        ids: Vec<String>,
+    ) -> Result<Vec<wit::Details>, Error> {
+        allowed(&permit, Scope::Read, Some(&collection))?;
+        bounded(&ids)?;
+        read(|library| {
+            let collection = library.collection(&collection)?;
+            let of = |id: &String| {
+                let document = collection.document(id).ok();
+                document.map(|document| document.details.clone()).unwrap_or_default()
+            };
+            Ok(ids.iter().map(of).map(details_to_wit).collect())
+        })
+        .map_err(error_to_wit)
+    }
+
+    async fn of_jobs(
+        permit: PermitBorrow<'_>,
+        ids: Vec<String>,
+    ) -> Result<Vec<wit::JobWarnings>, Error> {
+        allowed(&permit, Scope::Write, None)?;
+        bounded(&ids)?;
+        let record = &permit.get::<Permit>().key.record;
+        read(|library| {
+            let of = |id: &String| match library.job(id) {
+                Ok(job) if record.allows_collection(&job.collection) => job.warnings.clone(),
+                // Another tenant's job does not exist, as far as this key goes.
+                _ => JobWarnings::default(),
+            };
+            Ok(ids.iter().map(of).map(job_warnings_to_wit).collect())
+        })
+        .map_err(error_to_wit)
+    }
+}
+
+fn bounded(ids: &[String]) -> Result<(), Error> {
+    match ids.len() <= MAX_IDS {
+        true => Ok(()),
+        false => Err(Error::Invalid(format!("at most {MAX_IDS} ids are taken at once"))),
+    }
+}
+
+fn detailed_from_wit(input: wit::DetailedInput) -> Document {
+    let warning = |warning: wit::Warning| Warning {
+        code: warning.code,
+        page: warning.page,
+        detail: warning.detail,
+    };
+    let details = Details {
+        language: input.details.language,
+        file_name: input.details.file_name,
+        warnings: input.details.warnings.into_iter().map(warning).collect(),
+    };
+    document_from_wit(input.document, details)
+}
+
+fn warning_to_wit(warning: Warning) -> wit::Warning {
+    wit::Warning { code: warning.code, page: warning.page, detail: warning.detail }
+}
+
+fn details_to_wit(details: Details) -> wit::Details {
+    wit::Details {
+        language: details.language,
+        file_name: details.file_name,
+        warnings: details.warnings.into_iter().map(warning_to_wit).collect(),
+    }
+}
+
+fn job_warnings_to_wit(warnings: JobWarnings) -> wit::JobWarnings {
+    let item = |item: JobWarning| wit::JobWarning {
+        position: item.position,
+        id: item.id,
+        warning: warning_to_wit(item.warning),
+    };
+    wit::JobWarnings {
+        items: warnings.items.into_iter().map(item).collect(),
+        total: warnings.total,
+    }
+}
