@@ -163,12 +163,14 @@ impl Document {
 impl Document {
     /// The language its words are compared in.
     pub fn language(&self) -> Option<Language> {
-        ragtime_text::detect(&self.text, None)
+        let stored = self.details.language.as_deref().and_then(Language::parse);
+        stored.or_else(|| ragtime_text::detect(&self.text, None))
     }
 
     /// What is indexed of a chunk by its words.
     pub fn words(&self, chunk: &Chunk, language: Option<Language>) -> Words {
-        let names = Words::names(&self.id, None, self.title.as_deref(), &chunk.headings);
+        let file = self.details.file_name.as_deref();
+        let names = Words::names(&self.id, file, self.title.as_deref(), &chunk.headings);
         Words { text: self.indexed_text(chunk), names, language }
     }
 }

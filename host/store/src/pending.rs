@@ -3,6 +3,7 @@
 use ragtime_text::{Language, Words};
 use rusqlite::{Connection, Params};
 
+use crate::details;
 use crate::documents::{headings_from_json, indexed_text, last_chunk_ever, slice};
 use crate::index::decode_vector;
 use crate::types::Error;
@@ -83,6 +84,7 @@ struct Source {
     title: Option<String>,
     text: String,
     language: Option<Language>,
+    file: Option<String>,
 }
 
 fn read(db: &Connection, which: &str, params: impl Params) -> Result<Vec<Pending>, Error> {
@@ -99,15 +101,25 @@ fn read(db: &Connection, which: &str, params: impl Params) -> Result<Vec<Pending
         let document = row.get(1)?;
         let source = match last.take().filter(|source| source.document == document) {
             Some(source) => source,
-            None => documents.query_row([document], |row| {
+            None => with_details(db, documents.query_row([document], |row| {
                 let text: String = row.get(2)?;
-                let language = ragtime_text::detect(&text, None);
-                Ok(Source { document, id: row.get(0)?, title: row.get(1)?, text, language })
-            })?,
+                let id = row.get(0)?;
+                Ok(Source { document, id, title: row.get(1)?, text, language: None, file: None })
+            })?)?,
         };
         found.push(pending_of(row, last.insert(source))?);
     }
     Ok(found)
+}
+
+/// A document's language is the one that was stored with it; one from before there
+/// was such a thing is in the language that its text tells.
+fn with_details(db: &Connection, mut source: Source) -> Result<Source, Error> {
+    let details = details::of_row(db, i64::try_from(source.document).unwrap_or(i64::MAX))?;
+    let stored = details.language.as_deref().and_then(Language::parse);
+    source.language = stored.or_else(|| ragtime_text::detect(&source.text, None));
+    source.file = details.file_name;
+    Ok(source)
 }
 
 fn pending_of(row: &rusqlite::Row<'_>, source: &Source) -> Result<Pending, Error> {
@@ -121,7 +133,7 @@ fn pending_of(row: &rusqlite::Row<'_>, source: &Source) -> Result<Pending, Error
         collection: row.get(2)?,
         words: Words {
             text: indexed_text(source.title.as_deref(), &headings, text),
-            names: Words::names(&source.id, None, source.title.as_deref(), &headings),
+            names: Words::names(&source.id, source.file.as_deref(), source.title.as_deref(), &headings),
             language: source.language,
         },
         vector: blob.and_then(decode_vector),
