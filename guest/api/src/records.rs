@@ -102,7 +102,15 @@ fn document(
         return Err(refused(format!("its other columns must be at most {most} bytes")));
     }
     let source = text.into_bytes();
-    Ok(NewDocument { id, title, source, media_type: MediaType::Plain, metadata, file_name: None })
+    Ok(NewDocument {
+        id,
+        title,
+        source,
+        media_type: MediaType::Plain,
+        metadata,
+        file_name: None,
+        language: None,
+    })
 }
 
 /// A number or boolean, where the cell is written as JSON would have it.
