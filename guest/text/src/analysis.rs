@@ -28,9 +28,8 @@ const MAX_PARTS: usize = 6;
 const MAX_JOINED_BYTES: usize = 48;
 /// Between parts of names, numbers, addresses, versions: `NOR.0707-10`,
 /// `jo@example.org`, `foo_bar`, `12:30`.
-const JOINERS: [char; 13] = [
-    '-', '.', '_', '/', '@', ':', '+', '\'', '\u{2019}', '\u{2010}', '\u{2011}', '\u{200b}', '&',
-];
+const JOINERS: [char; 13] =
+    ['-', '.', '_', '/', '@', ':', '+', '\'', '\u{2019}', '\u{2010}', '\u{2011}', '\u{200b}', '&'];
 
 /// What a token is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -471,7 +470,8 @@ mod tests {
             .filter(|one| one.role == Role::Word)
             .map(|one| (one.stem.unwrap(), one.position))
             .collect();
-        let expected = [("a", 0), ("foo", 1), ("bar", 2), ("b", 3), ("一二", 4), ("二三", 5), ("c", 7)];
+        let expected =
+            [("a", 0), ("foo", 1), ("bar", 2), ("b", 3), ("一二", 4), ("二三", 5), ("c", 7)];
         assert_eq!(places, expected.map(|(word, place)| (word.to_owned(), place)));
     }
 

@@ -10,24 +10,62 @@ use crate::language::Language;
 /// tells languages has words here that may be asked for.
 const ENGLISH: [&str; 79] = [
     "a", "about", "an", "and", "any", "are", "as", "at", "be", "been", "but", "by", "can", "could",
-    "did", "do", "does", "for", "from", "give", "had", "has", "have", "how", "i", "if", "in", "into",
-    "is", "it", "its", "me", "may", "more", "most", "my", "no", "not", "of", "on", "or", "our",
-    "s", "so", "some", "such", "tell", "than", "that", "the", "their", "them", "then", "there",
-    "these", "they", "this", "those", "to", "under", "us", "was", "we", "were", "what", "when",
-    "where", "whether", "which", "while", "who", "whom", "whose", "why", "will", "with", "would",
-    "you", "your",
+    "did", "do", "does", "for", "from", "give", "had", "has", "have", "how", "i", "if", "in",
+    "into", "is", "it", "its", "me", "may", "more", "most", "my", "no", "not", "of", "on", "or",
+    "our", "s", "so", "some", "such", "tell", "than", "that", "the", "their", "them", "then",
+    "there", "these", "they", "this", "those", "to", "under", "us", "was", "we", "were", "what",
+    "when", "where", "whether", "which", "while", "who", "whom", "whose", "why", "will", "with",
+    "would", "you", "your",
 ];
 
 /// Words that ask, of more letters than the words that tell languages have.
 const ASKING: [&str; 47] = [
-    "welche", "welcher", "welches", "welchem", "welchen", "wieviel", "wieviele", "weshalb", "woraus",
-    "wodurch", "combien", "quelle", "quelles", "lequel", "laquelle", "lesquels", "pourquoi", "comment",
-    "cu\u{e1}ntos", "cu\u{e1}ntas", "cu\u{e1}nto", "cu\u{e1}les", "cu\u{e1}ndo", "qui\u{e9}nes",
-    "d\u{f3}nde", "quanti", "quante", "perch\u{e9}", "quando", "quantos", "quantas", "porqu\u{ea}",
-    "waarom", "hoeveel", "welke", "varf\u{f6}r", "vilken", "vilket", "hvordan", "hvorfor",
-    "\u{43a}\u{430}\u{43a}\u{43e}\u{439}", "\u{43a}\u{430}\u{43a}\u{430}\u{44f}",
-    "\u{43a}\u{430}\u{43a}\u{438}\u{435}", "\u{441}\u{43a}\u{43e}\u{43b}\u{44c}\u{43a}\u{43e}",
-    "\u{43f}\u{43e}\u{447}\u{435}\u{43c}\u{443}", "\u{43a}\u{43e}\u{442}\u{43e}\u{440}\u{44b}\u{439}",
+    "welche",
+    "welcher",
+    "welches",
+    "welchem",
+    "welchen",
+    "wieviel",
+    "wieviele",
+    "weshalb",
+    "woraus",
+    "wodurch",
+    "combien",
+    "quelle",
+    "quelles",
+    "lequel",
+    "laquelle",
+    "lesquels",
+    "pourquoi",
+    "comment",
+    "cu\u{e1}ntos",
+    "cu\u{e1}ntas",
+    "cu\u{e1}nto",
+    "cu\u{e1}les",
+    "cu\u{e1}ndo",
+    "qui\u{e9}nes",
+    "d\u{f3}nde",
+    "quanti",
+    "quante",
+    "perch\u{e9}",
+    "quando",
+    "quantos",
+    "quantas",
+    "porqu\u{ea}",
+    "waarom",
+    "hoeveel",
+    "welke",
+    "varf\u{f6}r",
+    "vilken",
+    "vilket",
+    "hvordan",
+    "hvorfor",
+    "\u{43a}\u{430}\u{43a}\u{43e}\u{439}",
+    "\u{43a}\u{430}\u{43a}\u{430}\u{44f}",
+    "\u{43a}\u{430}\u{43a}\u{438}\u{435}",
+    "\u{441}\u{43a}\u{43e}\u{43b}\u{44c}\u{43a}\u{43e}",
+    "\u{43f}\u{43e}\u{447}\u{435}\u{43c}\u{443}",
+    "\u{43a}\u{43e}\u{442}\u{43e}\u{440}\u{44b}\u{439}",
     "nerede",
 ];
 
@@ -66,7 +104,10 @@ mod tests {
 
     #[test]
     fn only_stems_with_meaning_are_left() {
-        assert_eq!(words("What are the Wings of a flying aircraft?", "en"), ["aircraft", "fli", "wing"]);
+        assert_eq!(
+            words("What are the Wings of a flying aircraft?", "en"),
+            ["aircraft", "fli", "wing"]
+        );
         assert_eq!(words("Welche H\u{e4}user sind das?", "de"), ["haus"]);
     }
 

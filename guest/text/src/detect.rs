@@ -105,7 +105,9 @@ fn letter_codes(letter: char) -> Option<&'static str> {
         'ā' | 'ē' | 'ī' | 'ķ' | 'ļ' | 'ņ' | 'ģ' => "lv",
         'ė' | 'į' | 'ų' => "lt",
         'ū' => "lt lv",
-        'ơ' | 'ư' | 'ạ' | 'ế' | 'ệ' | 'ộ' | 'ủ' | 'ấ' | 'ậ' | 'ờ' | 'ợ' | 'ị' | 'ọ' | 'ả' => "vi",
+        'ơ' | 'ư' | 'ạ' | 'ế' | 'ệ' | 'ộ' | 'ủ' | 'ấ' | 'ậ' | 'ờ' | 'ợ' | 'ị' | 'ọ' | 'ả' => {
+            "vi"
+        }
         'ы' | 'э' | 'ё' => "ru",
         'ъ' => "bg ru",
         'і' | 'ї' | 'є' | 'ґ' => "uk",
@@ -138,9 +140,7 @@ fn windows(text: &str) -> Vec<&str> {
     let middle = (text.len() - WINDOW_BYTES) / 2;
     let starts = [0, middle, text.len() - WINDOW_BYTES];
     let at = |byte: usize| (byte..text.len()).find(|at| text.is_char_boundary(*at));
-    let cut = |start: usize| {
-        text.get(at(start)?..at(start + WINDOW_BYTES).unwrap_or(text.len()))
-    };
+    let cut = |start: usize| text.get(at(start)?..at(start + WINDOW_BYTES).unwrap_or(text.len()));
     starts.into_iter().filter_map(cut).collect()
 }
 
@@ -242,7 +242,10 @@ impl Votes {
     }
 
     fn han(&self) -> u32 {
-        self.scripts.iter().find(|(script, _)| *script == Script::Han).map_or(0, |(_, count)| *count)
+        self.scripts
+            .iter()
+            .find(|(script, _)| *script == Script::Han)
+            .map_or(0, |(_, count)| *count)
     }
 
     fn han_language(&self, main: Option<Language>) -> Language {
@@ -288,7 +291,10 @@ mod tests {
             ("A casa que fica no fim da rua não é minha, e também ninguém mora nela.", "pt"),
             ("Het huis staat aan het einde van de weg en niemand woont er.", "nl"),
             ("Huset ligger i slutet av vägen och ingen bor där.", "sv"),
-            ("Huset ved enden af vejen blev solgt efter krigen, og nu bor der ikke nogen i det.", "da"),
+            (
+                "Huset ved enden af vejen blev solgt efter krigen, og nu bor der ikke nogen i det.",
+                "da",
+            ),
             ("Dom stoi na końcu drogi i nikt w nim nie mieszka.", "pl"),
             ("Dům stojí na konci cesty a nikdo v něm nebydlí.", "cs"),
             ("Talo on tien päässä, eikä siinä asu ketään.", "fi"),

@@ -102,7 +102,10 @@ mod tests {
             ("nb", "no"),
             ("fil", "fil"),
         ] {
-            assert_eq!(Language::parse(tag).map(|one| one.code().to_owned()).as_deref(), Some(code));
+            assert_eq!(
+                Language::parse(tag).map(|one| one.code().to_owned()).as_deref(),
+                Some(code)
+            );
         }
         for wrong in ["", "x", "german", "d1", "-de", "日本"] {
             assert_eq!(Language::parse(wrong), None, "{wrong}");

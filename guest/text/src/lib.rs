@@ -22,8 +22,8 @@ pub use content::content;
 pub use detect::{detect, is_function_word};
 pub use knows::ModelLanguages;
 pub use language::Language;
-pub use sentences::{Lines, sentences};
 pub use query::{Field, MAX_TERMS, Term, Words, language_of_query, phrase, query_terms};
+pub use sentences::{Lines, sentences};
 
 /// The version of the analysis. An index made by another version is of no use to
 /// a query analysed by this one, so it is made anew. Counts up with every change of

@@ -166,8 +166,12 @@ mod tests {
 
     #[test]
     fn a_file_name_has_an_extension() {
-        assert_eq!(file_name_of("reports/annual-report-2023.docx"), Some("annual-report-2023.docx"));
-        for id in ["0-1", "v1.2", "readme", "a/b.c/", "1.5", "0190cf8e-7a1b-7000-8000-0123456789ab"] {
+        assert_eq!(
+            file_name_of("reports/annual-report-2023.docx"),
+            Some("annual-report-2023.docx")
+        );
+        for id in ["0-1", "v1.2", "readme", "a/b.c/", "1.5", "0190cf8e-7a1b-7000-8000-0123456789ab"]
+        {
             assert_eq!(file_name_of(id), None, "{id}");
         }
     }

@@ -118,9 +118,6 @@ mod tests {
                 one("b", Gap::One(' ')),
             ]
         );
-        assert_eq!(
-            texts("iPhone용"),
-            [one("iPhone", Gap::More), one("용", Gap::None)]
-        );
+        assert_eq!(texts("iPhone용"), [one("iPhone", Gap::More), one("용", Gap::None)]);
     }
 }

@@ -66,8 +66,7 @@ impl Embeddings {
     /// that the model knows, and so are nearly all of its tokens.
     pub fn understands(&self, text: &str, language: Option<Language>) -> bool {
         let unknown = || self.model().and_then(|model| model.unknown_share(text).ok());
-        self.languages.knows(language)
-            && unknown().is_none_or(|share| share <= MAX_UNKNOWN_SHARE)
+        self.languages.knows(language) && unknown().is_none_or(|share| share <= MAX_UNKNOWN_SHARE)
     }
 
     /// How far the model is.

@@ -7,8 +7,8 @@ use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 
 use crate::documents::slice;
-use crate::index::decode_vector;
 use crate::folders;
+use crate::index::decode_vector;
 use crate::lexical::Lexical;
 use crate::types::{Error, OpenError};
 use crate::{DATABASE, INDEXES, lock, schema};

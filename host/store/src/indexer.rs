@@ -255,7 +255,8 @@ impl Indexer {
         if missing.is_empty() {
             return Ok(());
         }
-        let Some(vectors) = self.embed(missing.iter().map(|pending| pending.words.text.as_str())) else {
+        let Some(vectors) = self.embed(missing.iter().map(|pending| pending.words.text.as_str()))
+        else {
             self.vectors_complete.store(false, Relaxed);
             return Ok(());
         };

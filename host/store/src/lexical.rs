@@ -15,8 +15,8 @@ use tantivy::schema::{
 };
 use tantivy::tokenizer::{PreTokenizedString, Token};
 use tantivy::{
-    DocAddress, DocId, DocSet, Index, IndexReader, IndexWriter, ReloadPolicy, Searcher, TantivyDocument,
-    Term,
+    DocAddress, DocId, DocSet, Index, IndexReader, IndexWriter, ReloadPolicy, Searcher,
+    TantivyDocument, Term,
 };
 
 use crate::types::Error;
@@ -260,11 +260,7 @@ impl Lexical {
 
     /// A query for each text that has words. Each chunk is compared with the words
     /// as they are in its own language.
-    fn runs(
-        &self,
-        texts: &[String],
-        languages: &[(Option<Language>, u64)],
-    ) -> Vec<Box<dyn Query>> {
+    fn runs(&self, texts: &[String], languages: &[(Option<Language>, u64)]) -> Vec<Box<dyn Query>> {
         let mut queries: Vec<Box<dyn Query>> = Vec::with_capacity(texts.len());
         for text in texts {
             let mut alike: Vec<(Vec<(u32, String)>, Vec<Option<Language>>)> = Vec::new();
@@ -300,9 +296,7 @@ impl Lexical {
         let term = |text: &str| Term::from_field_text(self.fields.stem, text);
         match words {
             [] => None,
-            [(_, word)] => {
-                Some(Box::new(TermQuery::new(term(word), IndexRecordOption::Basic)))
-            }
+            [(_, word)] => Some(Box::new(TermQuery::new(term(word), IndexRecordOption::Basic))),
             words => {
                 let terms = words.iter().map(|(place, word)| (*place as usize, term(word)));
                 Some(Box::new(PhraseQuery::new_with_offset(terms.collect())))

@@ -92,7 +92,8 @@ fn read(db: &Connection, which: &str, params: impl Params) -> Result<Vec<Pending
         "SELECT chunks.id, document, collection, start, end, headings, vector
          FROM chunks LEFT JOIN vectors ON vectors.chunk = chunks.id WHERE {which}"
     ))?;
-    let mut documents = db.prepare_cached("SELECT id, title, text FROM documents WHERE key = ?1")?;
+    let mut documents =
+        db.prepare_cached("SELECT id, title, text FROM documents WHERE key = ?1")?;
     let mut rows = chunks.query(params)?;
     let mut found = Vec::new();
     // Neighbours are mostly of one document, and its text may be long.
@@ -101,11 +102,21 @@ fn read(db: &Connection, which: &str, params: impl Params) -> Result<Vec<Pending
         let document = row.get(1)?;
         let source = match last.take().filter(|source| source.document == document) {
             Some(source) => source,
-            None => with_details(db, documents.query_row([document], |row| {
-                let text: String = row.get(2)?;
-                let id = row.get(0)?;
-                Ok(Source { document, id, title: row.get(1)?, text, language: None, file: None })
-            })?)?,
+            None => with_details(
+                db,
+                documents.query_row([document], |row| {
+                    let text: String = row.get(2)?;
+                    let id = row.get(0)?;
+                    Ok(Source {
+                        document,
+                        id,
+                        title: row.get(1)?,
+                        text,
+                        language: None,
+                        file: None,
+                    })
+                })?,
+            )?,
         };
         found.push(pending_of(row, last.insert(source))?);
     }
@@ -133,7 +144,12 @@ fn pending_of(row: &rusqlite::Row<'_>, source: &Source) -> Result<Pending, Error
         collection: row.get(2)?,
         words: Words {
             text: indexed_text(source.title.as_deref(), &headings, text),
-            names: Words::names(&source.id, source.file.as_deref(), source.title.as_deref(), &headings),
+            names: Words::names(
+                &source.id,
+                source.file.as_deref(),
+                source.title.as_deref(),
+                &headings,
+            ),
             language: source.language,
         },
         vector: blob.and_then(decode_vector),

@@ -45,9 +45,8 @@ impl Rebuild {
         through: u64,
         limit: usize,
     ) -> Result<bool, Error> {
-        let chunks = readers.read(|db| {
-            pending::of_collection(db, self.collection, self.done, through, limit)
-        })?;
+        let chunks = readers
+            .read(|db| pending::of_collection(db, self.collection, self.done, through, limit))?;
         for chunk in &chunks {
             self.writer.add(chunk.chunk, &chunk.words)?;
         }

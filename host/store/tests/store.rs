@@ -391,8 +391,16 @@ async fn words_that_are_conditions_bind_the_vector_leg_too() {
     let find = |required: &[String], excluded: &[String]| {
         let (text, filter) = ("abc", None);
         let vector = Some(&vector[..]);
-        let query =
-            CandidateQuery { text, lexical: true, vector, depth: 2, filter, required, excluded, known: None };
+        let query = CandidateQuery {
+            text,
+            lexical: true,
+            vector,
+            depth: 2,
+            filter,
+            required,
+            excluded,
+            known: None,
+        };
         store.candidates("default", &query).unwrap().len()
     };
     assert_eq!(find(&[], &[]), 2);

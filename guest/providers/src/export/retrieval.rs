@@ -62,9 +62,8 @@ async fn vector(query: &wit::Query) -> Option<Rc<Vec<f32>>> {
     let embedder = embedder().filter(|_| query.legs.contains(wit::Legs::VECTOR))?;
     // Beside words the model is asked only about what it understands.
     if query.legs.contains(wit::Legs::LEXICAL) {
-        let language = read(|library| {
-            Ok(library.collection(&query.collection)?.language_of(&query.text))
-        });
+        let language =
+            read(|library| Ok(library.collection(&query.collection)?.language_of(&query.text)));
         if !embedder.settings.languages.knows(language.ok()?) {
             return None;
         }
