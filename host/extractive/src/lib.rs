@@ -99,6 +99,9 @@ pub struct Coverage {
 }
 
 impl Coverage {
+    /// Asks for nothing.
+    pub const NONE: Self = Self { words: 0.0, characters: 0.0, clusters: 0.0 };
+
     fn of(&self, language: Option<Language>) -> f32 {
         match language.as_ref().map(Language::code) {
             Some("zh" | "ja" | "ko") => self.characters,
