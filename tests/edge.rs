@@ -842,7 +842,7 @@ async fn mixed(phase: Duration, at_once: usize) -> f64 {
 /// Requests for one long document that are not read exhaust their instance, and
 /// each then runs alone, as many as there are instances; see SECURITY.md.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "does not hold yet: requests that run alone can take every instance"]
+#[ignore = "meets no error any more, but stalls of seconds at the first burst do not hold yet"]
 async fn all_of_it_at_once_and_a_client_that_behaves_meets_no_error() {
     let ratio = mixed(Duration::from_secs(4), 2 * KINDS).await;
     // Clients and server share the processors here; blocked would be seconds.

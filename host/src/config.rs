@@ -275,9 +275,18 @@ pub struct Handler {
     /// all of them a retry.
     pub max_requests_per_instance: usize,
     /// Size of a body from which a request has an instance of its own, as have
-    /// those that are no JSON: what is most likely to exhaust an instance then
-    /// costs nobody else a retry.
+    /// those that are no JSON: what is most likely to keep an instance busy or to
+    /// exhaust it then costs nobody else a wait or a retry. Questions and most
+    /// documents are smaller.
     pub solitary_body_bytes: usize,
+    /// Requests that have an instance of their own at once: large bodies, files
+    /// to parse, and those whose instance was lost under them. Half of
+    /// `max_instances`, and never more than that, so that the other requests
+    /// always find an instance.
+    pub max_quarantined_requests: usize,
+    /// The same for one key. More would share the processors with everybody
+    /// else's requests, and be done no sooner; they wait for each other instead.
+    pub max_quarantined_requests_per_key: usize,
     /// Requests an instance serves before it is replaced, which bounds what a
     /// leak in the handler can cost.
     pub max_instance_reuse: usize,
@@ -312,6 +321,8 @@ impl Default for Handler {
             max_instances: 128,
             max_requests_per_instance: 16,
             solitary_body_bytes: 1024 * 1024,
+            max_quarantined_requests: 64,
+            max_quarantined_requests_per_key: 8,
             max_instance_reuse: 10_000,
             idle_timeout_ms: 10_000,
             max_memory_bytes: 512 * 1024 * 1024,

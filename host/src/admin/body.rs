@@ -1,6 +1,7 @@
 //! The body of an answer to the operator.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -15,7 +16,7 @@ use crate::server::places::Place;
 pub struct AdminBody {
     body: http_body_util::combinators::UnsyncBoxBody<Bytes, Infallible>,
     /// The client's place among the requests of its address.
-    _place: Option<Place>,
+    _place: Option<Place<IpAddr>>,
 }
 
 impl AdminBody {
@@ -32,7 +33,7 @@ impl AdminBody {
     }
 
     /// The same, which holds its client's place until it has been sent.
-    pub fn holding(self, place: Option<Place>) -> Self {
+    pub fn holding(self, place: Option<Place<IpAddr>>) -> Self {
         Self { _place: place, ..self }
     }
 }

@@ -1,5 +1,6 @@
 //! One request, as the host knows it.
 
+use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -53,6 +54,7 @@ pub struct RequestContext {
     fate_known: Notify,
     log_lines: AtomicU32,
     searches: AtomicU32,
+    kept: Mutex<Vec<Box<dyn Any + Send>>>,
 }
 
 impl RequestContext {
@@ -85,7 +87,14 @@ impl RequestContext {
             fate_known: Notify::new(),
             log_lines: AtomicU32::new(0),
             searches: AtomicU32::new(0),
+            kept: Mutex::default(),
         })
+    }
+
+    /// Keeps `guard` until the request is over: its response has been sent, and
+    /// no instance works for it any more.
+    pub fn keep(&self, guard: impl Send + 'static) {
+        self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(Box::new(guard));
     }
 
     /// What the handler gets in the credential's place.

@@ -9,7 +9,7 @@ use http::header::EXPECT;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use ragtime_policy::scope::Scope;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::budget::{Budget, Held};
 use super::encoding::Encoding;
@@ -71,9 +71,9 @@ impl Bodies {
         if announced > limit && headers.contains_key(EXPECT) {
             return Err(Problem::BodyTooLarge);
         }
-        let read = whole(body, limit, limit.saturating_mul(2).max(self.most), held);
-        let (body, mut held) =
-            timeout(self.wait, read).await.unwrap_or(Err(Problem::BodyTimeout))?;
+        let discarded = limit.saturating_mul(2).max(self.most);
+        let until = Instant::now() + self.wait;
+        let (body, mut held) = whole(body, limit, discarded, held, until).await?;
         let body = encoding.decode(headers, body, limit).await?;
         held.grow(body.len())?;
         Ok((body, held))
@@ -86,46 +86,62 @@ impl Bodies {
     }
 }
 
-/// Reads a body of up to `limit` bytes. One that is longer is read on to
-/// `discarded` and thrown away, so that a client that is still sending sees why:
-/// see [`DISCARDED_BYTES`].
+/// Reads a body of up to `limit` bytes. One that is longer, or for which there
+/// is no room, is read on to `discarded` and thrown away, so that a client that
+/// is still sending sees why: see [`DISCARDED_BYTES`]. All of it must have come
+/// by `until`.
 async fn whole(
     mut body: Incoming,
     limit: usize,
     discarded: usize,
     mut held: Held,
+    until: Instant,
 ) -> Result<(Bytes, Held), Problem> {
     let (mut kept, mut total) = (BytesMut::new(), 0_usize);
-    while let Some(frame) = body.frame().await {
+    let refusal = loop {
+        let frame = timeout_at(until, body.frame()).await.map_err(|_| Problem::BodyTimeout)?;
+        let Some(frame) = frame else { return Ok((kept.freeze(), held)) };
         let Ok(data) = frame.map_err(|_| Problem::BodyBroken)?.into_data() else { continue };
         total = total.saturating_add(data.len());
-        if total <= limit {
-            held.grow(total)?;
-            kept.extend_from_slice(&data);
-        } else if total > discarded {
-            break;
-        } else {
-            kept = BytesMut::new();
+        if total > limit {
+            break Problem::BodyTooLarge;
         }
-    }
-    if total > limit { Err(Problem::BodyTooLarge) } else { Ok((kept.freeze(), held)) }
+        if let Err(problem) = held.grow(total) {
+            break problem;
+        }
+        kept.extend_from_slice(&data);
+    };
+    // What is thrown away takes no memory, and counts no longer.
+    drop((kept, held));
+    let _ = timeout_at(until, skip(&mut body, discarded.saturating_sub(total))).await;
+    Err(refusal)
 }
 
-/// Takes a little of a body that nobody wants, and keeps nothing of it.
-pub async fn discard(mut body: Incoming, headers: &HeaderMap) {
-    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    if body.is_end_stream() || announced > DISCARDED_BYTES || headers.contains_key(EXPECT) {
-        return;
-    }
-    let some = async {
-        let mut total = 0;
-        while let Some(Ok(frame)) = body.frame().await {
-            total += frame.data_ref().map_or(0, Bytes::len);
-            if total > DISCARDED_BYTES {
-                break;
-            }
+/// Takes up to `most` bytes of a body and keeps nothing of them. Tells whether
+/// that was all of it.
+async fn skip(body: &mut Incoming, most: usize) -> bool {
+    let mut total = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else { return false };
+        total += frame.data_ref().map_or(0, Bytes::len);
+        if total > most {
+            return false;
         }
-    };
+    }
+    true
+}
+
+/// Takes a little of a body that nobody wants, and keeps nothing of it. Tells
+/// whether that was all of it: if it was not, the connection can carry no other
+/// request.
+pub async fn discard(mut body: Incoming, headers: &HeaderMap) -> bool {
+    if body.is_end_stream() {
+        return true;
+    }
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > DISCARDED_BYTES || headers.contains_key(EXPECT) {
+        return false;
+    }
     // What has not come by then is for the client to notice.
-    let _ = timeout(DISCARD_TIME, some).await;
+    timeout(DISCARD_TIME, skip(&mut body, DISCARDED_BYTES)).await.unwrap_or(false)
 }

@@ -1,5 +1,6 @@
 //! The body of a response on its way to the client.
 
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -31,7 +32,7 @@ pub struct EdgeBody {
     source: Source,
     line: Option<Line>,
     /// The client's place among the requests of its address.
-    _place: Option<Place>,
+    _place: Option<Place<IpAddr>>,
 }
 
 #[derive(Default)]
@@ -155,7 +156,7 @@ impl EdgeBody {
     }
 
     /// The same, which holds its client's place until it has been sent.
-    pub fn holding(self, place: Option<Place>) -> Self {
+    pub fn holding(self, place: Option<Place<IpAddr>>) -> Self {
         Self { _place: place, ..self }
     }
 

@@ -35,7 +35,7 @@ pub struct Callers {
     trusted_proxies: Vec<Network>,
     failure_limits: Limits,
     failures: Mutex<LruCache<IpAddr, TokenBucket>>,
-    places: Arc<Places>,
+    places: Arc<Places<IpAddr>>,
     started: Instant,
 }
 
@@ -70,7 +70,7 @@ impl Callers {
     /// # Errors
     ///
     /// [`Problem::TooManyOfAddress`]
-    pub fn enter(&self, address: Option<IpAddr>) -> Result<Option<Place>, Problem> {
+    pub fn enter(&self, address: Option<IpAddr>) -> Result<Option<Place<IpAddr>>, Problem> {
         let place =
             address.map(|address| self.places.take(address).ok_or(Problem::TooManyOfAddress));
         place.transpose()

@@ -1,15 +1,17 @@
 //! The way of one request: identity, limits, handler, response.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{
-    CONTENT_LENGTH, CONTENT_TYPE, HeaderName, IF_MATCH, IF_NONE_MATCH, TRANSFER_ENCODING,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, IF_MATCH, IF_NONE_MATCH,
+    TRANSFER_ENCODING,
 };
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use tokio::time::timeout;
 use wasmtime_wasi_http::WasiBody;
 
@@ -21,10 +23,11 @@ use super::encoding::Encoding;
 use super::idempotency::{Begun, Idempotency};
 use super::problem::Problem;
 use super::public_url::PublicUrl;
+use super::quarantine::Quarantine;
 use super::turns::Turns;
 use super::{access, credential, headers, host_header};
 use crate::config;
-use crate::keyring::Key;
+use crate::keyring::{Key, Slot};
 use crate::runtime::generation::{Generation, HandlerFailure};
 use crate::runtime::request::{Fate, Purpose, RequestContext, ensure_authority};
 use crate::runtime::routing::{self, Choice, Routing};
@@ -60,6 +63,7 @@ pub struct Edge {
     bodies: Bodies,
     idempotency: Arc<Idempotency>,
     limits: config::Server,
+    quarantine: Quarantine,
     solitary_body_bytes: usize,
     public_url: PublicUrl,
 }
@@ -76,6 +80,8 @@ enum Served {
 struct Admitted {
     /// None for those without a valid key, and where none is needed.
     key: Option<Arc<Key>>,
+    /// Its place among the key's requests at work.
+    slot: Option<Slot>,
     deadline: Option<Duration>,
     encoding: Encoding,
 }
@@ -104,6 +110,7 @@ impl Edge {
             ),
             public_url: PublicUrl::new(limits.public_url.as_ref()),
             limits,
+            quarantine: Quarantine::new(&settings.handler),
             solitary_body_bytes: settings.handler.solitary_body_bytes,
         }
     }
@@ -120,8 +127,13 @@ impl Edge {
         let context = RequestContext::new(id.clone(), Purpose::Client, credential, trace);
         let flight = line.flight();
         let address = self.callers.address(request.extensions().get(), request.headers());
+        // Whether the connection can carry another request after this one.
+        let mut reusable = request.body().is_end_stream();
+        let version = request.version();
         let (place, served) = match self.callers.enter(address) {
-            Ok(place) => (place, self.serve(&context, request, &flight, address).await),
+            Ok(place) => {
+                (place, self.serve(&context, request, &flight, address, &mut reusable).await)
+            }
             Err(problem) => (None, Err(problem)),
         };
         flight.set_key_id(context.key_id());
@@ -140,6 +152,11 @@ impl Edge {
         if let Ok(id) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(REQUEST_ID, id);
         }
+        // A client must not send its next request where the rest of this one's
+        // body stands in the way. HTTP/2 has a stream for each.
+        if !reusable && version < Version::HTTP_2 {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         access::head_sent(&mut response);
         response
     }
@@ -148,14 +165,16 @@ impl Edge {
     fn admit(
         &self,
         context: &RequestContext,
-        headers: &HeaderMap,
+        parts: &http::request::Parts,
         flight: &Flight,
-        address: Option<std::net::IpAddr>,
+        address: Option<IpAddr>,
     ) -> Result<Admitted, Problem> {
+        let headers = &parts.headers;
+        host_header::check(parts.version, headers)?;
         let deadline = deadline(headers)?;
         let encoding = Encoding::of(headers)?;
         if flight.route.is_open() {
-            return Ok(Admitted { key: None, deadline, encoding });
+            return Ok(Admitted { key: None, slot: None, deadline, encoding });
         }
         if !credential::is_unambiguous(headers) {
             return Err(Problem::SeveralCredentials);
@@ -171,7 +190,8 @@ impl Edge {
         if let Some(key) = &key {
             context.set_tenant(key.record.id.as_str());
         }
-        Ok(Admitted { key, deadline, encoding })
+        let slot = key.as_ref().map(|key| self.callers.slot(key)).transpose()?;
+        Ok(Admitted { key, slot, deadline, encoding })
     }
 
     async fn serve(
@@ -179,23 +199,29 @@ impl Edge {
         context: &Arc<RequestContext>,
         request: Request<Incoming>,
         flight: &Flight,
-        address: Option<std::net::IpAddr>,
+        address: Option<IpAddr>,
+        reusable: &mut bool,
     ) -> Result<Served, Problem> {
         let (mut parts, body) = request.into_parts();
-        host_header::check(parts.version, &parts.headers)?;
-        let Admitted { key, deadline, encoding } =
-            self.admit(context, &parts.headers, flight, address)?;
-        let slot = key.as_ref().map(|key| self.callers.slot(key)).transpose()?;
+        let admitted = match self.admit(context, &parts, flight, address) {
+            Ok(admitted) => admitted,
+            Err(problem) => {
+                *reusable = discard(body, &parts.headers).await;
+                return Err(problem);
+            }
+        };
+        let Admitted { key, slot, deadline, encoding } = admitted;
         let (body, bytes) = match &key {
             Some(key) => {
                 let (body, held) = self
                     .bodies
                     .read(body, &mut parts.headers, encoding, key, &flight.route)
                     .await?;
+                *reusable = true;
                 (body, Some(held))
             }
             None => {
-                discard(body, &parts.headers).await;
+                *reusable = discard(body, &parts.headers).await;
                 parts.headers.remove(CONTENT_LENGTH);
                 parts.headers.remove(TRANSFER_ENCODING);
                 (Bytes::new(), None)
@@ -306,9 +332,15 @@ impl Edge {
         body: Bytes,
     ) -> Result<Answered, Problem> {
         let copy = || rebuild(parts, body.clone());
-        let give_up = Instant::now() + Duration::from_millis(self.limits.queue_timeout_ms);
+        let mut give_up = Instant::now() + Duration::from_millis(self.limits.queue_timeout_ms);
         let mut alone = self.is_solitary(parts, &body);
         let mut again = false;
+        if alone {
+            // Parsing takes seconds, and so does the wait for others' to end.
+            let patience = Duration::from_millis(self.limits.request_timeout_ms);
+            context.keep(self.quarantine.enter(context.tenant(), patience).await?);
+            give_up = Instant::now() + Duration::from_millis(self.limits.queue_timeout_ms);
+        }
         loop {
             let answer = if alone {
                 generation.handle_alone(Arc::clone(context), copy()).await
@@ -340,6 +372,10 @@ impl Edge {
                             Fate::Starved => Problem::NoMemory,
                             Fate::Running | Fate::Trapped => Problem::HandlerFailed,
                         });
+                    }
+                    if !alone {
+                        let patience = Duration::from_millis(self.limits.queue_timeout_ms);
+                        context.keep(self.quarantine.enter(context.tenant(), patience).await?);
                     }
                     context.set_fate(Fate::Running);
                     self.telemetry.metrics.replayed();

@@ -17,10 +17,12 @@ mod idempotency;
 pub mod places;
 mod problem;
 mod public_url;
+mod quarantine;
 mod turns;
 
 use std::convert::Infallible;
 use std::io;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -140,7 +142,7 @@ async fn accept(
 
 /// Bounds the connections of each address.
 struct Gate {
-    places: Arc<Places>,
+    places: Arc<Places<IpAddr>>,
     trusted: Vec<network::Network>,
     refused: u64,
     told: Option<Instant>,
@@ -158,7 +160,7 @@ impl Gate {
 
     /// A place among the connections of its address. A trusted proxy needs none:
     /// its connections are many clients'.
-    fn admit(&mut self, peer: &Peer) -> Option<Option<Place>> {
+    fn admit(&mut self, peer: &Peer) -> Option<Option<Place<IpAddr>>> {
         let address = peer.0.ip();
         if self.trusted.iter().any(|network| network.contains(address)) {
             return Some(None);
