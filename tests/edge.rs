@@ -839,8 +839,7 @@ async fn mixed(phase: Duration, at_once: usize) -> f64 {
     percentile(&beside, 99) / percentile(&alone, 99)
 }
 
-/// Requests for one long document that are not read exhaust their instance, and
-/// each then runs alone, as many as there are instances; see SECURITY.md.
+/// What the first burst of one key still does to others is told in SECURITY.md.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "meets no error any more, but stalls of seconds at the first burst do not hold yet"]
 async fn all_of_it_at_once_and_a_client_that_behaves_meets_no_error() {
