@@ -31,7 +31,10 @@ fn main() -> ExitCode {
 }
 
 fn build() -> Result<(), String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    // Asked when it runs: a build script may have been compiled in another
+    // checkout that shares this target directory.
+    let package = env::var_os("CARGO_MANIFEST_DIR").ok_or("CARGO_MANIFEST_DIR is not set")?;
+    let root = Path::new(&package).join("..");
     for path in [
         "guest",
         "wit",

@@ -7,6 +7,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use ragtime_policy::bounds::Bounds;
 use serde::Deserialize;
 
 use crate::network::Network;
@@ -394,9 +395,11 @@ impl Data {
             write_wait: std::time::Duration::from_millis(self.write_timeout_ms),
             index_batch: self.index_batch_chunks.max(1),
             max_index_lag: self.max_index_lag_chunks,
-            max_collections: self.max_collections,
-            job_retention: std::time::Duration::from_secs(self.job_retention_seconds),
-            max_jobs: self.max_jobs,
+            bounds: Bounds {
+                max_collections: self.max_collections,
+                job_retention: std::time::Duration::from_secs(self.job_retention_seconds),
+                max_jobs: self.max_jobs,
+            },
             loaded_indexes: self.max_loaded_indexes,
             loaded_index_bytes: self.max_loaded_index_bytes,
             index_writers: self.max_index_writers,
@@ -413,9 +416,9 @@ impl Default for Data {
             write_timeout_ms: u64::try_from(store.write_wait.as_millis()).unwrap_or(u64::MAX),
             index_batch_chunks: store.index_batch,
             max_index_lag_chunks: store.max_index_lag,
-            max_collections: store.max_collections,
-            job_retention_seconds: store.job_retention.as_secs(),
-            max_jobs: store.max_jobs,
+            max_collections: store.bounds.max_collections,
+            job_retention_seconds: store.bounds.job_retention.as_secs(),
+            max_jobs: store.bounds.max_jobs,
             max_loaded_indexes: store.loaded_indexes,
             max_loaded_index_bytes: store.loaded_index_bytes,
             max_index_writers: store.index_writers,

@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each suite uses a part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod compiled;
 mod contract;
 pub mod raw;
 pub mod stock;
@@ -110,6 +111,9 @@ impl Setup {
 
     /// Starts the server and waits until it takes requests.
     pub fn start(self) -> Server {
+        if self.host == Host::Ragtime {
+            compiled::lend(self.dir.path());
+        }
         let mut command = match self.host {
             Host::Ragtime => self.ragtime(),
             Host::Stock => stock::command(self.dir.path(), &self.environment),
@@ -133,6 +137,9 @@ impl Setup {
             assert!(started.elapsed() < READY, "not ready: {:#?}", log.lock().unwrap());
             std::thread::sleep(Duration::from_millis(1));
         };
+        if self.host == Host::Ragtime {
+            compiled::keep(self.dir.path());
+        }
         Server { child, url, admin_url, dir: self.dir, log, client: client() }
     }
 }

@@ -1,9 +1,11 @@
 //! The documents: what the commits of the journal add up to.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use ragtime_filter::Filter;
+use ragtime_policy::bounds::Bounds;
 use ragtime_policy::chunking::{Chunking, Cut};
+use ragtime_policy::names;
 use ragtime_policy::version::Condition;
 
 use crate::bm25::{self, Index, Run};
@@ -13,8 +15,6 @@ use crate::vectors::{Stored, Vectors};
 
 /// The collection that is always there.
 const DEFAULT: &str = "default";
-/// A collection's name.
-const MAX_NAME: usize = 64;
 /// A document's id, in bytes: it is part of URLs.
 const MAX_ID: usize = 1_024;
 
@@ -59,8 +59,10 @@ pub type Page<T> = Result<(Vec<T>, Option<String>), Error>;
 /// All collections and jobs.
 #[derive(Debug)]
 pub struct Library {
+    bounds: Bounds,
     collections: BTreeMap<String, Collection>,
-    jobs: Vec<Job>,
+    /// Oldest first.
+    jobs: VecDeque<Job>,
     /// Chunks and documents are numbered as they are committed, so that every
     /// instance gives the same numbers.
     next: u64,
@@ -136,14 +138,13 @@ pub struct Found<'a> {
     pub document: &'a Document,
 }
 
-impl Default for Library {
-    fn default() -> Self {
-        let collections = BTreeMap::from([(DEFAULT.to_owned(), Collection::default())]);
-        Self { collections, jobs: Vec::new(), next: 1 }
-    }
-}
-
 impl Library {
+    /// Empty, but for the default collection.
+    pub fn new(bounds: Bounds) -> Self {
+        let collections = BTreeMap::from([(DEFAULT.to_owned(), Collection::default())]);
+        Self { bounds, collections, jobs: VecDeque::new(), next: 1 }
+    }
+
     /// Adds one commit.
     pub fn apply(&mut self, commit: Commit) {
         match commit {
@@ -170,7 +171,7 @@ impl Library {
             Commit::Put { collection, document } => self.put(&collection, *document),
             Commit::Ingest { job, documents } => {
                 documents.into_iter().for_each(|document| self.put(&job.collection, document));
-                self.jobs.push(job);
+                self.push_job(job);
             }
             Commit::Embed { collection, vectors } => {
                 if let Some(collection) = self.collections.get_mut(&collection) {
@@ -195,6 +196,19 @@ impl Library {
         collection.add(numbered);
     }
 
+    /// Keeps a job, and lets those go that are too old beside it or too many. What
+    /// goes is told by the journal alone, so every instance keeps the same.
+    fn push_job(&mut self, job: Job) {
+        let oldest = job.created_at.saturating_sub(self.bounds.job_retention.as_secs());
+        self.jobs.push_back(job);
+        let most = self.bounds.max_jobs.max(1);
+        while self.jobs.len() as u64 > most
+            || self.jobs.front().is_some_and(|job| job.created_at < oldest)
+        {
+            self.jobs.pop_front();
+        }
+    }
+
     /// Collections by name.
     pub fn collections(&self) -> impl Iterator<Item = (&String, &Collection)> {
         self.collections.iter()
@@ -207,16 +221,12 @@ impl Library {
 
     /// Whether a collection of this name can be made.
     pub fn check_new_collection(&self, name: &str) -> Result<(), Error> {
-        let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-        let valid = name.bytes().next().is_some_and(letter)
-            && name.len() <= MAX_NAME
-            && name.bytes().all(|byte| letter(byte) || byte == b'_' || byte == b'-');
-        if !valid {
-            return Err(Error::Invalid(format!(
-                "a collection's name has 1 to {MAX_NAME} of a-z 0-9 _ - and starts with a letter or digit"
-            )));
+        names::check_collection(name).map_err(|error| Error::Invalid(error.to_string()))?;
+        if self.collections.contains_key(name) {
+            return Err(Error::CollectionExists);
         }
-        if self.collections.contains_key(name) { Err(Error::CollectionExists) } else { Ok(()) }
+        let more = self.bounds.check_one_more_collection(self.collections.len() as u64);
+        more.map_err(|error| Error::Invalid(error.to_string()))
     }
 
     /// Whether a collection can be deleted.
@@ -236,9 +246,8 @@ impl Library {
         // The last job's id: a number would tell how many others there are.
         let before = after.map(|after| cursor::decode(LIST, after)).transpose()?;
         let end = match &before {
-            Some(id) => {
-                self.jobs.iter().position(|job| job.id == *id).ok_or(Error::InvalidCursor)?
-            }
+            // Jobs go oldest first: when the cursor's has gone, so have all before it.
+            Some(id) => self.jobs.iter().position(|job| job.id == *id).unwrap_or(0),
             None => self.jobs.len(),
         };
         let older = self.jobs.iter().take(end).rev().filter(|job| visible(job));
@@ -465,7 +474,8 @@ pub fn check_document(document: &Document) -> Result<(), Error> {
 mod tests {
     use super::*;
     use crate::records::sha256_hex;
-    use ragtime_policy::details::Details;
+    use ragtime_policy::details::{Details, JobWarnings};
+    use std::time::Duration;
 
     fn put(id: &str, text: &str) -> Commit {
         let end = text.len() as u64;
@@ -491,9 +501,50 @@ mod tests {
         collection.search(&Query { words: Some(words), depth: 10, ..Query::default() })
     }
 
+    fn ingest(id: u64, created_at: u64) -> Commit {
+        let job = Job {
+            id: id.to_string(),
+            collection: DEFAULT.into(),
+            indexed: 0,
+            failed: Vec::new(),
+            created_at,
+            warnings: JobWarnings::default(),
+        };
+        Commit::Ingest { job, documents: Vec::new() }
+    }
+
+    #[test]
+    fn jobs_go_when_they_are_old_or_many_and_cursors_survive_it() {
+        let bounds =
+            Bounds { job_retention: Duration::from_secs(10), max_jobs: 3, ..Bounds::default() };
+        let mut library = Library::new(bounds);
+        let ids = |library: &Library, after: Option<&str>| {
+            let (jobs, next) = library.jobs(after, 1, |_| true).unwrap();
+            (jobs.iter().map(|job| job.id.clone()).collect::<Vec<_>>(), next)
+        };
+        (1..=3).for_each(|n| library.apply(ingest(n, n)));
+        let (first, next) = ids(&library, None);
+        assert_eq!(first, ["3"]);
+        library.apply(ingest(4, 4));
+        assert_eq!(library.job("1").unwrap_err(), Error::UnknownJob);
+        assert_eq!(ids(&library, next.as_deref()).0, ["2"]);
+        library.apply(ingest(5, 14));
+        assert_eq!(library.jobs(None, 9, |_| true).unwrap().0.len(), 2);
+        assert!(ids(&library, next.as_deref()).0.is_empty());
+    }
+
+    #[test]
+    fn there_are_no_more_collections_than_the_operator_allows() {
+        let mut library = Library::new(Bounds { max_collections: 2, ..Bounds::default() });
+        library.check_new_collection("a").unwrap();
+        library.apply(Commit::CreateCollection { name: "a".into(), at: 1, chunking: None });
+        assert!(matches!(library.check_new_collection("b"), Err(Error::Invalid(_))));
+        assert_eq!(library.check_new_collection("a"), Err(Error::CollectionExists));
+    }
+
     #[test]
     fn vectors_come_later_and_go_with_their_document() {
-        let mut library = Library::default();
+        let mut library = Library::new(Bounds::default());
         library.apply(put("a", "flutter"));
         let unseen = library.collection(DEFAULT).unwrap().unembedded("m", 9);
         assert_eq!(unseen, [(1, vec!["flutter".to_owned()])]);
@@ -518,7 +569,7 @@ mod tests {
 
     #[test]
     fn a_replaced_document_is_found_by_its_new_words_only() {
-        let mut library = Library::default();
+        let mut library = Library::new(Bounds::default());
         library.apply(put("a", "flutter"));
         library.apply(put("a", "wing"));
         let collection = library.collection(DEFAULT).unwrap();
@@ -529,7 +580,7 @@ mod tests {
 
     #[test]
     fn pages_cover_a_list_once() {
-        let mut library = Library::default();
+        let mut library = Library::new(Bounds::default());
         (0..5).for_each(|n| library.apply(put(&n.to_string(), "wing")));
         let collection = library.collection(DEFAULT).unwrap();
         let (mut ids, mut after) = (Vec::new(), None);

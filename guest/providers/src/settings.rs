@@ -1,8 +1,9 @@
-//! Settings of the endpoints that the provider may ask, by the names and with
-//! the defaults that the host has for them.
+//! Settings of the endpoints that the provider may ask and of what it keeps, by
+//! the names and with the defaults that the host has for them.
 
 use std::time::Duration;
 
+use ragtime_policy::bounds::Bounds;
 use ragtime_policy::breaker;
 
 /// Looks a setting up.
@@ -95,6 +96,18 @@ impl Embeddings {
             timeout: section.milliseconds("TIMEOUT_MS", 30_000)?,
         }))
     }
+}
+
+/// `RAGTIME_DATA__…`: how many collections and jobs are kept.
+pub fn bounds(lookup: Lookup<'_>) -> Result<Bounds, Invalid> {
+    let section = Section { name: "DATA__", lookup };
+    let default = Bounds::default();
+    let seconds = section.number("JOB_RETENTION_SECONDS", default.job_retention.as_secs())?;
+    Ok(Bounds {
+        max_collections: section.number("MAX_COLLECTIONS", default.max_collections)?,
+        job_retention: Duration::from_secs(seconds),
+        max_jobs: section.number("MAX_JOBS", default.max_jobs)?,
+    })
 }
 
 struct Section<'a> {

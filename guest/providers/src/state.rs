@@ -12,7 +12,7 @@ use crate::journal::{CommitError, Journal};
 use crate::keys::Keyring;
 use crate::library::{Error, Library};
 use crate::records::Commit;
-use crate::settings::{Embeddings, Generator};
+use crate::settings::{self, Embeddings, Generator};
 
 /// Where the data folder is mounted when the settings do not say.
 const DATA_DIR: &str = "/data";
@@ -164,13 +164,14 @@ impl State {
         let wrong = |error: crate::settings::Invalid| error.to_string();
         let chat = Generator::from(&setting).map_err(wrong)?;
         let embedder = Embeddings::from(&setting).map_err(wrong)?;
+        let bounds = settings::bounds(&setting).map_err(wrong)?;
         Ok(Self {
             keyring,
             started: Instant::now(),
             chat: chat.map(|settings| Rc::new(Chat::new(settings))),
             embedder: embedder.map(|settings| Rc::new(Embedder::new(settings))),
             journal,
-            library: Library::default(),
+            library: Library::new(bounds),
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Policy without I/O: keys, scopes, budgets, versions of documents, and the
 //! rules of a swap. The clock is handed in.
 
+pub mod bounds;
 pub mod breaker;
 pub mod bucket;
 pub mod canary;
@@ -9,6 +10,7 @@ pub mod details;
 pub mod grant;
 pub mod key;
 pub mod key_record;
+pub mod names;
 pub mod scope;
 pub mod swap;
 pub mod version;

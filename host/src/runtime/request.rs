@@ -54,7 +54,8 @@ pub struct RequestContext {
     fate_known: Notify,
     log_lines: AtomicU32,
     searches: AtomicU32,
-    kept: Mutex<Vec<Box<dyn Any + Send>>>,
+    /// Its place among the requests that run apart, once it has one.
+    quarantined: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
 impl RequestContext {
@@ -87,14 +88,20 @@ impl RequestContext {
             fate_known: Notify::new(),
             log_lines: AtomicU32::new(0),
             searches: AtomicU32::new(0),
-            kept: Mutex::default(),
+            quarantined: OnceLock::new(),
         })
     }
 
-    /// Keeps `guard` until the request is over: its response has been sent, and
-    /// no instance works for it any more.
-    pub fn keep(&self, guard: impl Send + 'static) {
-        self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(Box::new(guard));
+    /// Whether it has its place among the requests that run apart.
+    pub fn is_quarantined(&self) -> bool {
+        self.quarantined.get().is_some()
+    }
+
+    /// Keeps its place among the requests that run apart until it is over: its
+    /// response has been sent, and no instance works for it any more. One place
+    /// does for all its attempts.
+    pub fn quarantine(&self, place: impl Send + Sync + 'static) {
+        let _ = self.quarantined.set(Box::new(place));
     }
 
     /// What the handler gets in the credential's place.

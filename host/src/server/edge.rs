@@ -332,15 +332,13 @@ impl Edge {
         body: Bytes,
     ) -> Result<Answered, Problem> {
         let copy = || rebuild(parts, body.clone());
-        let mut give_up = Instant::now() + Duration::from_millis(self.limits.queue_timeout_ms);
-        let mut alone = self.is_solitary(parts, &body);
+        let mut alone = context.is_quarantined() || self.is_solitary(parts, &body);
         let mut again = false;
         if alone {
             // Parsing takes seconds, and so does the wait for others' to end.
-            let patience = Duration::from_millis(self.limits.request_timeout_ms);
-            context.keep(self.quarantine.enter(context.tenant(), patience).await?);
-            give_up = Instant::now() + Duration::from_millis(self.limits.queue_timeout_ms);
+            self.quarantine(context, self.limits.request_timeout_ms).await?;
         }
+        let give_up = Instant::now() + Duration::from_millis(self.limits.queue_timeout_ms);
         loop {
             let answer = if alone {
                 generation.handle_alone(Arc::clone(context), copy()).await
@@ -373,10 +371,7 @@ impl Edge {
                             Fate::Running | Fate::Trapped => Problem::HandlerFailed,
                         });
                     }
-                    if !alone {
-                        let patience = Duration::from_millis(self.limits.queue_timeout_ms);
-                        context.keep(self.quarantine.enter(context.tenant(), patience).await?);
-                    }
+                    self.quarantine(context, self.limits.queue_timeout_ms).await?;
                     context.set_fate(Fate::Running);
                     self.telemetry.metrics.replayed();
                     (alone, again) = (true, true);
@@ -392,6 +387,16 @@ impl Edge {
                 }
             }
         }
+    }
+
+    /// Waits up to `patience_ms` until the request may run apart, unless it may
+    /// already.
+    async fn quarantine(&self, context: &RequestContext, patience_ms: u64) -> Result<(), Problem> {
+        if !context.is_quarantined() {
+            let patience = Duration::from_millis(patience_ms);
+            context.quarantine(self.quarantine.enter(context.tenant(), patience).await?);
+        }
+        Ok(())
     }
 
     /// Whether a request is of the kind that exhausts instances, and has one of

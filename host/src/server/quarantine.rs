@@ -9,14 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::places::{Place, Places};
 use super::problem::Problem;
 use crate::config;
-
-/// How long to wait before asking again when a key has all that it may.
-const RETRY: Duration = Duration::from_millis(10);
 
 /// Places of the requests that run apart.
 pub struct Quarantine {
@@ -48,13 +45,8 @@ impl Quarantine {
     /// [`Problem::NoInstance`] when there is none within `patience`.
     pub async fn enter(&self, key_id: &str, patience: Duration) -> Result<Quarantined, Problem> {
         let give_up = Instant::now() + patience;
-        let of_key = loop {
-            match self.keys.take(key_id.to_owned()) {
-                Some(place) => break place,
-                None if Instant::now() >= give_up => return Err(Problem::NoInstance),
-                None => sleep(RETRY).await,
-            }
-        };
+        let of_key = self.keys.take_until(key_id.to_owned(), give_up).await;
+        let of_key = of_key.ok_or(Problem::NoInstance)?;
         let of_all = timeout_at(give_up, Arc::clone(&self.all).acquire_owned()).await;
         match of_all {
             Ok(Ok(permit)) => Ok(Quarantined { _of_all: permit, _of_key: of_key }),

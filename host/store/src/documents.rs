@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
+use ragtime_policy::bounds::Bounds;
 use ragtime_policy::chunking::Chunking;
+use ragtime_policy::names;
 use ragtime_policy::version::{Condition, version};
 use rusqlite::{Connection, OptionalExtension, Row};
 use sha2::{Digest, Sha256};
@@ -18,8 +20,6 @@ use crate::{cursor, cuts, details};
 
 /// The collection that is always there.
 const DEFAULT: &str = "default";
-/// A collection's name.
-const MAX_NAME: usize = 64;
 /// A document's id, in bytes: it is part of URLs.
 const MAX_ID: usize = 1_024;
 /// What is indexed of a chunk, in bytes. A model sees far less; the bound keeps
@@ -86,21 +86,10 @@ pub(crate) fn create_collection(
     connection: &Connection,
     name: &str,
     chunking: Option<Chunking>,
-    most: u64,
+    bounds: Bounds,
     now: u64,
 ) -> Result<Collection, Error> {
-    let allowed = |byte: u8| {
-        byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-'
-    };
-    let starts = name
-        .bytes()
-        .next()
-        .is_some_and(|first| first.is_ascii_lowercase() || first.is_ascii_digit());
-    if !starts || name.len() > MAX_NAME || !name.bytes().all(allowed) {
-        return Err(Error::Invalid(format!(
-            "a collection's name has 1 to {MAX_NAME} of a-z 0-9 _ - and starts with a letter or digit"
-        )));
-    }
+    names::check_collection(name).map_err(|error| Error::Invalid(error.to_string()))?;
     let made = connection.execute(
         "INSERT OR IGNORE INTO collections (name, created_at) VALUES (?1, ?2)",
         (name, now),
@@ -108,13 +97,11 @@ pub(crate) fn create_collection(
     if made == 0 {
         return Err(Error::CollectionExists);
     }
+    // This one is counted, and goes with the transaction if it is one too many.
     let count: u64 =
-        connection.query_row("SELECT count(*) FROM collections", [], |row| row.get(0))?;
-    if count > most {
-        return Err(Error::Invalid(format!(
-            "there are {most} collections, and the operator allows no more (data.max_collections)"
-        )));
-    }
+        connection.query_row("SELECT count(*) - 1 FROM collections", [], |row| row.get(0))?;
+    let more = bounds.check_one_more_collection(count);
+    more.map_err(|error| Error::Invalid(error.to_string()))?;
     if let Some(chunking) = chunking {
         cuts::set_chunking(connection, collection_key(connection, name)?, chunking)?;
     }

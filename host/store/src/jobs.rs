@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use ragtime_policy::bounds::{Bounds, MAX_FAILURES, MAX_LISTED_FAILURES, shortened};
 use ragtime_policy::version::Condition;
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -17,28 +18,15 @@ use crate::writer::Effects;
 /// A document of a batch, or why it could not be taken.
 pub(crate) type Item = Result<Prepared, Failure>;
 
-/// Failures of one job that are told when it is asked for, and in a list of jobs:
-/// a page of a thousand jobs stays below a few megabytes.
-const MAX_FAILURES: usize = 1_000;
-const MAX_LISTED_FAILURES: usize = 10;
-/// Length of a failure's reason and of the id that failed, in bytes.
-const MAX_WORDS: usize = 512;
 /// Old jobs that go with a write: more than come with it, and few enough that it
 /// is not delayed.
 const MAX_PURGED: usize = 4;
-
-/// How long jobs are kept, and how many.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Retention {
-    pub(crate) seconds: u64,
-    pub(crate) most: u64,
-}
 
 /// Removes some of the jobs that are too old or too many and have nothing more to
 /// do: every batch that comes takes some along.
 pub(crate) fn purge(
     connection: &Connection,
-    retention: Retention,
+    bounds: Bounds,
     through: u64,
     now: u64,
 ) -> Result<(), Error> {
@@ -50,12 +38,13 @@ pub(crate) fn purge(
                  AND NOT EXISTS (SELECT 1 FROM job_items
                      WHERE job = old.n AND failure IS NULL AND last_chunk > ?3))",
         )?
-        .execute((now.saturating_sub(retention.seconds), retention.most, through, MAX_PURGED))?;
+        .execute((
+            now.saturating_sub(bounds.job_retention.as_secs()),
+            bounds.max_jobs.max(1),
+            through,
+            MAX_PURGED,
+        ))?;
     Ok(())
-}
-
-fn shortened(words: &str) -> &str {
-    words.get(..words.floor_char_boundary(MAX_WORDS)).unwrap_or(words)
 }
 
 /// Stores a batch and its job.

@@ -46,6 +46,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lru::LruCache;
+use ragtime_policy::bounds::Bounds;
 use ragtime_policy::chunking::{Chunking, Cut};
 use ragtime_policy::key::KeyId;
 use ragtime_policy::version::Condition;
@@ -78,8 +79,7 @@ struct Shared {
     vectors_complete: Arc<AtomicBool>,
     wake: Sender<Wake>,
     max_index_lag: u64,
-    max_collections: u64,
-    job_retention: jobs::Retention,
+    bounds: Bounds,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Held as long as the store is open: two processes would disagree about
     /// the indexes.
@@ -139,11 +139,7 @@ impl Store {
             vectors_complete,
             wake,
             max_index_lag: settings.max_index_lag,
-            max_collections: settings.max_collections,
-            job_retention: jobs::Retention {
-                seconds: settings.job_retention.as_secs(),
-                most: settings.max_jobs.max(1),
-            },
+            bounds: settings.bounds,
             threads: Mutex::new(vec![indexer_thread, writer_thread]),
             _lock: lock,
         })))
@@ -214,9 +210,9 @@ impl Store {
         name: &str,
         chunking: Option<Chunking>,
     ) -> Result<Collection, Error> {
-        let (name, most) = (name.to_owned(), self.0.max_collections);
+        let (name, bounds) = (name.to_owned(), self.0.bounds);
         let create = move |db: &Connection, _: &mut _| {
-            documents::create_collection(db, &name, chunking, most, now())
+            documents::create_collection(db, &name, chunking, bounds, now())
         };
         self.0.writer.write(create).await
     }
@@ -317,11 +313,11 @@ impl Store {
         failures: Vec<Failure>,
     ) -> Result<(Job, Seq), Error> {
         let items = items_of(documents, failures);
-        let (collection, retention) = (collection.to_owned(), self.0.job_retention);
+        let (collection, bounds) = (collection.to_owned(), self.0.bounds);
         let (through, most) = (self.through(), self.0.max_index_lag);
         let write = move |db: &Connection, effects: &mut Effects| {
             has_room(db, through, most)?;
-            jobs::purge(db, retention, through, now())?;
+            jobs::purge(db, bounds, through, now())?;
             jobs::ingest(db, &collection, &items, now(), effects)
         };
         let (id, seq) = self.0.writer.write(write).await?;

@@ -3,6 +3,7 @@
 
 #![allow(missing_docs, reason = "the contract in wit/ documents each field")]
 
+pub use ragtime_policy::bounds::Bounds;
 use ragtime_policy::chunking::{Chunking, Cut};
 pub use ragtime_policy::details::{Details, JobWarning, JobWarnings, Warning};
 use std::ops::Range;
@@ -36,12 +37,9 @@ pub struct Settings {
     /// refused as busy. Waiting costs disk and no memory, so there may be many:
     /// an hour of embedding at 280 a second.
     pub max_index_lag: u64,
-    /// Collections there may be. Each is a row and a folder on disk.
-    pub max_collections: u64,
-    /// How long jobs that are done are kept.
-    pub job_retention: Duration,
-    /// Jobs that are kept at most; the oldest that are done go first.
-    pub max_jobs: u64,
+    /// How many collections and jobs there may be. A collection is a row and a
+    /// folder on disk.
+    pub bounds: Bounds,
     /// Collections whose indexes are in memory at once; the one that was not
     /// used for longest gives way. One holds some memory maps a segment.
     pub loaded_indexes: usize,
@@ -60,9 +58,7 @@ impl Default for Settings {
             write_wait: Duration::from_secs(5),
             index_batch: 256,
             max_index_lag: 1_000_000,
-            max_collections: 10_000,
-            job_retention: Duration::from_secs(7 * 24 * 3_600),
-            max_jobs: 100_000,
+            bounds: Bounds::default(),
             loaded_indexes: 128,
             loaded_index_bytes: 4 * 1024 * 1024 * 1024,
             index_writers: 8,

@@ -2,6 +2,7 @@
 //! so there is never anything to wait for; vectors are made before a call
 //! returns.
 
+use ragtime_policy::bounds::{MAX_FAILURES, MAX_LISTED_FAILURES, shortened};
 use ragtime_policy::chunking::{Chunking, Cut};
 use ragtime_policy::details::{Details, JobWarnings};
 use ragtime_policy::scope::Scope;
@@ -232,7 +233,7 @@ impl wit::Guest for Provider {
         read(|library| {
             let visible = |job: &Job| record.allows_collection(&job.collection);
             let (jobs, next) = library.jobs(page.cursor.as_deref(), limit(&page)?, visible)?;
-            Ok((jobs.into_iter().map(job_to_wit).collect(), next))
+            Ok((jobs.into_iter().map(|job| job_to_wit(job, MAX_LISTED_FAILURES)).collect(), next))
         })
         .map_err(error_to_wit)
     }
@@ -244,7 +245,7 @@ impl wit::Guest for Provider {
             let job = library.job(&id)?;
             // Another tenant's job does not exist, as far as this key goes.
             let visible = record.allows_collection(&job.collection);
-            if visible { Ok(job_to_wit(job)) } else { Err(Error::UnknownJob) }
+            if visible { Ok(job_to_wit(job, MAX_FAILURES)) } else { Err(Error::UnknownJob) }
         })
         .map_err(error_to_wit)
     }
@@ -314,7 +315,7 @@ pub(super) async fn ingest(
     })
     .map_err(error_to_wit)?;
     embed(&job.collection).await;
-    Ok(job_to_wit(&job))
+    Ok(job_to_wit(&job, MAX_FAILURES))
 }
 
 /// Makes the vectors of what was written, when there is a model.
@@ -371,8 +372,8 @@ fn batch(
         .into_iter()
         .map(|failure| Failed {
             position: failure.position,
-            id: failure.id,
-            reason: failure.reason,
+            id: failure.id.as_deref().map(|id| shortened(id).to_owned()),
+            reason: shortened(&failure.reason).to_owned(),
         })
         .collect();
     let taken: std::collections::HashSet<_> = failed.iter().map(|one| one.position).collect();
@@ -486,11 +487,8 @@ fn collection_to_wit(name: &str, collection: &Collection) -> wit::Collection {
     }
 }
 
-/// Failures of one job that are told; how many there are is told in full.
-const MAX_FAILURES: usize = 1_000;
-
-fn job_to_wit(job: &Job) -> wit::Job {
-    let failed = job.failed.iter().take(MAX_FAILURES).map(|failure| wit::Failure {
+fn job_to_wit(job: &Job, most_failures: usize) -> wit::Job {
+    let failed = job.failed.iter().take(most_failures).map(|failure| wit::Failure {
         position: failure.position,
         id: failure.id.clone(),
         reason: failure.reason.clone(),
