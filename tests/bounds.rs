@@ -276,7 +276,6 @@ async fn a_document_costs_by_its_size() {
 }
 
 #[tokio::test]
-#[ignore = "fails, and the cause is not known yet"]
 async fn jobs_tell_nothing_of_other_collections_are_bounded_and_go() {
     let server = Setup::new().set("DATA__JOB_RETENTION_SECONDS", 2).start();
     for name in ["mine", "theirs"] {
@@ -289,8 +288,12 @@ async fn jobs_tell_nothing_of_other_collections_are_bounded_and_go() {
     let good = json!([{"id": "d", "text": "phoenix"}]);
     let writer = json!({"name": "m", "scopes": ["read", "write"], "collections": ["mine"]});
     let writer = server.key(writer).await;
-    let bad: Vec<_> = (0..1_500).map(|n| json!({"id": format!("x{n}"), "text": " "})).collect();
-    let failed = ingest("mine", json!(bad)).await;
+    // Line by line, as a batch of JSON is refused for its first fault.
+    let bad: String = (0..1_500).map(|n| format!("{{\"id\":\"x{n}\",\"text\":\" \"}}\n")).collect();
+    let path = "/v1/collections/mine/documents?wait=indexed";
+    let bad =
+        server.request(Method::POST, path).header("content-type", "application/x-ndjson").body(bad);
+    let failed = Answer::of(bad).await;
     assert_eq!(failed.status, 200, "{}", failed.status);
     let job = &failed.body;
     let count = |job: &Value| job["failed"].as_array().unwrap().len();

@@ -17,6 +17,7 @@ use tokio::process::Command;
 use tokio::sync::oneshot;
 use wasmtime::Engine;
 
+use super::background::stand_back;
 use super::engine::{self, Compiled};
 use crate::config;
 
@@ -189,11 +190,4 @@ fn bound(args: &Args) -> std::io::Result<()> {
     #[cfg(not(target_os = "linux"))]
     let _ = args;
     Ok(())
-}
-
-fn stand_back(niceness: i32) {
-    // On Linux this is the calling thread's own, and of those it makes later.
-    // Elsewhere, and where it is forbidden, the work competes.
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::setpriority_process(None, niceness);
 }

@@ -17,6 +17,7 @@ use wasmtime_wasi_http::handler::{
     Response, ShouldAccept, TrapOrPanicError, WorkerExpiration, WorkerState, WorkerStatus,
 };
 
+use super::background::Background;
 use super::engine::{Compiled, TICK};
 use super::life::Life;
 use super::memory::Held;
@@ -50,6 +51,7 @@ pub struct Generation {
     /// One request per instance: where a request goes whose instance was lost
     /// through no proven fault of its own.
     solitary: ProxyHandler<Pool>,
+    background: Arc<Background>,
 }
 
 /// What generations are made with.
@@ -58,6 +60,8 @@ pub struct Workshop {
     services: Arc<Services>,
     bounds: config::Handler,
     request_timeout: Duration,
+    /// Where requests run that have an instance of their own.
+    background: Arc<Background>,
 }
 
 /// Why a handler gave no response.
@@ -79,18 +83,24 @@ pub enum HandlerFailure {
 }
 
 impl Workshop {
-    /// Generations made here share `services` and `bounds`.
+    /// Generations made here share `services`, the bounds and the threads in the
+    /// background.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system has no threads for it.
     pub fn new(
         linker: Linker<InstanceState>,
         services: Arc<Services>,
         settings: &config::Settings,
-    ) -> Self {
-        Self {
+    ) -> std::io::Result<Self> {
+        Ok(Self {
             linker,
             services,
             bounds: settings.handler.clone(),
             request_timeout: Duration::from_millis(settings.server.request_timeout_ms),
-        }
+            background: Arc::new(Background::start()?),
+        })
     }
 
     /// Links a component. Errors name the import that is missing or has another
@@ -113,6 +123,7 @@ impl Workshop {
             tenants: Mutex::new(LruCache::new(MAX_TENANT_POOLS)),
             isolation: self.bounds.isolation,
             solitary: self.pool(component, &life, 1, 1)?,
+            background: Arc::clone(&self.background),
             life,
             templates: OnceLock::new(),
         })
@@ -182,13 +193,18 @@ impl Generation {
         tenants.get_or_insert_ref(tenant, fresh).clone()
     }
 
-    /// Runs a request in an instance of its own.
+    /// Runs a request in an instance of its own, in the background.
     pub async fn handle_alone(
         &self,
         context: Arc<RequestContext>,
         request: Request,
     ) -> Result<Response, HandlerFailure> {
-        self.solitary.handle(context, request).await.map_err(failure)
+        let solitary = self.solitary.clone();
+        let work = async move { solitary.handle(context, request).await };
+        match self.background.run(work).await {
+            Some(answer) => answer.map_err(failure),
+            None => Err(HandlerFailure::Failed("the host failed or is at its end".to_owned())),
+        }
     }
 }
 

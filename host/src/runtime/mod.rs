@@ -1,6 +1,7 @@
 //! Running handlers: the engine, the generations, and what the host keeps of
 //! each instance and request.
 
+pub mod background;
 pub mod compiler;
 pub mod engine;
 pub mod generation;

@@ -99,7 +99,7 @@ pub async fn serve(
 ) -> Result<(Arc<Routing>, Arc<Swaps>), ServeError> {
     let First { component: Component { label, bytes, compiled }, past, newest } = first;
     let linker = engine::linker(&engine).map_err(ServeError::Engine)?;
-    let workshop = Workshop::new(linker, Arc::clone(services), settings);
+    let workshop = Workshop::new(linker, Arc::clone(services), settings)?;
     let resumed = past.last().filter(|last| last.sha256 == compiled.sha256).map(|last| last.id);
     let id = resumed.unwrap_or(newest + 1);
     let generation = tokio::task::block_in_place(|| workshop.build(id, &label, &compiled));

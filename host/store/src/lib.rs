@@ -46,7 +46,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lru::LruCache;
-use ragtime_policy::bounds::Bounds;
 use ragtime_policy::chunking::{Chunking, Cut};
 use ragtime_policy::key::KeyId;
 use ragtime_policy::version::Condition;
