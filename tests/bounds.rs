@@ -205,7 +205,6 @@ async fn instances_share_one_budget_of_memory_and_who_needs_more_fails_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "fails, and the cause is not known yet"]
 async fn embedding_costs_by_its_tokens_and_ends_when_the_client_leaves() {
     let server = Setup::with_model().set("AUTH__RATE_PER_MINUTE", 1).start();
     server.model().await;
@@ -234,7 +233,7 @@ async fn embedding_costs_by_its_tokens_and_ends_when_the_client_leaves() {
     let cost = before - left(&own(reader.clone()).await) - 1;
     assert_eq!(cost, 16, "one unit for each text of the longest that the model reads");
     Answer::of(embed(&reader, 30, 300)).await.assert_problem(429, "rate_limited");
-    Answer::of(embed(&reader, 64, 300)).await.assert_problem(422, "invalid_request");
+    Answer::of(embed(&reader, 64, 300)).await.assert_problem(400, "invalid_value");
 
     // How much work a large one is, and what is left of it when nobody waits.
     let start = ticks(&server);

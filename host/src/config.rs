@@ -321,7 +321,7 @@ impl Default for Handler {
             isolation: Isolation::Shared,
             max_instances: 128,
             max_requests_per_instance: 16,
-            solitary_body_bytes: 1024 * 1024,
+            solitary_body_bytes: 128 * 1024,
             max_quarantined_requests: 64,
             max_quarantined_requests_per_key: 8,
             max_instance_reuse: 10_000,

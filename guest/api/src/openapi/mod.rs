@@ -51,6 +51,17 @@ pub fn document(generators: &[String]) -> Value {
     })
 }
 
+/// Stands for the names of the generators in the written document, which differ
+/// between servers.
+const GENERATORS: &str = "{generators}";
+
+/// The document as it is written in `guest/openapi.json`, with the names of the
+/// generators that answer.
+pub fn with_generators(written: &str, generators: &[String]) -> String {
+    let names: Vec<_> = generators.iter().map(|name| json!(name).to_string()).collect();
+    written.replacen(&json!(GENERATORS).to_string(), &names.join(","), 1)
+}
+
 /// The encoded document with the URL at which the server is. It is put in rather
 /// than made anew: the document is large and always the same.
 pub fn at(document: &[u8], url: &str) -> Vec<u8> {
@@ -160,6 +171,31 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
     use std::collections::BTreeSet;
+
+    /// The handler serves what is written; to write it anew after a change of the
+    /// API, run this test with `RAGTIME_BLESS=1`.
+    #[test]
+    fn the_written_document_is_that_of_this_api() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../openapi.json");
+        let document = document(&[GENERATORS.to_owned()]);
+        let document = serde_json::to_string_pretty(&document).unwrap() + "\n";
+        if std::env::var_os("RAGTIME_BLESS").is_some() {
+            std::fs::write(path, &document).unwrap();
+        }
+        // Not the two texts, which are long.
+        let same = std::fs::read_to_string(path).unwrap() == document;
+        assert!(same, "guest/openapi.json is another: RAGTIME_BLESS=1 writes it anew");
+    }
+
+    #[test]
+    fn the_generators_of_a_server_stand_in_its_document() {
+        let names = ["extractive".to_owned(), "a \"b\"".to_owned()];
+        let written = document(&[GENERATORS.to_owned()]).to_string();
+        let told: Value = serde_json::from_str(&with_generators(&written, &names)).unwrap();
+        assert_eq!(told, document(&names));
+        let none: Value = serde_json::from_str(&with_generators(&written, &[])).unwrap();
+        assert_eq!(none, document(&[]));
+    }
 
     #[test]
     fn every_route_has_an_operation_with_an_id_of_its_own() {
