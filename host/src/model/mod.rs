@@ -45,8 +45,8 @@ pub enum LoadState {
 }
 
 impl Embeddings {
-    /// No model yet, and room for `cached_queries`.
-    pub fn new(cached_queries: usize) -> Self {
+    /// No model yet, which will know these languages, and room for `cached_queries`.
+    pub fn new(cached_queries: usize, languages: ModelLanguages) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let capacity = NonZeroUsize::new(cached_queries).unwrap_or(NonZeroUsize::MIN);
         Self {

@@ -116,7 +116,7 @@ impl Indexes {
     /// Puts that index in the place of the one in use.
     pub(crate) fn finish(&self, collection: i64) -> Result<(), Error> {
         let language = self.language(collection)?;
-        let loaded = self.lock();
+        let mut loaded = self.lock();
         let folder = self.folder(collection);
         folders::finish(&folder, language)?;
         if let Some(index) = loaded.get(&collection) {
@@ -194,6 +194,11 @@ impl Indexes {
     /// The folder of a collection's lexical index, in use or not.
     fn folder(&self, collection: i64) -> PathBuf {
         self.dir.join(collection.to_string())
+    }
+
+    /// The folder of the one in use.
+    pub(crate) fn in_use(&self, collection: i64) -> Result<PathBuf, Error> {
+        Ok(folders::in_use(&self.folder(collection), self.language(collection)?))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Loaded> {

@@ -98,6 +98,7 @@ fn find_with(
         filter,
         required: &[],
         excluded: &[],
+        known: None,
     };
     let mut found = store.candidates("default", &query).unwrap();
     let score = |c: &ragtime_store::Candidate| c.lexical.or(c.vector).unwrap();
