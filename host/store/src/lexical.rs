@@ -14,7 +14,7 @@ use tantivy::query::{
 use tantivy::schema::{
     FAST, Field, INDEXED, IndexRecordOption, STRING, Schema, TextFieldIndexing, TextOptions,
 };
-use tantivy::tokenizer::{PreTokenizedString, Token};
+use tantivy::tokenizer::{PreTokenizedString, RawTokenizer, Token};
 use tantivy::{
     DocAddress, DocId, DocSet, Index, IndexReader, IndexWriter, ReloadPolicy, Searcher,
     TantivyDocument, Term,
@@ -29,6 +29,9 @@ const NAMES: &str = "names";
 const LANGUAGE: &str = "language";
 /// Stems of English, the only field of words in an index of the first version.
 const BODY: &str = "body";
+/// Tantivy asks for an analyser by name before it takes terms that are made already.
+/// The second is that of an index of the first version.
+const ANALYSERS: [&str; 2] = ["ragtime", "ragtime_en"];
 /// Of a text whose language cannot be told.
 const UNDETERMINED: &str = "und";
 /// The smallest heap tantivy takes for one thread.
@@ -79,9 +82,8 @@ impl Fields {
 
 fn schema() -> Schema {
     let mut schema = Schema::builder();
-    // The terms are made by `ragtime-text`, so no tokenizer has this name.
     let words = |option| {
-        let indexing = TextFieldIndexing::default().set_tokenizer("ragtime");
+        let indexing = TextFieldIndexing::default().set_tokenizer(ANALYSERS[0]);
         TextOptions::default().set_indexing_options(indexing.set_index_option(option))
     };
     schema.add_u64_field(CHUNK, INDEXED | FAST);
@@ -102,6 +104,9 @@ impl Lexical {
             true => Index::open(directory)?,
             false => Index::create(directory, schema(), tantivy::IndexSettings::default())?,
         };
+        for name in ANALYSERS {
+            index.tokenizers().register(name, RawTokenizer::default());
+        }
         let fields = Fields::of(&index.schema())?;
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
         Ok(Self { index, reader, fields })
