@@ -398,7 +398,7 @@ impl Collection {
         let numbered = self.documents.get(id).ok_or(Error::UnknownDocument)?;
         let after = usize::try_from(after).map_err(|_| Error::InvalidCursor)?;
         let rest = numbered.chunks().skip(after);
-        let found = |(number, chunk)| Found { number, chunk, document: &numbered.document };
+        let found = |(number, chunk)| numbered.found(number, chunk);
         let mut page: Vec<_> = rest.map(found).take(limit + 1).collect();
         let more = page.len() > limit;
         page.truncate(limit);

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use lru::LruCache;
 use ragtime_embed::Embedder;
-use tokio::sync::Semaphore;
 use ragtime_text::{Language, ModelLanguages};
+use tokio::sync::Semaphore;
 
 /// How often [`Embeddings::settled`] looks.
 const SETTLED_POLL: Duration = Duration::from_millis(5);

@@ -62,6 +62,8 @@ pub(crate) struct Indexer {
     pub(crate) max_open: usize,
     /// The lexical index that is being made anew.
     pub(crate) rebuild: Option<Rebuild>,
+    /// Whether every lexical index is known to be of this analysis.
+    pub(crate) rebuilt: bool,
     /// Whether the vectors in the database are known to be of this model.
     pub(crate) adopted: bool,
     /// Every chunk up to this id is known to have its vector.
@@ -134,12 +136,18 @@ impl Indexer {
     /// Takes a lexical index that another analysis made one batch further towards
     /// the next one; true when there was something to do.
     fn rebuild_batch(&mut self) -> Result<bool, Error> {
+        if self.rebuilt {
+            return Ok(false);
+        }
         let through = *self.watermark.borrow();
         let mut rebuild = match self.rebuild.take() {
             Some(rebuild) if rebuild.is_wanted(&self.indexes)? => rebuild,
             _ => match Rebuild::next(&self.readers, &self.indexes)? {
                 Some(rebuild) => rebuild,
-                None => return Ok(false),
+                None => {
+                    self.rebuilt = true;
+                    return Ok(false);
+                }
             },
         };
         if rebuild.batch(&self.readers, through, self.batch)? {

@@ -40,6 +40,11 @@ const WRITER_HEAP: usize = 15_000_000;
 /// gone and not yet out of the index.
 const SPARE_HITS: usize = 64;
 
+/// Stems that stand together, with their places.
+type Run = Vec<(u32, String)>;
+/// A segment with the places and numbers of chunks in it.
+type Here<'a> = (&'a tantivy::SegmentReader, Vec<(DocId, u64)>);
+
 /// Reads a collection's lexical index.
 pub(crate) struct Lexical {
     index: Index,
@@ -214,11 +219,7 @@ impl Lexical {
     }
 
     /// Where chunks are, segment by segment.
-    fn places<'a>(
-        &self,
-        searcher: &'a Searcher,
-        chunks: &[u64],
-    ) -> Result<Vec<(&'a tantivy::SegmentReader, Vec<(DocId, u64)>)>, Error> {
+    fn places<'a>(&self, searcher: &'a Searcher, chunks: &[u64]) -> Result<Vec<Here<'a>>, Error> {
         places(searcher, self.fields.chunk, chunks)
     }
 
@@ -275,7 +276,7 @@ impl Lexical {
     fn runs(&self, texts: &[String], languages: &[(Option<Language>, u64)]) -> Vec<Box<dyn Query>> {
         let mut queries: Vec<Box<dyn Query>> = Vec::with_capacity(texts.len());
         for text in texts {
-            let mut alike: Vec<(Vec<(u32, String)>, Vec<Option<Language>>)> = Vec::new();
+            let mut alike: Vec<(Run, Vec<Option<Language>>)> = Vec::new();
             for (language, _) in languages {
                 let words = text::phrase(text, *language);
                 match alike.iter_mut().find(|(known, _)| *known == words) {
@@ -304,9 +305,9 @@ impl Lexical {
     }
 
     /// Words that stand together; `None` where there are none.
-    fn run(&self, words: &[(u32, String)]) -> Option<Box<dyn Query>> {
+    fn run(&self, words: &Run) -> Option<Box<dyn Query>> {
         let term = |text: &str| Term::from_field_text(self.fields.stem, text);
-        match words {
+        match words.as_slice() {
             [] => None,
             [(_, word)] => Some(Box::new(TermQuery::new(term(word), IndexRecordOption::Basic))),
             words => {
@@ -386,7 +387,7 @@ fn places<'a>(
     searcher: &'a Searcher,
     numbered: Field,
     chunks: &[u64],
-) -> Result<Vec<(&'a tantivy::SegmentReader, Vec<(DocId, u64)>)>, Error> {
+) -> Result<Vec<Here<'a>>, Error> {
     let mut places = Vec::new();
     for segment in searcher.segment_readers() {
         // Most chunks are of other segments; looking each up in all of them is what

@@ -126,6 +126,7 @@ impl Store {
             open: LruCache::unbounded(),
             max_open: settings.index_writers.max(1),
             rebuild: None,
+            rebuilt: false,
             adopted: false,
             filled: 0,
             settling: VecDeque::new(),

@@ -135,7 +135,7 @@ pub fn of_file(
         return Err(format!("must be at most {} bytes", limits::MAX_TEXT_BYTES));
     }
     let (source, metadata) = (source.to_vec(), "{}".to_owned());
-    Ok(NewDocument { id, title, source, media_type, metadata, file_name, hints })
+    Ok(NewDocument { id, title, source, media_type, metadata, file_name, hints, language: None })
 }
 
 /// Metadata as it was sent, with what the source says of itself where that is

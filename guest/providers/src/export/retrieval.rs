@@ -144,7 +144,7 @@ fn bounded(count: usize) -> Result<(), library::Error> {
 }
 
 fn passage(found: Found<'_>) -> wit::Passage {
-    let Found { number, chunk, document } = found;
+    let Found { number, chunk, document, language: _ } = found;
     wit::Passage {
         chunk: number,
         document_id: document.id.clone(),
