@@ -56,8 +56,8 @@ pub struct Token {
     pub(crate) role: Role,
 }
 
-/// The tokens of a text in a language, in order. Without a language words are not
-/// stemmed.
+/// The tokens of a text in a language, in order. Words of a text whose language is
+/// not known are stemmed as English where their letters are Latin.
 pub fn analyse(text: &str, language: Option<Language>) -> Vec<Token> {
     let mut analysis = Analysis::new(language);
     pieces(text, |piece| analysis.take(text, piece));
@@ -328,7 +328,8 @@ fn stacks(character: char) -> bool {
 struct Stems {
     own: Option<Stemmer>,
     script: Script,
-    /// For Latin words in a text of another script.
+    /// For Latin words in a text of another script, or of no known language: a word
+    /// or two tell none, and are English more often than any other.
     english: Option<Stemmer>,
     keeps_marks: bool,
     known: HashMap<String, String>,
@@ -337,7 +338,7 @@ struct Stems {
 impl Stems {
     fn new(language: Option<Language>) -> Self {
         let script = language.map_or(Script::Common, |one| script::of_language(one.code()));
-        let foreign = language.is_some() && script != Script::Latin;
+        let foreign = script != Script::Latin;
         Self {
             own: language.and_then(|language| language.stemmer()),
             script,
@@ -394,7 +395,7 @@ mod tests {
         assert_eq!(stems("The wings were fluttering", "en"), ["the", "wing", "were", "flutter"]);
         assert_eq!(stems("Die Häuser", "de"), ["die", "haus"]);
         assert_eq!(stems("домами", "ru"), stems("дома", "ru"));
-        assert_eq!(stems("Häuser", ""), ["hauser"]);
+        assert_eq!(stems("Häuser wings", ""), ["hauser", "wing"]);
         assert_eq!(stems("工程 engines", "zh"), ["工程", "工", "程", "engin"]);
     }
 
