@@ -85,7 +85,7 @@ pub(super) fn lines(mut glyphs: Vec<Glyph>) -> Vec<Line> {
 
 fn drop_painted_again(glyphs: &mut Vec<Glyph>) {
     const CELL: f64 = 4.0;
-    let mut seen: HashMap<(char, i64, i64), Vec<(f64, f64)>> = HashMap::new();
+    let mut seen: HashMap<(char, i64, i64), Vec<(f64, f64, u32)>> = HashMap::new();
     glyphs.retain(|glyph| {
         if glyph.text.is_blank() {
             return true;
@@ -96,15 +96,19 @@ fn drop_painted_again(glyphs: &mut Vec<Glyph>) {
         for x in cell(glyph.x - near)..=cell(glyph.x + near) {
             for y in cell(glyph.y - near)..=cell(glyph.y + near) {
                 let others = seen.get(&(first, x, y)).map_or(&[][..], Vec::as_slice);
-                let is_near = |(x, y): &(f64, f64)| {
-                    (x - glyph.x).abs() <= near && (y - glyph.y).abs() <= near
+                let is_near = |(x, y, show): &(f64, f64, u32)| {
+                    let (x, y) = ((x - glyph.x).abs(), (y - glyph.y).abs());
+                    // Narrow letters that follow each other in a string, as the
+                    // dashes that lengthen Arabic words do, are no second paint.
+                    let follows = *show == glyph.show && x.hypot(y) > 0.5 * glyph.advance;
+                    x <= near && y <= near && !follows
                 };
                 if others.iter().any(is_near) {
                     return false;
                 }
             }
         }
-        seen.entry((first, cell(glyph.x), cell(glyph.y))).or_default().push((glyph.x, glyph.y));
+        seen.entry((first, cell(glyph.x), cell(glyph.y))).or_default().push((glyph.x, glyph.y, glyph.show));
         true
     });
 }
