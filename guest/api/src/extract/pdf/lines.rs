@@ -83,34 +83,56 @@ pub(super) fn lines(mut glyphs: Vec<Glyph>) -> Vec<Line> {
     rows.into_iter().filter_map(line).collect()
 }
 
+/// Keeps one of the glyphs that are painted on each other: that of the longer
+/// line, else the first. Files that were cut into strips draw a line of which each
+/// strip holds a part, and again whole.
 fn drop_painted_again(glyphs: &mut Vec<Glyph>) {
     const CELL: f64 = 4.0;
-    let mut seen: HashMap<(char, i64, i64), Vec<(f64, f64, u32)>> = HashMap::new();
-    glyphs.retain(|glyph| {
-        if glyph.text.is_blank() {
-            return true;
-        }
+    let lengths = line_lengths(glyphs);
+    let mut seen: HashMap<(char, i64, i64), Vec<usize>> = HashMap::new();
+    let mut kept = vec![true; glyphs.len()];
+    for (at, glyph) in glyphs.iter().enumerate().filter(|(_, glyph)| !glyph.text.is_blank()) {
         let near = (PAINTED_AGAIN * glyph.size).clamp(0.2, CELL);
         let cell = |place: f64| (place / CELL).floor() as i64;
+        let (left, right) = (cell(glyph.x - near), cell(glyph.x + near));
+        let (bottom, top) = (cell(glyph.y - near), cell(glyph.y + near));
+        let cells = (left..=right).flat_map(|x| (bottom..=top).map(move |y| (x, y)));
         let first = glyph.text.first();
-        for x in cell(glyph.x - near)..=cell(glyph.x + near) {
-            for y in cell(glyph.y - near)..=cell(glyph.y + near) {
-                let others = seen.get(&(first, x, y)).map_or(&[][..], Vec::as_slice);
-                let is_near = |(x, y, show): &(f64, f64, u32)| {
-                    let (x, y) = ((x - glyph.x).abs(), (y - glyph.y).abs());
-                    // Narrow letters that follow each other in a string, as the
-                    // dashes that lengthen Arabic words do, are no second paint.
-                    let follows = *show == glyph.show && x.hypot(y) > 0.5 * glyph.advance;
-                    x <= near && y <= near && !follows
-                };
-                if others.iter().any(is_near) {
-                    return false;
-                }
-            }
+        let before = cells
+            .filter_map(|(x, y)| seen.get(&(first, x, y)))
+            .flatten()
+            .find(|before| glyphs.get(**before).is_some_and(|before| paints(before, glyph, near)))
+            .copied();
+        let length = |at: usize| lengths.get(at).copied().unwrap_or(0);
+        let dropped = before.map(|before| if length(before) < length(at) { before } else { at });
+        if let Some(kept) = dropped.and_then(|dropped| kept.get_mut(dropped)) {
+            *kept = false;
         }
-        seen.entry((first, cell(glyph.x), cell(glyph.y))).or_default().push((glyph.x, glyph.y, glyph.show));
-        true
-    });
+        if dropped != Some(at) {
+            seen.entry((first, cell(glyph.x), cell(glyph.y))).or_default().push(at);
+        }
+    }
+    let mut kept = kept.into_iter();
+    glyphs.retain(|_| kept.next().unwrap_or(true));
+}
+
+/// For each glyph, how many are drawn on its baseline in one go.
+fn line_lengths(glyphs: &[Glyph]) -> Vec<usize> {
+    let on_one_line = |one: &Glyph, two: &Glyph| {
+        one.is_parallel(two)
+            && (one.down() - two.down()).abs() <= LINE_SHIFT * one.size.min(two.size)
+    };
+    let lines = glyphs.chunk_by(on_one_line).map(<[Glyph]>::len);
+    lines.flat_map(|length| std::iter::repeat_n(length, length)).collect()
+}
+
+/// Whether a glyph of the same character paints another again.
+fn paints(before: &Glyph, glyph: &Glyph, near: f64) -> bool {
+    let (x, y) = ((before.x - glyph.x).abs(), (before.y - glyph.y).abs());
+    // Narrow letters that follow each other in a string, as the dashes that
+    // lengthen Arabic words do, are no second paint.
+    let follows = before.show == glyph.show && x.hypot(y) > 0.5 * glyph.advance;
+    x <= near && y <= near && !follows
 }
 
 /// Joins marks over and under letters to the letter that they were drawn with,
