@@ -57,6 +57,10 @@ pub(super) struct Found {
     pub(super) unreadable: Vec<String>,
     /// Streams that cannot be unpacked.
     pub(super) broken: usize,
+    /// Whether forms lie deeper within others than is read.
+    pub(super) too_deep: bool,
+    /// Annotations beyond those that are read.
+    pub(super) more_annotations: bool,
 }
 
 /// A form that has been unpacked.
@@ -109,9 +113,11 @@ impl<'a> Reader<'a> {
         self.run(&contents, resources, State::new(Affine::IDENTITY))?;
         self.marked.clear();
         if let Some(annotations) = page.get::<Array<'_>>("Annots") {
-            for annotation in annotations.iter::<Dict<'_>>().take(limits::MAX_PDF_ANNOTATIONS) {
+            let mut annotations = annotations.iter::<Dict<'_>>();
+            for annotation in annotations.by_ref().take(limits::MAX_PDF_ANNOTATIONS) {
                 self.annotation(&annotation, resources)?;
             }
+            self.found.more_annotations = annotations.next().is_some();
         }
         self.forms.clear();
         self.held = 0;
@@ -266,7 +272,11 @@ impl<'a> Reader<'a> {
         state: State<'a>,
     ) -> Result<(), Unreadable> {
         // A form within itself is drawn by no viewer.
-        if self.within.contains(&id) || self.within.len() >= limits::MAX_PDF_DEPTH {
+        if self.within.contains(&id) {
+            return Ok(());
+        }
+        if self.within.len() >= limits::MAX_PDF_DEPTH {
+            self.found.too_deep = true;
             return Ok(());
         }
         spend(&mut self.work.forms, limits::MAX_PDF_FORMS, "forms drawn")?;

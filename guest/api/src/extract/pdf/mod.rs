@@ -90,6 +90,16 @@ fn warn(found: &content::Found, page: u32, builder: &mut Builder) {
         let detail = format!("{} streams cannot be unpacked.", found.broken);
         builder.warn(Warning { code: WarningCode::PartLeftOut, page, detail });
     }
+    if found.too_deep {
+        let most = limits::MAX_PDF_DEPTH;
+        let detail = format!("Forms more than {most} levels within others are left out.");
+        builder.warn(Warning { code: WarningCode::PartLeftOut, page, detail });
+    }
+    if found.more_annotations {
+        let most = limits::MAX_PDF_ANNOTATIONS;
+        let detail = format!("Annotations beyond the first {most} are left out.");
+        builder.warn(Warning { code: WarningCode::PartLeftOut, page, detail });
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::super::super::WarningCode;
 use super::super::sample::Sample;
 use super::{codes, lines, placed, read, text};
+use crate::limits;
 
 #[test]
 fn pages_without_text_are_named() {
@@ -65,6 +66,24 @@ fn what_an_annotation_shows_is_text_and_a_closed_note_is_not() {
 }
 
 #[test]
+fn annotations_beyond_their_bound_are_left_out_with_a_warning() {
+    let mut sample = Sample::new();
+    let note = |text: &str, y: usize| {
+        format!(
+            "<< /Type /Annot /Subtype /FreeText /Rect [72 {y} 300 {}] /Contents ({text}) /DA (/Helv 12 Tf) >>",
+            y + 20
+        )
+    };
+    let (first, last) = (sample.object(note("First", 500)), sample.object(note("Last", 400)));
+    let empty = sample.object("<< /Type /Annot /Subtype /Link /Rect [0 0 1 1] >>");
+    let links = format!("{empty} 0 R ").repeat(limits::MAX_PDF_ANNOTATIONS - 1);
+    sample.page_with("", &format!("/Annots [{first} 0 R {links} {last} 0 R]"));
+    let extracted = read(&sample.bytes());
+    assert_eq!(extracted.text, "First");
+    assert_eq!(codes(&extracted), [(WarningCode::PartLeftOut, Some(1))]);
+}
+
+#[test]
 fn forms_are_text_once_each_time_they_are_drawn_and_cycles_end() {
     let mut sample = Sample::new();
     let form = sample.stream("/Type /XObject /Subtype /Form /BBox [0 0 600 700] /Resources << /Font << /F1 4 0 R >> /XObject << /Self 5 0 R >> >>", "BT /F1 12 Tf 72 600 Td (Text of a form.) Tj ET /Self Do");
@@ -80,6 +99,23 @@ fn text_painted_twice_is_text_once() {
         "BT /F1 12 Tf 72 700 Td (Bold title) Tj ET BT /F1 12 Tf 72.3 700 Td (Bold title) Tj ET";
     assert_eq!(text(twice), "Bold title");
     assert_eq!(text("BT /F1 12 Tf 2 Tr 72 700 Td (Outlined) Tj ET"), "Outlined");
+}
+
+#[test]
+fn narrow_letters_that_follow_each_other_are_all_text() {
+    let mut sample = Sample::new();
+    sample.font("F2", "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /FirstChar 65 /LastChar 66 /Widths [600 90] >>");
+    sample.page("BT /F2 12 Tf 72 700 Td (ABBBA) Tj ET");
+    assert_eq!(read(&sample.bytes()).text, "ABBBA");
+}
+
+#[test]
+fn of_a_line_painted_in_strips_the_whole_one_is_text() {
+    // The strip above holds what rises over the cut, with gaps for the rest.
+    let strip = "q 0 706 600 20 re W n BT /F1 12 Tf 72 700 Td [(T)-556(t)-556(l)] TJ ET Q";
+    let title = "BT /F1 16 Tf 72 740 Td (Of wings) Tj ET";
+    let whole = "BT /F1 12 Tf 72 700 Td (Total) Tj ET";
+    assert_eq!(text(&format!("{strip} {title} {whole}")), "Of wings\n\nTotal");
 }
 
 #[test]

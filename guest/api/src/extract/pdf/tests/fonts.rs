@@ -81,6 +81,15 @@ fn text_is_read_by_every_form_of_a_map_to_unicode() {
 }
 
 #[test]
+fn a_map_to_unicode_may_build_on_another() {
+    let ranges = "1 begincodespacerange <0000> <FFFF> endcodespacerange";
+    let own = "1 beginbfchar <0001> <0041> endbfchar";
+    // Character 843 of the collection is the hiragana a.
+    let map = format!("/Adobe-Japan1-UCS2 usecmap {ranges} {own}");
+    assert_eq!(with_map(&map, "<0001034B>"), "Aあ");
+}
+
+#[test]
 fn chinese_japanese_and_korean_are_read_without_a_map_to_unicode() {
     assert_eq!(cjk("EUC-H", "Japan1", "<b9c1cfd1>"), "港湾");
     assert_eq!(cjk("90ms-RKSJ-H", "Japan1", "<8d609870>"), "港湾");

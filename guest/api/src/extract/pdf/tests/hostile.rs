@@ -70,6 +70,46 @@ fn a_form_that_doubles_itself_is_refused_by_its_bound() {
 }
 
 #[test]
+fn pages_and_glyphs_without_end_are_refused_by_their_bounds() {
+    let mut sample = Sample::new();
+    for _ in 0..=limits::MAX_PAGES {
+        sample.page("");
+    }
+    assert_eq!(extract(&sample.bytes()), Err(Unreadable::TooManyPages));
+
+    let mut sample = Sample::new();
+    let many = format!("BT /F1 1 Tf ({}) Tj ET", "x".repeat(1_000));
+    let form =
+        sample.stream("/Type /XObject /Subtype /Form /BBox [0 0 1 1] /Resources 3 0 R", many);
+    sample.resources(&format!("/XObject << /X {form} 0 R >>"));
+    sample.page("/X Do ".repeat(limits::MAX_PDF_PAGE_GLYPHS / 1_000 + 1));
+    let refused =
+        Unreadable::Bound { most: limits::MAX_PDF_PAGE_GLYPHS, what: "glyphs on one page" };
+    assert_eq!(extract(&sample.bytes()), Err(refused));
+}
+
+#[test]
+fn forms_within_forms_end_at_their_bound() {
+    let mut sample = Sample::new();
+    let first = sample.object("") + 1;
+    for at in 0..2 * limits::MAX_PDF_DEPTH {
+        let next = first + at + 1;
+        sample.stream(
+            &format!("/Type /XObject /Subtype /Form /BBox [0 0 1 1] /Resources << /Font << /F1 4 0 R >> /XObject << /N {next} 0 R >> >>"),
+            format!("BT /F1 12 Tf 72 {} Td (level{at}) Tj ET /N Do", 700 - 20 * at as i64),
+        );
+    }
+    sample.resources(&format!("/XObject << /N {first} 0 R >>"));
+    sample.page("/N Do");
+    let extracted = read(&sample.bytes());
+    let text = extracted.text.as_str();
+    let last = limits::MAX_PDF_DEPTH - 1;
+    assert!(text.contains(&format!("level{last}")), "{text}");
+    assert!(!text.contains(&format!("level{}", last + 1)), "{text}");
+    assert_eq!(codes(&extracted), [(WarningCode::PartLeftOut, Some(1))]);
+}
+
+#[test]
 fn ranges_of_widths_without_end_cost_their_font_only() {
     let mut sample = Sample::new();
     let font = sample.object("<< /Type /Font /Subtype /CIDFontType2 /BaseFont /Wide /CIDSystemInfo << /Registry (Adobe) /Ordering (Identity) /Supplement 0 >> /W [0 4294967295 500] >>");

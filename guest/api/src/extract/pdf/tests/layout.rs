@@ -23,6 +23,28 @@ fn words_are_parted_by_the_distance_of_their_glyphs() {
 }
 
 #[test]
+fn letter_spacing_is_told_from_blanks() {
+    for (contents, whole) in [
+        // A number, a title and a leader in one string.
+        ("[(1)-925(F)96(oo)-9000(2)] TJ", "1 Foo 2"),
+        // Single letters with blanks that are moves of the pen, and a word.
+        ("[(C)-350(C)-350(L)-350(L)-350(C)-350(L)-350(N)-20(L)] TJ", "C C L L C L NL"),
+        // A spaced word.
+        ("[(C)-350(H)-350(A)-350(P)-350(T)-350(E)-350(R)-1000(O)-350(N)-350(E)] TJ", "CHAPTER ONE"),
+    ] {
+        assert_eq!(text(&format!("BT /F1 12 Tf 72 700 Td {contents} ET")), whole);
+    }
+}
+
+#[test]
+fn a_footnote_mark_is_apart_and_an_index_is_not() {
+    let mark = "(since 2005) Tj /F1 7 Tf 5 Ts (1) Tj /F1 12 Tf 0 Ts (, and) Tj";
+    assert_eq!(text(&format!("BT /F1 12 Tf 72 700 Td {mark} ET")), "since 2005 1 , and");
+    let index = "(the flow A) Tj /F1 8 Tf -4.5 Ts (SL) Tj /F1 12 Tf 0 Ts ( and A) Tj";
+    assert_eq!(text(&format!("BT /F1 12 Tf 72 700 Td {index} ET")), "the flow ASL and A");
+}
+
+#[test]
 fn glyphs_that_are_placed_one_by_one_are_words() {
     let mut x = 72.0;
     let mut contents = String::from("BT /F1 12 Tf ");
