@@ -52,6 +52,7 @@ pub(super) fn extract(source: &[u8]) -> Result<Extracted, Unreadable> {
         read.push(lines);
     }
     let style = blocks::Style::of(&read);
+    style.join_pages(&mut read);
     for (lines, number) in read.into_iter().zip(1..) {
         builder.page();
         let before = builder.len();

@@ -87,6 +87,26 @@ fn a_word_that_the_layout_cut_is_whole_and_a_compound_keeps_its_hyphen() {
 }
 
 #[test]
+fn a_word_that_the_end_of_a_page_cut_is_whole() {
+    let page = |title: &str, body: &[&str], number: usize| {
+        format!(
+            "BT /F1 9 Tf 72 750 Td ({title}) Tj ET {} BT /F1 12 Tf 300 40 Td ({number}) Tj ET",
+            lines(body)
+        )
+    };
+    let mut sample = Sample::new();
+    sample.page(page("On wings", &["Flutter is a dynamic", "kind of insta-"], 1));
+    sample.page(page("On wings", &["bility of wings, a long-"], 2));
+    sample.page(page("On wings", &["term matter of Marie-"], 3));
+    sample.page(page("On wings", &["Curie."], 4));
+    let text = read(&sample.bytes()).text;
+    assert!(text.contains("kind of instability"), "{text}");
+    assert!(text.contains("of wings, a long-term"), "{text}");
+    assert!(text.contains("matter of Marie-") && text.contains("Curie."), "{text}");
+    assert!(!text.contains("\nbility"), "{text}");
+}
+
+#[test]
 fn a_sentence_of_one_column_stays_together_in_whatever_order_it_is_drawn() {
     let left = [
         "The lease begins in the",
