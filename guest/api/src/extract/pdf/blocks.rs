@@ -292,6 +292,10 @@ fn goes_on(block: &[Line], above: &Line, below: &Line, step: Option<f64>) -> boo
     if down > most.min(2.6 * large) || overlap <= 0.0 {
         return false;
     }
+    // A cut word goes on in the next line, however that is indented or set.
+    if is_cut(above.text().trim_end()) && below.text().starts_with(char::is_lowercase) {
+        return true;
+    }
     let starts_item = below.parts.first().is_some_and(|part| is_item(&part.text));
     let changes_weight = above.bold != below.bold && is_short(block, above, below);
     !starts_item && !changes_weight && !is_indented(block, above, below)
