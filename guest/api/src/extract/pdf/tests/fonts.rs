@@ -139,6 +139,24 @@ fn what_has_no_mapping_is_left_out_with_a_warning() {
 }
 
 #[test]
+fn pictures_on_the_codes_of_letters_are_no_letters() {
+    let mut sample = Sample::new();
+    let encoding = "/Encoding /WinAnsiEncoding";
+    sample.font(
+        "F2",
+        &format!("<< /Type /Font /Subtype /TrueType /BaseFont /Webdings {encoding} >>"),
+    );
+    sample.font(
+        "F3",
+        &format!("<< /Type /Font /Subtype /TrueType /BaseFont /Wingdings {encoding} >>"),
+    );
+    sample.page("BT /F2 12 Tf 72 700 Td (y) Tj /F1 12 Tf 20 0 Td (Women) Tj /F3 12 Tf 0 -20 Td (l) Tj /F1 12 Tf 20 0 Td (Men) Tj ET");
+    let extracted = read(&sample.bytes());
+    assert_eq!(extracted.text.split_whitespace().collect::<Vec<_>>(), ["Women", "●", "Men"]);
+    assert_eq!(codes(&extracted), [(WarningCode::UnmappedFont, Some(1))]);
+}
+
+#[test]
 fn a_font_that_cannot_be_read_costs_its_own_runs() {
     let mut sample = Sample::new();
     sample.font("F2", "<< /Type /Font /Subtype /Type0 /BaseFont /Odd /Encoding /No-Such-Map /DescendantFonts [] >>");
