@@ -89,6 +89,28 @@ fn pages_and_glyphs_without_end_are_refused_by_their_bounds() {
 }
 
 #[test]
+fn fonts_and_operators_without_end_are_refused_by_their_bounds() {
+    let mut sample = Sample::new();
+    let mut contents = String::new();
+    for at in 0..=limits::MAX_PDF_FONTS {
+        let name = format!("M{at}");
+        sample.font(&name, "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>");
+        contents.push_str(&format!("/{name} 1 Tf "));
+    }
+    sample.page(contents + "(x) Tj");
+    let refused = Unreadable::Bound { most: limits::MAX_PDF_FONTS, what: "fonts" };
+    assert_eq!(extract(&sample.bytes()), Err(refused));
+
+    let mut sample = Sample::new();
+    let form = sample
+        .stream("/Type /XObject /Subtype /Form /BBox [0 0 1 1]", "n ".repeat(1_000_000) + "() Tj");
+    sample.resources(&format!("/XObject << /X {form} 0 R >>"));
+    sample.page("/X Do ".repeat(limits::MAX_PDF_OPERATORS / 1_000_000));
+    let refused = Unreadable::Bound { most: limits::MAX_PDF_OPERATORS, what: "drawing operators" };
+    assert_eq!(extract(&sample.bytes()), Err(refused));
+}
+
+#[test]
 fn forms_within_forms_end_at_their_bound() {
     let mut sample = Sample::new();
     let first = sample.object("") + 1;
