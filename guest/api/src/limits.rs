@@ -37,6 +37,10 @@ pub const MAX_UNPACKED_BYTES: usize = 4 * MAX_TEXT_BYTES;
 /// how many more there were.
 pub const MAX_WARNINGS: usize = 64;
 
+/// Bytes of what a warning says: a sentence with a name in it. The host keeps up
+/// to 1,024.
+pub const MAX_WARNING_BYTES: usize = 512;
+
 /// Files of one packed document: a book of a thousand chapters with an image
 /// each.
 pub const MAX_PACKED_PARTS: usize = 10_000;
