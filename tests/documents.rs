@@ -58,4 +58,5 @@ async fn what_is_left_out_is_told_where_people_look() {
 const MESSAGE: &str = "From: a@x.org\r\nSubject: Plans\r\nMIME-Version: 1.0\r\n\
     Content-Type: multipart/mixed; boundary=X\r\n\r\n\
     --X\r\n\r\nSee the drawing.\r\n\
-    --X\r\nContent-Type: image/png\r\nContent-Disposition: attachment; filename=a.png\r\n\r\n\u{89}PNG\r\n--X--\r\n";
+    --X\r\nContent-Type: image/png\r\nContent-Disposition: attachment; filename=a.png\r\n\
+    Content-Transfer-Encoding: base64\r\n\r\niVBORw0KGgo=\r\n--X--\r\n";
