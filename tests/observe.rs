@@ -15,6 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 const TEXT: &str = "The zanzibar clause stays confidential between both parties.";
+const B: &str = "/v1/collections/default/documents/b";
 const SEARCH: &str = "/v1/collections/default/search";
 
 /// A collector on the loopback that keeps what it gets.
@@ -108,7 +109,8 @@ async fn metrics_count_requests_by_route_and_status() {
     let server = Setup::new().start();
     routes(&server).await;
     server.document("a", TEXT).await;
-    server.document("b", TEXT).await;
+    let page = format!("<nav>Home</nav><p>{TEXT}</p>");
+    server.put(B, json!({"text": page, "content_type": "text/html"})).await;
     server.search("zanzibar").await;
     server.get("/v1/collections/default/documents/none").await;
     server.get("/wp-login.php").await;
@@ -130,6 +132,8 @@ async fn metrics_count_requests_by_route_and_status() {
     assert_eq!(value(&metrics, "ragtime_documents"), 2.0);
     assert_eq!(value(&metrics, "ragtime_ingested_documents_total{outcome=\"stored\"}"), 2.0);
     assert_eq!(value(&metrics, "ragtime_ingested_documents_total{outcome=\"failed\"}"), 0.0);
+    let warnings = "ragtime_document_warnings_total{code=\"boilerplate_left_out\"}";
+    assert_eq!(value(&metrics, warnings), 1.0);
     assert_eq!(value(&metrics, "ragtime_index_lag_chunks"), 0.0);
     assert_eq!(value(&metrics, "ragtime_handler_generation"), 1.0);
     assert!(value(&metrics, "ragtime_handler_instances ") >= 1.0);

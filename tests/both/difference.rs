@@ -152,6 +152,8 @@ fn mistakes() -> Vec<Step> {
         ("DELETE", "/v1/collections/none", Value::Null, &[]),
         ("GET", "/problems/rate_limited", Value::Null, &[]),
         ("GET", "/problems/none", Value::Null, &[]),
+        ("GET", "/warnings/part_left_out", Value::Null, &[]),
+        ("GET", "/warnings/none", Value::Null, &[]),
     ]
 }
 

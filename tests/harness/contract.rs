@@ -7,8 +7,17 @@ use reqwest::Method;
 use serde_json::Value;
 
 /// The paths that the default handler alone serves; fixtures have others.
-const OWN: [&str; 8] =
-    ["/v1/", "/mcp", "/docs", "/assets/", "/livez", "/readyz", "/problems/", "/openapi.json"];
+const OWN: [&str; 9] = [
+    "/v1/",
+    "/mcp",
+    "/docs",
+    "/assets/",
+    "/livez",
+    "/readyz",
+    "/problems/",
+    "/warnings/",
+    "/openapi.json",
+];
 
 fn document() -> &'static Value {
     static DOCUMENT: OnceLock<Value> = OnceLock::new();

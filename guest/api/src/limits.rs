@@ -37,6 +37,10 @@ pub const MAX_UNPACKED_BYTES: usize = 4 * MAX_TEXT_BYTES;
 /// how many more there were.
 pub const MAX_WARNINGS: usize = 64;
 
+/// Bytes of what a warning says: a sentence with a name in it. The host keeps up
+/// to 1,024.
+pub const MAX_WARNING_BYTES: usize = 512;
+
 /// Files of one packed document: a book of a thousand chapters with an image
 /// each.
 pub const MAX_PACKED_PARTS: usize = 10_000;
@@ -51,6 +55,10 @@ pub const MAX_XML_DEPTH: usize = 256;
 
 /// Cells of one workbook: a million rows of two columns are a database.
 pub const MAX_CELLS: usize = 2_000_000;
+
+/// Cells from the first to the last of all sheets of a workbook of the format
+/// until 2003: its reader lays them out, at some 50 bytes each.
+pub const MAX_GRID_CELLS: usize = 2 * MAX_CELLS;
 
 /// Bytes of a cell over several rows that each of them repeats: a label, not a
 /// text.

@@ -83,6 +83,8 @@ pub enum Open {
     Ready,
     /// Explains a problem code.
     ExplainProblem,
+    /// Explains the code of a warning.
+    ExplainWarning,
     /// Describes this API.
     Describe,
     /// Shows the page to try it.
@@ -262,6 +264,7 @@ pub const ROUTES: &[Route] = {
         open("/livez", Open::Live),
         open("/readyz", Open::Ready),
         open("/problems/{code}", Open::ExplainProblem),
+        open("/warnings/{code}", Open::ExplainWarning),
         open("/openapi.json", Open::Describe),
         open("/", Open::Playground),
         open("/docs", Open::Docs),

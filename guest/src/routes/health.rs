@@ -1,9 +1,10 @@
-//! `/livez`, `/readyz` and `/problems/{code}`
+//! `/livez`, `/readyz`, `/problems/{code}` and `/warnings/{code}`
 
 use axum::extract::Request;
 use axum::response::Response;
 use http::StatusCode;
-use ragtime_api::problem::Code;
+use ragtime_api::extract::WarningCode;
+use ragtime_api::problem::{Code, Problem};
 use ragtime_api::resource::health::{Component, Live, Ready};
 
 use super::Answer;
@@ -46,9 +47,18 @@ fn word(state: State) -> &'static str {
 }
 
 /// `GET /problems/{code}`
-pub(super) async fn explain(request: Request) -> Answer {
-    let (mut parts, _) = request.into_parts();
-    let code = path_parameter(&mut parts, "code").await?;
-    let code = Code::parse(&code).ok_or(Code::NotFound)?;
+pub(super) async fn explain_problem(request: Request) -> Answer {
+    let code = Code::parse(&code_of(request).await?).ok_or(Code::NotFound)?;
     Ok(reply::json(StatusCode::OK, &code.entry()))
+}
+
+/// `GET /warnings/{code}`
+pub(super) async fn explain_warning(request: Request) -> Answer {
+    let code = WarningCode::parse(&code_of(request).await?).ok_or(Code::NotFound)?;
+    Ok(reply::json(StatusCode::OK, &code.entry()))
+}
+
+async fn code_of(request: Request) -> Result<String, Problem> {
+    let (mut parts, _) = request.into_parts();
+    path_parameter(&mut parts, "code").await
 }

@@ -30,7 +30,8 @@ pub(crate) async fn open(operation: Open, request: Request) -> Answer {
     match operation {
         Open::Live => Ok(health::live()),
         Open::Ready => Ok(health::ready()),
-        Open::ExplainProblem => health::explain(request).await,
+        Open::ExplainProblem => health::explain_problem(request).await,
+        Open::ExplainWarning => health::explain_warning(request).await,
         Open::Describe => Ok(describe::document(&request)),
         Open::Playground => Ok(pages::playground()),
         Open::Docs => Ok(pages::docs()),

@@ -7,7 +7,8 @@ pub const MAX_LANGUAGE_BYTES: usize = 35;
 /// Bytes of a file's name: file systems in use take 255 characters, of up to 4
 /// bytes each.
 pub const MAX_FILE_NAME_BYTES: usize = 1_024;
-/// Warnings of one document: a reader looks at the first few.
+/// Warnings of one document that the host keeps, whichever handler tells them: a
+/// reader looks at the first few.
 pub const MAX_WARNINGS: usize = 256;
 /// Bytes of a warning's code.
 pub const MAX_CODE_BYTES: usize = 64;
@@ -73,10 +74,14 @@ impl Details {
 }
 
 impl Warning {
-    fn check(&self) -> Result<(), String> {
+    /// Whether its code has the form of one.
+    pub fn has_code(&self) -> bool {
         let named = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-        let code = (1..=MAX_CODE_BYTES).contains(&self.code.len()) && self.code.bytes().all(named);
-        match code && self.detail.len() <= MAX_DETAIL_BYTES {
+        (1..=MAX_CODE_BYTES).contains(&self.code.len()) && self.code.bytes().all(named)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        match self.has_code() && self.detail.len() <= MAX_DETAIL_BYTES {
             true => Ok(()),
             false => Err(format!(
                 "a warning has a code of 1 to {MAX_CODE_BYTES} of a-z 0-9 _ and a detail of at most {MAX_DETAIL_BYTES} bytes"

@@ -311,8 +311,10 @@ pub(super) async fn put(
     call.request.set_wrote();
     let store = &call.services.store;
     let condition = condition_from_wit(condition);
+    let codes = warning_codes([&document]);
     let put = store.put(&collection, document, condition).await.map_err(error_to_wit)?;
     call.services.telemetry.metrics.documents(1, 0);
+    call.services.telemetry.metrics.warned(codes);
     let mut summary = put.summary;
     if wait == wit::Wait::Searchable {
         call.until_gone(store.wait_searchable(put.seq)).await.ok_or_else(gone)?;
@@ -332,15 +334,23 @@ pub(super) async fn ingest(
     call.request.set_wrote();
     let store = &call.services.store;
     let failures = failures.into_iter().map(failure_from_wit).collect();
+    let codes = warning_codes(&documents);
     let (job, seq) = store.ingest(&collection, documents, failures).await.map_err(error_to_wit)?;
     let stored = job.indexed.saturating_add(job.pending);
     let failed = job.received.saturating_sub(stored);
     call.services.telemetry.metrics.documents(stored as usize, failed as usize);
+    call.services.telemetry.metrics.warned(codes);
     if wait == wit::Wait::Durable {
         return Ok(job_to_wit(job));
     }
     call.until_gone(store.wait_searchable(seq)).await.ok_or_else(gone)?;
     read(call, move |call| Ok(job_to_wit(call.services.store.job(&job.id)?))).await
+}
+
+/// The codes of the warnings of documents.
+fn warning_codes<'d>(documents: impl IntoIterator<Item = &'d store::NewDocument>) -> Vec<String> {
+    let warnings = documents.into_iter().flat_map(|document| &document.details.warnings);
+    warnings.filter(|warning| warning.has_code()).map(|warning| warning.code.clone()).collect()
 }
 
 /// What may be done to a job.

@@ -58,6 +58,10 @@ pub struct Progress {
     pub pending: u64,
     /// What could not be taken, and why.
     pub failed: Vec<String>,
+    /// What was left out of documents, or guessed.
+    warnings: Vec<String>,
+    /// Warnings of jobs beyond those that the server lists.
+    more_warnings: u64,
     bar: ProgressBar,
 }
 
@@ -96,7 +100,6 @@ pub async fn ingest(
             finish(jobs.pop_front(), progress, context).await?;
         }
         let Some(job) = send(batch, collection, progress, context).await? else { continue };
-        progress.pending += job.accepted;
         progress.bar.set_position(batches.read_bytes());
         match wait {
             true => jobs.push_back(job),
@@ -105,12 +108,16 @@ pub async fn ingest(
     }
     for file in files {
         match files::send(&file, collection, wait, context).await? {
-            files::Sent::Document if wait => progress.indexed += 1,
-            files::Sent::Document => progress.pending += 1,
+            files::Sent::Document(document) => {
+                progress.warned(list(&document, "warnings").iter().map(|one| (&*file.id, one)));
+                match wait {
+                    true => progress.indexed += 1,
+                    false => progress.pending += 1,
+                }
+            }
             files::Sent::Failed(reason) => progress.failed.push(reason),
             files::Sent::Job(answer) => {
-                let job = Job::of(&answer);
-                progress.pending += job.accepted;
+                let job = progress.sent(&answer);
                 match wait {
                     true => jobs.push_back(job),
                     false => progress.failed.extend(job.failed),
@@ -165,7 +172,7 @@ async fn send(
     let request = context.request(Method::POST, &["collections", collection, "documents"])?;
     let request = request.header(CONTENT_TYPE, "application/x-ndjson").body(batch.lines);
     match context.json(request).await {
-        Ok(answer) => Ok(Some(Job::of(&answer))),
+        Ok(answer) => Ok(Some(progress.sent(&answer))),
         Err(error) if batch.documents == 1 && error.is("body_too_large") => {
             progress.failed.push(format!("{}: larger than the server takes", batch.first));
             Ok(None)
@@ -212,7 +219,35 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template(style) {
             bar.set_style(style);
         }
-        Self { indexed: 0, pending: 0, failed: Vec::new(), bar }
+        Self {
+            indexed: 0,
+            pending: 0,
+            failed: Vec::new(),
+            warnings: Vec::new(),
+            more_warnings: 0,
+            bar,
+        }
+    }
+
+    /// A batch is on the server's disk.
+    fn sent(&mut self, answer: &Value) -> Job {
+        let job = Job::of(answer);
+        self.pending += job.accepted;
+        let listed = list(answer, "warnings");
+        self.warned(listed.iter().map(|one| (text(one, "id"), one)));
+        self.more_warnings += count(answer, "warning_count").saturating_sub(listed.len() as u64);
+        job
+    }
+
+    /// Documents carry these warnings.
+    fn warned<'a>(&mut self, warnings: impl Iterator<Item = (&'a str, &'a Value)>) {
+        self.warnings.extend(warnings.map(|(id, one)| {
+            let page = match count(one, "page") {
+                0 => String::new(),
+                page => format!(" (page {page})"),
+            };
+            format!("{id}: {}{page}: {}", text(one, "code"), text(one, "detail"))
+        }));
     }
 
     fn finished(&mut self, job: &Job, state: &Value) {
@@ -225,6 +260,12 @@ impl Progress {
     /// Says what became of it, or where it stands.
     fn report(&self) {
         self.bar.finish_and_clear();
+        for warning in &self.warnings {
+            out::note(&format!("warning: {warning}"));
+        }
+        if self.more_warnings > 0 {
+            out::note(&format!("warning: {} more", self.more_warnings));
+        }
         for failure in &self.failed {
             out::note(&format!("failed: {failure}"));
         }

@@ -1,9 +1,11 @@
 //! Metrics in the Prometheus text format, by the names of OpenTelemetry's
 //! semantic conventions where there are some.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use parking_lot::Mutex;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -42,6 +44,9 @@ pub struct Metrics {
     rejected: Family<RejectedLabels, Counter>,
     limited: Counter,
     documents: Family<DocumentLabels, Counter>,
+    warnings: Family<WarningLabels, Counter>,
+    /// The codes that are labels.
+    warning_codes: Mutex<BTreeSet<String>>,
     tokens: ByGeneration<TokenLabels>,
     answers: ByGeneration<AnswerLabels>,
     /// Panics of the host.
@@ -98,6 +103,11 @@ struct DocumentLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WarningLabels {
+    code: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LostLabels {
     cause: Lost,
 }
@@ -149,6 +159,10 @@ fn tokens() -> Histogram {
     Histogram::new(TOKENS)
 }
 
+/// Codes of warnings that are labels; those that come later are `other`. The
+/// handler makes them up, and each label is a series for ever.
+const MAX_WARNING_CODES: usize = 64;
+
 /// What became of a document.
 const STORED: &str = "stored";
 const FAILED: &str = "failed";
@@ -193,6 +207,12 @@ impl Metrics {
             rejected: add(r, "ragtime_auth_rejected", "Credentials that were not accepted"),
             limited: add(r, "ragtime_rate_limited", "Requests over their key's budget"),
             documents: add(r, "ragtime_ingested_documents", "Documents that came in"),
+            warnings: add(
+                r,
+                "ragtime_document_warnings",
+                "Warnings of documents that came in, by what was left out or guessed",
+            ),
+            warning_codes: Mutex::default(),
             panics: add(r, "ragtime_panics", "Panics of the host, each a bug"),
             dropped_spans: add(r, "ragtime_spans_dropped", "Spans that were not exported"),
             scraped: Scraped::register(r),
@@ -235,6 +255,19 @@ impl Metrics {
     pub fn documents(&self, stored: usize, failed: usize) {
         for (outcome, count) in [(STORED, stored), (FAILED, failed)] {
             self.documents.get_or_create(&DocumentLabels { outcome }).inc_by(count as u64);
+        }
+    }
+
+    /// Documents that have come in carried these warnings.
+    pub fn warned(&self, codes: impl IntoIterator<Item = String>) {
+        let mut known = self.warning_codes.lock();
+        for code in codes {
+            let room = known.len() < MAX_WARNING_CODES;
+            let code = match known.contains(&code) || (room && known.insert(code.clone())) {
+                true => code,
+                false => "other".to_owned(),
+            };
+            self.warnings.get_or_create(&WarningLabels { code }).inc();
         }
     }
 
@@ -406,6 +439,18 @@ mod tests {
         assert!(text.contains(line), "{text}");
         assert!(text.contains("http_server_active_requests 0"), "{text}");
         assert!(text.contains("ragtime_rate_limited_total 0"), "{text}");
+    }
+
+    #[test]
+    fn a_handler_that_makes_up_codes_does_not_make_up_series() {
+        let metrics = Metrics::new();
+        metrics.warned((0..MAX_WARNING_CODES + 9).map(|number| format!("code_{number}")));
+        metrics.warned(["code_3".to_owned()]);
+        let text = metrics.text(&Snapshot::default());
+        let series = text.lines().filter(|line| line.starts_with("ragtime_document_warnings_"));
+        assert_eq!(series.count(), MAX_WARNING_CODES + 1, "{text}");
+        assert!(text.contains("ragtime_document_warnings_total{code=\"other\"} 9\n"), "{text}");
+        assert!(text.contains("ragtime_document_warnings_total{code=\"code_3\"} 2\n"), "{text}");
     }
 
     #[test]

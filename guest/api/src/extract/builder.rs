@@ -2,8 +2,8 @@
 
 use serde_json::Map;
 
-use super::{Block, Extracted, Kind, Warning};
-use crate::limits;
+use super::warning::{Warning, Warnings};
+use super::{Block, Extracted, Kind};
 
 /// A text in the making.
 #[derive(Debug, Default)]
@@ -12,9 +12,7 @@ pub(super) struct Builder {
     blocks: Vec<Block>,
     /// Where each page begins, where the source has pages.
     pages: Vec<usize>,
-    warnings: Vec<Warning>,
-    /// Warnings beyond those that are kept.
-    more_warnings: usize,
+    warnings: Warnings,
     open: Option<Open>,
 }
 
@@ -38,15 +36,9 @@ impl Builder {
         self.pages.push(self.text.len());
     }
 
-    /// Adds a warning, once. Those beyond [`limits::MAX_WARNINGS`] are counted.
+    /// Adds a warning, once.
     pub(super) fn warn(&mut self, warning: Warning) {
-        if self.warnings.contains(&warning) {
-            return;
-        }
-        match self.warnings.len() < limits::MAX_WARNINGS {
-            true => self.warnings.push(warning),
-            false => self.more_warnings += 1,
-        }
+        self.warnings.add(warning);
     }
 
     /// Bytes so far.
@@ -197,15 +189,12 @@ impl Builder {
         let end = self.text.trim_end().len();
         self.text.truncate(end);
         self.pages.iter_mut().for_each(|page| *page = end.min(*page));
-        if let Some(last) = self.warnings.last_mut().filter(|_| self.more_warnings > 0) {
-            last.detail.push_str(&format!(" ({} more warnings)", self.more_warnings));
-        }
         Extracted {
             title,
             text: self.text,
             blocks: self.blocks,
             pages: self.pages,
-            warnings: self.warnings,
+            warnings: self.warnings.finish(),
             metadata: Map::new(),
         }
     }

@@ -33,7 +33,7 @@ use std::ops::Range;
 use serde_json::{Map, Value};
 
 use crate::limits;
-pub use warning::{Warning, WarningCode};
+pub use warning::{Warning, WarningCode, WarningEntry};
 
 pub use eml::{Attachment, attachments};
 pub use media_type::MediaType;
@@ -89,7 +89,8 @@ pub struct Extracted {
     pub pages: Vec<usize>,
     /// What the source says of itself, as members of the document's metadata.
     pub metadata: Map<String, Value>,
-    /// What was left out or guessed, at most [`limits::MAX_WARNINGS`].
+    /// What was left out or guessed, at most [`limits::MAX_WARNINGS`] and one on
+    /// the encoding of the whole.
     pub warnings: Vec<Warning>,
 }
 

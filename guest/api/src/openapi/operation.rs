@@ -3,6 +3,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
+use crate::extract::WarningEntry;
 use crate::json::{Field, Rule, lenient_object, object};
 use crate::limits;
 use crate::problem::{Code, Entry, Problem};
@@ -239,6 +240,11 @@ fn open(operation: Open) -> Description {
         Open::ExplainProblem => about("explainProblem", "What a problem's code means")
             .json::<Entry>(200, "The explanation.")
             .problems(&[Code::NotFound]),
+        Open::ExplainWarning => {
+            about("explainWarning", "What the code of a document's warning means")
+                .json::<WarningEntry>(200, "The explanation.")
+                .problems(&[Code::NotFound])
+        }
         Open::Playground => about("playground", "A page to try it").answer(
             200,
             "The page.",

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{Span, rules, words};
-use crate::extract::{self, Hints, MediaType};
+use crate::extract::{self, Hints, MediaType, WarningCode};
 use crate::json::{self, Faults, Field, Fields, Json, Kind, Location, Tree};
 use crate::limits;
 use crate::problem::Problem;
@@ -278,7 +278,9 @@ pub struct Summary<'a> {
 /// Something that a reader of a document should know of how its text was made.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Warning<'a> {
-    /// The kind, stable.
+    /// The kind, stable; `GET /warnings/{code}` explains it. There may be others
+    /// than those of the examples: of documents that another handler took.
+    #[schemars(extend("examples" = WarningCode::names()))]
     pub code: &'a str,
     /// The page it is about, from 1, where the source has pages.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -371,7 +373,8 @@ pub struct JobWarning {
     pub position: u32,
     /// The document's id.
     pub id: String,
-    /// The kind, stable.
+    /// The kind, stable, as in the warnings of a document.
+    #[schemars(extend("examples" = WarningCode::names()))]
     pub code: String,
     /// The page it is about, from 1, where the source has pages.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -72,8 +72,9 @@ impl WholeKind {
 
 /// What the server made of a file.
 pub enum Sent {
-    /// A document, on disk, and found by search if that was waited for.
-    Document,
+    /// A document as it is described, on disk, and found by search if that was
+    /// waited for.
+    Document(Value),
     /// A job.
     Job(Value),
     /// It could not be taken.
@@ -112,7 +113,7 @@ pub async fn send(
     let request = request.header(CONTENT_TYPE, file.kind.media_type()).body(body);
     match context.json(request).await {
         Ok(job) if file.kind == WholeKind::Csv => Ok(Sent::Job(job)),
-        Ok(_) => Ok(Sent::Document),
+        Ok(document) => Ok(Sent::Document(document)),
         // The handler may have lost its instance over it, which is the file's too.
         Err(error)
             if ["validation_failed", "body_too_large", "invalid_utf8", "handler_failed"]
