@@ -2,6 +2,7 @@
 //! clients that start a command. A message a line goes to the server's `/mcp`,
 //! and what it answers comes back as a line.
 
+use std::io::{BufRead, Write};
 use std::sync::{Mutex, PoisonError};
 
 use base64::Engine;
@@ -11,7 +12,7 @@ use futures::stream::FuturesUnordered;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::sync::mpsc;
 
 use super::error::Problem;
 use super::{CliError, Context, out};
@@ -38,14 +39,13 @@ pub async fn run(context: &Context) -> Result<(), CliError> {
     // A missing key or a wrong URL ends the command before the client waits.
     context.to(Method::POST, ["mcp"].into_iter())?;
     let session = Session::default();
-    let mut lines = BufReader::new(tokio::io::stdin()).split(b'\n');
-    let mut stdout = tokio::io::stdout();
+    let mut lines = lines();
     let mut at_work = FuturesUnordered::new();
     let mut open = true;
     loop {
         tokio::select! {
-            line = lines.next_segment(), if open && at_work.len() < MAX_AT_ONCE => {
-                match line.map_err(|error| CliError::new(format!("standard input: {error}")))? {
+            line = lines.recv(), if open && at_work.len() < MAX_AT_ONCE => {
+                match line {
                     Some(line) if line.trim_ascii().is_empty() => {}
                     Some(line) => at_work.push(relay(context, &session, line)),
                     None => open = false,
@@ -53,18 +53,29 @@ pub async fn run(context: &Context) -> Result<(), CliError> {
             }
             Some(answer) = at_work.next() => {
                 let Some(answer) = answer else { continue };
-                let written = async {
-                    stdout.write_all(&answer).await?;
-                    stdout.flush().await
-                };
+                let mut stdout = std::io::stdout();
                 // A client that has gone needs no answers.
-                if written.await.is_err() {
+                if stdout.write_all(&answer).and_then(|()| stdout.flush()).is_err() {
                     return Ok(());
                 }
             }
             else => return Ok(()),
         }
     }
+}
+
+/// The lines of standard input, which a thread reads, as they come. It ends with
+/// them, or with the command.
+fn lines() -> mpsc::Receiver<Vec<u8>> {
+    let (send, receive) = mpsc::channel(1);
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().split(b'\n').map_while(Result::ok) {
+            if send.blocking_send(line).is_err() {
+                break;
+            }
+        }
+    });
+    receive
 }
 
 /// What the server answers to a message, as a line, if there is an answer.
