@@ -136,7 +136,7 @@ pub struct Found<'a> {
     pub file_id: &'a str,
     /// The document's name.
     pub filename: String,
-    /// How well it fits, 0 to 1.
+    /// How well it fits: 0 to 1, and without an embedding model by BM25, unbounded.
     pub score: f64,
     /// What filters compare.
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
