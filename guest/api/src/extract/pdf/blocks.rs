@@ -69,6 +69,48 @@ impl Style {
         style
     }
 
+    /// Makes words whole that the end of a page cut. The rest of a word comes to
+    /// the page on which it begins.
+    pub(super) fn join_pages(&self, pages: &mut [Vec<Line>]) {
+        for at in 1..pages.len() {
+            if let Ok([page, next]) = pages.get_disjoint_mut([at - 1, at]) {
+                self.join_page(page, next);
+            }
+        }
+    }
+
+    fn join_page(&self, page: &mut [Line], next: &mut Vec<Line>) -> Option<()> {
+        // Page numbers, footnotes and running titles lie between the halves.
+        let last = page.iter_mut().rfind(|line| self.is_running_text(line))?;
+        let at = next.iter().position(|line| self.is_running_text(line))?;
+        let first = next.get_mut(at)?;
+        let (end, start) = (last.parts.last_mut()?, first.parts.first_mut()?);
+        // A running title begins with a capital or a number.
+        if !start.text.starts_with(char::is_lowercase) {
+            return None;
+        }
+        let keeps_hyphen = self.vocabulary.keeps_hyphen(&end.text, &start.text)?;
+        let (word, rest) = start.text.split_once(char::is_whitespace).unwrap_or((&start.text, ""));
+        end.text.truncate(end.text.trim_end().len());
+        if !keeps_hyphen {
+            end.text.pop();
+        }
+        end.text.push_str(word);
+        start.text = rest.trim_start().to_owned();
+        if start.text.is_empty() {
+            first.parts.remove(0);
+        }
+        if first.parts.is_empty() {
+            next.remove(at);
+        }
+        Some(())
+    }
+
+    fn is_running_text(&self, line: &Line) -> bool {
+        quarters(line.size) == quarters(self.body)
+            && line.parts.iter().any(|part| part.text.contains(char::is_alphabetic))
+    }
+
     /// The level of a heading, if these lines are one.
     fn heading(&self, lines: &[Line], text: &str) -> Option<u8> {
         let first = lines.first()?;
@@ -249,6 +291,10 @@ fn goes_on(block: &[Line], above: &Line, below: &Line, step: Option<f64>) -> boo
     let overlap = above.end.min(below.end) - above.start.max(below.start);
     if down > most.min(2.6 * large) || overlap <= 0.0 {
         return false;
+    }
+    // A cut word goes on in the next line, however that is indented or set.
+    if is_cut(above.text().trim_end()) && below.text().starts_with(char::is_lowercase) {
+        return true;
     }
     let starts_item = below.parts.first().is_some_and(|part| is_item(&part.text));
     let changes_weight = above.bold != below.bold && is_short(block, above, below);

@@ -1,20 +1,24 @@
 //! Runs content streams for the glyphs that they place (ISO 32000-2, 9.4). What
 //! paints without text is passed over.
 
+mod marked;
+mod show;
+mod state;
+
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use hayro_font::FontGlyph;
 use hayro_syntax::content::{Instruction, UntypedIter};
-use hayro_syntax::object::{Array, Dict, Name, Object, ObjectIdentifier, Stream, String as Bytes};
+use hayro_syntax::object::{Array, Dict, Name, Object, ObjectIdentifier, Stream};
 use hayro_syntax::page::Resources;
 
+use self::marked::Marked;
+use self::state::{State, place};
 use super::super::Unreadable;
 use super::fonts::{Face, Fonts};
 use super::forms;
-use super::geometry::{Affine, Glyph, Text};
+use super::geometry::{Affine, Glyph};
 use super::layers::Layers;
-use super::unicode::tidy;
 use super::unpack::{Budget, Fault};
 use crate::limits;
 
@@ -53,53 +57,10 @@ pub(super) struct Found {
     pub(super) unreadable: Vec<String>,
     /// Streams that cannot be unpacked.
     pub(super) broken: usize,
-}
-
-/// The graphics state, as far as text depends on it.
-#[derive(Clone)]
-struct State<'a> {
-    /// From the space of the stream to that of the page.
-    space: Affine,
-    /// Where the pen is and where its line began.
-    pen: Affine,
-    line: Affine,
-    face: Option<Rc<Face<'a>>>,
-    size: f64,
-    letter_space: f64,
-    word_space: f64,
-    stretch: f64,
-    leading: f64,
-    rise: f64,
-}
-
-impl State<'_> {
-    fn new(space: Affine) -> Self {
-        Self {
-            space,
-            pen: Affine::IDENTITY,
-            line: Affine::IDENTITY,
-            face: None,
-            size: 1.0,
-            letter_space: 0.0,
-            word_space: 0.0,
-            stretch: 1.0,
-            leading: 0.0,
-            rise: 0.0,
-        }
-    }
-
-    fn next_line(&mut self, x: f64, y: f64) {
-        self.line = self.line.after(&Affine::shift(x, y));
-        self.pen = self.line;
-    }
-}
-
-/// A sequence of marked content.
-struct Marked {
-    /// Whether it and all around it are shown.
-    shown: bool,
-    /// What it says instead of its glyphs, which begin here.
-    instead: Option<(String, usize)>,
+    /// Whether forms lie deeper within others than is read.
+    pub(super) too_deep: bool,
+    /// Annotations beyond those that are read.
+    pub(super) more_annotations: bool,
 }
 
 /// A form that has been unpacked.
@@ -152,9 +113,11 @@ impl<'a> Reader<'a> {
         self.run(&contents, resources, State::new(Affine::IDENTITY))?;
         self.marked.clear();
         if let Some(annotations) = page.get::<Array<'_>>("Annots") {
-            for annotation in annotations.iter::<Dict<'_>>().take(limits::MAX_PDF_ANNOTATIONS) {
+            let mut annotations = annotations.iter::<Dict<'_>>();
+            for annotation in annotations.by_ref().take(limits::MAX_PDF_ANNOTATIONS) {
                 self.annotation(&annotation, resources)?;
             }
+            self.found.more_annotations = annotations.next().is_some();
         }
         self.forms.clear();
         self.held = 0;
@@ -309,7 +272,11 @@ impl<'a> Reader<'a> {
         state: State<'a>,
     ) -> Result<(), Unreadable> {
         // A form within itself is drawn by no viewer.
-        if self.within.contains(&id) || self.within.len() >= limits::MAX_PDF_DEPTH {
+        if self.within.contains(&id) {
+            return Ok(());
+        }
+        if self.within.len() >= limits::MAX_PDF_DEPTH {
+            self.found.too_deep = true;
             return Ok(());
         }
         spend(&mut self.work.forms, limits::MAX_PDF_FORMS, "forms drawn")?;
@@ -349,223 +316,6 @@ impl<'a> Reader<'a> {
         self.forms.insert(id, form.clone());
         Ok(form)
     }
-
-    fn is_shown(&self) -> bool {
-        self.marked.last().is_none_or(|marked| marked.shown)
-    }
-
-    fn begin(
-        &mut self,
-        operator: &Instruction<'_, '_>,
-        resources: &Resources<'a>,
-        _state: &State<'a>,
-    ) {
-        let mut operands = operator.operands();
-        let is_layer = matches!(operands.next(), Some(Object::Name(tag)) if tag.as_str() == "OC");
-        let mut shown = self.is_shown();
-        let instead = match operands.next() {
-            Some(Object::Name(name)) => {
-                shown &= !is_layer || self.layers.shows(&resources.properties, name);
-                let properties = resources.properties.get::<Dict<'_>>(name);
-                properties.and_then(|properties| actual_text(&properties))
-            }
-            Some(Object::Dict(properties)) => actual_text(properties),
-            _ => None,
-        };
-        let instead = instead.filter(|_| shown).map(|text| (text, self.found.glyphs.len()));
-        if self.marked.len() < limits::MAX_PDF_STREAM_BYTES / 1_024 {
-            self.marked.push(Marked { shown, instead });
-        }
-    }
-
-    fn end(&mut self, state: &State<'a>) {
-        let Some(Marked { instead: Some((text, start)), .. }) = self.marked.pop() else { return };
-        let start = start.min(self.found.glyphs.len());
-        let replaced = self.found.glyphs.split_off(start);
-        let mut drawn = String::new();
-        replaced.iter().for_each(|glyph| glyph.text.push_to(&mut drawn));
-        if squeezed(&drawn) == squeezed(&text) {
-            self.found.glyphs.extend(replaced);
-            return;
-        }
-        let Some(text) = tidy_actual(&text) else { return };
-        let glyph = match (replaced.first(), replaced.last()) {
-            (Some(first), Some(last)) => {
-                let mut glyph = first.clone();
-                let same_line = first.is_parallel(last)
-                    && (first.down() - last.down()).abs() < first.size
-                    && last.end() > first.along();
-                if same_line {
-                    glyph.advance = last.end() - first.along();
-                }
-                glyph
-            }
-            // What is drawn as a path or an image stands where the pen is.
-            _ => self.at_pen(state),
-        };
-        self.found.glyphs.push(Glyph { text, ..glyph });
-    }
-
-    fn at_pen(&mut self, state: &State<'a>) -> Glyph {
-        let (x, y) = state.space.place(0.0, 0.0);
-        self.shows += 1;
-        Glyph {
-            text: Text::Char(' '),
-            x,
-            y,
-            dx: 1.0,
-            dy: 0.0,
-            size: 10.0,
-            advance: 0.0,
-            show: self.shows,
-            bold: false,
-            field: self.in_field,
-        }
-    }
-
-    fn show(
-        &mut self,
-        operator: &Instruction<'_, '_>,
-        resources: &Resources<'a>,
-        state: &mut State<'a>,
-    ) -> Result<(), Unreadable> {
-        let name: &[u8] = operator.operator;
-        match name {
-            b"'" => state.next_line(0.0, -state.leading),
-            b"\"" => {
-                if let Some([word, letter]) = numbers(operator) {
-                    (state.word_space, state.letter_space) = (word, letter);
-                }
-                state.next_line(0.0, -state.leading);
-            }
-            _ => {}
-        }
-        let face = match &state.face {
-            Some(face) => face.clone(),
-            None => self.fonts.stand_in(),
-        };
-        self.shows += 1;
-        match operator.operands().last() {
-            Some(Object::String(text)) => self.string(text, &face, resources, state),
-            Some(Object::Array(parts)) => {
-                for part in parts.iter::<Object<'_>>() {
-                    match part {
-                        Object::String(text) => self.string(&text, &face, resources, state)?,
-                        Object::Number(back) => kern(back.as_f64(), &face, state),
-                        _ => {}
-                    }
-                }
-                Ok(())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn string(
-        &mut self,
-        text: &Bytes<'_>,
-        face: &Rc<Face<'a>>,
-        resources: &Resources<'a>,
-        state: &mut State<'a>,
-    ) -> Result<(), Unreadable> {
-        let bytes = text.as_bytes();
-        let Some(font) = &face.font else { return Ok(()) };
-        // Bytes that are not ASCII mean nothing without the font they are for.
-        let shown = self.is_shown() && (!face.stands_in || bytes.is_ascii());
-        let mut at = 0;
-        while at < bytes.len() {
-            let (code, length) = font.read_code(bytes, at);
-            let length = length.max(1);
-            at += length;
-            let advance = font.code_advance(code);
-            if shown {
-                spend(&mut self.work.glyphs, limits::MAX_PDF_GLYPHS, "glyphs")?;
-                self.glyph(face, code, length, state, resources)?;
-            }
-            let word = if code == 32 && length == 1 { state.word_space } else { 0.0 };
-            let extra = state.letter_space + word;
-            let (x, y) = if font.is_horizontal() {
-                ((advance.x / 1_000.0 * state.size + extra) * state.stretch, 0.0)
-            } else {
-                (0.0, advance.y / 1_000.0 * state.size + extra)
-            };
-            state.pen = state.pen.after(&Affine::shift(x, y));
-        }
-        Ok(())
-    }
-
-    fn glyph(
-        &mut self,
-        face: &Rc<Face<'a>>,
-        code: u32,
-        length: usize,
-        state: &State<'a>,
-        resources: &Resources<'a>,
-    ) -> Result<(), Unreadable> {
-        let Some(font) = &face.font else { return Ok(()) };
-        let scale =
-            Affine::new([state.size * state.stretch, 0.0, 0.0, state.size, 0.0, state.rise]);
-        let to_page = state.space.after(&state.pen).after(&scale);
-        let Some(text) = face.text(code, length) else {
-            return self.without_text(face, code, &to_page, resources);
-        };
-        let advance = font.code_advance(code);
-        let (along, height) = if font.is_horizontal() {
-            (to_page.turn(1.0, 0.0), to_page.turn(0.0, 1.0))
-        } else {
-            (to_page.turn(0.0, -1.0), to_page.turn(1.0, 0.0))
-        };
-        let unit = along.0.hypot(along.1);
-        let size = height.0.hypot(height.1) * face.em;
-        let (x, y) = to_page.place(0.0, 0.0);
-        if !(unit.is_normal() && size.is_normal() && x.is_finite() && y.is_finite()) {
-            return Ok(());
-        }
-        if self.found.glyphs.len() >= limits::MAX_PDF_PAGE_GLYPHS {
-            let most = limits::MAX_PDF_PAGE_GLYPHS;
-            return Err(Unreadable::Bound { most, what: "glyphs on one page" });
-        }
-        let moved = if font.is_horizontal() { advance.x } else { -advance.y };
-        self.found.glyphs.push(Glyph {
-            text,
-            x,
-            y,
-            dx: along.0 / unit,
-            dy: along.1 / unit,
-            size,
-            advance: moved / 1_000.0 * unit,
-            show: self.shows,
-            bold: face.bold,
-            field: self.in_field,
-        });
-        Ok(())
-    }
-
-    /// A glyph whose code has no meaning: a drawing of a Type 3 font may itself
-    /// show text; any other is counted.
-    fn without_text(
-        &mut self,
-        face: &Rc<Face<'a>>,
-        code: u32,
-        to_page: &Affine,
-        resources: &Resources<'a>,
-    ) -> Result<(), Unreadable> {
-        let Some(font) = &face.font else { return Ok(()) };
-        if let FontGlyph::Type3(glyph) = font.glyph(font.map_code(code), code)
-            && let Some(stream) = glyph.program()
-            && let Some(form) = self.form(stream)?
-            && may_show(&form.bytes)
-        {
-            let matrix = Affine::new(glyph.font().matrix().as_coeffs());
-            let own = glyph.font().resources().map(Resources::new);
-            let state = State::new(to_page.after(&matrix));
-            return self.run_form(stream.obj_id(), &form, own.as_ref().unwrap_or(resources), state);
-        }
-        if face.has_ink(code) {
-            *self.found.unmapped.entry(face.name.clone()).or_default() += 1;
-        }
-        Ok(())
-    }
 }
 
 /// Whether a stream can show text at all: most that only paint are left unread.
@@ -579,76 +329,4 @@ fn may_show(bytes: &[u8]) -> bool {
         }
     }
     memchr::memchr(b'"', bytes).is_some()
-}
-
-/// Operators that move the pen or set how text is spaced.
-fn place(operator: &Instruction<'_, '_>, state: &mut State<'_>) {
-    let one = || numbers(operator).map(|[number]| number);
-    let name: &[u8] = operator.operator;
-    match name {
-        b"cm" => {
-            if let Some(matrix) = numbers(operator) {
-                state.space = state.space.after(&Affine::new(matrix));
-            }
-        }
-        b"BT" => (state.pen, state.line) = (Affine::IDENTITY, Affine::IDENTITY),
-        b"Tm" => {
-            if let Some(matrix) = numbers(operator) {
-                state.line = Affine::new(matrix);
-                state.pen = state.line;
-            }
-        }
-        b"Td" => {
-            if let Some([x, y]) = numbers(operator) {
-                state.next_line(x, y);
-            }
-        }
-        b"TD" => {
-            if let Some([x, y]) = numbers(operator) {
-                state.leading = -y;
-                state.next_line(x, y);
-            }
-        }
-        b"T*" => state.next_line(0.0, -state.leading),
-        b"Tc" => state.letter_space = one().unwrap_or(state.letter_space),
-        b"Tw" => state.word_space = one().unwrap_or(state.word_space),
-        b"Tz" => state.stretch = one().map_or(state.stretch, |percent| percent / 100.0),
-        b"TL" => state.leading = one().unwrap_or(state.leading),
-        b"Ts" => state.rise = one().unwrap_or(state.rise),
-        _ => {}
-    }
-}
-
-fn kern(back: f64, face: &Face<'_>, state: &mut State<'_>) {
-    let by = -back / 1_000.0 * state.size;
-    let horizontal = face.font.as_ref().is_none_or(hayro_font::Font::is_horizontal);
-    let shift =
-        if horizontal { Affine::shift(by * state.stretch, 0.0) } else { Affine::shift(0.0, by) };
-    state.pen = state.pen.after(&shift);
-}
-
-/// The first operands, if they are numbers.
-fn numbers<const N: usize>(operator: &Instruction<'_, '_>) -> Option<[f64; N]> {
-    let mut numbers = [0.0; N];
-    let mut operands = operator.operands();
-    for number in &mut numbers {
-        let Some(Object::Number(found)) = operands.next() else { return None };
-        *number = found.as_f64();
-    }
-    Some(numbers)
-}
-
-fn actual_text(properties: &Dict<'_>) -> Option<String> {
-    let text = properties.get::<Bytes<'_>>("ActualText")?;
-    Some(super::strings::text(text.as_bytes()))
-}
-
-/// A text without what layout adds to it, to compare two of them.
-fn squeezed(text: &str) -> String {
-    text.chars().filter(|char| !char.is_whitespace()).collect()
-}
-
-/// Replacement text. A soft hyphen in it says that the word goes on.
-fn tidy_actual(text: &str) -> Option<Text> {
-    tidy(text)
 }

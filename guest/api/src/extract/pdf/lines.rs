@@ -83,30 +83,56 @@ pub(super) fn lines(mut glyphs: Vec<Glyph>) -> Vec<Line> {
     rows.into_iter().filter_map(line).collect()
 }
 
+/// Keeps one of the glyphs that are painted on each other: that of the longer
+/// line, else the first. Files that were cut into strips draw a line of which each
+/// strip holds a part, and again whole.
 fn drop_painted_again(glyphs: &mut Vec<Glyph>) {
     const CELL: f64 = 4.0;
-    let mut seen: HashMap<(char, i64, i64), Vec<(f64, f64)>> = HashMap::new();
-    glyphs.retain(|glyph| {
-        if glyph.text.is_blank() {
-            return true;
-        }
+    let lengths = line_lengths(glyphs);
+    let mut seen: HashMap<(char, i64, i64), Vec<usize>> = HashMap::new();
+    let mut kept = vec![true; glyphs.len()];
+    for (at, glyph) in glyphs.iter().enumerate().filter(|(_, glyph)| !glyph.text.is_blank()) {
         let near = (PAINTED_AGAIN * glyph.size).clamp(0.2, CELL);
         let cell = |place: f64| (place / CELL).floor() as i64;
+        let (left, right) = (cell(glyph.x - near), cell(glyph.x + near));
+        let (bottom, top) = (cell(glyph.y - near), cell(glyph.y + near));
+        let cells = (left..=right).flat_map(|x| (bottom..=top).map(move |y| (x, y)));
         let first = glyph.text.first();
-        for x in cell(glyph.x - near)..=cell(glyph.x + near) {
-            for y in cell(glyph.y - near)..=cell(glyph.y + near) {
-                let others = seen.get(&(first, x, y)).map_or(&[][..], Vec::as_slice);
-                let is_near = |(x, y): &(f64, f64)| {
-                    (x - glyph.x).abs() <= near && (y - glyph.y).abs() <= near
-                };
-                if others.iter().any(is_near) {
-                    return false;
-                }
-            }
+        let before = cells
+            .filter_map(|(x, y)| seen.get(&(first, x, y)))
+            .flatten()
+            .find(|before| glyphs.get(**before).is_some_and(|before| paints(before, glyph, near)))
+            .copied();
+        let length = |at: usize| lengths.get(at).copied().unwrap_or(0);
+        let dropped = before.map(|before| if length(before) < length(at) { before } else { at });
+        if let Some(kept) = dropped.and_then(|dropped| kept.get_mut(dropped)) {
+            *kept = false;
         }
-        seen.entry((first, cell(glyph.x), cell(glyph.y))).or_default().push((glyph.x, glyph.y));
-        true
-    });
+        if dropped != Some(at) {
+            seen.entry((first, cell(glyph.x), cell(glyph.y))).or_default().push(at);
+        }
+    }
+    let mut kept = kept.into_iter();
+    glyphs.retain(|_| kept.next().unwrap_or(true));
+}
+
+/// For each glyph, how many are drawn on its baseline in one go.
+fn line_lengths(glyphs: &[Glyph]) -> Vec<usize> {
+    let on_one_line = |one: &Glyph, two: &Glyph| {
+        one.is_parallel(two)
+            && (one.down() - two.down()).abs() <= LINE_SHIFT * one.size.min(two.size)
+    };
+    let lines = glyphs.chunk_by(on_one_line).map(<[Glyph]>::len);
+    lines.flat_map(|length| std::iter::repeat_n(length, length)).collect()
+}
+
+/// Whether a glyph of the same character paints another again.
+fn paints(before: &Glyph, glyph: &Glyph, near: f64) -> bool {
+    let (x, y) = ((before.x - glyph.x).abs(), (before.y - glyph.y).abs());
+    // Narrow letters that follow each other in a string, as the dashes that
+    // lengthen Arabic words do, are no second paint.
+    let follows = before.show == glyph.show && x.hypot(y) > 0.5 * glyph.advance;
+    x <= near && y <= near && !follows
 }
 
 /// Joins marks over and under letters to the letter that they were drawn with,
@@ -203,7 +229,7 @@ fn line(row: Row) -> Option<Line> {
         (start.min(glyph.along()), end.max(glyph.end()))
     });
     let along = (first.dx, first.dy);
-    let tracking = tracking(&glyphs);
+    let tracking = Tracking::of(&glyphs);
     let mut parts: Vec<(f64, f64, Vec<bidi::Token>)> = Vec::new();
     let (mut before, mut blank): (Option<&Glyph>, bool) = (None, false);
     for glyph in &glyphs {
@@ -212,7 +238,7 @@ fn line(row: Row) -> Option<Line> {
             continue;
         }
         let gap = before.map_or(f64::MAX, |before| gap(before, glyph));
-        let parted = before.is_some_and(|before| blank || is_parted(before, glyph, tracking));
+        let parted = before.is_some_and(|before| blank || is_parted(before, glyph, &tracking));
         match parts.last_mut() {
             Some((_, end, tokens)) if gap <= GAP_COLUMN => {
                 if parted {
@@ -268,29 +294,55 @@ fn weights<'a>(glyphs: impl Iterator<Item = &'a Glyph>) -> (f64, bool) {
     (most.map_or(1.0, |(size, _)| size as f64 / 4.0), 2 * bold > all)
 }
 
-/// The threshold that a line's letter spacing asks for, if it has any.
-fn tracking(glyphs: &[Glyph]) -> Option<f64> {
-    // Leaders of dots are wide apart and say nothing of letters.
-    let is_letter = |glyph: &Glyph| glyph.text.first().is_alphanumeric();
-    let pairs = glyphs.windows(2).filter_map(|pair| match pair {
-        [one, two] if one.show == two.show && is_letter(one) && is_letter(two) => {
-            Some(gap(one, two))
+/// The thresholds that letter spacing asks for.
+#[derive(Default)]
+struct Tracking {
+    /// Of strings that have enough letters to tell.
+    strings: HashMap<u32, f64>,
+    /// Of all other letters of the line.
+    line: f64,
+}
+
+impl Tracking {
+    fn of(glyphs: &[Glyph]) -> Self {
+        // Leaders of dots are wide apart and say nothing of letters.
+        let is_letter = |glyph: &Glyph| glyph.text.first().is_alphanumeric();
+        let mut strings: HashMap<u32, Vec<f64>> = HashMap::new();
+        for pair in glyphs.windows(2) {
+            if let [one, two] = pair
+                && one.show == two.show
+                && is_letter(one)
+                && is_letter(two)
+            {
+                strings.entry(one.show).or_default().push(gap(one, two));
+            }
         }
-        _ => None,
-    });
-    let mut gaps: Vec<f64> = pairs.collect();
-    if gaps.len() < TRACKED {
-        return None;
+        let mut gaps: Vec<f64> = strings.values().flatten().copied().collect();
+        let middle = gaps.len() / 2;
+        let line = (gaps.len() >= TRACKED)
+            .then(|| *gaps.select_nth_unstable_by(middle, f64::total_cmp).1)
+            .map_or(0.0, threshold);
+        // Spacing is between all letters of a string: two that touch show that a
+        // string has none, and its wide gaps are blanks.
+        let least = |gaps: &Vec<f64>| gaps.iter().copied().fold(f64::MAX, f64::min);
+        let enough = strings.iter().filter(|(_, gaps)| gaps.len() >= TRACKED);
+        let strings = enough.map(|(show, gaps)| (*show, threshold(least(gaps)))).collect();
+        Self { strings, line }
     }
-    let middle = gaps.len() / 2;
-    let (_, median, _) = gaps.select_nth_unstable_by(middle, f64::total_cmp);
-    Some(TRACKING.0 * *median + TRACKING.1)
+
+    fn between(&self, before: &Glyph, glyph: &Glyph) -> f64 {
+        let of_string = (before.show == glyph.show).then(|| self.strings.get(&glyph.show));
+        of_string.flatten().copied().unwrap_or(self.line)
+    }
+}
+
+fn threshold(spacing: f64) -> f64 {
+    TRACKING.0 * spacing + TRACKING.1
 }
 
 /// Whether two glyphs without a blank between them belong to two words.
-fn is_parted(before: &Glyph, glyph: &Glyph, tracking: Option<f64>) -> bool {
+fn is_parted(before: &Glyph, glyph: &Glyph, tracking: &Tracking) -> bool {
     let gap = gap(before, glyph);
-    let shift = (glyph.down() - before.down()).abs() / before.size.max(glyph.size);
     let base = if is_cjk(before.text.last()) && is_cjk(glyph.text.first()) {
         GAP_CJK
     } else if before.show == glyph.show {
@@ -298,7 +350,15 @@ fn is_parted(before: &Glyph, glyph: &Glyph, tracking: Option<f64>) -> bool {
     } else {
         GAP_BETWEEN
     };
-    gap > base.max(tracking.unwrap_or(0.0)) || gap < -2.0 || shift > SHIFT
+    gap > base.max(tracking.between(before, glyph)) || gap < -2.0 || is_mark_apart(before, glyph)
+}
+
+/// Whether one of two glyphs is raised so far over the other that it is a mark
+/// beside a word. What is lowered is an index and part of its symbol.
+fn is_mark_apart(before: &Glyph, glyph: &Glyph) -> bool {
+    let lowered = (glyph.down() - before.down()) / before.size.max(glyph.size);
+    let index = if lowered > 0.0 { glyph.size < before.size } else { before.size < glyph.size };
+    lowered.abs() > SHIFT && !index
 }
 
 /// Scripts that put no blank between words.

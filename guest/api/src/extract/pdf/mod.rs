@@ -52,6 +52,7 @@ pub(super) fn extract(source: &[u8]) -> Result<Extracted, Unreadable> {
         read.push(lines);
     }
     let style = blocks::Style::of(&read);
+    style.join_pages(&mut read);
     for (lines, number) in read.into_iter().zip(1..) {
         builder.page();
         let before = builder.len();
@@ -88,6 +89,16 @@ fn warn(found: &content::Found, page: u32, builder: &mut Builder) {
     }
     if found.broken > 0 {
         let detail = format!("{} streams cannot be unpacked.", found.broken);
+        builder.warn(Warning { code: WarningCode::PartLeftOut, page, detail });
+    }
+    if found.too_deep {
+        let most = limits::MAX_PDF_DEPTH;
+        let detail = format!("Forms more than {most} levels within others are left out.");
+        builder.warn(Warning { code: WarningCode::PartLeftOut, page, detail });
+    }
+    if found.more_annotations {
+        let most = limits::MAX_PDF_ANNOTATIONS;
+        let detail = format!("Annotations beyond the first {most} are left out.");
         builder.warn(Warning { code: WarningCode::PartLeftOut, page, detail });
     }
 }

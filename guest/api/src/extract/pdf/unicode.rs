@@ -34,6 +34,9 @@ pub(super) struct Mapping<'a> {
     /// A font of symbols, by which private characters are read.
     symbols: Option<Font<'a>>,
     wingdings: bool,
+    /// Whether the font draws pictures on the codes of letters, and nothing in the
+    /// file says what they mean.
+    draws: bool,
     glyphs: OnceCell<HashMap<u32, char>>,
 }
 
@@ -59,6 +62,8 @@ impl<'a> Mapping<'a> {
         let identity = |name: &Name<'_>| name.as_str().starts_with("Identity");
         mapping.codes_are_unicode =
             matches!(&to_unicode, Some(Object::Name(name)) if identity(name));
+        mapping.draws = to_unicode.is_none()
+            && ["Wingdings", "Webdings", "Dingbats"].iter().any(|kind| name.contains(kind));
         let kind = dict.get::<Name<'_>>("Subtype");
         if kind.as_ref().is_some_and(|kind| kind.as_str() == "TrueType") {
             mapping.program_first = to_unicode.is_none() && !dict.contains_key("Encoding");
@@ -81,6 +86,12 @@ impl<'a> Mapping<'a> {
             FontGlyph::Outline(outline) => outline.as_unicode(),
             FontGlyph::Type3(glyph) => glyph.as_unicode(),
         };
+        if self.draws
+            && let Some(BfString::Char(char)) = &said
+            && char.is_ascii_alphanumeric()
+        {
+            return wingding(code).filter(|_| self.wingdings).map(Text::Char);
+        }
         said.and_then(|said| self.tidied(said))
             .or_else(|| self.by_collection(code, length))
             .or_else(|| self.by_program(&glyph))
