@@ -114,7 +114,7 @@ async fn files_outlive_the_server_and_no_search_finds_them_before_they_are_attac
     let files = server.get("/v1/vector_stores/vs_default/files").await;
     let ids: Vec<_> = files.body["data"].as_array().unwrap().iter().map(|one| &one["id"]).collect();
     assert_eq!(ids, [&json!(id), &json!("joplin")]);
-    assert_eq!(server.search("lift aircraft").await, [id.clone()]);
+    assert_eq!(server.search("lift aircraft").await, [id]);
 }
 
 /// Uploads a file by OpenAI's API.
