@@ -167,3 +167,59 @@ fn help_lists_every_command() {
     let help = binary().arg("--help").output().unwrap();
     insta::assert_snapshot!(stdout(&help));
 }
+
+#[test]
+fn shells_and_man_are_told_every_command() {
+    let run = |arguments: &[&str]| binary().args(arguments).output().unwrap();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = run(&["completions", shell]);
+        assert!(script.status.success(), "{script:?}");
+        for word in ["ingest", "mcp", "--data-dir"] {
+            assert!(stdout(&script).contains(word), "{shell} {word}");
+        }
+    }
+    let page = run(&["man"]);
+    assert!(stdout(&page).contains(".TH ragtime 1"), "{page:?}");
+    let folder = tempfile::tempdir().unwrap();
+    let all = run(&["man", "--out", folder.path().to_str().unwrap()]);
+    assert!(all.status.success(), "{all:?}");
+    for page in ["ragtime.1", "ragtime-ingest.1", "ragtime-keys-create.1"] {
+        assert!(folder.path().join(page).exists(), "{page}");
+    }
+}
+
+#[test]
+fn a_mistyped_command_is_answered_with_the_near_one_and_status_2() {
+    for (typed, near) in [("serch", "'search'"), ("injest", "'ingest'")] {
+        let output = binary().arg(typed).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(stderr(&output).contains(near), "{output:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn json_is_printed_by_every_command_that_prints_data() {
+    let server = Setup::new().start();
+    let parsed = |output: &Output| -> serde_json::Value {
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_str(stdout(output)).unwrap()
+    };
+    let made = ragtime(&server, &["keys", "create", "--name", "j", "--json"]);
+    let made = parsed(&made);
+    assert!(made["credential"].as_str().unwrap().starts_with("rt_"), "{made}");
+    let keys = parsed(&ragtime(&server, &["keys", "list", "--json"]));
+    assert_eq!(keys["keys"].as_array().unwrap().len(), 2, "{keys}");
+    let id = made["id"].as_str().or(made["key"]["id"].as_str()).unwrap();
+    let changed = parsed(&ragtime(&server, &["keys", "update", id, "--name", "k", "--json"]));
+    assert_eq!(changed["name"], "k");
+    assert_eq!(parsed(&ragtime(&server, &["keys", "self", "--json"]))["id"], keys["keys"][0]["id"]);
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let mut command = binary();
+    command
+        .args(["config", "--json", "--data-dir", data])
+        .env("RAGTIME_AUTH__BOOTSTRAP_KEY", ADMIN);
+    let config = parsed(&command.output().unwrap());
+    assert_eq!(config["data"]["dir"], data);
+    assert_eq!(config["auth"]["bootstrap_key"], "[secret]", "{config}");
+}

@@ -47,12 +47,17 @@ fn run(command: &mut Command) {
 
 async fn drive(server: &Server, script: &str, arguments: &[&str]) {
     server.document("joplin", DOCUMENT).await;
+    client(server, script, arguments).await;
+}
+
+async fn client(server: &Server, script: &str, arguments: &[&str]) {
     let mut command = Command::new(python());
     command
         .arg(folder().join(script))
         .args(arguments)
         .env("SERVER", &server.url)
         .env("KEY", ADMIN)
+        .env("RAGTIME", harness::binary().get_program())
         .env("no_proxy", "127.0.0.1");
     tokio::task::spawn_blocking(move || run(&mut command)).await.unwrap();
 }
@@ -73,6 +78,88 @@ async fn the_openai_client_embeds_with_the_model() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_mcp_client_lists_and_calls_tools_in_both_versions() {
     drive(&Setup::new().start(), "mcp_client.py", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_mcp_client_starts_a_command() {
+    drive(&Setup::new().start(), "mcp_stdio.py", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_openai_client_searches_files() {
+    client(&Setup::new().start(), "openai_files.py", &[]).await;
+}
+
+#[tokio::test]
+async fn files_outlive_the_server_and_no_search_finds_them_before_they_are_attached() {
+    let mut server = Setup::new().start();
+    let id = upload(&server, "lift.txt", "Lift holds an aircraft in the air.").await;
+    server.kill();
+    let server = Setup::again(&server).start();
+    let kept = server.get(&format!("/v1/files/{id}/content")).await;
+    assert_eq!(kept.text, "Lift holds an aircraft in the air.");
+    let query = json!({"query": "lift aircraft"});
+    let nothing = server.post("/v1/collections/openai-files/search", query.clone()).await;
+    assert_eq!(nothing.body["results"], json!([]), "{nothing:?}");
+    let models = server.get("/v1/models").await;
+    assert!(!models.text.contains("openai-files"), "{models:?}");
+    server
+        .get("/v1/vector_stores/vs_openai-files")
+        .await
+        .assert_problem(404, "unknown_vector_store");
+    let attached = server.post("/v1/vector_stores/vs_default/files", json!({"file_id": id})).await;
+    assert_eq!(attached.status, 200, "{attached:?}");
+    // A document of any other route is a file of the same store.
+    server.document("joplin", DOCUMENT).await;
+    let files = server.get("/v1/vector_stores/vs_default/files").await;
+    let ids: Vec<_> = files.body["data"].as_array().unwrap().iter().map(|one| &one["id"]).collect();
+    assert_eq!(ids, [&json!(id), &json!("joplin")]);
+    assert_eq!(server.search("lift aircraft").await, [id]);
+}
+
+/// Uploads a file by OpenAI's API.
+async fn upload(server: &Server, name: &str, text: &str) -> String {
+    let form = format!(
+        "--x\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nassistants\r\n\
+         --x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n{text}\r\n\
+         --x--\r\n"
+    );
+    let request = server.request(Method::POST, "/v1/files");
+    let request = request.header("content-type", "multipart/form-data; boundary=x").body(form);
+    let file = Answer::of(request).await;
+    assert_eq!(file.status, 200, "{file:?}");
+    file.body["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_key_reaches_the_files_and_stores_of_its_collections_and_scopes_alone() {
+    let server = Setup::new().start();
+    let id = upload(&server, "a.txt", "Text.").await;
+    let as_key = |key: &str, method, path: &str, body: serde_json::Value| {
+        Answer::of(server.anonymous(method, path).bearer_auth(key).json(&body))
+    };
+    let limited = json!({"name": "l", "scopes": ["read", "write"], "collections": ["default"]});
+    let limited = server.key(limited).await;
+    let file = format!("/v1/files/{id}");
+    as_key(&limited, Method::GET, &file, json!({}))
+        .await
+        .assert_problem(403, "collection_forbidden");
+    let elsewhere = json!({"file_id": id});
+    as_key(&limited, Method::POST, "/v1/vector_stores/vs_default/files", elsewhere)
+        .await
+        .assert_problem(403, "collection_forbidden");
+    let stores = as_key(&limited, Method::GET, "/v1/vector_stores", json!({})).await;
+    assert_eq!(stores.body["data"].as_array().unwrap().len(), 1, "{stores:?}");
+    let reader = server.key(json!({"name": "r", "scopes": ["read"]})).await;
+    assert_eq!(as_key(&reader, Method::GET, &file, json!({})).await.status, 200);
+    for (method, path) in [
+        (Method::DELETE, file.as_str()),
+        (Method::POST, "/v1/vector_stores"),
+        (Method::POST, "/v1/vector_stores/vs_default/files"),
+        (Method::DELETE, "/v1/vector_stores/vs_default"),
+    ] {
+        as_key(&reader, method, path, json!({})).await.assert_problem(403, "scope_required");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -106,6 +106,11 @@ impl Call {
         path_parameter(&mut self.parts, "id").await
     }
 
+    /// A parameter of the path.
+    pub(crate) async fn named(&mut self, name: &str) -> Result<String, Problem> {
+        path_parameter(&mut self.parts, name).await
+    }
+
     /// The query string.
     pub(crate) fn query(&self) -> &str {
         self.parts.uri.query().unwrap_or_default()
@@ -137,6 +142,16 @@ impl Call {
     pub(crate) async fn json_body(&mut self) -> Result<Bytes, Problem> {
         BodyType::require_json(self.header(CONTENT_TYPE))?;
         self.read_body().await
+    }
+
+    /// The same, of a request that may have none.
+    pub(crate) async fn optional_json_body(&mut self) -> Result<Bytes, Problem> {
+        let claimed = BodyType::require_json(self.header(CONTENT_TYPE));
+        let body = self.read_body().await?;
+        if !body.is_empty() {
+            claimed?;
+        }
+        Ok(body)
     }
 
     /// The body, and what it claims to be.

@@ -11,6 +11,7 @@ use ragtime_api::json::Fault;
 use ragtime_api::limits;
 use ragtime_api::problem::Problem;
 use ragtime_api::resource::documents::{self, Batch, NewDocument, Rejected};
+use ragtime_api::resource::openai::files;
 use ragtime_api::resource::rules;
 
 /// Reads files. The name of a file is its document's id. A file that cannot be
@@ -24,14 +25,7 @@ pub(crate) async fn read(
     body: Bytes,
     keep_boilerplate: bool,
 ) -> Result<Batch, Problem> {
-    let boundary = content_type
-        .and_then(|value| std::str::from_utf8(value).ok())
-        .and_then(|value| multer::parse_boundary(value).ok())
-        .ok_or_else(|| fault("must have a boundary in its Content-Type"))?;
-    let whole = SizeLimit::new().whole_stream(limits::MAX_BODY_BYTES as u64);
-    let source = stream::iter([Ok::<_, std::convert::Infallible>(body)]);
-    let constraints = Constraints::new().size_limit(whole);
-    let mut parts = Multipart::with_constraints(source, boundary, constraints);
+    let mut parts = parts(content_type, body)?;
     let mut batch = Batch::default();
     let mut position = 0;
     while let Some(part) = parts.next_field().await.map_err(|_| broken())? {
@@ -52,6 +46,74 @@ pub(crate) async fn read(
         }
     }
     if position == 0 { Err(fault("must hold at least one file")) } else { Ok(batch) }
+}
+
+/// A file that is uploaded by OpenAI's API.
+pub(crate) struct Upload {
+    /// Its name.
+    pub(crate) name: String,
+    /// What it is said to be, where that says anything.
+    pub(crate) content_type: Option<String>,
+    /// What it is for.
+    pub(crate) purpose: String,
+    /// It.
+    pub(crate) bytes: Bytes,
+}
+
+/// Reads `file` and `purpose`.
+///
+/// # Errors
+///
+/// `validation_failed` naming the part at fault.
+pub(crate) async fn upload(content_type: Option<&[u8]>, body: Bytes) -> Result<Upload, Problem> {
+    let mut parts = parts(content_type, body)?;
+    let (mut file, mut purpose) = (None, None);
+    while let Some(part) = parts.next_field().await.map_err(|_| broken())? {
+        let name = part.name().unwrap_or_default().to_owned();
+        match name.as_str() {
+            "file" => {
+                let said = part.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+                let said = said.map(str::to_owned);
+                let file_read = File::read(part, false).await?;
+                let said = said.filter(|said| {
+                    file_read.claimed.is_some() && said.len() <= limits::MAX_FILE_NAME_BYTES
+                });
+                file = Some((file_read, said));
+            }
+            "purpose" => purpose = Some(part.text().await.map_err(|_| broken())?),
+            "expires_after" | "expires_after[anchor]" | "expires_after[seconds]" => {
+                return Err(fault_at("expires_after", "cannot be used: nothing expires here"));
+            }
+            // As in JSON, what is not known is left unread.
+            _ => {}
+        }
+    }
+    let Some((file, content_type)) = file else { return Err(fault_at("file", "is required")) };
+    let name = file.name.unwrap_or_default();
+    let fits = (1..=limits::MAX_FILE_NAME_BYTES).contains(&name.len())
+        && !name.chars().any(char::is_control);
+    if !fits {
+        let most = limits::MAX_FILE_NAME_BYTES;
+        return Err(fault_at("file", format!("must have a name of 1 to {most} bytes")));
+    }
+    let purpose = purpose.ok_or_else(|| fault_at("purpose", "is required"))?;
+    if !files::PURPOSES.contains(&purpose.as_str()) {
+        let known = files::PURPOSES.join(", ");
+        return Err(fault_at("purpose", format!("must be one of: {known}")));
+    }
+    Ok(Upload { name, content_type, purpose, bytes: file.bytes })
+}
+
+/// The parts of a form.
+fn parts(content_type: Option<&[u8]>, body: Bytes) -> Result<Multipart<'static>, Problem> {
+    let boundary = content_type
+        .and_then(|value| std::str::from_utf8(value).ok())
+        .and_then(|value| multer::parse_boundary(value).ok())
+        .ok_or_else(|| fault("must have a boundary in its Content-Type"))?;
+    let whole = SizeLimit::new().whole_stream(limits::MAX_BODY_BYTES as u64);
+    let source = stream::iter([Ok::<_, std::convert::Infallible>(body)]);
+    let constraints = Constraints::new().size_limit(whole);
+    Ok(Multipart::with_constraints(source, boundary, constraints))
 }
 
 /// A file of a form.
@@ -122,6 +184,10 @@ impl File {
 
 fn broken() -> Problem {
     fault("is not multipart/form-data that can be read")
+}
+
+fn fault_at(name: &str, detail: impl Into<String>) -> Problem {
+    Problem::invalid(vec![Fault::at(format!("#/{name}"), detail)])
 }
 
 fn fault(detail: impl Into<String>) -> Problem {

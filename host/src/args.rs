@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::cli;
 use crate::config::{LogFormat, ModelSource, Settings};
@@ -33,6 +33,8 @@ enum Command {
     Guest(cli::guest::Args),
     /// Manage keys
     Keys(WithServer<cli::keys::Args>),
+    /// Carry the Model Context Protocol between standard input and the server
+    Mcp(cli::Connection),
     /// Measure retrieval on a folder in BEIR's layout
     Eval(EvalArgs),
     /// Copy documents, keys and handlers, while the server is at work or not
@@ -44,7 +46,11 @@ enum Command {
     /// Fetch the embedding model now, rather than at the first start
     Model(SettingsArgs),
     /// Show the settings in force, secrets left out
-    Config(SettingsArgs),
+    Config(ConfigArgs),
+    /// Print the script that completes commands in a shell
+    Completions(cli::shell::CompletionsArgs),
+    /// Print the manual page, or write one for each command
+    Man(cli::shell::ManArgs),
     #[command(name = compiler::COMMAND, hide = true)]
     Compile(compiler::Args),
 }
@@ -81,6 +87,15 @@ struct ServeArgs {
     /// Serve this component, or built-in, instead of what served last
     #[arg(long, value_name = "FILE.wasm")]
     handler: Option<PathBuf>,
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct ConfigArgs {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     settings: SettingsArgs,
 }
@@ -164,6 +179,9 @@ pub async fn run(args: Args) -> ExitCode {
         Command::Keys(with) => {
             cli::outcome(cli::keys::run(with.args, &with.connection.context()).await)
         }
+        Command::Mcp(connection) => cli::outcome(cli::mcp::run(&connection.context()).await),
+        Command::Completions(args) => cli::outcome(cli::shell::completions(&args, Args::command())),
+        Command::Man(args) => cli::outcome(cli::shell::man(&args, Args::command())),
         Command::Guest(args) => cli::outcome(cli::guest::run(args).await),
         Command::Eval(args) => eval_command(args).await,
         Command::Backup(with) => with.run(cli::data::backup),
@@ -179,9 +197,10 @@ pub async fn run(args: Args) -> ExitCode {
                 ExitCode::FAILURE
             }
         },
-        Command::Config(args) => {
-            outcome(args.load().map(|settings| cli::out::data(&format!("{settings:#?}"))))
-        }
+        Command::Config(args) => outcome(args.settings.load().map(|settings| match args.json {
+            true => cli::out::data(&serde_json::json!(settings).to_string()),
+            false => cli::out::data(&format!("{settings:#?}")),
+        })),
     }
 }
 

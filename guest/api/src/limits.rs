@@ -192,6 +192,16 @@ pub const MAX_GENERATOR_BYTES: usize = 256;
 /// filter.
 pub const MAX_MCP_BYTES: usize = 256 * 1024;
 
+/// Files that one request attaches to a store: each is read and written.
+pub const MAX_ATTACHED_FILES: usize = 500;
+
+/// Items of a page in OpenAI's API, and of one that does not say how many.
+pub const OPENAI_PAGE_ITEMS: (u32, u32) = (100, 20);
+
+/// Bytes of the name of an uploaded file, and of what it says it is: file systems
+/// take 255.
+pub const MAX_FILE_NAME_BYTES: usize = 255;
+
 /// Messages of one batch of that protocol.
 pub const MAX_MCP_BATCH: usize = 32;
 

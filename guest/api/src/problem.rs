@@ -96,6 +96,12 @@ catalogue! {
         "Read the document, look at what has changed, and send the request again with its `ETag`.";
     InvalidPrecondition = "invalid_precondition", 400, "If-Match or If-None-Match is invalid",
         "Send `*`, or what `ETag` said with its quotation marks, as in `If-Match: \"1f2e\"`.";
+    UnknownFile = "unknown_file", 404, "No file has this id",
+        "List what exists with `GET /v1/files`, or the files of a store with `GET /v1/vector_stores/{id}/files`.";
+    UnknownVectorStore = "unknown_vector_store", 404, "No vector store has this id",
+        "List what exists with `GET /v1/vector_stores`; a collection is the store `vs_{collection}`.";
+    UnknownFileBatch = "unknown_file_batch", 404, "No batch of files has this id",
+        "Use the id that attaching the files answered, with the same store.";
     UnknownJob = "unknown_job", 404, "No job has this id",
         "List what exists with `GET /v1/jobs`.";
     UnknownKey = "unknown_key", 404, "No key has this id",

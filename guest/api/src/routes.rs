@@ -123,6 +123,26 @@ pub enum Operation {
     GetModel,
     GetCollectionModel,
     CreateEmbeddings,
+    ListFiles,
+    UploadFile,
+    GetFile,
+    DeleteFile,
+    GetFileContent,
+    ListVectorStores,
+    CreateVectorStore,
+    GetVectorStore,
+    UpdateVectorStore,
+    DeleteVectorStore,
+    SearchVectorStore,
+    ListStoreFiles,
+    AttachFile,
+    GetStoreFile,
+    UpdateStoreFile,
+    DetachFile,
+    GetStoreFileContent,
+    AttachFiles,
+    GetFileBatch,
+    CancelFileBatch,
     /// Costs what the tool that is called costs.
     SpeakMcp,
     ListKeys,
@@ -154,7 +174,13 @@ impl Operation {
     /// What a request for it costs by its size, if it does.
     pub fn work(self) -> Option<Work> {
         match self {
-            Self::IngestDocuments | Self::PutDocument => Some(Work::Bytes),
+            Self::IngestDocuments
+            | Self::PutDocument
+            | Self::UploadFile
+            | Self::CreateVectorStore
+            | Self::AttachFile
+            | Self::AttachFiles
+            | Self::UpdateStoreFile => Some(Work::Bytes),
             Self::CreateEmbeddings => Some(Work::Tokens),
             _ => None,
         }
@@ -201,6 +227,12 @@ const COLLECTIONS: &str = "/v1/collections";
 const COLLECTION: &str = "/v1/collections/{collection}";
 const DOCUMENTS: &str = "/v1/collections/{collection}/documents";
 const DOCUMENT: &str = "/v1/collections/{collection}/documents/{id}";
+const FILES: &str = "/v1/files";
+const STORES: &str = "/v1/vector_stores";
+const STORE: &str = "/v1/vector_stores/{id}";
+const STORE_FILES: &str = "/v1/vector_stores/{id}/files";
+const STORE_FILE: &str = "/v1/vector_stores/{id}/files/{file}";
+const FILE_BATCH: &str = "/v1/vector_stores/{id}/file_batches/{batch}";
 
 const fn route(
     method: Method,
@@ -254,6 +286,38 @@ pub const ROUTES: &[Route] = {
         route(Get, "/v1/models/{id}", READ, PLAIN, Do::GetModel),
         route(Get, "/v1/models/ragtime/{collection}", READ, PLAIN, Do::GetCollectionModel),
         route(Post, "/v1/embeddings", READ, PLAIN, Do::CreateEmbeddings),
+        route(Get, FILES, READ, PLAIN, Do::ListFiles),
+        route(Post, FILES, WRITE, PLAIN, Do::UploadFile),
+        route(Get, "/v1/files/{id}", READ, PLAIN, Do::GetFile),
+        route(Delete, "/v1/files/{id}", WRITE, PLAIN, Do::DeleteFile),
+        route(Get, "/v1/files/{id}/content", READ, PLAIN, Do::GetFileContent),
+        route(Get, STORES, READ, PLAIN, Do::ListVectorStores),
+        route(Post, STORES, WRITE, PLAIN, Do::CreateVectorStore),
+        route(Get, STORE, READ, PLAIN, Do::GetVectorStore),
+        route(Post, STORE, WRITE, PLAIN, Do::UpdateVectorStore),
+        route(Delete, STORE, WRITE, PLAIN, Do::DeleteVectorStore),
+        route(Post, "/v1/vector_stores/{id}/search", READ, PLAIN, Do::SearchVectorStore),
+        route(Get, STORE_FILES, READ, PLAIN, Do::ListStoreFiles),
+        route(Post, STORE_FILES, WRITE, PLAIN, Do::AttachFile),
+        route(Get, STORE_FILE, READ, PLAIN, Do::GetStoreFile),
+        route(Post, STORE_FILE, WRITE, PLAIN, Do::UpdateStoreFile),
+        route(Delete, STORE_FILE, WRITE, PLAIN, Do::DetachFile),
+        route(
+            Get,
+            "/v1/vector_stores/{id}/files/{file}/content",
+            READ,
+            PLAIN,
+            Do::GetStoreFileContent,
+        ),
+        route(Post, "/v1/vector_stores/{id}/file_batches", WRITE, PLAIN, Do::AttachFiles),
+        route(Get, FILE_BATCH, WRITE, PLAIN, Do::GetFileBatch),
+        route(
+            Post,
+            "/v1/vector_stores/{id}/file_batches/{batch}/cancel",
+            WRITE,
+            PLAIN,
+            Do::CancelFileBatch,
+        ),
         route(Post, "/mcp", READ, PLAIN, Do::SpeakMcp),
         route(Get, "/v1/keys", ADMIN, PLAIN, Do::ListKeys),
         route(Post, "/v1/keys", ADMIN, PLAIN, Do::CreateKey),

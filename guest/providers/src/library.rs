@@ -345,8 +345,12 @@ impl Collection {
 
     fn uncut(&self) -> impl Iterator<Item = &Numbered> {
         let wanted = self.wanted_cut();
-        let uncut =
-            move |document: &Document| !document.cut.is_empty() && !wanted.is_met_by(&document.cut);
+        // What has no chunks was not put in to be found.
+        let uncut = move |document: &Document| {
+            !document.chunks.is_empty()
+                && !document.cut.is_empty()
+                && !wanted.is_met_by(&document.cut)
+        };
         self.documents.values().filter(move |numbered| uncut(&numbered.document))
     }
 

@@ -103,13 +103,15 @@ pub(super) async fn batch(mut call: Call) -> Answer {
 
 /// Documents ready to store, and those that are not.
 #[derive(Default)]
-struct Prepared {
-    documents: Vec<DetailedInput>,
-    failures: Vec<store::Failure>,
+pub(super) struct Prepared {
+    /// In order.
+    pub(super) documents: Vec<DetailedInput>,
+    /// In order.
+    pub(super) failures: Vec<store::Failure>,
 }
 
 /// Extracts the text of documents, asks the host for its tokens and cuts it.
-async fn prepare(
+pub(super) async fn prepare(
     permit: &Permit,
     documents: Vec<(u32, NewDocument)>,
     cut: &Cut,

@@ -14,6 +14,7 @@ use ragtime_api::mcp::{
 use ragtime_api::problem::{Code, Problem};
 use ragtime_api::rate::Quota;
 use ragtime_api::resource::documents::Document;
+use ragtime_api::resource::openai::files;
 use ragtime_api::variety::Variety;
 use ragtime_api::{json, limits, parameters};
 use serde_json::{Value, json};
@@ -150,6 +151,8 @@ async fn list(permit: &Permit, request: &Request<'_>, version: Version) -> Resul
     let names = store::collections(permit).await.map_err(failed)?.into_iter();
     let mut names = names
         .map(|collection| collection.name)
+        // Files as they came are no texts.
+        .filter(|name| name != files::COLLECTION)
         .skip_while(|name| place.collection.as_ref().is_some_and(|begun| name < begun));
     let Some(collection) = names.next() else {
         return Ok(mcp::kept(json!({"resources": []}), version, 0));

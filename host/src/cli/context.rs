@@ -157,6 +157,11 @@ impl Context {
     /// Sends a request, waiting and repeating as the server asks with 429 or
     /// 503 and `Retry-After`. Without that header waiting would not help.
     pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, CliError> {
+        accepted(self.exchange(request).await?).await
+    }
+
+    /// Like [`Context::send`], whatever the answer's status is.
+    pub(super) async fn exchange(&self, request: RequestBuilder) -> Result<Response, CliError> {
         let (client, request) = request.build_split();
         let request = request
             .map_err(|error| CliError::new(format!("the request cannot be made: {error}")))?;
@@ -168,7 +173,7 @@ impl Context {
             let response = client.execute(copy).await.map_err(|error| self.unreachable(&error))?;
             match wait(&response) {
                 Some(wait) if retries < MAX_RETRIES => tokio::time::sleep(wait).await,
-                _ => return accepted(response).await,
+                _ => return Ok(response),
             }
             retries += 1;
         }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use ragtime_store::OpenError;
+use serde_json::{Value, json};
 
 use super::{CliError, out};
 use crate::swap;
@@ -19,6 +20,9 @@ pub struct BackupArgs {
     /// A folder for it, made if need be; what is in it is never written over
     #[arg(value_name = "DIR")]
     to: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// What comes back.
@@ -30,6 +34,9 @@ pub struct RestoreArgs {
     /// Give up the documents and keys that the data folder has now
     #[arg(long)]
     replace: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// How to check.
@@ -38,6 +45,9 @@ pub struct CheckArgs {
     /// Remove what differs of the derived data; the next start makes it anew
     #[arg(long)]
     repair: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Copies documents, keys, history and handlers, while a server is at work or
@@ -47,7 +57,7 @@ pub fn backup(args: &BackupArgs, data: &Path) -> Result<(), CliError> {
     let documents = ragtime_store::backup(data, &args.to.join(DATABASE)).map_err(refused)?;
     // After the database, so that no handler that it names is missing.
     let handlers = copy_handlers(&swap::archive_folder(data), &args.to.join(HANDLERS))?;
-    tell(documents, handlers, "copied");
+    tell(documents, handlers, "copied", args.json);
     Ok(())
 }
 
@@ -64,25 +74,16 @@ pub fn restore(args: &RestoreArgs, data: &Path) -> Result<(), CliError> {
             }
         })?;
     let handlers = copy_handlers(&args.from.join(HANDLERS), &swap::archive_folder(data))?;
-    tell(documents, handlers, "restored");
+    tell(documents, handlers, "restored", args.json);
     Ok(())
 }
 
 /// Compares everything with everything.
 pub fn check(args: &CheckArgs, data: &Path) -> Result<(), CliError> {
     let report = ragtime_store::check(data, args.repair).map_err(refused)?;
-    out::data(&format!(
-        "{}, {}, {} checked",
-        counted(report.documents, "document"),
-        counted(report.chunks, "chunk"),
-        counted(report.vectors, "vector")
-    ));
-    for finding in &report.lost {
-        out::data(&format!("lost: {finding}"));
-    }
-    let fate = if args.repair { "made anew at the next start" } else { "differs" };
-    for finding in &report.differing {
-        out::data(&format!("{fate}: {finding}"));
+    match args.json {
+        true => out::data(&as_json(&report, args.repair).to_string()),
+        false => print(&report, args.repair),
     }
     if !report.lost.is_empty() {
         return Err(CliError::with_hint("data was lost", "ragtime restore brings a backup back"));
@@ -94,6 +95,29 @@ pub fn check(args: &CheckArgs, data: &Path) -> Result<(), CliError> {
         ));
     }
     Ok(())
+}
+
+fn as_json(report: &ragtime_store::Report, repaired: bool) -> Value {
+    json!({
+        "documents": report.documents, "chunks": report.chunks, "vectors": report.vectors,
+        "lost": report.lost, "differing": report.differing, "repaired": repaired,
+    })
+}
+
+fn print(report: &ragtime_store::Report, repaired: bool) {
+    out::data(&format!(
+        "{}, {}, {} checked",
+        counted(report.documents, "document"),
+        counted(report.chunks, "chunk"),
+        counted(report.vectors, "vector")
+    ));
+    for finding in &report.lost {
+        out::data(&format!("lost: {finding}"));
+    }
+    let fate = if repaired { "made anew at the next start" } else { "differs" };
+    for finding in &report.differing {
+        out::data(&format!("{fate}: {finding}"));
+    }
 }
 
 /// Copies components that are not there yet; each is named by its hash.
@@ -124,7 +148,11 @@ fn copy_component(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn tell(documents: u64, handlers: u64, fate: &str) {
+fn tell(documents: u64, handlers: u64, fate: &str, as_json: bool) {
+    if as_json {
+        out::data(&json!({"documents": documents, "handlers": handlers}).to_string());
+        return;
+    }
     let (documents, handlers) = (counted(documents, "document"), counted(handlers, "handler"));
     out::data(&format!("{documents} and {handlers} {fate}"));
 }

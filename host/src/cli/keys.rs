@@ -11,6 +11,9 @@ use super::{CliError, Context, count, list, out, text};
 pub struct Args {
     #[command(subcommand)]
     command: Command,
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -50,9 +53,6 @@ enum Command {
         /// How many acts
         #[arg(long, value_name = "COUNT", default_value_t = 20)]
         limit: u32,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
     },
 }
 
@@ -104,34 +104,34 @@ struct UpdateArgs {
 
 /// Manages keys.
 pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
-    match args.command {
+    let Args { command, json } = args;
+    match command {
         Command::List => {
             let answer = context.json(context.request(Method::GET, &["keys"])?).await?;
-            list(&answer, "keys").iter().for_each(show);
+            print(&answer, json, |answer| list(answer, "keys").iter().for_each(show));
         }
         Command::Current => {
-            show(&context.json(context.request(Method::GET, &["keys", "self"])?).await?)
+            let key = context.json(context.request(Method::GET, &["keys", "self"])?).await?;
+            print(&key, json, show);
         }
         Command::Create(args) => {
             let request = context.request(Method::POST, &["keys"])?.json(&args.body());
-            issued(&context.json(request).await?);
+            print(&context.json(request).await?, json, issued);
         }
         Command::Update(args) => {
             let request = context.request(Method::PATCH, &["keys", &args.id])?;
-            show(&context.json(request.json(&args.body())).await?);
+            print(&context.json(request.json(&args.body())).await?, json, show);
         }
-        Command::Audit { admin, limit, json } => {
+        Command::Audit { admin, limit } => {
             let admin = context.to_admin(admin);
             let request = admin.to(Method::GET, ["admin", "audit"].into_iter())?;
             let answer = admin.json(request.query(&[("limit", limit)])).await?;
-            match json {
-                true => out::data(&answer.to_string()),
-                false => list(&answer, "acts").iter().for_each(tell),
-            }
+            print(&answer, json, |answer| list(answer, "acts").iter().for_each(tell));
         }
         Command::Rotate { id, grace } => {
             let request = context.request(Method::POST, &["keys", &id, "rotate"])?;
-            issued(&context.json(request.json(&json!({"grace_seconds": grace}))).await?);
+            let request = request.json(&json!({"grace_seconds": grace}));
+            print(&context.json(request).await?, json, issued);
         }
         Command::Revoke { id } => {
             context.send(context.request(Method::DELETE, &["keys", &id])?).await?;
@@ -139,6 +139,14 @@ pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         }
     }
     Ok(())
+}
+
+/// An answer as the server gave it, or for people.
+fn print(answer: &Value, json: bool, for_people: impl FnOnce(&Value)) {
+    match json {
+        true => out::data(&answer.to_string()),
+        false => for_people(answer),
+    }
 }
 
 fn tell(act: &Value) {

@@ -7,10 +7,12 @@ pub mod eval;
 pub mod guest;
 pub mod ingest;
 pub mod keys;
+pub mod mcp;
 mod metrics;
 pub mod out;
 pub mod query;
 pub mod search;
+pub mod shell;
 
 use serde_json::Value;
 

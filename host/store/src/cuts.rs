@@ -86,7 +86,7 @@ fn uncut(
 ) -> Result<(), Error> {
     let mut statement = db.prepare_cached(
         "SELECT cuts.document, cut FROM cuts JOIN documents ON documents.key = cuts.document
-         WHERE cuts.collection = ?1 AND cuts.document > ?2 AND cut <> ?3 AND last_chunk <= ?4
+         WHERE cuts.collection = ?1 AND cuts.document > ?2 AND cut <> ?3 AND last_chunk <= ?4 AND chunk_count > 0
          ORDER BY cuts.document",
     )?;
     let mut rows = statement.query((collection, after, wanted.label(), through))?;

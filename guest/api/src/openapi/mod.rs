@@ -3,6 +3,7 @@
 
 #![allow(clippy::indexing_slicing, reason = "of objects made here; a member is added if absent")]
 
+mod files;
 mod operation;
 mod problems;
 mod schemas;

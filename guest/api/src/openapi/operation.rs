@@ -106,24 +106,24 @@ impl Place {
 }
 
 impl Description {
-    fn new(id: &'static str, tag: &'static str, summary: &'static str) -> Self {
+    pub(super) fn new(id: &'static str, tag: &'static str, summary: &'static str) -> Self {
         let (query, problems): (&[_], &[_]) = (&[], &[]);
         Self { id, summary, note: "", tag, query, body: None, answers: Vec::new(), problems }
     }
 
-    fn note(self, note: &'static str) -> Self {
+    pub(super) fn note(self, note: &'static str) -> Self {
         Self { note, ..self }
     }
 
-    fn query(self, query: &'static [Query]) -> Self {
+    pub(super) fn query(self, query: &'static [Query]) -> Self {
         Self { query, ..self }
     }
 
-    fn problems(self, problems: &'static [Code]) -> Self {
+    pub(super) fn problems(self, problems: &'static [Code]) -> Self {
         Self { problems, ..self }
     }
 
-    fn body(
+    pub(super) fn body(
         self,
         schema: fn() -> Value,
         example: &'static str,
@@ -133,16 +133,21 @@ impl Description {
         Self { body: Some(Body { required: true, media_types, example, read }), ..self }
     }
 
-    fn answer(mut self, status: u16, description: &'static str, content: Vec<Content>) -> Self {
+    pub(super) fn answer(
+        mut self,
+        status: u16,
+        description: &'static str,
+        content: Vec<Content>,
+    ) -> Self {
         self.answers.push(Answer { status, description, headers: &[], content });
         self
     }
 
-    fn json<T: JsonSchema>(self, status: u16, description: &'static str) -> Self {
+    pub(super) fn json<T: JsonSchema>(self, status: u16, description: &'static str) -> Self {
         self.answer(status, description, vec![json_of::<T>()])
     }
 
-    fn nothing(self, status: u16, description: &'static str) -> Self {
+    pub(super) fn nothing(self, status: u16, description: &'static str) -> Self {
         self.answer(status, description, Vec::new())
     }
 
@@ -155,7 +160,7 @@ impl Description {
     }
 }
 
-fn json_of<T: JsonSchema>() -> Content {
+pub(super) fn json_of<T: JsonSchema>() -> Content {
     Content::Json(|schemas| schemas.subschema_for::<T>())
 }
 
@@ -287,6 +292,26 @@ fn keyed(operation: Operation) -> Description {
         | Do::GetModel
         | Do::GetCollectionModel
         | Do::CreateEmbeddings => of_openai(operation),
+        Do::ListFiles
+        | Do::UploadFile
+        | Do::GetFile
+        | Do::DeleteFile
+        | Do::GetFileContent
+        | Do::ListVectorStores
+        | Do::CreateVectorStore
+        | Do::GetVectorStore
+        | Do::UpdateVectorStore
+        | Do::DeleteVectorStore
+        | Do::SearchVectorStore
+        | Do::ListStoreFiles
+        | Do::AttachFile
+        | Do::GetStoreFile
+        | Do::UpdateStoreFile
+        | Do::DetachFile
+        | Do::GetStoreFileContent
+        | Do::AttachFiles
+        | Do::GetFileBatch
+        | Do::CancelFileBatch => super::files::describe(operation),
         Do::ListKeys
         | Do::CreateKey
         | Do::CurrentKey
@@ -435,7 +460,7 @@ const FILES: [MediaType; 18] = [
     ("message/rfc822", binary),
 ];
 
-fn binary() -> Value {
+pub(super) fn binary() -> Value {
     json!({"type": "string", "format": "binary"})
 }
 

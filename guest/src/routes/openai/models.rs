@@ -2,8 +2,8 @@
 
 use http::StatusCode;
 use ragtime_api::problem::{Code, Problem};
-use ragtime_api::resource::openai;
 use ragtime_api::resource::openai::models::{List, Model};
+use ragtime_api::resource::openai::{self, files};
 
 use crate::bindings::{embedding, store};
 use crate::call::Call;
@@ -12,8 +12,10 @@ use crate::routes::Answer;
 
 /// `GET /v1/models`
 pub(in crate::routes) async fn list(call: Call) -> Answer {
-    let collections = store::collections(&call.permit).await?;
-    let data = collections.into_iter().map(model).chain(embedding_model()).collect();
+    let collections = store::collections(&call.permit).await?.into_iter();
+    // Nothing can be asked of files as they came.
+    let collections = collections.filter(|collection| collection.name != files::COLLECTION);
+    let data = collections.map(model).chain(embedding_model()).collect();
     Ok(reply::json(StatusCode::OK, &List { object: "list", data }))
 }
 

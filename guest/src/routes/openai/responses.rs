@@ -113,7 +113,7 @@ pub(super) fn annotation(
     let mut hits = answering.hits.iter().map(|(passage, _)| passage);
     let filename = hits
         .find(|passage| passage.document_id == citation.document_id)
-        .map(|found| files::filename(&found.document_id, found.title.as_deref()))
+        .map(|found| files::filename(&found.document_id, found.title.as_deref(), &found.metadata))
         .unwrap_or_else(|| citation.document_id.clone());
     Annotation::new(citation, index, filename)
 }
@@ -198,10 +198,14 @@ impl Head {
 fn results(answering: &Answering) -> Vec<Found<'_>> {
     let found = answering.hits.iter().map(|(passage, score)| Found {
         file_id: &passage.document_id,
-        filename: files::filename(&passage.document_id, passage.title.as_deref()),
+        filename: files::filename(
+            &passage.document_id,
+            passage.title.as_deref(),
+            &passage.metadata,
+        ),
         score: *score,
         text: &passage.text,
-        attributes: raw(&passage.metadata),
+        attributes: files::attributes(&passage.metadata),
     });
     found.collect()
 }

@@ -61,11 +61,19 @@ enum Command {
     /// Replace the handler while it serves
     Swap(swap::Args),
     /// Bring back the handler that served before
-    Rollback,
+    Rollback {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Join a handler and a provider into a component for stock `wasmtime serve`
     Plug(plug::Args),
     /// List the handlers at work
-    List,
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Show which handlers served, and which were refused and why
     History {
         /// How many, newest first
@@ -89,10 +97,13 @@ pub async fn run(args: Args) -> Result<(), CliError> {
             swap::run(args, &admin, &server).await
         }
         Command::Plug(args) => plug::run(&args),
-        Command::Rollback => swap::rollback(&admin).await,
-        Command::List => {
+        Command::Rollback { json } => swap::rollback(&admin, json).await,
+        Command::List { json } => {
             let answer = admin.json(admin.admin(Method::GET, &[])?).await?;
-            list(&answer, "generations").iter().for_each(show);
+            match json {
+                true => out::data(&answer.to_string()),
+                false => list(&answer, "generations").iter().for_each(show),
+            }
             Ok(())
         }
         Command::History { limit, json } => {

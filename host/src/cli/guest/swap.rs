@@ -44,6 +44,9 @@ pub struct Args {
     /// How long --shadow and --canary last: 30s, 10m, 1h
     #[arg(long = "for", value_name = "DURATION", value_parser = duration, default_value = "60s", help_heading = "Gates")]
     trial: Duration,
+    /// Print the end as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Replaces the handler. Interrupted, the swap is called off.
@@ -57,7 +60,7 @@ pub async fn run(args: Args, admin: &Context, server: &Context) -> Result<(), Cl
         .query(&query(&args, gate.is_some()))
         .header(CONTENT_TYPE, "application/wasm")
         .body(component);
-    let swap = follow(admin, expecting(request, active_id), gate.as_ref(), server);
+    let swap = follow(admin, expecting(request, active_id), gate.as_ref(), server, args.json);
     tokio::select! {
         done = swap => done,
         _ = tokio::signal::ctrl_c() => Err(CliError::interrupted()),
@@ -73,7 +76,7 @@ pub async fn file(file: &Path, admin: &Context) -> Result<(), CliError> {
         .query(&[("label", label.unwrap_or_default())])
         .header(CONTENT_TYPE, "application/wasm")
         .body(read(file)?);
-    follow(admin, expecting(request, count(&active, "active")), None, admin).await
+    follow(admin, expecting(request, count(&active, "active")), None, admin, false).await
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, CliError> {
@@ -82,10 +85,10 @@ fn read(file: &Path) -> Result<Vec<u8>, CliError> {
 }
 
 /// Brings back the handler that served before.
-pub async fn rollback(admin: &Context) -> Result<(), CliError> {
+pub async fn rollback(admin: &Context, json: bool) -> Result<(), CliError> {
     let active = admin.json(admin.admin(Method::GET, &[])?).await?;
     let request = admin.admin(Method::POST, &["rollback"])?;
-    follow(admin, expecting(request, count(&active, "active")), None, admin).await
+    follow(admin, expecting(request, count(&active, "active")), None, admin, json).await
 }
 
 fn query(args: &Args, hold: bool) -> Vec<(&'static str, String)> {
@@ -109,6 +112,7 @@ async fn follow(
     request: RequestBuilder,
     gate: Option<&gate::Gate>,
     server: &Context,
+    json: bool,
 ) -> Result<(), CliError> {
     let mut response = admin.send(request).await?;
     let mut parser = Parser::default();
@@ -122,7 +126,10 @@ async fn follow(
                 }
                 "step" => print_step(&data),
                 "done" => {
-                    print_end(&data);
+                    match json {
+                        true => out::data(&data.to_string()),
+                        false => print_end(&data),
+                    }
                     return Ok(());
                 }
                 "error" => {

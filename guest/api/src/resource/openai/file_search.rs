@@ -21,13 +21,13 @@ pub struct FileSearch {
 }
 
 /// The most passages.
-const MAX_NUM_RESULTS: Field = Field::optional(
+pub(super) const MAX_NUM_RESULTS: Field = Field::optional(
     "max_num_results",
     Kind::Integer(1, limits::MAX_TOP_K),
     "The most passages to answer from.",
 );
 /// A filter in OpenAI's form.
-const FILTERS: Field = Field::optional(
+pub(super) const FILTERS: Field = Field::optional(
     "filters",
     Kind::Other(
         || json!({"type": "object", "properties": {"type": {"enum": FILTER_TYPES}}, "required": ["type"]}),
@@ -116,7 +116,7 @@ fn tool(tool: Json<'_>, place: Location<'_>, faults: &mut Faults) -> Option<File
 }
 
 /// Takes `filters` as a filter in our form.
-fn filters(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<String> {
+pub(super) fn filters(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<String> {
     let filter = fields.take("filters", faults)?;
     let filter = self::filter(filter, fields.location("filters"), MAX_DEPTH, faults)?;
     let encoded = filter.to_string();

@@ -8,6 +8,7 @@ pub mod files;
 pub mod models;
 pub mod response;
 pub mod responses;
+pub mod store;
 pub mod stores;
 mod unsupported;
 

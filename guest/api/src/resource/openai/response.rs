@@ -132,7 +132,7 @@ pub struct Found<'a> {
     pub text: &'a str,
     /// The document's metadata.
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
-    pub attributes: &'a RawValue,
+    pub attributes: Box<RawValue>,
 }
 
 /// The answer.

@@ -109,7 +109,7 @@ pub const FIELDS: &[Field] = &[
 ];
 
 /// The client's own notes.
-const METADATA: Field = Field::optional(
+pub(super) const METADATA: Field = Field::optional(
     "metadata",
     Kind::Tree(Tree {
         max_bytes: limits::MAX_METADATA_BYTES,

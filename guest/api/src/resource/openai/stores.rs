@@ -1,23 +1,378 @@
-//! A collection is a vector store.
+//! `/v1/vector_stores`: a collection is a vector store, and a document in it a
+//! file of it. What is asked.
 
+use serde_json::json;
+
+use super::file_search;
+use super::files::ATTRIBUTES;
+use super::responses::METADATA;
+use super::unsupported::{self, Unsupported};
+use crate::json::{self, Faults, Field, Fields, Json, Kind, Location};
+use crate::limits;
+use crate::problem::Problem;
 use crate::resource::rules;
 
 /// Before the name of the collection in the id of a vector store.
 const PREFIX: &str = "vs_";
 
+/// Characters of a collection's name that come from the name of its store; the
+/// rest is for what makes it unique.
+const MAX_SLUG_CHARS: usize = 48;
+
+/// Before the id of the job in the id of a batch.
+const BATCH_PREFIX: &str = "vsfb_";
+
+/// The id of the batch that a job is.
+pub fn batch_id(job: &str) -> String {
+    format!("{BATCH_PREFIX}{job}")
+}
+
+/// The job that a batch is.
+pub fn job(batch: &str) -> Option<&str> {
+    batch.strip_prefix(BATCH_PREFIX)
+}
+
+/// The id of the vector store that a collection is.
+pub fn id(collection: &str) -> String {
+    format!("{PREFIX}{collection}")
+}
+
 /// The collection that a vector store is. A collection's own name will do.
 pub fn collection(id: &str) -> Option<&str> {
-    Some(id.strip_prefix(PREFIX).unwrap_or(id)).filter(|name| rules::collection(name).is_ok())
+    Some(id.strip_prefix(PREFIX).unwrap_or(id))
+        .filter(|name| rules::collection(name).is_ok() && *name != super::files::COLLECTION)
+}
+
+/// A name for the collection of a store with this name.
+pub fn collection_name(name: &str) -> String {
+    let mut slug = String::new();
+    for char in name.chars().flat_map(char::to_lowercase) {
+        if char.is_ascii_alphanumeric() {
+            slug.push(char);
+        } else if !slug.is_empty() && !slug.ends_with('-') {
+            slug.push('-');
+        }
+        if slug.len() >= MAX_SLUG_CHARS {
+            break;
+        }
+    }
+    match slug.trim_end_matches('-') {
+        "" => "store".to_owned(),
+        slug => slug.to_owned(),
+    }
+}
+
+/// A store to make.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NewStore {
+    /// For people.
+    pub name: Option<String>,
+    /// The client's own notes, as JSON.
+    pub metadata: String,
+    /// Files to attach.
+    pub file_ids: Vec<String>,
+    /// Tokens of a chunk and of its overlap.
+    pub chunking: Option<(u32, u32)>,
+}
+
+/// What changes about a store.
+#[derive(Debug, PartialEq, Eq)]
+pub struct StoreChange {
+    /// For people.
+    pub name: Option<String>,
+    /// The client's own notes, as JSON.
+    pub metadata: Option<String>,
+}
+
+/// A file to attach.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Attach {
+    /// Which.
+    pub file_id: String,
+    /// What filters compare, as JSON.
+    pub attributes: String,
+}
+
+/// A search.
+#[derive(Debug, PartialEq)]
+pub struct StoreSearch {
+    /// What for.
+    pub query: String,
+    /// The most passages.
+    pub max_num_results: u32,
+    /// A filter on metadata, as JSON.
+    pub filter: Option<String>,
+    /// The least score.
+    pub min_score: Option<f64>,
+}
+
+const NAME: Field = Field::optional("name", Kind::String(&rules::TITLE), "For people.");
+const FILE_IDS: Field = Field::optional(
+    "file_ids",
+    Kind::Strings(&rules::DOCUMENT_ID, 0, limits::MAX_ATTACHED_FILES),
+    "Files to attach.",
+);
+const CHUNKING: Field = Field::optional(
+    "chunking_strategy",
+    Kind::Other(|| json!({"type": "object"})),
+    "How long chunks are, as near as the embedding model allows; the answer says how long.",
+);
+
+/// Members of the body that makes a store.
+pub const FIELDS: &[Field] =
+    &[NAME, FILE_IDS, CHUNKING, METADATA, unsupported::EXPIRES_AFTER.field];
+/// Members of the body that changes a store.
+pub const CHANGE_FIELDS: &[Field] = &[NAME, METADATA, unsupported::EXPIRES_AFTER.field];
+/// Members of the body that attaches a file.
+pub const ATTACH_FIELDS: &[Field] = &[
+    Field::required("file_id", Kind::String(&rules::DOCUMENT_ID), "The file."),
+    ATTRIBUTES,
+    CHUNKING,
+];
+/// Members of the body that changes an attached file.
+pub const ATTRIBUTES_FIELDS: &[Field] = &[Field { required: true, ..ATTRIBUTES }];
+/// Members of the body that attaches files.
+pub const BATCH_FIELDS: &[Field] = &[
+    FILE_IDS,
+    Field::optional(
+        "files",
+        Kind::Other(|| json!({"type": "array", "items": json::lenient_object(ATTACH_FIELDS)})),
+        "The files, each with attributes of its own.",
+    ),
+    ATTRIBUTES,
+    CHUNKING,
+];
+/// Members of the body that searches a store.
+pub const SEARCH_FIELDS: &[Field] = &[
+    Field::required(
+        "query",
+        Kind::Other(|| {
+            json!({"anyOf": [
+                rules::QUERY.schema(),
+                {"type": "array", "items": rules::QUERY.schema(), "minItems": 1, "maxItems": 1},
+            ]})
+        }),
+        "What for.",
+    ),
+    file_search::MAX_NUM_RESULTS,
+    file_search::FILTERS,
+    Field::optional(
+        "ranking_options",
+        Kind::Other(|| json::lenient_object(RANKING)),
+        "Which results are good enough.",
+    ),
+];
+
+const RANKING: &[Field] = &[Field::optional("score_threshold", Kind::Share, "The least score.")];
+
+const EXPIRY: [Unsupported; 1] = [unsupported::EXPIRES_AFTER];
+
+/// Reads the body that makes a store; none makes one without a name.
+///
+/// # Errors
+///
+/// See [`json::read`].
+pub fn read(body: &[u8]) -> Result<NewStore, Problem> {
+    json::read(or_object(body), |json, faults| {
+        let mut fields = Fields::open_lenient(json, Location::Root, FIELDS, faults)?;
+        unsupported::check(&EXPIRY, &mut fields, faults);
+        Some(NewStore {
+            name: fields.string("name", faults).map(Into::into),
+            metadata: fields.tree("metadata", faults).unwrap_or_else(|| "{}".to_owned()),
+            file_ids: fields.strings("file_ids", faults).unwrap_or_default(),
+            chunking: chunking(&mut fields, faults),
+        })
+    })
+}
+
+/// Reads the body that changes a store.
+///
+/// # Errors
+///
+/// See [`json::read`].
+pub fn read_change(body: &[u8]) -> Result<StoreChange, Problem> {
+    json::read(or_object(body), |json, faults| {
+        let mut fields = Fields::open_lenient(json, Location::Root, CHANGE_FIELDS, faults)?;
+        unsupported::check(&EXPIRY, &mut fields, faults);
+        let name = fields.string("name", faults).map(Into::into);
+        Some(StoreChange { name, metadata: fields.tree("metadata", faults) })
+    })
+}
+
+/// Reads the body that attaches a file.
+///
+/// # Errors
+///
+/// See [`json::read`].
+pub fn read_attach(body: &[u8]) -> Result<Attach, Problem> {
+    json::read(body, |json, faults| attach(json, Location::Root, None, faults))
+}
+
+/// Reads the body that changes what filters compare.
+///
+/// # Errors
+///
+/// See [`json::read`].
+pub fn read_attributes(body: &[u8]) -> Result<String, Problem> {
+    json::read(body, |json, faults| {
+        Fields::open_lenient(json, Location::Root, ATTRIBUTES_FIELDS, faults)?
+            .tree("attributes", faults)
+    })
+}
+
+/// Reads the body that attaches files.
+///
+/// # Errors
+///
+/// See [`json::read`].
+pub fn read_batch(body: &[u8]) -> Result<Vec<Attach>, Problem> {
+    json::read(body, |json, faults| {
+        let mut fields = Fields::open_lenient(json, Location::Root, BATCH_FIELDS, faults)?;
+        let common = fields.tree("attributes", faults).unwrap_or_else(|| "{}".to_owned());
+        let ids = fields.strings("file_ids", faults).unwrap_or_default();
+        let mut files: Vec<_> =
+            ids.into_iter().map(|file_id| Attach { file_id, attributes: common.clone() }).collect();
+        if let Some(Json::Array(items)) = fields.take("files", faults) {
+            let place = fields.location("files");
+            for (index, item) in items.into_iter().enumerate() {
+                files.push(attach(item, Location::Item(&place, index), Some(&common), faults)?);
+            }
+        }
+        let most = limits::MAX_ATTACHED_FILES;
+        if !(1..=most).contains(&files.len()) {
+            fields.fault("file_ids", format!("must name 1 to {most} files"), faults);
+        }
+        Some(files)
+    })
+}
+
+/// Reads the body that searches a store.
+///
+/// # Errors
+///
+/// See [`json::read`].
+pub fn read_search(body: &[u8]) -> Result<StoreSearch, Problem> {
+    json::read(body, |json, faults| {
+        let mut fields = Fields::open_lenient(json, Location::Root, SEARCH_FIELDS, faults)?;
+        let max_num_results = fields.integer("max_num_results", faults);
+        let filter = file_search::filters(&mut fields, faults);
+        let min_score = fields.take("ranking_options", faults).and_then(|options| {
+            let place = fields.location("ranking_options");
+            Fields::open_lenient(options, place, RANKING, faults)?.number("score_threshold", faults)
+        });
+        let query = match fields.take("query", faults)? {
+            Json::String(query) => query.into_owned(),
+            Json::Array(queries) => match queries.as_slice() {
+                [Json::String(query)] => query.clone().into_owned(),
+                _ => {
+                    fields.fault("query", "must be one string: one search is one query", faults);
+                    return None;
+                }
+            },
+            other => {
+                fields.fault("query", format!("must be a string, not {}", other.kind()), faults);
+                return None;
+            }
+        };
+        if let Err(detail) = rules::query(&query) {
+            fields.fault("query", detail, faults);
+        }
+        Some(StoreSearch {
+            query,
+            max_num_results: max_num_results.unwrap_or(limits::DEFAULT_SEARCH_TOP_K),
+            filter,
+            min_score,
+        })
+    })
+}
+
+/// Clients send no body where they have nothing to say.
+fn or_object(body: &[u8]) -> &[u8] {
+    if body.trim_ascii().is_empty() { b"{}" } else { body }
+}
+
+fn attach(
+    json: Json<'_>,
+    place: Location<'_>,
+    common: Option<&str>,
+    faults: &mut Faults,
+) -> Option<Attach> {
+    let mut fields = Fields::open_lenient(json, place, ATTACH_FIELDS, faults)?;
+    let file_id = fields.string("file_id", faults);
+    let attributes = fields.tree("attributes", faults);
+    let attributes = attributes.unwrap_or_else(|| common.unwrap_or("{}").to_owned());
+    Some(Attach { file_id: file_id?.into(), attributes })
+}
+
+/// `{"type": "static", "static": {…}}`, as near as may be: a wish for longer
+/// chunks than the embedding model sees makes them as long as it sees.
+fn chunking(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<(u32, u32)> {
+    let strategy = fields.take("chunking_strategy", faults)?;
+    let Json::Object(members) = &strategy else {
+        let detail = format!("must be an object, not {}", strategy.kind());
+        fields.fault("chunking_strategy", detail, faults);
+        return None;
+    };
+    let (_, Json::Object(lengths)) = members.iter().find(|(name, _)| name == "static")? else {
+        return None;
+    };
+    let length = |wanted: &str| match lengths.iter().find(|(name, _)| name == wanted)? {
+        (_, Json::Number(number)) => json::whole(number),
+        _ => None,
+    };
+    let (least, most) = limits::CHUNK_TOKENS;
+    let tokens = length("max_chunk_size_tokens")?.clamp(least, most);
+    let overlap = length("chunk_overlap_tokens").unwrap_or(0);
+    Some((tokens, overlap.min(tokens / 2).min(limits::MAX_OVERLAP_TOKENS)))
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
     fn a_store_is_a_collection() {
-        assert_eq!(collection("vs_papers"), Some("papers"));
+        assert_eq!(collection(&id("papers")), Some("papers"));
         assert_eq!(collection("papers"), Some("papers"));
         assert_eq!(collection("vs_A"), None);
+        assert_eq!(collection_name("Financial  Statements (2024)"), "financial-statements-2024");
+        for name in ["", "日本", "---", &"é x".repeat(99)] {
+            assert!(rules::collection(&collection_name(name)).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_new_store_needs_nothing() {
+        assert_eq!(read(b"").unwrap().name, None);
+        let body = br#"{"name":"A","file_ids":["f"],"description":"x","metadata":{"k":"v"},"chunking_strategy":
+            {"type":"static","static":{"max_chunk_size_tokens":800,"chunk_overlap_tokens":400}}}"#;
+        let store = read(body).unwrap();
+        assert_eq!(store.chunking, Some((512, 256)));
+        assert_eq!(read(br#"{"chunking_strategy":{"type":"auto"}}"#).unwrap().chunking, None);
+        let expiring = read(br#"{"expires_after":{"anchor":"last_active_at","days":7}}"#);
+        assert_eq!(expiring.unwrap_err().faults.first().unwrap().place().unwrap(), "expires_after");
+    }
+
+    #[test]
+    fn a_batch_names_files_with_attributes_of_their_own_or_in_common() {
+        let files = read_batch(br#"{"file_ids":["a"],"files":[{"file_id":"b","attributes":{"x":1}},{"file_id":"c"}],"attributes":{"y":2}}"#).unwrap();
+        let attributes: Vec<_> = files.iter().map(|file| file.attributes.as_str()).collect();
+        assert_eq!(attributes, [r#"{"y":2}"#, r#"{"x":1}"#, r#"{"y":2}"#]);
+        assert!(read_batch(b"{}").is_err());
+    }
+
+    #[test]
+    fn a_search_has_one_query() {
+        let search = read_search(br#"{"query":["lift"],"max_num_results":3,"ranking_options":{"ranker":"auto","score_threshold":0.5}}"#).unwrap();
+        assert_eq!((search.query.as_str(), search.min_score), ("lift", Some(0.5)));
+        for wrong in [
+            r#"{"query":["a","b"]}"#,
+            r#"{"query":" "}"#,
+            "{}",
+            r#"{"query":"a","max_num_results":0}"#,
+        ] {
+            assert!(read_search(wrong.as_bytes()).is_err(), "{wrong}");
+        }
     }
 }

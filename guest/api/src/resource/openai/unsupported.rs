@@ -91,6 +91,11 @@ pub(super) const CONVERSATION: Unsupported = never(
 /// `prompt`
 pub(super) const PROMPT: Unsupported =
     never("prompt", "cannot be used: this server keeps no prompts");
+/// `expires_after`
+pub(super) const EXPIRES_AFTER: Unsupported = never(
+    "expires_after",
+    "cannot be used: nothing expires here; delete it when its time has come",
+);
 /// `background`
 pub(super) const BACKGROUND: Unsupported = Unsupported::new(
     "background",
