@@ -280,6 +280,17 @@ mod tests {
     }
 
     #[test]
+    fn signs_that_are_no_sentence_belong_to_one() {
+        for text in ["\u{1F600} \u{1F600}", "~~~\n\nOne. ~~~ Two.\n\n~~~\n", "--- One.", "One. ---"]
+        {
+            let extracted = extract(text.as_bytes(), MediaType::Plain).unwrap();
+            let lengths = Lengths { tokens: 2, overlap: 0 };
+            let chunks = chunk(&extracted, &tokens(&extracted.text), lengths);
+            check(&extracted, &chunks, &tokens(&extracted.text), lengths).unwrap();
+        }
+    }
+
+    #[test]
     fn a_text_without_spaces_is_cut_between_characters() {
         let (extracted, chunks) = cut(&"日".repeat(20_000), MediaType::Plain);
         assert!(chunks.len() > 10);

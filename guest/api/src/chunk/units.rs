@@ -106,7 +106,9 @@ fn pieces(
     let content = text.get(block.range.clone()).unwrap_or_default();
     let whole = measure.tokens(block.range.clone()) <= measure.lengths.most();
     let parts = match block.kind {
-        Kind::Paragraph | Kind::ListItem => sentences(content, language, Lines::Wrapped),
+        Kind::Paragraph | Kind::ListItem => {
+            covering(content, sentences(content, language, Lines::Wrapped))
+        }
         _ if whole => return vec![block.range.clone()],
         _ => lines(content),
     };
@@ -121,6 +123,28 @@ fn pieces(
             }
         })
         .collect()
+}
+
+/// The sentences with what stands between them and is none, as a line of signs: it
+/// belongs to the sentence before it, so that nothing is left out of all chunks.
+fn covering(content: &str, sentences: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    let mut covered: Vec<Range<usize>> = Vec::with_capacity(sentences.len().max(1));
+    let mut at = 0;
+    for sentence in sentences.into_iter().chain([content.len()..content.len()]) {
+        let between = content.get(at..sentence.start).unwrap_or_default();
+        let signs = at + between.len() - between.trim_start().len()..at + between.trim_end().len();
+        at = sentence.end;
+        match covered.last_mut() {
+            _ if signs.is_empty() => covered.push(sentence),
+            Some(before) => {
+                before.end = signs.end;
+                covered.push(sentence);
+            }
+            None => covered.push(signs.start..sentence.end.max(signs.end)),
+        }
+    }
+    covered.retain(|piece| !piece.is_empty());
+    covered
 }
 
 fn lines(content: &str) -> Vec<Range<usize>> {
