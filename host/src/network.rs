@@ -4,15 +4,15 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Bits of an IPv6 address that holds an IPv4 one (RFC 4291 section 2.5.5.2)
 /// before that begins.
 const MAPPED_BITS: u8 = 96;
 
 /// A network, or one address. One that maps IPv4 into IPv6 is the IPv4 network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Network(IpNet);
 
 /// A text that names no network.
@@ -52,6 +52,12 @@ impl TryFrom<String> for Network {
 
     fn try_from(text: String) -> Result<Self, InvalidNetwork> {
         text.parse()
+    }
+}
+
+impl From<Network> for String {
+    fn from(network: Network) -> Self {
+        network.0.to_string()
     }
 }
 
