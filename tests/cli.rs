@@ -174,7 +174,7 @@ fn shells_and_man_are_told_every_command() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = run(&["completions", shell]);
         assert!(script.status.success(), "{script:?}");
-        for word in ["ingest", "mcp", "--data-dir"] {
+        for word in ["ingest", "mcp", "data-dir"] {
             assert!(stdout(&script).contains(word), "{shell} {word}");
         }
     }

@@ -101,7 +101,10 @@ async fn a_check_is_clean_after_use_and_says_what_is_not() {
         String::from_utf8(clean.stdout).unwrap(),
         "1 document, 1 chunk, 0 vectors checked\n"
     );
-    std::fs::write(server.dir.path().join("index/1/meta.json"), "no json").unwrap();
+    let files = walkdir::WalkDir::new(server.dir.path().join("index")).into_iter();
+    let mut files = files.filter_map(Result::ok);
+    let meta = files.find(|entry| entry.file_name() == "meta.json").unwrap();
+    std::fs::write(meta.path(), "no json").unwrap();
     let found = data_command(&server, &["check"]);
     assert!(!found.status.success());
     assert!(String::from_utf8(found.stderr).unwrap().contains("nothing is lost"));

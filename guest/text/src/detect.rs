@@ -24,6 +24,9 @@ const MAIN_VOTE: f32 = 0.5;
 const LEAD: f32 = 1.25;
 /// And by this many votes at least.
 const MIN_VOTES: f32 = 0.5;
+/// Of a text of so few words a single function word tells nothing: it may be a word
+/// of another language, as `pie` is of English and of Latvian.
+const FEW_WORDS: u32 = 3;
 /// Bytes of a text that are looked at, in three places; more adds no certainty.
 const WINDOW_BYTES: usize = 16 * 1024;
 
@@ -149,6 +152,11 @@ struct Votes {
     /// Letters of each script.
     scripts: Vec<(Script, u32)>,
     kana: u32,
+    /// Words, and those of them that are a language's function words.
+    words: u32,
+    function_words: u32,
+    /// Whether a letter was met that few languages have.
+    letters: bool,
     /// For each known language.
     votes: Vec<f32>,
 }
@@ -161,7 +169,9 @@ impl Votes {
             for letter in word.chars() {
                 self.letter(letter);
             }
+            self.words += 1;
             if let Some(mask) = KNOWN.words.get(word.as_str()) {
+                self.function_words += 1;
                 self.vote(*mask, 1.0);
             }
         });
@@ -181,6 +191,7 @@ impl Votes {
         if !letter.is_ascii()
             && let Some(codes) = letter_codes(letter)
         {
+            self.letters = true;
             self.vote(KNOWN.mask(codes), LETTER_VOTE);
         }
     }
@@ -256,6 +267,9 @@ impl Votes {
     /// Of languages that share a script, the one with the most votes, if it leads.
     fn leader(&self, script: Script, main: Option<Language>) -> Option<Language> {
         let main = main.filter(|main| script::of_language(main.code()) == script);
+        if self.words <= FEW_WORDS && self.function_words < 2 && !self.letters {
+            return main;
+        }
         let mut ranked: Vec<(Language, f32)> = KNOWN
             .languages
             .iter()
@@ -321,7 +335,7 @@ mod tests {
 
     #[test]
     fn what_tells_nothing_is_not_told() {
-        for text in ["", "1234 5678", "NOR.0707-10", "xyzzy plugh"] {
+        for text in ["", "1234 5678", "NOR.0707-10", "xyzzy plugh", "apple pie"] {
             assert_eq!(told(text), None, "{text}");
         }
         assert_eq!(detect("flutter", Some(Language::ENGLISH)), Some(Language::ENGLISH));
