@@ -4,12 +4,14 @@ use std::rc::Rc;
 
 use ragtime_filter::Filter;
 use ragtime_policy::scope::Scope;
+use ragtime_text::ModelLanguages;
 
 use super::Provider;
 use super::documents::{allowed, error_to_wit};
 use crate::bindings::admission::PermitBorrow;
 use crate::bindings::search as wit;
 use crate::bindings::store::{Error, Span};
+use crate::embedder::Embedder;
 use crate::library::{self, Found, Library};
 use crate::state::{embedder, read};
 
@@ -26,9 +28,14 @@ impl wit::Guest for Provider {
         query: wit::Query,
     ) -> Result<wit::Candidates, Error> {
         allowed(&permit, Scope::Read, Some(&query.collection))?;
-        let vector = vector(&query).await;
-        read(|library| find(library, &query, vector.as_deref().map(Vec::as_slice)))
-            .map_err(error_to_wit)
+        let embedder = embedder();
+        let vector = match &embedder {
+            Some(embedder) => vector(embedder, &query).await,
+            None => None,
+        };
+        let vector = vector.as_deref().map(Vec::as_slice);
+        let known = embedder.as_ref().map(|embedder| &embedder.settings.languages);
+        read(|library| find(library, &query, vector, known)).map_err(error_to_wit)
     }
 
     async fn passages(
@@ -58,8 +65,10 @@ impl wit::Guest for Provider {
 
 /// The query's vector, when it is wanted and can be had. A part of what has no
 /// vector yet gets one first: it was stored while the model was not there.
-async fn vector(query: &wit::Query) -> Option<Rc<Vec<f32>>> {
-    let embedder = embedder().filter(|_| query.legs.contains(wit::Legs::VECTOR))?;
+async fn vector(embedder: &Embedder, query: &wit::Query) -> Option<Rc<Vec<f32>>> {
+    if !query.legs.contains(wit::Legs::VECTOR) {
+        return None;
+    }
     // Beside words the model is asked only about what it understands.
     if query.legs.contains(wit::Legs::LEXICAL) {
         let language =
@@ -77,6 +86,7 @@ fn find(
     library: &Library,
     query: &wit::Query,
     vector: Option<&[f32]>,
+    known: Option<&ModelLanguages>,
 ) -> Result<wit::Candidates, library::Error> {
     if query.depth == 0 || query.depth > MAX_DEPTH {
         return Err(library::Error::Invalid(format!("the depth is 1 to {MAX_DEPTH}")));
@@ -91,7 +101,6 @@ fn find(
     let filter = query.filter.as_deref().map(Filter::parse).transpose()?;
     let collection = library.collection(&query.collection)?;
     let legs = if vector.is_some() { query.legs } else { query.legs & wit::Legs::LEXICAL };
-    let known = embedder().map(|embedder| embedder.settings.languages.clone());
     let vector = vector.map(|vector| collection.moved(vector, &query.feedback));
     let found = collection.search(&library::Query {
         words: legs.contains(wit::Legs::LEXICAL).then_some(query.text.as_str()),
@@ -100,7 +109,7 @@ fn find(
         filter: filter.as_ref(),
         required: &query.required,
         excluded: &query.excluded,
-        known: known.as_ref(),
+        known,
     });
     let items = found.into_iter().map(|found| wit::Candidate {
         chunk: found.chunk,
