@@ -132,6 +132,7 @@ async fn upload(server: &Server, name: &str, text: &str) -> String {
 }
 
 #[tokio::test]
+#[cfg_attr(stock, ignore)]
 async fn a_key_reaches_the_files_and_stores_of_its_collections_and_scopes_alone() {
     let server = Setup::new().start();
     let id = upload(&server, "a.txt", "Text.").await;

@@ -28,6 +28,7 @@ pub const CANNOT: &[(&str, &str)] = &[
     ("chunking::a_handler_that_fails_at_cutting_holds_up_nothing", SWAP),
     ("chunking::what_is_cut_anew_in_the_background_is_found_all_the_time", IDLE),
     ("chunking::what_was_cut_by_estimate_is_cut_anew_when_the_model_is_there", MODEL),
+    ("clients::a_key_reaches_the_files_and_stores_of_its_collections_and_scopes_alone", KEYS),
     ("clients::a_tool_costs_what_it_does_and_needs_the_key_of_its_work", KEYS),
     ("clients::the_openai_client_embeds_with_the_model", MODEL),
     ("durability::a_backup_made_while_serving_comes_back_with_handler_and_keys", SWAP),
