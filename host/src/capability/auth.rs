@@ -23,6 +23,22 @@ impl Principal {
     pub(super) fn is_for(&self, request: &Arc<RequestContext>) -> bool {
         std::ptr::eq(self.request.as_ptr(), Arc::as_ptr(request))
     }
+
+    /// Whether its request has ended.
+    fn is_over(&self) -> bool {
+        self.request.strong_count() == 0
+    }
+}
+
+/// Who is behind a request that has ended: no key, and no right.
+fn nobody() -> wit::Identity {
+    wit::Identity {
+        key_id: String::new(),
+        name: String::new(),
+        scopes: Vec::new(),
+        collections: Some(Vec::new()),
+        expires_at: None,
+    }
 }
 
 impl wit::Host for CapabilityView<'_> {}
@@ -41,8 +57,12 @@ impl<T: 'static> wit::HostPrincipalWithStore<T> for Capabilities {
     ) -> wasmtime::Result<wit::Identity> {
         let current = current(&mut access)?;
         let principal = access.get().table.get(&principal)?;
-        if !current.is_some_and(|current| principal.is_for(&current)) {
-            return Err(wasmtime::format_err!("the principal is another request's"));
+        match current {
+            Some(current) if principal.is_for(&current) => {}
+            // The client has gone, which is no fault of the handler's and must not
+            // cost the other requests of its instance a second run.
+            None if principal.is_over() => return Ok(nobody()),
+            _ => return Err(wasmtime::format_err!("the principal is another request's")),
         }
         let record = &principal.key.record;
         Ok(wit::Identity {
