@@ -56,6 +56,10 @@ pub const MAX_XML_DEPTH: usize = 256;
 /// Cells of one workbook: a million rows of two columns are a database.
 pub const MAX_CELLS: usize = 2_000_000;
 
+/// Cells from the first to the last of all sheets of a workbook of the format
+/// until 2003: its reader lays them out, at some 50 bytes each.
+pub const MAX_GRID_CELLS: usize = 2 * MAX_CELLS;
+
 /// Bytes of a cell over several rows that each of them repeats: a label, not a
 /// text.
 pub const MAX_REPEATED_BYTES: usize = 256;

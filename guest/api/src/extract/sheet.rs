@@ -1,6 +1,11 @@
 //! Workbooks, by `calamine`: a heading for each sheet, and its tables a row a
 //! line. Empty rows part tables.
 
+mod beside;
+mod legacy;
+#[cfg(test)]
+mod legacy_tests;
+mod merged;
 mod number;
 
 use std::collections::HashMap;
@@ -10,11 +15,11 @@ use calamine::{Data, DataRef, ExcelDateTime, Reader, SheetType, SheetVisible, Xl
 use zip::ZipArchive;
 
 use super::builder::Builder;
-use super::drawing;
-use super::package::{Package, Relations, parse};
+use super::package::{Package, parse};
 use super::xml::{attribute, named};
 use super::{Extracted, Kind, MediaType, Unreadable, Warning, WarningCode};
 use crate::limits;
+use merged::Merged;
 
 /// The workbook's title is that of its properties.
 pub(super) fn extract(source: &[u8], media_type: MediaType) -> Result<Extracted, Unreadable> {
@@ -51,7 +56,9 @@ fn xlsx(source: &[u8]) -> Result<Extracted, Unreadable> {
     measure(source, FORMAT)?;
     let mut book = Xlsx::new(Cursor::new(source)).map_err(|_| Unreadable::Damaged(FORMAT))?;
     let mut package = Package::open(source, FORMAT)?;
-    let parts = parts(&mut package, FORMAT)?;
+    let main = package.main("xl/workbook.xml")?;
+    let parts = parts(&mut package, &main, FORMAT)?;
+    let people = beside::people(&mut package, &main)?;
     let mut sheets = Sheets::default();
     for (name, shown, kind) in names(&book) {
         if !sheets.begin(&name, shown) {
@@ -59,9 +66,12 @@ fn xlsx(source: &[u8]) -> Result<Extracted, Unreadable> {
         }
         if !kind {
             if let Some(part) = parts.get(&name) {
-                beside(&mut package, part, &mut sheets.builder)?;
+                beside::write(&mut package, part, &people, &mut sheets.builder)?;
             }
             continue;
+        }
+        if let Ok(regions) = book.merge_cells_by_sheet_name(&name) {
+            sheets.merged = Merged::of(&regions);
         }
         let Ok(mut cells) = book.worksheet_cells_reader(&name) else {
             sheets.unreadable(&name);
@@ -89,7 +99,7 @@ fn xlsx(source: &[u8]) -> Result<Extracted, Unreadable> {
         }
         sheets.end();
         if let Some(part) = parts.get(&name) {
-            beside(&mut package, part, &mut sheets.builder)?;
+            beside::write(&mut package, part, &people, &mut sheets.builder)?;
         }
     }
     let title = package.title();
@@ -99,11 +109,11 @@ fn xlsx(source: &[u8]) -> Result<Extracted, Unreadable> {
 /// The part of each sheet by its name.
 fn parts(
     package: &mut Package<'_>,
+    main: &str,
     format: &'static str,
 ) -> Result<HashMap<String, String>, Unreadable> {
-    let main = package.main("xl/workbook.xml")?;
-    let relations = package.relations(&main)?;
-    let Some(xml) = package.xml(&main)? else { return Ok(HashMap::new()) };
+    let relations = package.relations(main)?;
+    let Some(xml) = package.xml(main)? else { return Ok(HashMap::new()) };
     let Ok(book) = parse(&xml, format) else { return Ok(HashMap::new()) };
     let sheets = book.descendants().filter(|node| named(*node, "sheet"));
     let part = |node: roxmltree::Node<'_, '_>| {
@@ -111,55 +121,6 @@ fn parts(
         Some((node.attribute("name")?.to_owned(), target.to_owned()))
     };
     Ok(sheets.filter_map(part).collect())
-}
-
-/// What a sheet shows beside its cells: charts, diagrams, text boxes, notes.
-fn beside(package: &mut Package<'_>, sheet: &str, builder: &mut Builder) -> Result<(), Unreadable> {
-    const FORMAT: &str = "XLSX";
-    let relations = package.relations(sheet)?;
-    for part in owned_kind(&relations, "drawing") {
-        if let Some(xml) = package.xml(&part)?
-            && let Ok(tree) = parse(&xml, FORMAT)
-        {
-            for shape in tree.descendants().filter(|node| named(*node, "txBody")) {
-                builder.block(Kind::Paragraph, &drawing::paragraphs(shape));
-            }
-        }
-        let inner = package.relations(&part)?;
-        for kind in ["chart", "diagramData"] {
-            for part in owned_kind(&inner, kind) {
-                let Some(xml) = package.xml(&part)? else { continue };
-                let Ok(tree) = parse(&xml, FORMAT) else { continue };
-                let labels = match kind {
-                    "chart" => drawing::chart(tree.root_element()),
-                    _ => drawing::diagram(tree.root_element()),
-                };
-                labels.write(builder);
-            }
-        }
-    }
-    for kind in ["comments", "threadedComment"] {
-        for part in owned_kind(&relations, kind) {
-            let Some(xml) = package.xml(&part)? else { continue };
-            let Ok(tree) = parse(&xml, FORMAT) else { continue };
-            for note in tree
-                .descendants()
-                .filter(|node| matches!(node.tag_name().name(), "comment" | "threadedComment"))
-            {
-                let words = super::xml::text(note);
-                // A thread stands once more as a note, for programs that know no threads.
-                if !words.trim_start().starts_with("[Threaded comment]") {
-                    let at = note.attribute("ref").unwrap_or_default();
-                    builder.block(Kind::Paragraph, &format!("{at}: {words}"));
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-fn owned_kind(relations: &Relations, kind: &str) -> Vec<String> {
-    relations.of_kind(kind).map(str::to_owned).collect()
 }
 
 fn xlsb(source: &[u8]) -> Result<Extracted, Unreadable> {
@@ -185,6 +146,7 @@ fn xlsb(source: &[u8]) -> Result<Extracted, Unreadable> {
 }
 
 fn xls(source: &[u8]) -> Result<Extracted, Unreadable> {
+    let source = legacy::checked(source)?;
     let mut book = Xls::new(Cursor::new(source)).map_err(|error| match error {
         calamine::XlsError::Password => Unreadable::Encrypted,
         _ => Unreadable::Damaged("XLS"),
@@ -196,6 +158,8 @@ fn xls(source: &[u8]) -> Result<Extracted, Unreadable> {
         }
         match book.worksheet_range(&name) {
             Ok(range) => {
+                let regions = book.merge_cells_by_sheet_name(&name).unwrap_or_default();
+                sheets.merged = Merged::of(&regions);
                 let (row, column) = range.start().unwrap_or((0, 0));
                 for (below, beside, value) in range.used_cells() {
                     let at = (row + below as u32, column + beside as u32);
@@ -228,6 +192,7 @@ struct Sheets {
     /// Bytes of all cells: a string that many cells share is text in each.
     bytes: usize,
     row: Option<u32>,
+    merged: Merged,
     /// Cells of the row, with their columns.
     held: Vec<(u32, String)>,
     /// The rows of the table so far.
@@ -242,6 +207,7 @@ impl Sheets {
                 .warn(Warning::new(WarningCode::HiddenLeftOut, format!("the sheet {name}")));
             return false;
         }
+        self.merged = Merged::default();
         self.builder.page();
         self.builder.block(Kind::Heading(1), name);
         true
@@ -276,13 +242,16 @@ impl Sheets {
             }
             self.row = Some(row);
         }
+        self.merged.begin((row, column), &text);
         self.held.push((column, text));
         Ok(())
     }
 
     fn end_row(&mut self) {
-        if !self.held.is_empty() {
+        if let Some(row) = self.row.filter(|_| !self.held.is_empty()) {
             self.held.sort_by_key(|(column, _)| *column);
+            // The next cell, or the whole, is refused when this is too much.
+            self.bytes += self.merged.fill(row, &mut self.held);
             self.table.push(std::mem::take(&mut self.held));
         }
     }
