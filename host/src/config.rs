@@ -468,6 +468,10 @@ pub struct Model {
     pub source: ModelSource,
     /// Embedded queries to remember. One takes about 1.6 kB.
     pub cached_queries: usize,
+    /// Codes of the languages that the model knows, with commas between; empty means
+    /// all. Texts and queries in others are found by their words alone, since the
+    /// model's opinion of them is noise. The default is what its model card says.
+    pub languages: String,
 }
 
 impl Default for Model {
@@ -478,6 +482,7 @@ impl Default for Model {
                 .join(ragtime_embed::Embedder::NAME),
             source: ModelSource::Auto,
             cached_queries: 4_096,
+            languages: ragtime_embed::Embedder::LANGUAGES.join(","),
         }
     }
 }

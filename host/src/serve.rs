@@ -14,6 +14,7 @@ use ragtime_policy::bucket::Limits;
 use ragtime_policy::key::Credential;
 use ragtime_policy::scope::{Scope, Scopes};
 use ragtime_store::Store;
+use ragtime_text::ModelLanguages;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -48,6 +49,9 @@ pub enum ServeError {
     /// The first key could not be made.
     #[error("the first key could not be made: {0}")]
     Key(#[from] KeyringError),
+    /// `model.languages` names what is no language.
+    #[error("model.languages: {0:?} is not the code of a language")]
+    ModelLanguages(String),
     /// `auth.bootstrap_key` is not a key.
     #[error("auth.bootstrap_key is not of the form rt_ID_SECRET")]
     BootstrapKey,
@@ -276,7 +280,9 @@ async fn bind(settings: Settings) -> Result<Bound, ServeError> {
     };
     let first = tokio::task::block_in_place(|| handler::first(&engine, likely, &store, &settings))?;
     let keyring = tokio::task::block_in_place(|| Keyring::open(store.clone()))?;
-    let embeddings = Arc::new(Embeddings::new(settings.model.cached_queries));
+    let languages =
+        ModelLanguages::parse(&settings.model.languages).map_err(ServeError::ModelLanguages)?;
+    let embeddings = Arc::new(Embeddings::new(settings.model.cached_queries, languages));
     model::start(settings.model.clone(), Arc::clone(&embeddings), store.clone())?;
     let services = Arc::new(Services::new(store, keyring, embeddings, &settings)?);
     panics::watch(Arc::clone(&services.telemetry));

@@ -18,7 +18,8 @@ pub struct Candidate {
     pub document: u64,
     /// BM25, 0 or more; none when the chunk does not match.
     pub lexical: Option<f32>,
-    /// Cosine similarity, -1 to 1; none when it is not known.
+    /// Cosine similarity, -1 to 1; none when it is not known, or says nothing since
+    /// the model does not know the chunk's language.
     pub vector: Option<f32>,
 }
 
@@ -117,6 +118,13 @@ impl Scale {
         }
     }
 
+    /// What the vector leg weighs for a candidate. It has no vote on one that it
+    /// knows nothing of: a text that has no vector yet, or in a language that the
+    /// model does not know.
+    fn vector_weight(&self, candidate: &Candidate) -> f64 {
+        if vector_score(candidate).is_some() { self.weight } else { 0.0 }
+    }
+
     /// The score that a candidate is ranked by; none where the mode's only leg
     /// did not find it.
     fn fused(&self, candidate: &Candidate, mode: Mode) -> Option<f64> {
@@ -124,10 +132,11 @@ impl Scale {
             Mode::Lexical => finite(candidate.lexical).map(f64::from),
             Mode::Vector => vector_score(candidate),
             Mode::Hybrid => {
+                let lexical = self.lexical.normalise(lexical_score(candidate));
+                let weight = self.vector_weight(candidate);
                 let vector =
                     vector_score(candidate).map_or(0.0, |score| self.vector.normalise(score));
-                let lexical = self.lexical.normalise(lexical_score(candidate));
-                Some(self.weight * vector + (1.0 - self.weight) * lexical)
+                Some(weight * vector + (1.0 - weight) * lexical)
             }
         }
     }
@@ -194,7 +203,14 @@ pub fn explain(candidates: &[Candidate], ranking: &Ranking, chunk: u64) -> Optio
         })
     };
     Some(Explanation {
-        lexical: leg(|candidate| candidate.lexical, scale.lexical, 1.0 - scale.weight),
+        lexical: leg(
+            |candidate| candidate.lexical,
+            scale.lexical,
+            1.0 - match ranking.mode {
+                Mode::Hybrid => scale.vector_weight(found),
+                _ => scale.weight,
+            },
+        ),
         vector: leg(|candidate| candidate.vector, scale.vector, scale.weight),
         fused: scale.fused(found, ranking.mode)?,
     })
@@ -257,6 +273,16 @@ mod tests {
         let ranked = rank(&found, &HYBRID);
         assert_eq!(chunks(&ranked), [2, 1]);
         assert!(ranked.iter().all(|chunk| chunk.score.is_finite()));
+    }
+
+    #[test]
+    fn a_chunk_without_a_vector_is_ranked_by_its_words_alone() {
+        let found =
+            [candidate(1, 1, 9.0, 0.2), candidate(2, 2, 8.0, None), candidate(3, 3, 1.0, 0.1)];
+        let ranked = rank(&found, &HYBRID);
+        assert_eq!(chunks(&ranked), [1, 2, 3]);
+        let explained = explain(&found, &HYBRID, 2).unwrap();
+        assert_eq!(explained.lexical.map(|leg| leg.weight), Some(1.0));
     }
 
     #[test]

@@ -140,6 +140,7 @@ fn document(
         metadata,
         file_name: None,
         hints: Hints::default(),
+        language: None,
     })
 }
 

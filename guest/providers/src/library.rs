@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use ragtime_filter::Filter;
 use ragtime_policy::chunking::{Chunking, Cut};
 use ragtime_policy::version::Condition;
+use ragtime_text::{Language, ModelLanguages, phrase};
 
-use crate::bm25::{self, Index, Run};
+use crate::bm25::{self, Index, Places};
 use crate::cursor;
 use crate::records::{Chunk, Commit, Document, Job};
 use crate::vectors::{Stored, Vectors};
@@ -92,9 +93,12 @@ pub struct Query<'a> {
     /// Which documents count.
     pub filter: Option<&'a Filter>,
     /// Words and phrases that a chunk has to have.
-    pub required: &'a [Run],
+    pub required: &'a [String],
     /// Words and phrases that it must not have.
-    pub excluded: &'a [Run],
+    pub excluded: &'a [String],
+    /// The languages that the model knows, if not all. Beside words it has no vote on
+    /// a chunk in another.
+    pub known: Option<&'a ModelLanguages>,
 }
 
 /// A chunk that was found.
@@ -110,6 +114,12 @@ pub struct Candidate {
     pub vector: Option<f32>,
 }
 
+/// Stems with their places.
+type Phrase = Vec<(u32, String)>;
+
+/// What has to be there and what must not, by language; none where nothing is asked.
+type Conditions = Option<HashMap<Option<Language>, (Vec<Phrase>, Vec<Phrase>)>>;
+
 /// A document and its numbers.
 #[derive(Debug)]
 pub struct Numbered {
@@ -117,9 +127,15 @@ pub struct Numbered {
     pub document: Document,
     /// Its number; its chunks have the numbers that follow.
     pub number: u64,
+    /// The language its words are compared in.
+    pub language: Option<Language>,
 }
 
 impl Numbered {
+    fn found<'a>(&'a self, number: u64, chunk: &'a Chunk) -> Found<'a> {
+        Found { number, chunk, document: &self.document, language: self.language }
+    }
+
     fn chunks(&self) -> impl Iterator<Item = (u64, &Chunk)> {
         (self.number + 1..).zip(&self.document.chunks)
     }
@@ -134,6 +150,8 @@ pub struct Found<'a> {
     pub chunk: &'a Chunk,
     /// The document.
     pub document: &'a Document,
+    /// The language its words are compared in.
+    pub language: Option<Language>,
 }
 
 impl Default for Library {
@@ -190,7 +208,8 @@ impl Library {
     fn put(&mut self, collection: &str, document: Document) {
         let Some(collection) = self.collections.get_mut(collection) else { return };
         collection.remove(&document.id);
-        let numbered = Numbered { number: self.next, document };
+        let language = document.language();
+        let numbered = Numbered { number: self.next, document, language };
         self.next += 1 + numbered.document.chunks.len() as u64;
         collection.add(numbered);
     }
@@ -258,7 +277,7 @@ impl Library {
 impl Collection {
     fn add(&mut self, numbered: Numbered) {
         for (number, chunk) in numbered.chunks() {
-            self.index.add(number, &numbered.document.indexed_text(chunk));
+            self.index.add(number, &numbered.document.words(chunk, numbered.language));
             self.chunks.insert(number, numbered.document.id.clone());
         }
         let stored = numbered.document.vectors.iter().flat_map(Stored::decoded);
@@ -271,7 +290,7 @@ impl Collection {
     fn remove(&mut self, id: &str) {
         let Some(old) = self.documents.remove(id) else { return };
         for (number, chunk) in old.chunks() {
-            self.index.remove(number, &old.document.indexed_text(chunk));
+            self.index.remove(number, &old.document.words(chunk, old.language));
             self.chunks.remove(&number);
             self.vectors.remove(number);
         }
@@ -379,7 +398,7 @@ impl Collection {
         let numbered = self.documents.get(id).ok_or(Error::UnknownDocument)?;
         let after = usize::try_from(after).map_err(|_| Error::InvalidCursor)?;
         let rest = numbered.chunks().skip(after);
-        let found = |(number, chunk)| Found { number, chunk, document: &numbered.document };
+        let found = |(number, chunk)| numbered.found(number, chunk);
         let mut page: Vec<_> = rest.map(found).take(limit + 1).collect();
         let more = page.len() > limit;
         page.truncate(limit);
@@ -392,18 +411,37 @@ impl Collection {
         let numbered = self.documents.get(self.chunks.get(&number)?)?;
         let place = usize::try_from(number.checked_sub(numbered.number + 1)?).ok()?;
         let chunk = numbered.document.chunks.get(place)?;
-        Some((numbered.number, Found { number, chunk, document: &numbered.document }))
+        Some((numbered.number, numbered.found(number, chunk)))
+    }
+
+    /// The language that a query is in, as far as the texts can tell.
+    pub fn language_of(&self, query: &str) -> Option<Language> {
+        self.index.language_of(query)
     }
 
     /// Whether a chunk has all the words and phrases that are required and none
-    /// that is excluded.
-    fn has_words(&self, number: u64, required: &[Run], excluded: &[Run]) -> bool {
-        if required.is_empty() && excluded.is_empty() {
-            return true;
-        }
+    /// that is excluded, compared in its own language.
+    fn has_words(&self, number: u64, conditions: &Conditions) -> bool {
+        let Some(conditions) = conditions else { return true };
         let Some((_, found)) = self.chunk(number) else { return false };
-        let text = Run::of(&found.document.indexed_text(found.chunk));
+        let Some((required, excluded)) = conditions.get(&found.language) else { return false };
+        let text = Places::of(&found.document.words(found.chunk, found.language));
         required.iter().all(|run| text.has(run)) && !excluded.iter().any(|run| text.has(run))
+    }
+
+    /// What a query requires and excludes, in each language of the texts.
+    fn conditions(&self, query: &Query<'_>) -> Conditions {
+        let runs = |texts: &[String], language| -> Vec<Phrase> {
+            let runs = texts.iter().map(|text| phrase(text, language));
+            runs.filter(|run| !run.is_empty()).collect()
+        };
+        let none = query.required.is_empty() && query.excluded.is_empty();
+        (!none).then(|| {
+            let each = self.index.languages().map(|language| {
+                (language, (runs(query.required, language), runs(query.excluded, language)))
+            });
+            each.collect()
+        })
     }
 
     /// The best chunks by words and by vector among documents that the filter
@@ -417,9 +455,10 @@ impl Collection {
             });
             matching.flat_map(|numbered| numbered.chunks().map(|(number, _)| number)).collect()
         });
+        let conditions = self.conditions(query);
         let allows = |chunk: u64| {
             allowed.as_ref().is_none_or(|allowed| allowed.contains(&chunk))
-                && self.has_words(chunk, query.required, query.excluded)
+                && self.has_words(chunk, &conditions)
         };
         let scores = query.words.map(|words| self.index.scores(words)).unwrap_or_default();
         let by_words = bm25::best(&scores, query.depth, allows);
@@ -429,12 +468,18 @@ impl Collection {
             .chain(by_vector.unwrap_or_default())
             .map(|(chunk, _)| chunk)
             .collect();
+        let known = query.known.filter(|_| query.words.is_some());
         let candidate = |chunk: u64| {
+            let (document, found) = self.chunk(chunk)?;
+            let votes = known.is_none_or(|known| known.knows(found.language));
             Some(Candidate {
                 chunk,
-                document: self.chunk(chunk)?.0,
+                document,
                 lexical: scores.get(&chunk).copied(),
-                vector: query.vector.and_then(|near| self.vectors.similarity(chunk, near)),
+                vector: query
+                    .vector
+                    .filter(|_| votes)
+                    .and_then(|near| self.vectors.similarity(chunk, near)),
             })
         };
         found.into_iter().filter_map(candidate).collect()

@@ -4,6 +4,7 @@
 
 use ragtime_policy::details::{Details, JobWarnings};
 use ragtime_policy::version::version;
+use ragtime_text::{Language, Words};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -156,6 +157,21 @@ impl Document {
             chunk.headings.iter().filter(|heading| Some(*heading) != self.title.as_ref());
         let parts = self.title.iter().chain(headings).map(String::as_str);
         parts.chain([self.chunk_text(chunk)]).collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Document {
+    /// The language its words are compared in.
+    pub fn language(&self) -> Option<Language> {
+        let stored = self.details.language.as_deref().and_then(Language::parse);
+        stored.or_else(|| ragtime_text::detect(&self.text, None))
+    }
+
+    /// What is indexed of a chunk by its words.
+    pub fn words(&self, chunk: &Chunk, language: Option<Language>) -> Words {
+        let file = self.details.file_name.as_deref();
+        let names = Words::names(&self.id, file, self.title.as_deref(), &chunk.headings);
+        Words { text: self.indexed_text(chunk), names, language }
     }
 }
 

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use ragtime_policy::breaker;
+use ragtime_text::ModelLanguages;
 
 /// Looks a setting up.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -51,6 +52,9 @@ pub struct Embeddings {
     pub max_tokens: u32,
     /// How long one request may take: some dozens of texts on a small machine.
     pub timeout: Duration,
+    /// The languages that the model knows; all unless they are named. It has no vote
+    /// on texts in others.
+    pub languages: ModelLanguages,
 }
 
 /// A setting that is not of its kind.
@@ -93,6 +97,8 @@ impl Embeddings {
             endpoint,
             max_tokens: section.number("MAX_TOKENS", 512)?,
             timeout: section.milliseconds("TIMEOUT_MS", 30_000)?,
+            languages: ModelLanguages::parse(&section.text("LANGUAGES").unwrap_or_default())
+                .map_err(|_| section.invalid("LANGUAGES"))?,
         }))
     }
 }

@@ -145,7 +145,8 @@ async fn prepare(
 
 fn input(document: NewDocument, extracted: Extracted, tokens: &[u32], cut: &Cut) -> DetailedInput {
     let warnings = extracted.warnings.iter().map(details::Warning::from).collect();
-    let details = Details { language: None, file_name: document.file_name, warnings };
+    let language = document.language_of(&extracted.text);
+    let details = Details { language, file_name: document.file_name, warnings };
     let document = DocumentInput {
         id: document.id,
         chunks: chunks(&extracted, tokens, cut),

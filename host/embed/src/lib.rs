@@ -74,6 +74,9 @@ impl Embedder {
     /// Tokens of a text that count, the two special ones among them.
     pub const MAX_TOKENS: usize = 256;
 
+    /// The languages that it was trained on, by its model card.
+    pub const LANGUAGES: [&str; 1] = ["en"];
+
     /// Loads `model.safetensors` and `tokenizer.json`. Blocking.
     pub fn load(weights: &Path, tokenizer: &Path) -> Result<Self, LoadError> {
         let (bert, tokens) =
@@ -140,6 +143,11 @@ impl Embedder {
             }
         }
         Ok(vectors)
+    }
+
+    /// The share of a text's tokens that the model does not know, 0 to 1.
+    pub fn unknown_share(&self, text: &str) -> Result<f32, EmbedError> {
+        self.tokens.unknown_share(text)
     }
 
     /// The byte at which each token of `text` starts, in order; special tokens

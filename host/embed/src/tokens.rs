@@ -6,6 +6,9 @@ use tokenizers::Tokenizer;
 
 use crate::{EmbedError, LoadError};
 
+/// The word piece of what is in no other.
+const UNKNOWN: &str = "[UNK]";
+
 /// The tokenizer, and where the model stops reading.
 pub(crate) struct Tokens {
     tokenizer: Tokenizer,
@@ -43,6 +46,14 @@ impl Tokens {
         }
         ids.extend(end);
         Ok(ids)
+    }
+
+    /// The share of word pieces that stand for what the model has none for, 0 to 1.
+    pub(crate) fn unknown_share(&self, text: &str) -> Result<f32, EmbedError> {
+        let encoding = self.tokenizer.encode_fast(text, false).map_err(failed)?;
+        let unknown = self.tokenizer.token_to_id(UNKNOWN);
+        let count = encoding.get_ids().iter().filter(|id| Some(**id) == unknown).count();
+        Ok(count as f32 / encoding.len().max(1) as f32)
     }
 
     /// The byte at which each word piece starts.

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use crate::sentences;
-use crate::words::{content, overlap};
+use ragtime_text::{Lines, content, detect, sentences};
+
+use crate::words::overlap;
 
 /// The share of the words of the smaller side that a statement and a sentence
 /// must have in common. Half of them is more than chance, and leaves room for
@@ -13,9 +14,10 @@ const MIN_SHARED: f32 = 0.5;
 /// The sentence of a passage that a statement made by somebody else is closest
 /// to, in bytes of the passage; none when no sentence supports it.
 pub fn support(statement: &str, passage: &str) -> Option<Range<usize>> {
-    let wanted = content(statement);
-    let scored = sentences(passage).into_iter().filter_map(|span| {
-        let found = content(passage.get(span.clone())?);
+    let language = detect(passage, None);
+    let wanted = content(statement, language);
+    let scored = sentences(passage, language, Lines::End).into_iter().filter_map(|span| {
+        let found = content(passage.get(span.clone())?, language);
         let shared = wanted.intersection(&found).count();
         (shared > 0 && overlap(&wanted, &found) >= MIN_SHARED).then_some((shared, span))
     });

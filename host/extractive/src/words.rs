@@ -1,33 +1,9 @@
 //! Words that carry meaning, and how much.
 
-use std::collections::{HashMap, HashSet};
-
-use rust_stemmers::{Algorithm, Stemmer};
-
-/// Words that say nothing about what is asked.
-const STOP_WORDS: [&str; 77] = [
-    "a", "about", "an", "and", "any", "are", "as", "at", "be", "been", "but", "by", "can", "could",
-    "did", "do", "does", "for", "from", "give", "has", "have", "how", "i", "if", "in", "into",
-    "is", "it", "its", "me", "may", "more", "most", "my", "no", "not", "of", "on", "or", "our",
-    "so", "some", "such", "tell", "than", "that", "the", "their", "them", "then", "there", "these",
-    "they", "this", "those", "to", "under", "us", "was", "we", "were", "what", "when", "where",
-    "whether", "which", "while", "who", "whom", "whose", "why", "will", "with", "would", "you",
-    "your",
-];
-
-/// The stems of the words of a text that carry meaning.
-pub(crate) fn content(text: &str) -> HashSet<String> {
-    let stemmer = Stemmer::create(Algorithm::English);
-    text.split(|character: char| !character.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .map(str::to_lowercase)
-        .filter(|word| !STOP_WORDS.contains(&word.as_str()))
-        .map(|word| stemmer.stem(&word).into_owned())
-        .collect()
-}
+use std::collections::{BTreeSet, HashMap};
 
 /// The share of the smaller set that is in both.
-pub(crate) fn overlap(a: &HashSet<String>, b: &HashSet<String>) -> f32 {
+pub(crate) fn overlap(a: &BTreeSet<String>, b: &BTreeSet<String>) -> f32 {
     let smaller = a.len().min(b.len());
     if smaller == 0 { 0.0 } else { a.intersection(b).count() as f32 / smaller as f32 }
 }
@@ -39,7 +15,7 @@ pub(crate) struct Idf {
 }
 
 impl Idf {
-    pub(crate) fn new<'a>(sentences: impl Iterator<Item = &'a HashSet<String>>) -> Self {
+    pub(crate) fn new<'a>(sentences: impl Iterator<Item = &'a BTreeSet<String>>) -> Self {
         let mut idf = Self { sentences: 0, counts: HashMap::new() };
         for words in sentences {
             idf.sentences += 1;
@@ -57,12 +33,9 @@ impl Idf {
     }
 
     /// The share of `wanted`, by weight, that is in `found`.
-    pub(crate) fn coverage(&self, wanted: &HashSet<String>, found: &HashSet<String>) -> f32 {
-        // Summed in order: sums of floats depend on it, and sets have none.
+    pub(crate) fn coverage(&self, wanted: &BTreeSet<String>, found: &BTreeSet<String>) -> f32 {
         let sum = |words: &mut dyn Iterator<Item = &String>| {
-            let mut words: Vec<_> = words.collect();
-            words.sort_unstable();
-            words.into_iter().map(|word| self.weight(word)).sum::<f32>()
+            words.map(|word| self.weight(word)).sum::<f32>()
         };
         let all = sum(&mut wanted.iter());
         if all == 0.0 { 0.0 } else { sum(&mut wanted.intersection(found)) / all }
@@ -73,10 +46,8 @@ impl Idf {
 mod tests {
     use super::*;
 
-    #[test]
-    fn only_stems_with_meaning_are_left() {
-        let words = content("What are the Wings of a flying aircraft?");
-        assert_eq!(words, ["wing", "fli", "aircraft"].map(String::from).into());
+    fn content(text: &str) -> BTreeSet<String> {
+        ragtime_text::content(text, None)
     }
 
     #[test]

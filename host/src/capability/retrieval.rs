@@ -85,7 +85,7 @@ fn find(call: &Call, query: &wit::Query) -> Result<wit::Candidates, store::Error
         )));
     }
     let filter = query.filter.as_deref().map(store::Filter::parse).transpose()?;
-    let vector = match query.legs.contains(wit::Legs::VECTOR) {
+    let vector = match wants_vector(call, query)? {
         true => call.services.embeddings.query(&query.text).transpose(),
         false => Ok(None),
     };
@@ -102,6 +102,7 @@ fn find(call: &Call, query: &wit::Query) -> Result<wit::Candidates, store::Error
             filter: filter.as_ref(),
             required: &query.required,
             excluded: &query.excluded,
+            known: Some(call.services.embeddings.languages()),
         },
     )?;
     let items = items
@@ -114,6 +115,17 @@ fn find(call: &Call, query: &wit::Query) -> Result<wit::Candidates, store::Error
         })
         .collect();
     Ok(wit::Candidates { items, legs })
+}
+
+/// Whether the vector leg is to run. Beside the lexical leg it runs only for a query
+/// that the model understands: of others its order is noise, and mixed in it makes
+/// the better order worse.
+fn wants_vector(call: &Call, query: &wit::Query) -> Result<bool, store::Error> {
+    if !query.legs.contains(wit::Legs::VECTOR | wit::Legs::LEXICAL) {
+        return Ok(query.legs.contains(wit::Legs::VECTOR));
+    }
+    let language = call.services.store.language_of(&query.collection, &query.text)?;
+    Ok(call.services.embeddings.understands(&query.text, language))
 }
 
 /// The query's vector and the mean of the feedback's, half and half (Rocchio

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use parking_lot::FairMutex;
 use ragtime_extractive::{Passage, Settings, Similarity, answer};
 use ragtime_store::Store;
+use ragtime_text::detect;
 
 use crate::model::Embeddings;
 
@@ -59,7 +60,11 @@ impl Extractive {
         let passages = self.store.passages(collection, chunks)?;
         let texts: Vec<_> =
             passages.iter().map(|passage| Passage { text: &passage.text }).collect();
-        let similarity = ToQuestion { embeddings: &self.embeddings, turn: &self.turn, question };
+        let main = texts.first().and_then(|best| detect(best.text, None));
+        let language = detect(question, main).or(main);
+        let understood = self.embeddings.understands(question, language);
+        let turn = &self.turn;
+        let similarity = ToQuestion { embeddings: &self.embeddings, turn, question, understood };
         let picked = answer(question, &texts, &similarity, &self.settings);
         let sentences: Vec<_> = picked
             .quotes
@@ -96,10 +101,15 @@ struct ToQuestion<'a> {
     embeddings: &'a Embeddings,
     turn: &'a FairMutex<()>,
     question: &'a str,
+    /// Whether the model knows the question's language.
+    understood: bool,
 }
 
 impl Similarity for ToQuestion<'_> {
     fn to_question(&self, texts: &[&str]) -> Option<Vec<f32>> {
+        if !self.understood {
+            return None;
+        }
         let question = self.embeddings.query(self.question)?.ok()?;
         let model = self.embeddings.model()?;
         let _turn = self.turn.lock();

@@ -10,10 +10,15 @@ use std::time::Duration;
 
 use lru::LruCache;
 use ragtime_embed::Embedder;
+use ragtime_text::{Language, ModelLanguages};
 use tokio::sync::Semaphore;
 
 /// How often [`Embeddings::settled`] looks.
 const SETTLED_POLL: Duration = Duration::from_millis(5);
+
+/// The share of a text's tokens from which the model has not read the text. A rare
+/// sign or two in a sentence stay below; a script that it does not have is above.
+const MAX_UNKNOWN_SHARE: f32 = 0.2;
 
 /// The model once it is there, and the queries it has embedded of late.
 pub struct Embeddings {
@@ -23,6 +28,7 @@ pub struct Embeddings {
     /// Who looks at the tokens of whole texts. More at once would be no faster,
     /// and each holds a piece of its text many times over.
     pub tokenising: Semaphore,
+    languages: ModelLanguages,
 }
 
 /// How far the model is.
@@ -39,8 +45,8 @@ pub enum LoadState {
 }
 
 impl Embeddings {
-    /// No model yet, and room for `cached_queries`.
-    pub fn new(cached_queries: usize) -> Self {
+    /// No model yet, which will know these languages, and room for `cached_queries`.
+    pub fn new(cached_queries: usize, languages: ModelLanguages) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let capacity = NonZeroUsize::new(cached_queries).unwrap_or(NonZeroUsize::MIN);
         Self {
@@ -48,12 +54,25 @@ impl Embeddings {
             state: Mutex::new(LoadState::Coming),
             queries: Mutex::new(LruCache::new(capacity)),
             tokenising: Semaphore::new(cores),
+            languages,
         }
     }
 
     /// The model, if it is there.
     pub fn model(&self) -> Option<&Embedder> {
         self.model.get()
+    }
+
+    /// The languages that the model knows.
+    pub fn languages(&self) -> &ModelLanguages {
+        &self.languages
+    }
+
+    /// Whether what the model makes of a text says something: its language is one
+    /// that the model knows, and so are nearly all of its tokens.
+    pub fn understands(&self, text: &str, language: Option<Language>) -> bool {
+        let unknown = || self.model().and_then(|model| model.unknown_share(text).ok());
+        self.languages.knows(language) && unknown().is_none_or(|share| share <= MAX_UNKNOWN_SHARE)
     }
 
     /// How far the model is.

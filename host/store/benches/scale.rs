@@ -190,6 +190,7 @@ fn search(
         filter: None,
         required: &[],
         excluded: &[],
+        known: None,
     };
     let start = Instant::now();
     let found = store.candidates(COLLECTION, &query).unwrap();

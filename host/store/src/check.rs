@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 
 use crate::documents::slice;
+use crate::folders;
 use crate::index::decode_vector;
 use crate::lexical::Lexical;
 use crate::types::{Error, OpenError};
@@ -175,7 +176,7 @@ fn compare(db: &Connection, key: i64, index: &Path, report: &mut Report) -> Resu
     if !index.exists() {
         return Ok(());
     }
-    let lexical = Lexical::open(index)?;
+    let lexical = Lexical::open(&folders::in_use(index, None))?;
     if !lexical.damaged()?.is_empty() {
         return Err(Error::Internal("its files are damaged".into()));
     }

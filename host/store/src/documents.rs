@@ -37,6 +37,12 @@ pub(crate) fn collection_key(connection: &Connection, name: &str) -> Result<i64,
     statement.query_row([name], |row| row.get(0)).optional()?.ok_or(Error::UnknownCollection)
 }
 
+/// The keys of all collections.
+pub(crate) fn collection_keys(connection: &Connection) -> Result<Vec<i64>, Error> {
+    let mut statement = connection.prepare_cached("SELECT key FROM collections ORDER BY key")?;
+    Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
 /// Whether there is a collection of this key.
 pub(crate) fn exists(connection: &Connection, key: i64) -> Result<bool, Error> {
     let mut statement =

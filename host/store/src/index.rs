@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
 
 use lru::LruCache;
+use ragtime_text::Language;
 use tokio::sync::watch;
 
 use crate::documents;
+use crate::folders;
 use crate::lexical::{Constraint, Lexical, LexicalSearch};
 use crate::live::Live;
 use crate::pending::Pending;
@@ -31,7 +33,10 @@ type Loaded = LruCache<i64, Arc<CollectionIndex>>;
 
 /// One collection's indexes.
 pub(crate) struct CollectionIndex {
-    pub(crate) lexical: Lexical,
+    /// Replaced when it has been made anew.
+    lexical: RwLock<Arc<Lexical>>,
+    /// Where that is.
+    folder: Mutex<PathBuf>,
     live: Arc<RwLock<Live>>,
 }
 
@@ -66,8 +71,10 @@ impl Indexes {
             return Err(Error::UnknownCollection);
         }
         let through = *self.watermark.borrow();
+        let folder = folders::in_use(&self.folder(collection), self.language(collection)?);
         let index = Arc::new(CollectionIndex {
-            lexical: open_lexical(&self.folder(collection))?,
+            lexical: RwLock::new(Arc::new(open_lexical(&folder)?)),
+            folder: Mutex::new(folder),
             live: Arc::new(RwLock::new(
                 self.readers.read(|connection| Live::load(connection, collection, through))?,
             )),
@@ -87,6 +94,38 @@ impl Indexes {
             Err(Error::UnknownCollection) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The language of a collection's texts that do not give their own.
+    fn language(&self, _collection: i64) -> Result<Option<Language>, Error> {
+        Ok(None)
+    }
+
+    /// Where the next lexical index of a collection is to be made, if the one in use
+    /// is of an earlier analysis.
+    pub(crate) fn unfinished(&self, collection: i64) -> Result<Option<PathBuf>, Error> {
+        let language = self.language(collection)?;
+        let folder = self.folder(collection);
+        let in_use = match self.lock().get(&collection) {
+            Some(index) => index.folder(),
+            None => folders::in_use(&folder, language),
+        };
+        Ok(folders::unfinished(&folder, &in_use, language).filter(|_| in_use.exists()))
+    }
+
+    /// Puts that index in the place of the one in use.
+    pub(crate) fn finish(&self, collection: i64) -> Result<(), Error> {
+        let language = self.language(collection)?;
+        let mut loaded = self.lock();
+        let folder = self.folder(collection);
+        folders::finish(&folder, language)?;
+        if let Some(index) = loaded.get(&collection) {
+            let in_use = folders::in_use(&folder, language);
+            let lexical = Arc::new(open_lexical(&in_use)?);
+            *index.lexical.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = lexical;
+            *index.folder.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = in_use;
+        }
+        Ok(())
     }
 
     /// Hides chunks, at once.
@@ -152,9 +191,14 @@ impl Indexes {
         self.lock().clear();
     }
 
-    /// Where a collection's lexical index lives.
-    pub(crate) fn folder(&self, collection: i64) -> PathBuf {
+    /// The folder of a collection's lexical index, in use or not.
+    fn folder(&self, collection: i64) -> PathBuf {
         self.dir.join(collection.to_string())
+    }
+
+    /// The folder of the one in use.
+    pub(crate) fn in_use(&self, collection: i64) -> Result<PathBuf, Error> {
+        Ok(folders::in_use(&self.folder(collection), self.language(collection)?))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Loaded> {
@@ -164,7 +208,7 @@ impl Indexes {
 
 /// An index that cannot be opened is made anew: it holds nothing that the
 /// database does not.
-fn open_lexical(folder: &Path) -> Result<Lexical, Error> {
+pub(crate) fn open_lexical(folder: &Path) -> Result<Lexical, Error> {
     Lexical::open(folder).or_else(|error| {
         tracing::warn!(%error, "a lexical index is damaged and will be rebuilt");
         std::fs::remove_dir_all(folder).map_err(|error| Error::Internal(error.to_string()))?;
@@ -173,6 +217,15 @@ fn open_lexical(folder: &Path) -> Result<Lexical, Error> {
 }
 
 impl CollectionIndex {
+    /// The lexical index in use.
+    pub(crate) fn lexical(&self) -> Arc<Lexical> {
+        Arc::clone(&self.lexical.read().unwrap_or_else(|poisoned| poisoned.into_inner()))
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.folder.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
     /// Makes chunks findable, all that there are up to `through`.
     pub(crate) fn add(&self, chunks: &[Pending], through: u64) {
         let mut live = self.write();
@@ -199,8 +252,9 @@ impl CollectionIndex {
         documents: Option<HashSet<u64>>,
     ) -> Result<Vec<Candidate>, Error> {
         let documents = documents.map(Arc::new);
-        let constraint = self.lexical.constraint(query.required, query.excluded)?.map(Arc::new);
-        let search = if query.lexical { self.lexical.search(query.text)? } else { None };
+        let lexical = self.lexical();
+        let constraint = lexical.constraint(query.required, query.excluded)?.map(Arc::new);
+        let search = if query.lexical { lexical.search(query.text)? } else { None };
         let by_words = || match &search {
             Some(search) => self.by_words(search, query.depth, &documents, &constraint),
             None => Ok(Vec::new()),
@@ -236,11 +290,18 @@ impl CollectionIndex {
                 }
             }
         }
+        let chunks: Vec<_> = found.keys().copied().collect();
+        let silent = match query.known.filter(|_| both) {
+            Some(known) => lexical.in_other_languages(known, &chunks)?,
+            None => HashSet::new(),
+        };
         let live = self.read();
-        Ok(found
-            .into_values()
-            .filter_map(|candidate| live.complete(candidate, query.vector))
-            .collect())
+        let complete = |candidate| live.complete(candidate, query.vector);
+        let voted = |mut candidate: Candidate| {
+            candidate.vector = candidate.vector.filter(|_| !silent.contains(&candidate.chunk));
+            candidate
+        };
+        Ok(found.into_values().filter_map(complete).map(voted).collect())
     }
 
     /// The lexical leg: chunks and scores, best first.

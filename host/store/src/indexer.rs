@@ -19,6 +19,7 @@ use crate::index::{CollectionIndex, Indexes, encode_vector};
 use crate::lexical::{LexicalWriter, Progress};
 use crate::pending::{self, Pending};
 use crate::reader::Readers;
+use crate::rebuild::Rebuild;
 use crate::types::{Embed, Error};
 use crate::writer::Writer;
 use crate::{cuts, isolate, jobs};
@@ -59,6 +60,10 @@ pub(crate) struct Indexer {
     /// Writers of lexical indexes, kept for the next batch.
     pub(crate) open: LruCache<i64, LexicalWriter>,
     pub(crate) max_open: usize,
+    /// The lexical index that is being made anew.
+    pub(crate) rebuild: Option<Rebuild>,
+    /// Whether every lexical index is known to be of this analysis.
+    pub(crate) rebuilt: bool,
     /// Whether the vectors in the database are known to be of this model.
     pub(crate) adopted: bool,
     /// Every chunk up to this id is known to have its vector.
@@ -90,6 +95,7 @@ impl Indexer {
                     tracing::error!(%error, ?wait, "indexing failed and will be tried again");
                     // A writer that failed half-way is not to be trusted.
                     self.open.clear();
+                    self.rebuild = None;
                     wait
                 }
             };
@@ -121,10 +127,39 @@ impl Indexer {
             self.adopted = true;
         }
         self.settle()?;
-        if self.index_batch()? {
+        if self.index_batch()? || self.rebuild_batch()? {
             return Ok(true);
         }
         self.fill_vectors()
+    }
+
+    /// Takes a lexical index that another analysis made one batch further towards
+    /// the next one; true when there was something to do.
+    fn rebuild_batch(&mut self) -> Result<bool, Error> {
+        if self.rebuilt {
+            return Ok(false);
+        }
+        let through = *self.watermark.borrow();
+        let mut rebuild = match self.rebuild.take() {
+            Some(rebuild) if rebuild.is_wanted(&self.indexes)? => rebuild,
+            _ => match Rebuild::next(&self.readers, &self.indexes)? {
+                Some(rebuild) => rebuild,
+                None => {
+                    self.rebuilt = true;
+                    return Ok(false);
+                }
+            },
+        };
+        if rebuild.batch(&self.readers, through, self.batch)? {
+            self.rebuild = Some(rebuild);
+            return Ok(true);
+        }
+        let collection = rebuild.close();
+        // It is of the index that goes.
+        self.open.pop(&collection);
+        self.indexes.finish(collection)?;
+        tracing::info!(collection, "a lexical index of an earlier analysis was replaced");
+        Ok(true)
     }
 
     fn index_batch(&mut self) -> Result<bool, Error> {
@@ -210,24 +245,27 @@ impl Indexer {
         work: &Work,
         through: u64,
     ) -> Result<(), Error> {
-        let done = index.lexical.state()?.progress;
+        let done = index.lexical().state()?.progress;
         let mut writer = match self.open.pop(&collection) {
             Some(writer) => writer,
             None => {
                 self.close_down_to(self.max_open.saturating_sub(1));
-                index.lexical.writer()?
+                index.lexical().writer()?
             }
         };
         for pending in work.chunks.iter().filter(|pending| pending.chunk > done.chunk) {
-            writer.add(pending.chunk, &pending.text)?;
+            writer.add(pending.chunk, &pending.words)?;
         }
         for (_, chunk) in &work.removals {
             writer.remove(*chunk);
+            if let Some(rebuild) = &self.rebuild {
+                rebuild.remove(collection, *chunk);
+            }
         }
         let removal = work.removals.last().map_or(done.removal, |(n, _)| *n);
         writer.commit(Progress { chunk: through.max(done.chunk), removal })?;
         self.open.put(collection, writer);
-        index.lexical.reload()?;
+        index.lexical().reload()?;
         index.add(&work.chunks, through);
         Ok(())
     }
@@ -248,7 +286,8 @@ impl Indexer {
         if missing.is_empty() {
             return Ok(());
         }
-        let Some(vectors) = self.embed(missing.iter().map(|pending| pending.text.as_str())) else {
+        let Some(vectors) = self.embed(missing.iter().map(|pending| pending.words.text.as_str()))
+        else {
             self.vectors_complete.store(false, Relaxed);
             return Ok(());
         };
@@ -297,7 +336,7 @@ impl Indexer {
             self.vectors_complete.store(true, Relaxed);
             return Ok(false);
         };
-        let texts: Vec<_> = missing.iter().map(|pending| pending.text.as_str()).collect();
+        let texts: Vec<_> = missing.iter().map(|pending| pending.words.text.as_str()).collect();
         let vectors = isolate::embed_each(embedder.as_ref(), &texts).map_err(Error::Internal)?;
         for (pending, vector) in missing.iter_mut().zip(vectors) {
             match vector {

@@ -1,68 +1,120 @@
-//! The lexical index of one collection: BM25 (k1 1.2, b 0.75) over stemmed
-//! words, in tantivy. One index for each collection, since the statistics of
+//! The lexical index of one collection: BM25 (k1 1.2, b 0.75) in tantivy over the
+//! terms of `ragtime-text`. One index for each collection, since the statistics of
 //! one must not weigh on another.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use ragtime_text::{self as text, Language, ModelLanguages, Words};
 use tantivy::collector::{DocSetCollector, FilterCollector, TopDocs};
 use tantivy::indexer::IndexWriterOptions;
-use tantivy::query::{BooleanQuery, EnableScoring, Occur, PhraseQuery, Query, TermQuery, Weight};
+use tantivy::query::{
+    BooleanQuery, BoostQuery, EnableScoring, Occur, PhraseQuery, Query, TermQuery, Weight,
+};
 use tantivy::schema::{
-    FAST, Field, INDEXED, IndexRecordOption, Schema, TextFieldIndexing, TextOptions,
+    FAST, Field, INDEXED, IndexRecordOption, STRING, Schema, TextFieldIndexing, TextOptions,
 };
-use tantivy::tokenizer::{
-    Language, LowerCaser, RemoveLongFilter, SimpleTokenizer, Stemmer, StopWordFilter, TextAnalyzer,
-    TokenStream,
-};
+use tantivy::tokenizer::{PreTokenizedString, RawTokenizer, Token};
 use tantivy::{
-    DocAddress, DocId, Index, IndexReader, IndexWriter, ReloadPolicy, Searcher, TantivyDocument,
-    Term,
+    DocAddress, DocId, DocSet, Index, IndexReader, IndexWriter, ReloadPolicy, Searcher,
+    TantivyDocument, Term,
 };
 
 use crate::types::Error;
 
 const CHUNK: &str = "chunk";
+const STEM: &str = "stem";
+const EXACT: &str = "exact";
+const NAMES: &str = "names";
+const LANGUAGE: &str = "language";
+/// Stems of English, the only field of words in an index of the first version.
 const BODY: &str = "body";
-/// Words in lower case, without the commonest of English, as stems (Porter2).
-const ANALYSER: &str = "ragtime_en";
-/// A longer word is an encoding or an accident.
-const MAX_WORD_BYTES: usize = 40;
+/// Tantivy asks for an analyser by name before it takes terms that are made already.
+/// The second is that of an index of the first version.
+const ANALYSERS: [&str; 2] = ["ragtime", "ragtime_en"];
+/// Of a text whose language cannot be told.
+const UNDETERMINED: &str = "und";
 /// The smallest heap tantivy takes for one thread.
 const WRITER_HEAP: usize = 15_000_000;
-/// Terms of one query; the rest would cost much and change little.
-const MAX_TERMS: usize = 128;
-/// Phrases of one query.
-const MAX_PHRASES: usize = 8;
 /// Hits to take beyond those asked for, since some may be of chunks that are
 /// gone and not yet out of the index.
 const SPARE_HITS: usize = 64;
+
+/// Stems that stand together, with their places.
+type Run = Vec<(u32, String)>;
+/// A segment with the places and numbers of chunks in it.
+type Here<'a> = (&'a tantivy::SegmentReader, Vec<(DocId, u64)>);
 
 /// Reads a collection's lexical index.
 pub(crate) struct Lexical {
     index: Index,
     reader: IndexReader,
+    fields: Fields,
+}
+
+/// The fields of an index. One of the first version has no more than `stem`, and
+/// serves while the next one is made.
+#[derive(Clone, Copy)]
+struct Fields {
     chunk: Field,
-    body: Field,
+    stem: Field,
+    exact: Option<Field>,
+    names: Option<Field>,
+    language: Option<Field>,
+}
+
+impl Fields {
+    fn of(schema: &Schema) -> Result<Self, Error> {
+        let field = |name| schema.get_field(name);
+        let stem = field(STEM).or_else(|_| field(BODY));
+        Ok(Self {
+            chunk: field(CHUNK)?,
+            stem: stem?,
+            exact: field(EXACT).ok(),
+            names: field(NAMES).ok(),
+            language: field(LANGUAGE).ok(),
+        })
+    }
+
+    fn get(&self, field: text::Field) -> Option<Field> {
+        match field {
+            text::Field::Stem => Some(self.stem),
+            text::Field::Exact => self.exact,
+            text::Field::Names => self.names,
+        }
+    }
+}
+
+fn schema() -> Schema {
+    let mut schema = Schema::builder();
+    let words = |option| {
+        let indexing = TextFieldIndexing::default().set_tokenizer(ANALYSERS[0]);
+        TextOptions::default().set_indexing_options(indexing.set_index_option(option))
+    };
+    schema.add_u64_field(CHUNK, INDEXED | FAST);
+    schema.add_text_field(STEM, words(IndexRecordOption::WithFreqsAndPositions));
+    schema.add_text_field(EXACT, words(IndexRecordOption::WithFreqs));
+    schema.add_text_field(NAMES, words(IndexRecordOption::WithFreqs));
+    schema.add_text_field(LANGUAGE, STRING);
+    schema.build()
 }
 
 impl Lexical {
-    /// Opens the index in `dir`, empty if there is none.
+    /// Opens the index in `dir`, an empty one of this version if there is none.
     pub(crate) fn open(dir: &Path) -> Result<Self, Error> {
         std::fs::create_dir_all(dir).map_err(|error| Error::Internal(error.to_string()))?;
-        let mut schema = Schema::builder();
-        let chunk = schema.add_u64_field(CHUNK, INDEXED | FAST);
-        let indexing = TextFieldIndexing::default()
-            .set_tokenizer(ANALYSER)
-            .set_index_option(IndexRecordOption::WithFreqsAndPositions);
-        let body =
-            schema.add_text_field(BODY, TextOptions::default().set_indexing_options(indexing));
         let directory =
             tantivy::directory::MmapDirectory::open(dir).map_err(tantivy::TantivyError::from)?;
-        let index = Index::open_or_create(directory, schema.build())?;
-        index.tokenizers().register(ANALYSER, analyser());
+        let index = match Index::exists(&directory).map_err(tantivy::TantivyError::from)? {
+            true => Index::open(directory)?,
+            false => Index::create(directory, schema(), tantivy::IndexSettings::default())?,
+        };
+        for name in ANALYSERS {
+            index.tokenizers().register(name, RawTokenizer::default());
+        }
+        let fields = Fields::of(&index.schema())?;
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
-        Ok(Self { index, reader, chunk, body })
+        Ok(Self { index, reader, fields })
     }
 
     /// How far the index has come and what it holds, as of the last commit.
@@ -98,7 +150,7 @@ impl Lexical {
             .num_merge_threads(1)
             .build();
         let writer = self.index.writer_with_options(options)?;
-        Ok(LexicalWriter { writer, chunk: self.chunk, body: self.body })
+        Ok(LexicalWriter { writer, fields: self.fields })
     }
 
     /// Makes what was committed visible.
@@ -106,31 +158,92 @@ impl Lexical {
         Ok(self.reader.reload()?)
     }
 
-    /// Prepares a search; `None` when the text has no words. A word that comes
-    /// twice counts twice. Words in quotation marks count once more where they
-    /// stand together.
-    pub(crate) fn search(&self, text: &str) -> Result<Option<LexicalSearch>, Error> {
-        let terms = self.terms(text)?;
-        if terms.is_empty() {
-            return Ok(None);
-        }
-        let mut clauses: Vec<(Occur, Box<dyn Query>)> = Vec::with_capacity(terms.len());
-        for (_, term) in terms {
-            let query = TermQuery::new(term, IndexRecordOption::WithFreqs);
-            clauses.push((Occur::Should, Box::new(query)));
-        }
-        for phrase in phrases(text) {
-            let terms = self.terms(phrase)?;
-            if terms.len() > 1 {
-                clauses.push((Occur::Should, Box::new(PhraseQuery::new_with_offset(terms))));
+    /// How many chunks are in each language, by code; those that were deleted
+    /// count until their segment is merged.
+    fn languages(&self, searcher: &Searcher) -> Result<Vec<(Option<Language>, u64)>, Error> {
+        let Some(field) = self.fields.language else {
+            return Ok(vec![(Some(Language::ENGLISH), 1)]);
+        };
+        let mut counts: std::collections::BTreeMap<Option<Language>, u64> = Default::default();
+        for segment in searcher.segment_readers() {
+            let terms = segment.inverted_index(field)?;
+            let mut stream = terms.terms().stream().map_err(tantivy::TantivyError::from)?;
+            while stream.advance() {
+                let code = std::str::from_utf8(stream.key()).unwrap_or_default();
+                let language = Language::parse(code).filter(|_| code != UNDETERMINED);
+                *counts.entry(language).or_default() += u64::from(stream.value().doc_freq);
             }
         }
+        Ok(counts.into_iter().collect())
+    }
+
+    /// The language that a query is in, as far as the index can tell.
+    pub(crate) fn language_of(&self, query: &str) -> Result<Option<Language>, Error> {
+        let languages = self.languages(&self.reader.searcher())?;
+        Ok(text::language_of_query(query, &told(&languages)))
+    }
+
+    /// Those of some chunks that are in a language that a model does not know.
+    pub(crate) fn in_other_languages(
+        &self,
+        known: &ModelLanguages,
+        chunks: &[u64],
+    ) -> Result<HashSet<u64>, Error> {
         let searcher = self.reader.searcher();
+        let others: Vec<_> = self.languages(&searcher)?.into_iter().map(|(one, _)| one).collect();
+        let others: Vec<_> = others.into_iter().filter(|one| !known.knows(*one)).collect();
+        let Some(field) = self.fields.language.filter(|_| !others.is_empty()) else {
+            return Ok(HashSet::new());
+        };
+        let mut found = HashSet::new();
+        for (segment, mut here) in self.places(&searcher, chunks)? {
+            here.sort_unstable();
+            let terms = segment.inverted_index(field)?;
+            for language in &others {
+                let term = Term::from_field_text(field, code(language));
+                let postings = terms.read_postings(&term, IndexRecordOption::Basic);
+                let Some(mut postings) = postings.map_err(tantivy::TantivyError::from)? else {
+                    continue;
+                };
+                for (doc, chunk) in &here {
+                    if postings.doc() < *doc {
+                        postings.seek(*doc);
+                    }
+                    if postings.doc() == *doc {
+                        found.insert(*chunk);
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Where chunks are, segment by segment.
+    fn places<'a>(&self, searcher: &'a Searcher, chunks: &[u64]) -> Result<Vec<Here<'a>>, Error> {
+        places(searcher, self.fields.chunk, chunks)
+    }
+
+    /// Prepares a search; `None` when the text has no words. A word that comes
+    /// twice counts twice.
+    pub(crate) fn search(&self, query: &str) -> Result<Option<LexicalSearch>, Error> {
+        let searcher = self.reader.searcher();
+        let language = text::language_of_query(query, &told(&self.languages(&searcher)?));
+        let mut clauses: Vec<(Occur, Box<dyn Query>)> = Vec::new();
+        for term in text::query_terms(query, language) {
+            let Some(field) = self.fields.get(term.field) else { continue };
+            let found = Term::from_field_text(field, &term.text);
+            let found = TermQuery::new(found, IndexRecordOption::WithFreqs);
+            let found = BoostQuery::new(Box::new(found), term.field.weight());
+            clauses.push((Occur::Should, Box::new(found)));
+        }
+        if clauses.is_empty() {
+            return Ok(None);
+        }
         let scoring = EnableScoring::enabled_from_searcher(&searcher);
         let weights =
             clauses.iter().map(|(_, clause)| clause.weight(scoring)).collect::<Result<_, _>>()?;
         let query = BooleanQuery::new(clauses);
-        Ok(Some(LexicalSearch { searcher, query, weights, chunk: self.chunk }))
+        Ok(Some(LexicalSearch { searcher, query, weights, chunk: self.fields.chunk }))
     }
 
     /// What the words and phrases that have to be there, and those that must
@@ -140,9 +253,13 @@ impl Lexical {
         required: &[String],
         excluded: &[String],
     ) -> Result<Option<Constraint>, Error> {
+        if required.is_empty() && excluded.is_empty() {
+            return Ok(None);
+        }
         let searcher = self.reader.searcher();
-        let required = self.runs(required)?;
-        let excluded = self.runs(excluded)?;
+        let languages = self.languages(&searcher)?;
+        let required = self.runs(required, &languages);
+        let excluded = self.runs(excluded, &languages);
         if required.is_empty() && excluded.is_empty() {
             return Ok(None);
         }
@@ -154,21 +271,60 @@ impl Lexical {
         Ok(Some(Constraint { required, excluded }))
     }
 
-    /// A query for each text that has words.
-    fn runs(&self, texts: &[String]) -> Result<Vec<Box<dyn Query>>, Error> {
+    /// A query for each text that has words. Each chunk is compared with the words
+    /// as they are in its own language.
+    fn runs(&self, texts: &[String], languages: &[(Option<Language>, u64)]) -> Vec<Box<dyn Query>> {
         let mut queries: Vec<Box<dyn Query>> = Vec::with_capacity(texts.len());
         for text in texts {
-            let terms = self.terms(text)?;
-            match terms.as_slice() {
-                [] => {}
-                [(_, term)] => {
-                    let basic = IndexRecordOption::Basic;
-                    queries.push(Box::new(TermQuery::new(term.clone(), basic)));
+            let mut alike: Vec<(Run, Vec<Option<Language>>)> = Vec::new();
+            for (language, _) in languages {
+                let words = text::phrase(text, *language);
+                match alike.iter_mut().find(|(known, _)| *known == words) {
+                    Some((_, languages)) => languages.push(*language),
+                    None => alike.push((words, vec![*language])),
                 }
-                _ => queries.push(Box::new(PhraseQuery::new_with_offset(terms))),
+            }
+            match alike.as_slice() {
+                // Nothing is in the index, or the text has no words in any language.
+                [] => {}
+                [(words, _)] => queries.extend(self.run(words)),
+                _ => {
+                    let each = alike.iter().filter_map(|(words, languages)| {
+                        let run = self.run(words)?;
+                        let both = vec![(Occur::Must, run), (Occur::Must, self.is_in(languages)?)];
+                        Some((Occur::Should, Box::new(BooleanQuery::new(both)) as Box<dyn Query>))
+                    });
+                    let each: Vec<_> = each.collect();
+                    if !each.is_empty() {
+                        queries.push(Box::new(BooleanQuery::new(each)));
+                    }
+                }
             }
         }
-        Ok(queries)
+        queries
+    }
+
+    /// Words that stand together; `None` where there are none.
+    fn run(&self, words: &Run) -> Option<Box<dyn Query>> {
+        let term = |text: &str| Term::from_field_text(self.fields.stem, text);
+        match words.as_slice() {
+            [] => None,
+            [(_, word)] => Some(Box::new(TermQuery::new(term(word), IndexRecordOption::Basic))),
+            words => {
+                let terms = words.iter().map(|(place, word)| (*place as usize, term(word)));
+                Some(Box::new(PhraseQuery::new_with_offset(terms.collect())))
+            }
+        }
+    }
+
+    fn is_in(&self, languages: &[Option<Language>]) -> Option<Box<dyn Query>> {
+        let field = self.fields.language?;
+        let clauses = languages.iter().map(|language| {
+            let term = Term::from_field_text(field, code(language));
+            let query = TermQuery::new(term, IndexRecordOption::Basic);
+            (Occur::Should, Box::new(query) as Box<dyn Query>)
+        });
+        Some(Box::new(BooleanQuery::new(clauses.collect())))
     }
 
     /// The chunks that match all of these, or any.
@@ -183,18 +339,14 @@ impl Lexical {
         let mut columns = HashMap::new();
         found.into_iter().map(|at| chunk_at(searcher, at, &mut columns)).collect()
     }
+}
 
-    /// The words of a text as the index knows them, each with its position.
-    fn terms(&self, text: &str) -> Result<Vec<(usize, Term)>, Error> {
-        let mut analyser = self.index.tokenizer_for_field(self.body)?;
-        let mut stream = analyser.token_stream(text);
-        let mut terms = Vec::new();
-        while terms.len() < MAX_TERMS && stream.advance() {
-            let token = stream.token();
-            terms.push((token.position, Term::from_field_text(self.body, &token.text)));
-        }
-        Ok(terms)
-    }
+fn told(languages: &[(Option<Language>, u64)]) -> Vec<(Language, u64)> {
+    languages.iter().filter_map(|(language, count)| Some(((*language)?, *count))).collect()
+}
+
+fn code(language: &Option<Language>) -> &str {
+    language.as_ref().map_or(UNDETERMINED, Language::code)
 }
 
 /// Which chunks a search may return for the sake of their words.
@@ -230,23 +382,32 @@ fn chunk_at(
         .ok_or_else(|| Error::Internal("a chunk in the index has no number".into()))
 }
 
-/// What stands between quotation marks.
-fn phrases(text: &str) -> impl Iterator<Item = &str> {
-    let parts: Vec<_> = text.split(['"', '\u{201c}', '\u{201d}']).collect();
-    let closed = parts.len().saturating_sub(1);
-    parts.into_iter().take(closed).skip(1).step_by(2).take(MAX_PHRASES)
-}
-
-fn analyser() -> TextAnalyzer {
-    let words = TextAnalyzer::builder(SimpleTokenizer::default())
-        .filter(RemoveLongFilter::limit(MAX_WORD_BYTES))
-        .filter(LowerCaser);
-    match StopWordFilter::new(Language::English) {
-        Some(stop_words) => {
-            words.filter(stop_words).filter(Stemmer::new(Language::English)).build()
+/// Where chunks are in an index, segment by segment.
+fn places<'a>(
+    searcher: &'a Searcher,
+    numbered: Field,
+    chunks: &[u64],
+) -> Result<Vec<Here<'a>>, Error> {
+    let mut places = Vec::new();
+    for segment in searcher.segment_readers() {
+        // Most chunks are of other segments; looking each up in all of them is what
+        // would cost.
+        let column = segment.fast_fields().u64(CHUNK)?;
+        let held = column.min_value()..=column.max_value();
+        let numbers = segment.inverted_index(numbered)?;
+        let mut here: Vec<(DocId, u64)> = Vec::new();
+        for chunk in chunks.iter().filter(|chunk| held.contains(chunk)) {
+            let term = Term::from_field_u64(numbered, *chunk);
+            let postings = numbers
+                .read_postings(&term, IndexRecordOption::Basic)
+                .map_err(tantivy::TantivyError::from)?;
+            here.extend(postings.map(|postings| (postings.doc(), *chunk)));
         }
-        None => words.filter(Stemmer::new(Language::English)).build(),
+        if !here.is_empty() {
+            places.push((segment, here));
+        }
     }
+    Ok(places)
 }
 
 /// How far an index has come.
@@ -276,21 +437,36 @@ impl Progress {
 /// Changes a collection's lexical index.
 pub(crate) struct LexicalWriter {
     writer: IndexWriter,
-    chunk: Field,
-    body: Field,
+    fields: Fields,
 }
 
 impl LexicalWriter {
-    pub(crate) fn add(&self, chunk: u64, text: &str) -> Result<(), Error> {
+    pub(crate) fn add(&self, chunk: u64, words: &Words) -> Result<(), Error> {
         let mut document = TantivyDocument::default();
-        document.add_u64(self.chunk, chunk);
-        document.add_text(self.body, text);
+        document.add_u64(self.fields.chunk, chunk);
+        let mut fields: [Vec<Token>; 3] = Default::default();
+        words.terms(|field, position, text| {
+            if let Some(tokens) = fields.get_mut(field as usize) {
+                let position = position as usize;
+                tokens.push(Token { position, text, position_length: 1, ..Token::default() });
+            }
+        });
+        for (field, tokens) in text::Field::ALL.into_iter().zip(fields) {
+            if let Some(field) = self.fields.get(field).filter(|_| !tokens.is_empty()) {
+                // The text itself is not stored.
+                let terms = PreTokenizedString { text: String::new(), tokens };
+                document.add_pre_tokenized_text(field, terms);
+            }
+        }
+        if let Some(field) = self.fields.language {
+            document.add_text(field, code(&words.language));
+        }
         self.writer.add_document(document)?;
         Ok(())
     }
 
     pub(crate) fn remove(&self, chunk: u64) {
-        self.writer.delete_term(Term::from_field_u64(self.chunk, chunk));
+        self.writer.delete_term(Term::from_field_u64(self.fields.chunk, chunk));
     }
 
     /// Lets the index go once what it is merging is merged, or an index that is
@@ -314,7 +490,7 @@ impl LexicalWriter {
 pub(crate) struct LexicalSearch {
     searcher: Searcher,
     query: BooleanQuery,
-    /// Of each word and phrase of the query.
+    /// Of each term of the query, in order.
     weights: Vec<Box<dyn Weight>>,
     chunk: Field,
 }
@@ -330,7 +506,7 @@ impl LexicalSearch {
         let hits =
             self.searcher.search(&self.query, &TopDocs::with_limit(limit).order_by_score())?;
         let all = hits.len() < limit;
-        let mut found = self.numbered(hits)?;
+        let mut found = self.ranked(hits)?;
         found.retain(|(chunk, _)| alive(*chunk));
         if found.len() < depth && !all {
             return self.top_of(depth, alive);
@@ -344,61 +520,73 @@ impl LexicalSearch {
     where
         F: Fn(u64) -> bool + Send + Sync + Clone + 'static,
     {
-        let top = TopDocs::with_limit(depth).order_by_score();
+        let top = TopDocs::with_limit(depth + SPARE_HITS).order_by_score();
         let collector = FilterCollector::new(CHUNK.to_owned(), accept, top);
-        self.numbered(self.searcher.search(&self.query, &collector)?)
+        let mut found = self.ranked(self.searcher.search(&self.query, &collector)?)?;
+        found.truncate(depth);
+        Ok(found)
     }
 
-    /// Chunk ids for places in the index.
-    fn numbered(&self, hits: Vec<(f32, DocAddress)>) -> Result<Vec<(u64, f32)>, Error> {
+    /// Chunks for places in the index, best first, equals by number. Their scores
+    /// are added in the order of the query's terms: the search that found them adds
+    /// in an order of its own, which shows in the last bit.
+    fn ranked(&self, hits: Vec<(f32, DocAddress)>) -> Result<Vec<(u64, f32)>, Error> {
         let mut columns = HashMap::new();
-        hits.into_iter()
-            .map(|(score, at)| Ok((chunk_at(&self.searcher, at, &mut columns)?, score)))
-            .collect()
+        let mut places: HashMap<u32, Vec<(DocId, u64)>> = HashMap::new();
+        for (_, at) in hits {
+            let chunk = chunk_at(&self.searcher, at, &mut columns)?;
+            places.entry(at.segment_ord).or_default().push((at.doc_id, chunk));
+        }
+        let mut scores = HashMap::new();
+        for (segment, mut here) in places {
+            self.add_scores(self.searcher.segment_reader(segment), &mut here, &mut scores)?;
+        }
+        let mut ranked: Vec<_> = scores.into_iter().collect();
+        ranked.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        Ok(ranked)
     }
 
     /// The scores of these chunks, of those that match at all.
     pub(crate) fn scores(&self, chunks: &[u64]) -> Result<HashMap<u64, f32>, Error> {
         let mut scores = HashMap::new();
-        for segment in self.searcher.segment_readers() {
-            // Most chunks are of other segments; looking each up in all of
-            // them is what would cost.
-            let column = segment.fast_fields().u64(CHUNK)?;
-            let held = column.min_value()..=column.max_value();
-            let numbers = segment.inverted_index(self.chunk)?;
-            let mut here: Vec<(DocId, u64)> = Vec::new();
-            for chunk in chunks.iter().filter(|chunk| held.contains(chunk)) {
-                let term = Term::from_field_u64(self.chunk, *chunk);
-                let postings = numbers
-                    .read_postings(&term, IndexRecordOption::Basic)
-                    .map_err(tantivy::TantivyError::from)?;
-                here.extend(postings.map(|postings| (tantivy::DocSet::doc(&postings), *chunk)));
-            }
-            if here.is_empty() {
-                continue;
-            }
-            here.sort_unstable();
-            // Each word by itself: their union scores all that lies near what
-            // it is asked for.
-            for weight in &self.weights {
-                let mut scorer = weight.scorer(segment, 1.0)?;
-                for (doc, chunk) in &here {
-                    if scorer.doc() < *doc {
-                        scorer.seek(*doc);
-                    }
-                    if scorer.doc() == *doc {
-                        *scores.entry(*chunk).or_default() += scorer.score();
-                    }
+        for (segment, mut here) in places(&self.searcher, self.chunk, chunks)? {
+            self.add_scores(segment, &mut here, &mut scores)?;
+        }
+        Ok(scores)
+    }
+
+    /// Adds the scores of chunks of one segment. Each term by itself: their union
+    /// scores all that lies near what it is asked for.
+    fn add_scores(
+        &self,
+        segment: &tantivy::SegmentReader,
+        here: &mut [(DocId, u64)],
+        scores: &mut HashMap<u64, f32>,
+    ) -> Result<(), Error> {
+        here.sort_unstable();
+        for weight in &self.weights {
+            let mut scorer = weight.scorer(segment, 1.0)?;
+            for (doc, chunk) in here.iter() {
+                if scorer.doc() < *doc {
+                    scorer.seek(*doc);
+                }
+                if scorer.doc() == *doc {
+                    *scores.entry(*chunk).or_default() += scorer.score();
                 }
             }
         }
-        Ok(scores)
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn words(text: &str, language: &str) -> Words {
+        let text = text.to_owned();
+        Words { text, names: String::new(), language: Language::parse(language) }
+    }
 
     #[test]
     fn words_that_have_to_be_there_are_and_those_that_must_not_be_are_not() {
@@ -407,7 +595,7 @@ mod tests {
         let mut writer = lexical.writer().unwrap();
         let texts = ["the maple leaf rag", "a rag for the maple, leaf by leaf", "leaf of a maple"];
         for (chunk, text) in (1..).zip(texts) {
-            writer.add(chunk, text).unwrap();
+            writer.add(chunk, &words(text, "en")).unwrap();
         }
         writer.commit(Progress { chunk: 3, removal: 0 }).unwrap();
         lexical.reload().unwrap();
@@ -418,10 +606,11 @@ mod tests {
             all.filter(|chunk| found.as_ref().is_none_or(|c| c.allows(*chunk))).collect::<Vec<_>>()
         };
         assert_eq!(allowed(&["maple leaf"], &[]), [1, 2]);
-        assert_eq!(allowed(&["Leaf of the maples"], &[]), [3], "stop words keep their places");
+        assert_eq!(allowed(&["Leaf of a maples"], &[]), [3]);
         assert_eq!(allowed(&["maples", "rags"], &[]), [1, 2]);
         assert_eq!(allowed(&["maple"], &["leaf rag", "nothing"]), [2, 3]);
-        assert_eq!(allowed(&["the", "?"], &["of"]), [1, 2, 3], "without words it asks for nothing");
+        assert_eq!(allowed(&["?"], &["!"]), [1, 2, 3], "without words it asks for nothing");
+        assert_eq!(allowed(&["a"], &[]), [2, 3], "common words are words");
         assert_eq!(allowed(&["nothing"], &[]), [0_u64; 0]);
     }
 
@@ -434,7 +623,7 @@ mod tests {
             for chunk in (segment..30).step_by(3) {
                 let text = if chunk % 4 == 3 { "fuselage" } else { "swept wing" };
                 let rest = "flutter ".repeat(chunk as usize);
-                writer.add(chunk, &format!("{text} {rest}")).unwrap();
+                writer.add(chunk, &words(&format!("{text} {rest}"), "en")).unwrap();
             }
             writer.commit(Progress { chunk: segment, removal: 0 }).unwrap();
         }

@@ -13,6 +13,7 @@ mod cuts;
 mod deployments;
 mod details;
 mod documents;
+mod folders;
 mod index;
 mod indexer;
 mod isolate;
@@ -22,6 +23,7 @@ mod lexical;
 mod live;
 mod pending;
 mod reader;
+mod rebuild;
 mod replays;
 mod rotation;
 mod schema;
@@ -123,6 +125,8 @@ impl Store {
             batch: settings.index_batch,
             open: LruCache::unbounded(),
             max_open: settings.index_writers.max(1),
+            rebuild: None,
+            rebuilt: false,
             adopted: false,
             filled: 0,
             settling: VecDeque::new(),
@@ -446,6 +450,17 @@ impl Store {
         self.0.indexes.get(key)?.candidates(query, allowed)
     }
 
+    /// The language that a query is in, as far as the texts of the collection tell.
+    /// Blocking.
+    pub fn language_of(
+        &self,
+        collection: &str,
+        query: &str,
+    ) -> Result<Option<ragtime_text::Language>, Error> {
+        let key = self.0.readers.read(|db| documents::collection_key(db, collection))?;
+        self.0.indexes.get(key)?.lexical().language_of(query)
+    }
+
     /// The vectors of chunks, in the order asked; those without one are left
     /// out. Blocking.
     pub fn vectors(&self, collection: &str, chunks: &[u64]) -> Result<Vec<Vec<f32>>, Error> {
@@ -600,7 +615,7 @@ fn resume_from(db: &Connection, indexes: &Indexes) -> Result<u64, Error> {
     let keys: Vec<i64> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
     let mut start = last;
     for key in keys {
-        let folder = indexes.folder(key);
+        let folder = indexes.in_use(key)?;
         let done = if folder.exists() { done(&folder) } else { 0 };
         let first_missing: Option<u64> = db.query_row(
             "SELECT min(id) FROM chunks WHERE collection = ?1 AND id > ?2",

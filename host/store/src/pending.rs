@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use ragtime_text::{Language, Words};
 use rusqlite::{Connection, Params};
 
+use crate::details;
 use crate::documents::{headings_from_json, indexed_text, last_chunk_ever, slice};
 use crate::index::decode_vector;
 use crate::types::Error;
@@ -14,7 +16,7 @@ pub(crate) struct Pending {
     pub(crate) document: u64,
     pub(crate) collection: i64,
     /// What is indexed of it.
-    pub(crate) text: String,
+    pub(crate) words: Words,
     pub(crate) vector: Option<Vec<f32>>,
 }
 
@@ -54,6 +56,19 @@ pub(crate) fn between(db: &Connection, from: u64, through: u64) -> Result<Vec<Pe
     read(db, "chunks.id > ?1 AND chunks.id <= ?2 ORDER BY chunks.id", (from, through))
 }
 
+/// The first `limit` of a collection's chunks after `from` up to `through`.
+pub(crate) fn of_collection(
+    db: &Connection,
+    collection: i64,
+    from: u64,
+    through: u64,
+    limit: usize,
+) -> Result<Vec<Pending>, Error> {
+    let which = "collection = ?1 AND chunks.id > ?2 AND chunks.id <= ?3
+        ORDER BY chunks.id LIMIT ?4";
+    read(db, which, (collection, from, through, limit))
+}
+
 /// The first `limit` of these that have no vector and can have one.
 pub(crate) fn without_vector(
     db: &Connection,
@@ -77,8 +92,11 @@ pub(crate) fn removals(db: &Connection) -> Result<Vec<Removal>, Error> {
 
 struct Source {
     document: u64,
+    id: String,
     title: Option<String>,
     text: String,
+    language: Option<Language>,
+    file: Option<String>,
 }
 
 fn read(db: &Connection, which: &str, params: impl Params) -> Result<Vec<Pending>, Error> {
@@ -86,7 +104,8 @@ fn read(db: &Connection, which: &str, params: impl Params) -> Result<Vec<Pending
         "SELECT chunks.id, document, collection, start, end, headings, vector
          FROM chunks LEFT JOIN vectors ON vectors.chunk = chunks.id WHERE {which}"
     ))?;
-    let mut documents = db.prepare_cached("SELECT title, text FROM documents WHERE key = ?1")?;
+    let mut documents =
+        db.prepare_cached("SELECT id, title, text FROM documents WHERE key = ?1")?;
     let mut rows = chunks.query(params)?;
     let mut found = Vec::new();
     // Neighbours are mostly of one document, and its text may be long.
@@ -95,13 +114,35 @@ fn read(db: &Connection, which: &str, params: impl Params) -> Result<Vec<Pending
         let document = row.get(1)?;
         let source = match last.take().filter(|source| source.document == document) {
             Some(source) => source,
-            None => documents.query_row([document], |row| {
-                Ok(Source { document, title: row.get(0)?, text: row.get(1)? })
-            })?,
+            None => with_details(
+                db,
+                documents.query_row([document], |row| {
+                    let text: String = row.get(2)?;
+                    let id = row.get(0)?;
+                    Ok(Source {
+                        document,
+                        id,
+                        title: row.get(1)?,
+                        text,
+                        language: None,
+                        file: None,
+                    })
+                })?,
+            )?,
         };
         found.push(pending_of(row, last.insert(source))?);
     }
     Ok(found)
+}
+
+/// A document's language is the one that was stored with it; one from before there
+/// was such a thing is in the language that its text tells.
+fn with_details(db: &Connection, mut source: Source) -> Result<Source, Error> {
+    let details = details::of_row(db, i64::try_from(source.document).unwrap_or(i64::MAX))?;
+    let stored = details.language.as_deref().and_then(Language::parse);
+    source.language = stored.or_else(|| ragtime_text::detect(&source.text, None));
+    source.file = details.file_name;
+    Ok(source)
 }
 
 fn pending_of(row: &rusqlite::Row<'_>, source: &Source) -> Result<Pending, Error> {
@@ -113,7 +154,16 @@ fn pending_of(row: &rusqlite::Row<'_>, source: &Source) -> Result<Pending, Error
         chunk: row.get(0)?,
         document: source.document,
         collection: row.get(2)?,
-        text: indexed_text(source.title.as_deref(), &headings, text),
+        words: Words {
+            text: indexed_text(source.title.as_deref(), &headings, text),
+            names: Words::names(
+                &source.id,
+                source.file.as_deref(),
+                source.title.as_deref(),
+                &headings,
+            ),
+            language: source.language,
+        },
         vector: blob.and_then(decode_vector),
     })
 }

@@ -276,6 +276,9 @@ pub struct CandidateQuery<'a> {
     pub required: &'a [String],
     /// Words and phrases that it must not contain.
     pub excluded: &'a [String],
+    /// The languages that the model knows, if not all. Where both legs run it has no vote on a
+    /// chunk in another: `vector` is none.
+    pub known: Option<&'a ragtime_text::ModelLanguages>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -98,6 +98,7 @@ fn find_with(
         filter,
         required: &[],
         excluded: &[],
+        known: None,
     };
     let mut found = store.candidates("default", &query).unwrap();
     let score = |c: &ragtime_store::Candidate| c.lexical.or(c.vector).unwrap();
@@ -327,6 +328,7 @@ async fn each_leg_gives_its_score_for_what_the_other_found() {
         filter: None,
         required: &[],
         excluded: &[],
+        known: None,
     };
     let found = store.candidates("default", &query).unwrap();
     assert_eq!(found.len(), 2);
@@ -354,6 +356,7 @@ async fn a_search_that_meets_a_deletion_leaves_no_folder_behind() {
                     filter,
                     required,
                     excluded,
+                    known: None,
                 };
                 match store.candidates("passing", &query) {
                     Ok(_) => {}
@@ -389,8 +392,16 @@ async fn words_that_are_conditions_bind_the_vector_leg_too() {
     let find = |required: &[String], excluded: &[String]| {
         let (text, filter) = ("abc", None);
         let vector = Some(&vector[..]);
-        let query =
-            CandidateQuery { text, lexical: true, vector, depth: 2, filter, required, excluded };
+        let query = CandidateQuery {
+            text,
+            lexical: true,
+            vector,
+            depth: 2,
+            filter,
+            required,
+            excluded,
+            known: None,
+        };
         store.candidates("default", &query).unwrap().len()
     };
     assert_eq!(find(&[], &[]), 2);

@@ -132,6 +132,7 @@ fn find(store: &Store, request: &api::SearchRequest) -> Vec<(Passage, f64)> {
         filter: None,
         required: &[],
         excluded: &[],
+        known: None,
     };
     let candidates: Vec<_> = store
         .candidates("default", &query)

@@ -6,7 +6,6 @@
 //! else of a word. Code and tables stay whole where they fit.
 
 mod measure;
-mod sentences;
 mod units;
 
 use std::ops::Range;

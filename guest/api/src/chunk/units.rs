@@ -4,8 +4,9 @@
 use std::ops::Range;
 use std::rc::Rc;
 
+use ragtime_text::{Language, Lines, sentences};
+
 use super::measure::Measure;
-use super::sentences;
 use crate::extract::{Block, Extracted, Kind};
 
 /// What ends before a unit.
@@ -44,12 +45,13 @@ pub(super) fn split(extracted: &Extracted, measure: &Measure<'_>) -> Vec<Unit> {
     let mut units = Vec::new();
     let mut outline = Outline::default();
     let mut after_heading = false;
+    let language = ragtime_text::detect(text, None);
     for block in &extracted.blocks {
         let heading = matches!(block.kind, Kind::Heading(_));
         if let Kind::Heading(level) = block.kind {
             outline.enter(level, text.get(block.range.clone()).unwrap_or_default(), !after_heading);
         }
-        for (index, span) in pieces(text, block, measure).into_iter().enumerate() {
+        for (index, span) in pieces(text, block, language, measure).into_iter().enumerate() {
             let boundary = match index {
                 0 if heading && !after_heading => Boundary::Section,
                 0 if !after_heading => Boundary::Block,
@@ -95,11 +97,16 @@ impl Outline {
 
 /// A block as it is, or cut: text into sentences, code and tables into lines,
 /// and what is too long still into words.
-fn pieces(text: &str, block: &Block, measure: &Measure<'_>) -> Vec<Range<usize>> {
+fn pieces(
+    text: &str,
+    block: &Block,
+    language: Option<Language>,
+    measure: &Measure<'_>,
+) -> Vec<Range<usize>> {
     let content = text.get(block.range.clone()).unwrap_or_default();
     let whole = measure.tokens(block.range.clone()) <= measure.lengths.most();
     let parts = match block.kind {
-        Kind::Paragraph | Kind::ListItem => sentences::split(content),
+        Kind::Paragraph | Kind::ListItem => sentences(content, language, Lines::Wrapped),
         _ if whole => return vec![block.range.clone()],
         _ => lines(content),
     };

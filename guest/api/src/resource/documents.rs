@@ -1,5 +1,6 @@
 //! Documents, chunks and jobs.
 
+use ragtime_text::Language;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -27,6 +28,18 @@ pub struct NewDocument {
     pub file_name: Option<String>,
     /// What else is known of the source.
     pub hints: Hints,
+    /// The tag of the language that it is in, where the client says so.
+    pub language: Option<String>,
+}
+
+impl NewDocument {
+    /// The code of the language that its text is in: what the client says, or else
+    /// what the text tells.
+    pub fn language_of(&self, text: &str) -> Option<String> {
+        let given = self.language.as_deref().and_then(Language::parse);
+        let language = given.or_else(|| ragtime_text::detect(text, None))?;
+        Some(language.code().to_owned())
+    }
 }
 
 /// A document of a batch that cannot be taken.
@@ -71,11 +84,17 @@ const METADATA: Field = Field::optional(
     "Returned with every result; filters compare it.",
 );
 
+const LANGUAGE: Field = Field::optional(
+    "language",
+    Kind::String(&rules::LANGUAGE),
+    "The language that the text is in, as a BCP 47 tag. Default: the one that the text tells.",
+);
+
 /// Members of the body of `PUT …/documents/{id}`.
-pub const FIELDS: &[Field] = &[TITLE, TEXT, CONTENT_TYPE, METADATA];
+pub const FIELDS: &[Field] = &[TITLE, TEXT, CONTENT_TYPE, METADATA, LANGUAGE];
 
 /// Members of a document in a batch.
-const BATCH_ITEM: &[Field] = &[ID, TITLE, TEXT, CONTENT_TYPE, METADATA];
+const BATCH_ITEM: &[Field] = &[ID, TITLE, TEXT, CONTENT_TYPE, METADATA, LANGUAGE];
 
 /// Members of the body of `POST …/documents`.
 pub const BATCH_FIELDS: &[Field] = &[Field::required(
@@ -116,7 +135,7 @@ pub fn of_file(
         return Err(format!("must be at most {} bytes", limits::MAX_TEXT_BYTES));
     }
     let (source, metadata) = (source.to_vec(), "{}".to_owned());
-    Ok(NewDocument { id, title, source, media_type, metadata, file_name, hints })
+    Ok(NewDocument { id, title, source, media_type, metadata, file_name, hints, language: None })
 }
 
 /// Metadata as it was sent, with what the source says of itself where that is
@@ -209,6 +228,7 @@ fn document(
     let media_type =
         fields.choice("content_type", MediaType::WORDS, faults).unwrap_or(MediaType::Plain);
     let metadata = fields.tree("metadata", faults);
+    let language = fields.string("language", faults);
     Some(NewDocument {
         id: id.map(Into::into),
         title: title.map(Into::into),
@@ -217,6 +237,7 @@ fn document(
         metadata: metadata.unwrap_or_else(|| "{}".to_owned()),
         file_name: None,
         hints: Hints::default(),
+        language: language.map(Into::into),
     })
 }
 

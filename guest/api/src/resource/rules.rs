@@ -35,6 +35,19 @@ pub const TITLE: Rule = Rule {
     named: None,
 };
 
+/// A language, of which the primary subtag counts.
+pub const LANGUAGE: Rule = Rule {
+    check: language,
+    min_chars: 2,
+    max_chars: MAX_LANGUAGE_CHARS,
+    pattern: "^[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*$",
+    format: None,
+    named: None,
+};
+
+/// Characters of a language tag: what BCP 47 asks to have room for.
+const MAX_LANGUAGE_CHARS: usize = 35;
+
 /// A document as sent.
 pub const TEXT: Rule = Rule {
     check: text,
@@ -154,6 +167,17 @@ pub fn title(title: &str) -> Verdict {
     })
 }
 
+/// A BCP 47 tag.
+pub fn language(tag: &str) -> Verdict {
+    let subtag = |part: &str| {
+        (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    let valid = tag.len() <= MAX_LANGUAGE_CHARS
+        && ragtime_text::Language::parse(tag).is_some()
+        && tag.split(['-', '_']).all(subtag);
+    require(valid, || "must be a BCP 47 tag, for example de or pt-BR".to_owned())
+}
+
 /// A document as sent.
 pub fn text(text: &str) -> Verdict {
     require(text.len() <= limits::MAX_TEXT_BYTES, || {
@@ -251,6 +275,16 @@ mod tests {
             assert!(document_id(id).is_err(), "{id:?}");
         }
         assert_eq!(document_id(&"é".repeat(256)), Ok(()));
+    }
+
+    #[test]
+    fn a_language_is_a_tag() {
+        for tag in ["de", "pt-BR", "zh_Hant", "fil"] {
+            assert_eq!(language(tag), Ok(()), "{tag}");
+        }
+        for tag in ["", "d", "german", "de-", "d1", "de-toolongapart"] {
+            assert!(language(tag).is_err(), "{tag}");
+        }
     }
 
     #[test]

@@ -166,7 +166,7 @@ pub struct SearchResponse<'a> {
     /// Best first; with `diversity`, in the order picked.
     pub results: Vec<SearchResult<'a>>,
     /// How the chunks were found: what was asked, or `lexical` where hybrid was
-    /// asked and no embedding model is loaded.
+    /// asked and no embedding model is loaded that knows the query's language.
     pub mode: &'static str,
     /// Whether `mode` is less than what was asked.
     pub degraded: bool,

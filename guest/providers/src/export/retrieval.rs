@@ -10,7 +10,6 @@ use super::documents::{allowed, error_to_wit};
 use crate::bindings::admission::PermitBorrow;
 use crate::bindings::search as wit;
 use crate::bindings::store::{Error, Span};
-use crate::bm25::Run;
 use crate::library::{self, Found, Library};
 use crate::state::{embedder, read};
 
@@ -61,6 +60,14 @@ impl wit::Guest for Provider {
 /// vector yet gets one first: it was stored while the model was not there.
 async fn vector(query: &wit::Query) -> Option<Rc<Vec<f32>>> {
     let embedder = embedder().filter(|_| query.legs.contains(wit::Legs::VECTOR))?;
+    // Beside words the model is asked only about what it understands.
+    if query.legs.contains(wit::Legs::LEXICAL) {
+        let language =
+            read(|library| Ok(library.collection(&query.collection)?.language_of(&query.text)));
+        if !embedder.settings.languages.knows(language.ok()?) {
+            return None;
+        }
+    }
     let vector = embedder.query(&query.text).await?;
     embedder.catch_up(&query.collection).await;
     Some(vector)
@@ -80,19 +87,20 @@ fn find(
             "at most {MAX_CONDITIONS} words are conditions"
         )));
     }
-    let (required, excluded) = (runs(&query.required), runs(&query.excluded));
     bounded(query.feedback.len())?;
     let filter = query.filter.as_deref().map(Filter::parse).transpose()?;
     let collection = library.collection(&query.collection)?;
     let legs = if vector.is_some() { query.legs } else { query.legs & wit::Legs::LEXICAL };
+    let known = embedder().map(|embedder| embedder.settings.languages.clone());
     let vector = vector.map(|vector| collection.moved(vector, &query.feedback));
     let found = collection.search(&library::Query {
         words: legs.contains(wit::Legs::LEXICAL).then_some(query.text.as_str()),
         vector: vector.as_deref(),
         depth: query.depth as usize,
         filter: filter.as_ref(),
-        required: &required,
-        excluded: &excluded,
+        required: &query.required,
+        excluded: &query.excluded,
+        known: known.as_ref(),
     });
     let items = found.into_iter().map(|found| wit::Candidate {
         chunk: found.chunk,
@@ -101,11 +109,6 @@ fn find(
         vector: found.vector,
     });
     Ok(wit::Candidates { items: items.collect(), legs })
-}
-
-/// Those that have words.
-fn runs(texts: &[String]) -> Vec<Run> {
-    texts.iter().map(|text| Run::of(text)).filter(|run| !run.is_empty()).collect()
 }
 
 /// The quote is read from the stored text, so a citation cannot say what its
@@ -141,7 +144,7 @@ fn bounded(count: usize) -> Result<(), library::Error> {
 }
 
 fn passage(found: Found<'_>) -> wit::Passage {
-    let Found { number, chunk, document } = found;
+    let Found { number, chunk, document, language: _ } = found;
     wit::Passage {
         chunk: number,
         document_id: document.id.clone(),

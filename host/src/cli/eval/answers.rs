@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::Path;
 
-use ragtime_extractive::{Passage, Settings, Similarity, answer};
+use ragtime_extractive::{Coverage, Passage, Settings, Similarity, answer};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -94,7 +94,8 @@ impl Asking<'_> {
         let passages: Vec<_> =
             results.iter().map(|result| Passage { text: text(result, "text") }).collect();
         let near = self.similarity(&question.text, &passages).await?;
-        let settings = Settings { min_similarity: -1.0, min_coverage: 0.0, ..Settings::default() };
+        let settings =
+            Settings { min_similarity: -1.0, min_coverage: Coverage::NONE, ..Settings::default() };
         let answer = answer(&question.text, &passages, &near, &settings);
         let cited = answer.quotes.iter().filter_map(|quote| results.get(quote.passage));
         let right = |cited: &Value| {

@@ -1,0 +1,342 @@
+//! The language of a text: by its script, and where several share one, by the
+//! words that hold its sentences together and by letters of its own.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use unicode_script::Script;
+
+use crate::language::Language;
+use crate::normal::{compatible, lower};
+use crate::script;
+use crate::words::pieces;
+
+/// Words of up to five letters of 36 languages, a line for each language that
+/// begins with its code. From <https://github.com/stopwords-iso/stopwords-iso>
+/// (MIT), without what is no word of the language.
+const FUNCTION_WORDS: &str = include_str!("function_words.txt");
+
+/// What a letter counts that few languages have, shared among those.
+const LETTER_VOTE: f32 = 0.7;
+/// What it counts for a language that most texts around it are in.
+const MAIN_VOTE: f32 = 0.5;
+/// A text is told by this many times as many votes as the next language has.
+const LEAD: f32 = 1.25;
+/// And by this many votes at least.
+const MIN_VOTES: f32 = 0.5;
+/// Bytes of a text that are looked at, in three places; more adds no certainty.
+const WINDOW_BYTES: usize = 16 * 1024;
+
+type Mask = u64;
+
+/// Languages that are told by words and letters, by the bit that stands for each.
+struct Known {
+    languages: Vec<Language>,
+    words: HashMap<&'static str, Mask>,
+}
+
+static KNOWN: LazyLock<Known> = LazyLock::new(|| {
+    let mut known = Known { languages: Vec::new(), words: HashMap::new() };
+    for line in FUNCTION_WORDS.lines() {
+        let mut words = line.split(' ');
+        let Some(language) = words.next().and_then(Language::parse) else { continue };
+        let bit = 1 << known.languages.len();
+        known.languages.push(language);
+        for word in words {
+            *known.words.entry(word).or_default() |= bit;
+        }
+    }
+    // Told by their letters alone.
+    known.languages.extend(["sr", "mk", "ne"].into_iter().filter_map(Language::parse));
+    known
+});
+
+impl Known {
+    fn mask(&self, codes: &str) -> Mask {
+        let named = |language: &Language| codes.split(' ').any(|code| code == language.code());
+        let bits = self.languages.iter().enumerate().filter(|(_, language)| named(language));
+        bits.map(|(bit, _)| 1 << bit).sum()
+    }
+}
+
+/// Whether a word in lower case is one of those that hold sentences of a language
+/// together and say little themselves.
+pub fn is_function_word(word: &str, language: Language) -> bool {
+    let bit = KNOWN.languages.iter().position(|known| *known == language);
+    bit.is_some_and(|bit| KNOWN.words.get(word).is_some_and(|mask| mask & (1 << bit) != 0))
+}
+
+/// Letters that few languages of a script have.
+fn letter_codes(letter: char) -> Option<&'static str> {
+    Some(match letter {
+        'ß' => "de",
+        'ä' => "de sv fi et sk",
+        'ö' => "de sv fi et hu tr",
+        'ü' => "de tr hu et es",
+        'å' => "sv da no",
+        'æ' | 'ø' => "da no",
+        'ñ' => "es",
+        'é' => "fr es pt cs sk hu it ca vi ga",
+        'á' | 'í' | 'ó' | 'ú' => "es pt cs sk hu ca vi ga",
+        'ã' => "pt vi",
+        'õ' => "pt et vi",
+        'ç' => "fr pt ca tr",
+        'è' | 'ù' | 'ì' | 'ò' => "it fr ca vi",
+        'à' => "fr it ca pt vi",
+        'ê' | 'ô' => "fr pt vi",
+        'â' => "fr ro vi pt",
+        'î' => "fr ro",
+        'ă' => "ro vi",
+        'ș' | 'ț' => "ro",
+        'ş' => "tr ro",
+        'ţ' => "ro",
+        'ğ' | 'ı' => "tr",
+        'ł' | 'ą' | 'ę' | 'ś' | 'ź' | 'ż' | 'ń' | 'ć' => match letter {
+            'ł' | 'ś' | 'ź' | 'ż' | 'ń' => "pl",
+            'ą' | 'ę' => "pl lt",
+            _ => "pl hr",
+        },
+        'ř' | 'ě' | 'ů' => "cs",
+        'ľ' | 'ĺ' | 'ŕ' => "sk",
+        'ď' | 'ť' | 'ň' | 'ý' => "cs sk",
+        'č' | 'š' | 'ž' => "cs sk sl hr lt lv",
+        'đ' => "hr vi",
+        'ő' | 'ű' => "hu",
+        'ā' | 'ē' | 'ī' | 'ķ' | 'ļ' | 'ņ' | 'ģ' => "lv",
+        'ė' | 'į' | 'ų' => "lt",
+        'ū' => "lt lv",
+        'ơ' | 'ư' | 'ạ' | 'ế' | 'ệ' | 'ộ' | 'ủ' | 'ấ' | 'ậ' | 'ờ' | 'ợ' | 'ị' | 'ọ' | 'ả' => {
+            "vi"
+        }
+        'ы' | 'э' | 'ё' => "ru",
+        'ъ' => "bg ru",
+        'і' | 'ї' | 'є' | 'ґ' => "uk",
+        'ј' | 'љ' | 'њ' | 'џ' => "sr mk",
+        'ђ' | 'ћ' => "sr",
+        'ѓ' | 'ќ' | 'ѕ' => "mk",
+        'پ' | 'چ' | 'ژ' | 'گ' | 'ک' | 'ی' => "fa ur",
+        'ٹ' | 'ڈ' | 'ڑ' | 'ے' | 'ں' | 'ہ' => "ur",
+        'ة' | 'ي' | 'ك' | 'ى' | 'أ' | 'إ' => "ar",
+        'ळ' => "mr",
+        _ => return None,
+    })
+}
+
+/// The language of a text; none where it cannot be told. `main` is the language
+/// that most texts around it are in, if there is one: a short text needs it.
+pub fn detect(text: &str, main: Option<Language>) -> Option<Language> {
+    let mut votes = Votes::default();
+    for window in windows(text) {
+        votes.count(window);
+    }
+    votes.decide(main)
+}
+
+/// A short text, or the beginning, middle and end of a long one.
+fn windows(text: &str) -> Vec<&str> {
+    if text.len() <= 3 * WINDOW_BYTES {
+        return vec![text];
+    }
+    let middle = (text.len() - WINDOW_BYTES) / 2;
+    let starts = [0, middle, text.len() - WINDOW_BYTES];
+    let at = |byte: usize| (byte..text.len()).find(|at| text.is_char_boundary(*at));
+    let cut = |start: usize| text.get(at(start)?..at(start + WINDOW_BYTES).unwrap_or(text.len()));
+    starts.into_iter().filter_map(cut).collect()
+}
+
+#[derive(Default)]
+struct Votes {
+    /// Letters of each script.
+    scripts: Vec<(Script, u32)>,
+    kana: u32,
+    /// For each known language.
+    votes: Vec<f32>,
+}
+
+impl Votes {
+    fn count(&mut self, text: &str) {
+        self.votes.resize(KNOWN.languages.len(), 0.0);
+        pieces(text, |piece| {
+            let word = lower(&compatible(&piece.text), None);
+            for letter in word.chars() {
+                self.letter(letter);
+            }
+            if let Some(mask) = KNOWN.words.get(word.as_str()) {
+                self.vote(*mask, 1.0);
+            }
+        });
+    }
+
+    fn letter(&mut self, letter: char) {
+        let script = script::of(letter);
+        match script {
+            Script::Common | Script::Inherited => return,
+            Script::Hiragana | Script::Katakana => self.kana += 1,
+            _ => {}
+        }
+        match self.scripts.iter_mut().find(|(known, _)| *known == script) {
+            Some((_, count)) => *count += 1,
+            None => self.scripts.push((script, 1)),
+        }
+        if !letter.is_ascii()
+            && let Some(codes) = letter_codes(letter)
+        {
+            self.vote(KNOWN.mask(codes), LETTER_VOTE);
+        }
+    }
+
+    fn vote(&mut self, mask: Mask, worth: f32) {
+        let share = worth / mask.count_ones().max(1) as f32;
+        for (bit, votes) in self.votes.iter_mut().enumerate() {
+            if mask & (1 << bit) != 0 {
+                *votes += share;
+            }
+        }
+    }
+
+    /// The script that most of the text is in. A character of Han says as much as
+    /// several letters.
+    fn script(&self) -> Option<Script> {
+        let worth = |script: Script, count: u32| match script {
+            Script::Han | Script::Hangul => count * 3,
+            _ => count,
+        };
+        let mut best: Option<(Script, u32)> = None;
+        for (script, count) in &self.scripts {
+            let worth = worth(*script, *count);
+            if best.is_none_or(|(_, most)| worth > most) {
+                best = Some((*script, worth));
+            }
+        }
+        best.map(|(script, _)| script)
+    }
+
+    fn decide(&self, main: Option<Language>) -> Option<Language> {
+        let script = self.script()?;
+        let only = match script {
+            Script::Hiragana | Script::Katakana => "ja",
+            // Titles in Japanese have little kana, Chinese has none.
+            Script::Han if self.kana * 10 > self.han() => "ja",
+            Script::Han => return Some(self.han_language(main)),
+            Script::Hangul => "ko",
+            Script::Thai => "th",
+            Script::Lao => "lo",
+            Script::Khmer => "km",
+            Script::Myanmar => "my",
+            Script::Greek => "el",
+            Script::Hebrew => "he",
+            Script::Armenian => "hy",
+            Script::Georgian => "ka",
+            Script::Tamil => "ta",
+            Script::Bengali => "bn",
+            Script::Gujarati => "gu",
+            Script::Gurmukhi => "pa",
+            Script::Telugu => "te",
+            Script::Kannada => "kn",
+            Script::Malayalam => "ml",
+            Script::Sinhala => "si",
+            Script::Ethiopic => "am",
+            script => return self.leader(script, main),
+        };
+        Language::parse(only)
+    }
+
+    fn han(&self) -> u32 {
+        self.scripts
+            .iter()
+            .find(|(script, _)| *script == Script::Han)
+            .map_or(0, |(_, count)| *count)
+    }
+
+    fn han_language(&self, main: Option<Language>) -> Language {
+        let chinese = Language::parse("zh").unwrap_or(Language::ENGLISH);
+        main.filter(|main| script::of_language(main.code()) == Script::Han).unwrap_or(chinese)
+    }
+
+    /// Of languages that share a script, the one with the most votes, if it leads.
+    fn leader(&self, script: Script, main: Option<Language>) -> Option<Language> {
+        let main = main.filter(|main| script::of_language(main.code()) == script);
+        let mut ranked: Vec<(Language, f32)> = KNOWN
+            .languages
+            .iter()
+            .zip(&self.votes)
+            .filter(|(language, _)| script::of_language(language.code()) == script)
+            .map(|(language, votes)| {
+                (*language, votes + if main == Some(*language) { MAIN_VOTE } else { 0.0 })
+            })
+            .collect();
+        ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        let (first, votes) = *ranked.first()?;
+        let second = ranked.get(1).map_or(0.0, |(_, votes)| *votes);
+        if votes >= MIN_VOTES && votes >= LEAD * second { Some(first) } else { main }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(text: &str) -> Option<String> {
+        detect(text, None).map(|language| language.code().to_owned())
+    }
+
+    #[test]
+    fn a_sentence_tells_its_language() {
+        for (text, code) in [
+            ("The house stands at the end of the road, and nobody lives in it.", "en"),
+            ("Das Haus steht am Ende der Straße, und niemand wohnt darin.", "de"),
+            ("La casa está al final de la calle y nadie vive en ella.", "es"),
+            ("La maison se trouve au bout de la rue et personne n'y habite.", "fr"),
+            ("La casa si trova alla fine della strada e nessuno ci abita.", "it"),
+            ("A casa que fica no fim da rua não é minha, e também ninguém mora nela.", "pt"),
+            ("Het huis staat aan het einde van de weg en niemand woont er.", "nl"),
+            ("Huset ligger i slutet av vägen och ingen bor där.", "sv"),
+            (
+                "Huset ved enden af vejen blev solgt efter krigen, og nu bor der ikke nogen i det.",
+                "da",
+            ),
+            ("Dom stoi na końcu drogi i nikt w nim nie mieszka.", "pl"),
+            ("Dům stojí na konci cesty a nikdo v něm nebydlí.", "cs"),
+            ("Talo on tien päässä, eikä siinä asu ketään.", "fi"),
+            ("A ház az út végén áll, és senki sem lakik benne.", "hu"),
+            ("Casa se află la capătul drumului și nimeni nu locuiește în ea.", "ro"),
+            ("Ev yolun sonunda duruyor ve içinde kimse yaşamıyor.", "tr"),
+            ("Ngôi nhà nằm ở cuối con đường và không ai sống trong đó.", "vi"),
+            ("Rumah itu berada di ujung jalan dan tidak ada yang tinggal di sana.", "id"),
+            ("Дом стоит в конце дороги, и в нём никто не живёт.", "ru"),
+            ("Будинок стоїть у кінці дороги, і в ньому ніхто не живе.", "uk"),
+            ("Къщата е в края на пътя и в нея не живее никой.", "bg"),
+            ("Το σπίτι βρίσκεται στο τέλος του δρόμου.", "el"),
+            ("يقع البيت في نهاية الطريق ولا يسكنه أحد.", "ar"),
+            ("خانه در انتهای جاده است و کسی در آن زندگی نمی‌کند.", "fa"),
+            ("घर सड़क के अंत में है और उसमें कोई नहीं रहता।", "hi"),
+            ("房子在路的尽头，没有人住在里面。", "zh"),
+            ("家は道の終わりにあり、誰も住んでいません。", "ja"),
+            ("집은 길 끝에 있고 아무도 살지 않는다.", "ko"),
+            ("บ้านอยู่สุดถนนและไม่มีใครอยู่", "th"),
+        ] {
+            assert_eq!(told(text).as_deref(), Some(code), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_tells_nothing_is_not_told() {
+        for text in ["", "1234 5678", "NOR.0707-10", "xyzzy plugh"] {
+            assert_eq!(told(text), None, "{text}");
+        }
+        assert_eq!(detect("flutter", Some(Language::ENGLISH)), Some(Language::ENGLISH));
+        assert_eq!(detect("1234", Some(Language::ENGLISH)), None);
+    }
+
+    #[test]
+    fn a_long_text_is_looked_at_in_three_places() {
+        let text = "Das Haus steht am Ende der Straße. ".repeat(20_000);
+        assert_eq!(told(&text).as_deref(), Some("de"));
+    }
+
+    #[test]
+    fn function_words_are_of_their_language() {
+        let of = |code| Language::parse(code).unwrap_or(Language::ENGLISH);
+        assert!(is_function_word("und", of("de")) && !is_function_word("und", of("en")));
+    }
+}
