@@ -37,7 +37,7 @@ struct Session {
 /// Carries messages until the client closes standard input.
 pub async fn run(context: &Context) -> Result<(), CliError> {
     // A missing key or a wrong URL ends the command before the client waits.
-    context.to(Method::POST, ["mcp"].into_iter())?;
+    let _ = context.to(Method::POST, ["mcp"].into_iter())?;
     let session = Session::default();
     let mut lines = lines();
     let mut at_work = FuturesUnordered::new();

@@ -130,7 +130,8 @@ fn pieces(
 fn covering(content: &str, sentences: Vec<Range<usize>>) -> Vec<Range<usize>> {
     let mut covered: Vec<Range<usize>> = Vec::with_capacity(sentences.len().max(1));
     let mut at = 0;
-    for sentence in sentences.into_iter().chain([content.len()..content.len()]) {
+    let end = content.len()..content.len();
+    for sentence in sentences.into_iter().chain(std::iter::once(end)) {
         let between = content.get(at..sentence.start).unwrap_or_default();
         let signs = at + between.len() - between.trim_start().len()..at + between.trim_end().len();
         at = sentence.end;
