@@ -12,3 +12,12 @@ pub(super) mod responses;
 pub(super) mod store_files;
 pub(super) mod stores;
 mod whole;
+
+use ragtime_api::resource::openai;
+
+use crate::bindings::search::Passage;
+
+/// What the document of a passage is called in OpenAI's answers.
+fn filename(passage: &Passage) -> String {
+    openai::files::filename(&passage.document_id, passage.title.as_deref(), &passage.metadata)
+}

@@ -16,6 +16,7 @@ use ragtime_api::resource::{query, raw};
 use ragtime_api::variety::Variety;
 
 use super::chat::{NOTHING, now, unknown};
+use super::filename;
 use super::response_events;
 use super::whole::{self, Whole};
 use crate::call::Call;
@@ -113,7 +114,7 @@ pub(super) fn annotation(
     let mut hits = answering.hits.iter().map(|(passage, _)| passage);
     let filename = hits
         .find(|passage| passage.document_id == citation.document_id)
-        .map(|found| files::filename(&found.document_id, found.title.as_deref(), &found.metadata))
+        .map(filename)
         .unwrap_or_else(|| citation.document_id.clone());
     Annotation::new(citation, index, filename)
 }
@@ -198,11 +199,7 @@ impl Head {
 fn results(answering: &Answering) -> Vec<Found<'_>> {
     let found = answering.hits.iter().map(|(passage, score)| Found {
         file_id: &passage.document_id,
-        filename: files::filename(
-            &passage.document_id,
-            passage.title.as_deref(),
-            &passage.metadata,
-        ),
+        filename: filename(passage),
         score: *score,
         text: &passage.text,
         attributes: files::attributes(&passage.metadata),

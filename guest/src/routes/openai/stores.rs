@@ -13,7 +13,7 @@ use ragtime_api::{limits, parameters};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::{batches, files as kept};
+use super::{batches, filename, files as kept};
 use crate::bindings::admission::Permit;
 use crate::bindings::store::{self, Condition, JobState, Page};
 use crate::call::Call;
@@ -137,11 +137,7 @@ pub(in crate::routes) async fn search(mut call: Call) -> Answer {
     let found = retrieve(&call.permit, wanted).await.map_err(unknown_problem)?;
     let data = found.hits.iter().map(|(passage, score)| Found {
         file_id: &passage.document_id,
-        filename: files::filename(
-            &passage.document_id,
-            passage.title.as_deref(),
-            &passage.metadata,
-        ),
+        filename: filename(passage),
         score: *score,
         attributes: files::attributes(&passage.metadata),
         content: [Content { r#type: "text", text: &passage.text }],
