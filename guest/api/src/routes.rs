@@ -142,6 +142,7 @@ pub enum Operation {
     GetStoreFileContent,
     AttachFiles,
     GetFileBatch,
+    ListBatchFiles,
     CancelFileBatch,
     /// Costs what the tool that is called costs.
     SpeakMcp,
@@ -311,6 +312,13 @@ pub const ROUTES: &[Route] = {
         ),
         route(Post, "/v1/vector_stores/{id}/file_batches", WRITE, PLAIN, Do::AttachFiles),
         route(Get, FILE_BATCH, WRITE, PLAIN, Do::GetFileBatch),
+        route(
+            Get,
+            "/v1/vector_stores/{id}/file_batches/{batch}/files",
+            WRITE,
+            PLAIN,
+            Do::ListBatchFiles,
+        ),
         route(
             Post,
             "/v1/vector_stores/{id}/file_batches/{batch}/cancel",

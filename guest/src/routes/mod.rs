@@ -88,6 +88,7 @@ pub(crate) async fn keyed(operation: Operation, call: Call) -> Answer {
         Operation::GetStoreFileContent => openai::store_files::content(call).await,
         Operation::AttachFiles => openai::batches::create(call).await,
         Operation::GetFileBatch => openai::batches::get(call).await,
+        Operation::ListBatchFiles => openai::batches::list(call).await,
         Operation::CancelFileBatch => openai::batches::cancel(call).await,
         // Served as soon as its cost is known, which stands in its body.
         Operation::SpeakMcp => Err(Code::NotFound.into()),

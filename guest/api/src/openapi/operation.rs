@@ -311,6 +311,7 @@ fn keyed(operation: Operation) -> Description {
         | Do::GetStoreFileContent
         | Do::AttachFiles
         | Do::GetFileBatch
+        | Do::ListBatchFiles
         | Do::CancelFileBatch => super::files::describe(operation),
         Do::ListKeys
         | Do::CreateKey

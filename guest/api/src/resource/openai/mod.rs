@@ -5,6 +5,7 @@ mod conversation;
 pub mod embeddings;
 pub mod file_search;
 pub mod files;
+pub mod listing;
 pub mod models;
 pub mod response;
 pub mod responses;
