@@ -230,6 +230,9 @@ pub const MAX_CONVERSATION_BYTES: usize = 4_096;
 /// send batches of 1,000.
 pub const MAX_EMBEDDING_INPUTS: usize = 2_048;
 
+/// Tokens of one text that comes as such: OpenAI's models take as many.
+pub const MAX_EMBEDDING_TOKENS: usize = 8_192;
+
 /// Texts that the model embeds in one go, so that a large request gives others
 /// a turn.
 pub const EMBEDDINGS_AT_ONCE: usize = 256;

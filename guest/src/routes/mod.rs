@@ -64,6 +64,7 @@ pub(crate) async fn keyed(operation: Operation, call: Call) -> Answer {
         Operation::Search => search::search(call).await,
         Operation::Query => query::query(call).await,
         Operation::CompleteChat => openai::chat::complete(call).await,
+        Operation::CompleteText => openai::chat::complete_text(call).await,
         Operation::CreateResponse => openai::responses::create(call).await,
         Operation::ListModels => openai::models::list(call).await,
         Operation::GetModel => openai::models::get(call).await,
