@@ -1,5 +1,6 @@
-"""The official openai client against a server with one document."""
+"""The official openai client, of any version, against a server with one document."""
 
+import inspect
 import os
 import sys
 
@@ -15,7 +16,14 @@ client = openai.OpenAI(base_url=f"{server}/v1", api_key=key, max_retries=0)
 def chat(**options):
     messages = options.pop("messages", [{"role": "user", "content": QUESTION}])
     model = options.pop("model", "ragtime/default")
-    return client.chat.completions.create(model=model, messages=messages, **options)
+    return create(client.chat.completions.create, model=model, messages=messages, **options)
+
+
+def create(call, **options):
+    """Parameters that this version of the client does not know go into the body as they are."""
+    known = inspect.signature(call).parameters
+    body = {**options.pop("extra_body", {}), **{k: v for k, v in options.items() if k not in known}}
+    return call(**{k: v for k, v in options.items() if k in known}, extra_body=body)
 
 
 def raises(kind, code, call):
@@ -77,6 +85,35 @@ def messages_as_they_come_back():
         extra_query={"api-version": "2024-10-21"}, extra_body={"store": False, "unheard_of": 1},
     )
     assert completion.choices[0].message.content, completion
+
+
+def texts():
+    made = client.completions.create(model="ragtime/default", prompt=QUESTION, max_tokens=200, temperature=0)
+    assert "Scott Joplin" in made.choices[0].text and made.choices[0].finish_reason == "stop", made
+    assert made.usage.total_tokens == made.usage.prompt_tokens + made.usage.completion_tokens, made
+    pieces = list(client.completions.create(model="ragtime/default", prompt=[QUESTION], stream=True))
+    assert "".join(piece.choices[0].text for piece in pieces) == made.choices[0].text, pieces
+    assert pieces[-1].choices[0].finish_reason == "stop", pieces[-1]
+    try:
+        client.completions.create(model="ragtime/default", prompt=["a", "b"])
+    except openai.BadRequestError as error:
+        assert error.param == "prompt", error
+    else:
+        raise AssertionError("two prompts")
+
+
+def spent():
+    """A key whose budget is spent is told by the client's own exception."""
+    made = client.with_options(base_url=server).post(
+        "/v1/keys", body={"name": "short", "scopes": ["read"], "burst": 4, "rate_per_minute": 1},
+        cast_to=object,
+    )
+    short = openai.OpenAI(base_url=f"{server}/v1", api_key=made["credential"], max_retries=0)
+    ask = lambda: short.chat.completions.create(
+        model="ragtime/default", messages=[{"role": "user", "content": QUESTION}]
+    )
+    ask()
+    raises(openai.RateLimitError, "rate_limited", ask)
 
 
 def as_long_as_wanted():
@@ -149,7 +186,7 @@ def errors():
 
 
 def embeddings():
-    make = client.embeddings.create
+    make = lambda **options: create(client.embeddings.create, **options)
     if not with_model:
         raises(openai.InternalServerError, "embedding_unavailable",
                lambda: make(model="all-MiniLM-L6-v2", input="rag"))
@@ -161,12 +198,18 @@ def embeddings():
     assert len(pairs) == 384 and all(abs(a - b) < 1e-3 for a, b in pairs)
     same = make(model="all-MiniLM-L6-v2", input="a rag", dimensions=384)
     assert len(same.data[0].embedding) == 384
+    # A text, and several, as their tokens of OpenAI's own encoding.
+    tokens = make(model="all-MiniLM-L6-v2", input=[[15339, 1917], [15339]], encoding_format="float")
+    words = make(model="all-MiniLM-L6-v2", input=["hello world", "hello"], encoding_format="float")
+    assert [one.embedding for one in tokens.data] == [one.embedding for one in words.data]
     raises(openai.BadRequestError, "invalid_value",
            lambda: make(model="all-MiniLM-L6-v2", input="a", dimensions=256))
     raises(openai.NotFoundError, "unknown_model", lambda: make(model="ada", input="a"))
 
 
-for check in (whole, streamed, a_conversation, messages_as_they_come_back, as_long_as_wanted,
-              responses, nothing_found, models, errors, embeddings):
+# On a stock runtime keys are set and not made.
+may_make_keys = [] if os.environ.get("STOCK") else [spent]
+for check in (*may_make_keys, whole, streamed, a_conversation, messages_as_they_come_back, as_long_as_wanted,
+              texts, responses, nothing_found, models, errors, embeddings):
     check()
     print(f"{check.__name__}: ok")
