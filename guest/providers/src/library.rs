@@ -417,8 +417,8 @@ impl Collection {
         if above.zip(below).is_some_and(|(above, below)| above >= below) {
             return Vec::new();
         }
-        let bound = |id| id.map_or(Bound::Unbounded, Bound::Excluded);
-        let documents = self.documents.range::<str, _>((bound(above), bound(below)));
+        let [above, below] = [above, below].map(|id| id.map_or(Bound::Unbounded, Bound::Excluded));
+        let documents = self.documents.range::<str, _>((above, below));
         let documents = documents.map(|(_, numbered)| &numbered.document);
         match descending {
             true => documents.rev().take(limit).collect(),

@@ -12,8 +12,8 @@ use sha2::{Digest, Sha256};
 
 use crate::Filter;
 use crate::types::{
-    Between, Chunk, Collection, Document, DocumentSummary, Error, MAX_OUTLINE_EXTRA, NewChunk, NewDocument,
-    Outcome, Passage, Put, Quote, Warning,
+    Between, Chunk, Collection, Document, DocumentSummary, Error, MAX_OUTLINE_EXTRA, NewChunk,
+    NewDocument, Outcome, Passage, Put, Quote, Warning,
 };
 use crate::writer::Effects;
 use crate::{cursor, cuts, details};

@@ -4,6 +4,9 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 
+// What the client finds odd of a schema it says here.
+console.warn = (said) => { throw new Error(said); };
+
 const QUOTE = 'Scott Joplin wrote the Maple Leaf Rag in 1899.';
 const http = () => new StreamableHTTPClientTransport(new URL(`${process.env.SERVER}/mcp`), {
   requestInit: { headers: { Authorization: `Bearer ${process.env.KEY}` } },

@@ -63,10 +63,7 @@ impl wit::Guest for Provider {
         .map_err(error_to_wit)
     }
 
-    async fn bytes(
-        permit: PermitBorrow<'_>,
-        collections: Vec<String>,
-    ) -> Result<Vec<u64>, Error> {
+    async fn bytes(permit: PermitBorrow<'_>, collections: Vec<String>) -> Result<Vec<u64>, Error> {
         for name in &collections {
             allowed(&permit, Scope::Read, Some(name))?;
         }
@@ -89,8 +86,7 @@ fn items(job: &Job, first: u32, limit: usize) -> Vec<wit::JobItem> {
         id: failure.id.clone(),
         fate: wit::Fate::Failed(failure.reason.clone()),
     });
-    let mut items: Vec<_> =
-        stored.chain(failed).filter(|item| item.position >= first).collect();
+    let mut items: Vec<_> = stored.chain(failed).filter(|item| item.position >= first).collect();
     items.sort_unstable_by_key(|item| item.position);
     items.truncate(limit);
     items

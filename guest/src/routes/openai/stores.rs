@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use http::StatusCode;
 use ragtime_api::fusion::Ranking;
+use ragtime_api::limits;
 use ragtime_api::problem::{Code, Problem};
 use ragtime_api::resource::openai::files::{self, Deleted, List};
 use ragtime_api::resource::openai::listing::Listing;
@@ -12,7 +13,6 @@ use ragtime_api::resource::openai::stores::{self as api, Attach};
 use ragtime_api::resource::search::Mode;
 use ragtime_api::variety::Variety;
 use ragtime_api::wording::Wording;
-use ragtime_api::limits;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 

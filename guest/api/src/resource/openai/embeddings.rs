@@ -211,7 +211,9 @@ mod tests {
         assert_eq!(read(r#"["a","b"]"#).unwrap().input, ["a", "b"]);
         assert_eq!(read("[15339,1917]").unwrap().input, ["hello world"]);
         assert_eq!(read(r#"[[15339,1917],"b",[0]]"#).unwrap().input, ["hello world", "b", "!"]);
-        for wrong in ["[]", r#""""#, "3", "[[]]", "[[100257]]", "[1.5]", "[-1]", "[true]", "[[\"a\"]]"] {
+        for wrong in
+            ["[]", r#""""#, "3", "[[]]", "[[100257]]", "[1.5]", "[-1]", "[true]", "[[\"a\"]]"]
+        {
             assert!(read(wrong).is_err(), "{wrong}");
         }
     }

@@ -93,9 +93,8 @@ impl Listing {
         key_of: impl Fn(&str) -> Option<K>,
     ) -> (Vec<T>, bool) {
         let (above, below) = self.bounds();
-        let bound = |id: Option<&str>| {
-            id.and_then(&key_of).map_or(Bound::Unbounded, Bound::Excluded)
-        };
+        let bound =
+            |id: Option<&str>| id.and_then(&key_of).map_or(Bound::Unbounded, Bound::Excluded);
         let range = (bound(above), bound(below));
         items.retain(|item| std::ops::RangeBounds::contains(&range, &key(item)));
         items.sort_by_key(&key);
