@@ -90,6 +90,14 @@ async fn files_outlive_the_server_and_no_search_finds_them_before_they_are_attac
     assert_eq!(server.search("lift aircraft").await, [id]);
 }
 
+#[tokio::test]
+async fn a_file_has_the_name_that_its_sender_gave_it() {
+    let server = Setup::new().start();
+    let id = upload(&server, "na_ve.txt\"; filename*=\"UTF-8''na%C3%AFve%20%E6%96%87.txt", "Text.");
+    let file = server.get(&format!("/v1/files/{}", id.await)).await;
+    assert_eq!(file.body["filename"], "naïve 文.txt", "{file:?}");
+}
+
 /// Uploads a file by OpenAI's API.
 async fn upload(server: &Server, name: &str, text: &str) -> String {
     let form = format!(

@@ -7,7 +7,7 @@
 
 mod harness;
 
-use harness::clients::{Script, run};
+use harness::clients::{Script, make_up_requests, run};
 use harness::{Server, Setup};
 
 const DOCUMENT: &str =
@@ -19,6 +19,13 @@ async fn server() -> Server {
     server.model().await;
     server.document("joplin", DOCUMENT).await;
     server
+}
+
+#[test]
+#[ignore = "makes up requests for every route, for some minutes"]
+fn made_up_requests_meet_what_the_openapi_document_says() {
+    let cases = std::env::var("RAGTIME_CASES_PER_ROUTE").unwrap_or_else(|_| "1000".into());
+    make_up_requests(&cases);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -39,10 +39,22 @@ pub async fn run(server: &Server, script: Script, arguments: &[&str]) {
     tokio::task::spawn_blocking(move || done(&mut command, "")).await.unwrap();
 }
 
-fn command(script: Script) -> Command {
+/// Requests that are made up from the OpenAPI document, so many for each route.
+pub fn make_up_requests(cases: &str) {
+    let schemathesis = one_at_a_time(|| python("schemathesis").join("schemathesis"));
+    let mut command = Command::new(folder().join("schemathesis.sh"));
+    command.arg(cases).env("SCHEMATHESIS", schemathesis).env("RAGTIME", binary().get_program());
+    done(&mut command, "");
+}
+
+fn one_at_a_time<R>(work: impl FnOnce() -> R) -> R {
     static FETCH: Mutex<()> = Mutex::new(());
-    let _one_at_a_time = FETCH.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    match script {
+    let _turn = FETCH.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    work()
+}
+
+fn command(script: Script) -> Command {
+    one_at_a_time(|| match script {
         Script::Python(packages, name) => {
             let mut command = Command::new(python(packages).join("python"));
             command.arg(folder().join(name));
@@ -57,7 +69,7 @@ fn command(script: Script) -> Command {
             command.arg(program);
             command
         }
-    }
+    })
 }
 
 fn folder() -> PathBuf {

@@ -152,23 +152,26 @@ fn push_chunk(out: &mut String, head: &Head, choices: Vec<ChunkChoice<'_>>, usag
 }
 
 fn push_text(out: &mut String, head: &Head, choices: Vec<ChunkChoice<'_>>, usage: Option<Usage>) {
-    let choice = |choice: ChunkChoice<'_>| completions::Choice {
+    let chunk = completions::Completion {
+        id: &head.id,
+        object: "text_completion",
+        created: head.created,
+        model: &head.model,
+        choices: choices.into_iter().map(text_of).collect(),
+        usage: head.include_usage.then_some(usage),
+    };
+    push_data(out, &json::encode(&chunk));
+}
+
+fn text_of<'a>(choice: ChunkChoice<'a>) -> completions::Choice<'a> {
+    completions::Choice {
         index: choice.index,
         text: choice.delta.content.unwrap_or_default(),
         finish_reason: choice.finish_reason,
         logprobs: None,
         citations: choice.delta.citations,
         abstained: choice.delta.abstained,
-    };
-    let chunk = completions::Completion {
-        id: &head.id,
-        object: "text_completion",
-        created: head.created,
-        model: &head.model,
-        choices: choices.into_iter().map(choice).collect(),
-        usage: head.include_usage.then_some(usage),
-    };
-    push_data(out, &json::encode(&chunk));
+    }
 }
 
 fn push_message(
