@@ -57,7 +57,7 @@ def streamed():
     last = [chunk.choices[0] for chunk in chunks if chunk.choices][-1]
     assert last.finish_reason == "stop"
     assert [citation["quote"] for citation in last.delta.citations] == [QUOTE], last
-    assert chunks[-1].choices == [] and chunks[-1].usage.total_tokens >= 0
+    assert chunks[-1].choices == [] and dict(chunks[-1].usage)["total_tokens"] >= 0
 
 
 def a_conversation():
