@@ -12,6 +12,8 @@ QUOTE = "Scott Joplin wrote the Maple Leaf Rag in 1899."
 
 server, key, with_model = os.environ["SERVER"], os.environ["KEY"], sys.argv[1:] == ["model"]
 client = openai.OpenAI(base_url=f"{server}/v1", api_key=key, max_retries=0)
+# The very first version looks for it beside `error`, where nobody has it.
+TELLS_PARAM = openai.__version__ != "1.0.0"
 
 
 def chat(**options):
@@ -100,7 +102,7 @@ def texts():
     try:
         client.completions.create(model="ragtime/default", prompt=["a", "b"])
     except openai.BadRequestError as error:
-        assert error.param == "prompt", error
+        assert error.param == "prompt" or not TELLS_PARAM, error
     else:
         raise AssertionError("two prompts")
 
@@ -181,7 +183,7 @@ def errors():
         try:
             chat(**{name: value})
         except openai.BadRequestError as error:
-            assert error.param == name and name in error.message, error
+            assert (error.param == name or not TELLS_PARAM) and name in error.message, error
         else:
             raise AssertionError(name)
     stranger = openai.OpenAI(base_url=f"{server}/v1", api_key="rt_x_y", max_retries=0)
