@@ -76,6 +76,21 @@ async fn a_bad_document_fails_alone_and_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_became_of_an_ingestion_is_there_for_programs() {
+    let server = Setup::new().start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("d.ndjson");
+    std::fs::write(&file, "{\"id\":\"ok\",\"text\":\"fine\"}\n{\"id\":\"empty\",\"text\":\"\"}\n")
+        .unwrap();
+    let done = ragtime(&server, &["ingest", file.to_str().unwrap(), "--json"]);
+    assert!(!done.status.success(), "{done:?}");
+    let told: serde_json::Value = serde_json::from_str(stdout(&done)).unwrap();
+    assert_eq!((&told["indexed"], &told["pending"]), (&1.into(), &0.into()), "{told}");
+    assert!(told["failed"][0].as_str().unwrap().contains("empty"), "{told}");
+    assert_eq!(told["failed"].as_array().unwrap().len(), 1, "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_changed_what_is_shown() {
     let server = Setup::new().start();
     ragtime(&server, &["keys", "create", "--name", "reader"]);

@@ -48,6 +48,9 @@ pub struct Args {
     /// Return when everything is on the server's disk
     #[arg(long, overrides_with = "wait")]
     no_wait: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// How far it is.
@@ -72,7 +75,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         ended = ingest(&args.paths, &args.collection, !args.no_wait, &mut progress, context) => ended,
         _ = tokio::signal::ctrl_c() => Err(CliError::interrupted()),
     };
-    progress.report();
+    progress.report(args.json);
     ended.map_err(|error| error.or_hint(AGAIN))?;
     match progress.failed.is_empty() {
         true => Ok(()),
@@ -258,8 +261,11 @@ impl Progress {
     }
 
     /// Says what became of it, or where it stands.
-    fn report(&self) {
+    fn report(&self, as_json: bool) {
         self.bar.finish_and_clear();
+        if as_json {
+            return out::data(&self.json().to_string());
+        }
         for warning in &self.warnings {
             out::note(&format!("warning: {warning}"));
         }
@@ -270,6 +276,13 @@ impl Progress {
             out::note(&format!("failed: {failure}"));
         }
         out::note(&self.summary());
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "indexed": self.indexed, "pending": self.pending, "failed": self.failed,
+            "warnings": self.warnings, "more_warnings": self.more_warnings,
+        })
     }
 
     fn summary(&self) -> String {
