@@ -13,20 +13,18 @@ use crate::routes::Operation;
 
 const LIMIT: Query = Query {
     name: "limit",
-    description: "Items of the page.",
-    schema: || {
-        let (most, default) = limits::OPENAI_PAGE_ITEMS;
-        json!({"type": "integer", "minimum": 1, "maximum": most, "default": default})
-    },
+    description: "Items of the page, at most 100, whatever is asked for.",
+    schema: || limit(limits::OPENAI_PAGE_ITEMS.1),
 };
 const LIMIT_OF_FILES: Query = Query {
     name: "limit",
-    description: "Items of the page.",
-    schema: || {
-        let (most, default) = limits::OPENAI_PAGE_FILES;
-        json!({"type": "integer", "minimum": 1, "maximum": most, "default": default})
-    },
+    description: "Items of the page, at most 10,000, whatever is asked for.",
+    schema: || limit(limits::OPENAI_PAGE_FILES.1),
 };
+fn limit(default: u32) -> serde_json::Value {
+    json!({"type": "integer", "minimum": 1, "maximum": u32::MAX, "default": default})
+}
+
 const ORDER: Query = Query {
     name: "order",
     description: "`desc` has the last one first.",
@@ -230,7 +228,7 @@ fn of_store_files(operation: Operation) -> Description {
             .problems(OF_STORE_FILES),
         Operation::AttachFiles => about("attachFiles", "Put uploaded files into a store, as a job")
             .body(
-                || lenient_object(stores::BATCH_FIELDS),
+                stores::batch_schema,
                 r#"{"file_ids": ["file-1", "file-2"], "attributes": {"year": 1958}}"#,
                 |body| stores::read_batch(body).map(drop),
             )

@@ -9,6 +9,7 @@ pub(super) fn written(generators: &[String]) -> Map<String, Value> {
     let mut schemas = Map::new();
     schemas.insert("Filter".into(), filter());
     schemas.insert("FilterTest".into(), test());
+    schemas.insert("FileFilter".into(), file_filter());
     schemas.insert("Generator".into(), json!({"type": "string", "enum": generators}));
     schemas
 }
@@ -30,6 +31,33 @@ fn filter() -> Value {
             {"type": ["string", "number", "boolean", "null"]},
             {"$ref": "#/components/schemas/FilterTest"},
         ]},
+    })
+}
+
+/// A filter in OpenAI's form.
+fn file_filter() -> Value {
+    let this = json!({"$ref": "#/components/schemas/FileFilter"});
+    let key = json!({"type": "string", "not": {"enum": ["and", "or", "not"]}});
+    let comparison = |types: Value, value: Value| {
+        json!({
+            "type": "object", "required": ["type", "key", "value"],
+            "properties": {"type": {"enum": types}, "key": key, "value": {"type": value}},
+        })
+    };
+    json!({
+        "description": "A comparison, or several that are joined.",
+        "anyOf": [
+            {
+                "type": "object", "required": ["type", "filters"],
+                "properties": {
+                    "type": {"enum": ["and", "or"]},
+                    "filters": {"type": "array", "items": this, "minItems": 1},
+                },
+            },
+            comparison(json!(["eq", "ne"]), json!(["string", "number", "boolean"])),
+            comparison(json!(["gt", "gte", "lt", "lte"]), json!(["string", "number"])),
+            comparison(json!(["in", "nin"]), json!("array")),
+        ],
     })
 }
 

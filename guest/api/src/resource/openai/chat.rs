@@ -106,9 +106,11 @@ pub const FIELDS: &[Field] = &[
 ];
 
 fn messages_schema() -> serde_json::Value {
+    let mut message = json::lenient_object(MESSAGE);
+    message["anyOf"] = json!([conversation::spoken(), conversation::silent()]);
     json!({
         "type": "array", "minItems": 1, "maxItems": limits::MAX_MESSAGES,
-        "items": json::lenient_object(MESSAGE),
+        "items": message,
         "contains": {
             "properties": {
                 "role": {"const": "user"},

@@ -38,6 +38,23 @@ impl Speaker {
     }
 }
 
+/// A message that says something, as JSON Schema.
+pub(super) fn spoken() -> serde_json::Value {
+    json!({
+        "required": ["role", "content"],
+        "properties": {
+            "role": {"type": "string"}, "content": {"type": ["string", "array"]},
+        },
+    })
+}
+
+/// A message of whoever may be silent, as JSON Schema.
+pub(super) fn silent() -> serde_json::Value {
+    let words = Speaker::WORDS.iter().filter(|(_, speaker)| speaker.may_be_silent());
+    let words: Vec<_> = words.map(|(word, _)| word).collect();
+    json!({"required": ["role"], "properties": {"role": {"enum": words}}})
+}
+
 /// What was said and what is asked now.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Conversation {

@@ -29,11 +29,12 @@ pub(super) const MAX_NUM_RESULTS: Field = Field::optional(
 /// A filter in OpenAI's form.
 pub(super) const FILTERS: Field = Field::optional(
     "filters",
-    Kind::Other(
-        || json!({"type": "object", "properties": {"type": {"enum": FILTER_TYPES}}, "required": ["type"]}),
-    ),
+    Kind::Other(|| json!({"$ref": "#/components/schemas/FileFilter"})),
     "A comparison `{type, key, value}`, or `and`, `or` of `filters`.",
 );
+
+/// What the id of a store looks like.
+const STORE: &str = "^(vs_)?[a-z0-9][a-z0-9_-]{0,59}$";
 
 const FILTER_TYPES: [&str; 10] = ["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin", "and", "or"];
 
@@ -41,7 +42,7 @@ const TOOL: &[Field] = &[
     Field::required(
         "vector_store_ids",
         Kind::Other(
-            || json!({"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 1}),
+            || json!({"type": "array", "items": {"type": "string", "pattern": STORE}, "minItems": 1, "maxItems": 1}),
         ),
         "The vector store, one.",
     ),

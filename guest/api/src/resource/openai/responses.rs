@@ -132,9 +132,16 @@ fn input_schema() -> Value {
         "type": "object", "properties": {"role": {"const": "user"}, "content": text},
         "required": ["role", "content"], "additionalProperties": false,
     });
+    let mut item = json::lenient_object(MESSAGE);
+    // What is no message may be anything: a call, its result, a reference.
+    let other = json!({
+        "required": ["type"],
+        "properties": {"type": {"type": "string", "not": {"const": "message"}}},
+    });
+    item["anyOf"] = json!([conversation::spoken(), conversation::silent(), other]);
     json!({"anyOf": [text, {
         "type": "array", "minItems": 1, "maxItems": limits::MAX_MESSAGES,
-        "items": json::lenient_object(MESSAGE), "contains": message,
+        "items": item, "contains": message,
     }]})
 }
 

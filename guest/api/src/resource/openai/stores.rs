@@ -169,6 +169,14 @@ pub const BATCH_FIELDS: &[Field] = &[
     ATTRIBUTES,
     CHUNKING,
 ];
+/// The body that attaches files, as JSON Schema: it names one at least.
+pub fn batch_schema() -> serde_json::Value {
+    let mut schema = json::lenient_object(BATCH_FIELDS);
+    let some = |name: &str| json!({"properties": {name: {"type": "array", "minItems": 1}}, "required": [name]});
+    schema["anyOf"] = json!([some("file_ids"), some("files")]);
+    schema
+}
+
 /// Members of the body that searches a store.
 pub const SEARCH_FIELDS: &[Field] = &[
     Field::required(
@@ -259,10 +267,16 @@ pub fn read_batch(body: &[u8]) -> Result<Vec<Attach>, Problem> {
         let ids = fields.strings("file_ids", faults).unwrap_or_default();
         let mut files: Vec<_> =
             ids.into_iter().map(|file_id| Attach { file_id, attributes: common.clone() }).collect();
-        if let Some(Json::Array(items)) = fields.take("files", faults) {
-            let place = fields.location("files");
-            for (index, item) in items.into_iter().enumerate() {
-                files.push(attach(item, Location::Item(&place, index), Some(&common), faults)?);
+        match fields.take("files", faults) {
+            None => {}
+            Some(Json::Array(items)) => {
+                let place = fields.location("files");
+                for (index, item) in items.into_iter().enumerate() {
+                    files.push(attach(item, Location::Item(&place, index), Some(&common), faults)?);
+                }
+            }
+            Some(other) => {
+                fields.fault("files", format!("must be an array, not {}", other.kind()), faults);
             }
         }
         let most = limits::MAX_ATTACHED_FILES;
