@@ -8,6 +8,8 @@ use super::out;
 
 /// Exit status of a command that failed.
 const FAILED: u8 = 1;
+/// Exit status of a command that did its work but for a part that it named.
+const INCOMPLETE: u8 = 3;
 /// Exit status of a command that was interrupted: 128 + SIGINT, as shells have
 /// it.
 const INTERRUPTED: u8 = 130;
@@ -31,6 +33,11 @@ impl CliError {
 
     pub(super) fn with_hint(message: impl Into<String>, hint: &'static str) -> Self {
         Self { hint: Some(hint), ..Self::new(message) }
+    }
+
+    /// The command did its work but for what it has named.
+    pub(super) fn incomplete(message: impl Into<String>) -> Self {
+        Self { exit: INCOMPLETE, ..Self::new(message) }
     }
 
     /// The person stopped the command.

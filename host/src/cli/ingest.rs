@@ -8,9 +8,10 @@ mod batches;
 mod document;
 mod files;
 mod lines;
+mod search;
 mod sources;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use serde_json::{Value, json};
 
 use super::{CliError, Context, count, list, out, text};
 use batches::{Batch, Batches};
+use search::{Search, Selection};
 use sources::Sources;
 
 /// Batches at the server at once: one being indexed while the next is sent.
@@ -31,10 +33,14 @@ const BATCHES_IN_FLIGHT: usize = 2;
 const FIRST_POLL: Duration = Duration::from_millis(50);
 const LAST_POLL: Duration = Duration::from_millis(400);
 
+const EXITS: &str = "Exit status: 0 when all was taken, 3 when some documents could not be \
+    taken and are named, 1 when nothing more could be done, 130 when interrupted.";
+
 const AGAIN: &str = "run the same command again to go on";
 
 /// What to put in.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXITS)]
 pub struct Args {
     /// Folders, files (.txt .md .html .pdf .docx .pptx .xlsx .odt .epub .eml …) or records (.ndjson .jsonl .csv .tsv)
     #[arg(required = true)]
@@ -42,6 +48,8 @@ pub struct Args {
     /// Where to put it; made if it does not exist
     #[arg(long, default_value = "default")]
     collection: String,
+    #[command(flatten)]
+    selection: Selection,
     /// Return when search finds everything; the default
     #[arg(long, overrides_with = "no_wait")]
     wait: bool,
@@ -68,15 +76,21 @@ pub struct Progress {
 /// Ingests and says what became of it.
 pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let mut progress = Progress::new();
+    let mut found = Search::default();
+    for path in &args.paths {
+        found.add(path, &args.selection)?;
+    }
+    found.skipped.lines().for_each(|line| out::note(&line));
+    out::note(&kinds(&found.kinds));
     let ended = tokio::select! {
-        ended = ingest(&args.paths, &args.collection, !args.no_wait, &mut progress, context) => ended,
+        ended = put_in(found, &args.collection, !args.no_wait, &mut progress, context) => ended,
         _ = tokio::signal::ctrl_c() => Err(CliError::interrupted()),
     };
     progress.report();
     ended.map_err(|error| error.or_hint(AGAIN))?;
     match progress.failed.is_empty() {
         true => Ok(()),
-        false => Err(CliError::new("some documents could not be taken")),
+        false => Err(CliError::incomplete("some documents could not be taken")),
     }
 }
 
@@ -89,8 +103,27 @@ pub async fn ingest(
     progress: &mut Progress,
     context: &Context,
 ) -> Result<(), CliError> {
-    let mut sources = Sources::open(paths)?;
-    let files = sources.take_whole_files();
+    let mut found = Search::default();
+    for path in paths {
+        found.add(path, &Selection::default())?;
+    }
+    put_in(found, collection, wait, progress, context).await
+}
+
+/// How many files of each kind are sent.
+fn kinds(kinds: &BTreeMap<String, u64>) -> String {
+    let each: Vec<_> = kinds.iter().map(|(end, count)| format!("{count} {end}")).collect();
+    format!("{} files: {}", kinds.values().sum::<u64>(), each.join(", "))
+}
+
+async fn put_in(
+    found: Search,
+    collection: &str,
+    wait: bool,
+    progress: &mut Progress,
+    context: &Context,
+) -> Result<(), CliError> {
+    let sources = Sources::of(found);
     progress.bar.set_length(sources.total_bytes());
     let mut batches = Batches::new(sources);
     make(collection, context).await?;
@@ -106,7 +139,7 @@ pub async fn ingest(
             false => progress.failed.extend(job.failed),
         }
     }
-    for file in files {
+    for file in batches.take_whole_files() {
         match files::send(&file, collection, wait, context).await? {
             files::Sent::Document(document) => {
                 progress.warned(list(&document, "warnings").iter().map(|one| (&*file.id, one)));
