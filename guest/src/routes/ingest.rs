@@ -26,8 +26,6 @@ use crate::{multipart, reply};
 /// part of a large batch in memory twice.
 const TEXTS_PER_CALL: usize = 256;
 
-const NO_TEXT: &str = "holds no text once markup is taken away; a scan has to be read by OCR first";
-
 /// `PUT …/documents/{id}`
 pub(super) async fn put(mut call: Call) -> Answer {
     let choices = [("durable", Wait::Durable), ("searchable", Wait::Searchable)];
@@ -126,7 +124,7 @@ pub(super) async fn prepare(
                 readable.push((document, extracted));
                 continue;
             }
-            Ok(_) => NO_TEXT.to_owned(),
+            Ok(extracted) => extracted.without_text(),
             Err(unreadable) => unreadable.to_string(),
         };
         prepared.failures.push(Rejected { position, id: document.id, reason }.into());

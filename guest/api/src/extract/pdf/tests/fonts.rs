@@ -139,6 +139,38 @@ fn what_has_no_mapping_is_left_out_with_a_warning() {
 }
 
 #[test]
+fn a_map_to_unicode_that_says_nothing_is_told() {
+    let ranges = "1 begincodespacerange <0000> <FFFF> endcodespacerange";
+    for map in [
+        String::new(),
+        "no map at all".to_owned(),
+        ranges.to_owned(),
+        format!("{ranges} 2 beginbfchar <0001> <> <0002> <FFFD> endbfchar"),
+    ] {
+        let mut sample = Sample::new();
+        composite(&mut sample, &map);
+        sample.page("BT /F2 12 Tf 72 700 Td <00010002> Tj ET");
+        let nothing = read(&sample.bytes());
+        assert_eq!(nothing.text, "", "{map}");
+        assert_eq!(codes(&nothing)[0], (WarningCode::UnmappedFont, Some(1)), "{map}");
+        assert_eq!(
+            nothing.without_text(),
+            "holds no text but what is left out: unmapped_font: 2 characters are left out: their \
+             fonts (ABCDEF+X) do not say what they mean"
+        );
+    }
+    // One code of several, beside those that are known.
+    let mut sample = Sample::new();
+    composite(
+        &mut sample,
+        &format!("{ranges} 2 beginbfchar <0001> <6E2F> <0002> <> endbfchar"),
+    );
+    sample.page("BT /F2 12 Tf 72 700 Td <00010002> Tj ET");
+    let extracted = read(&sample.bytes());
+    assert_eq!((&*extracted.text, codes(&extracted)), ("港", vec![(WarningCode::UnmappedFont, Some(1))]));
+}
+
+#[test]
 fn pictures_on_the_codes_of_letters_are_no_letters() {
     let mut sample = Sample::new();
     let encoding = "/Encoding /WinAnsiEncoding";
