@@ -12,6 +12,7 @@ mod lines;
 mod regions;
 mod strings;
 mod title;
+mod to_unicode;
 mod unicode;
 mod unpack;
 

@@ -76,6 +76,16 @@ fn text_is_read_by_every_form_of_a_map_to_unicode() {
     ] {
         assert_eq!(with_map(&map, "<000100020003>"), wanted, "{map}");
     }
+    // An entry that cannot be read costs itself only.
+    for map in [
+        format!("{ranges} 4 beginbfchar {chars} <0004> <> endbfchar"),
+        format!("{ranges} 4 beginbfchar <> <0041> {chars} endbfchar"),
+        format!("{ranges} 1 beginbfrange <0001> <0009> [<6E2F> <6E7E> <5C40> <>] endbfrange"),
+        format!("{ranges} 2 beginbfrange <0004> <0005> <> <0001> <0001> <6E2F> endbfrange 2 beginbfchar <0002> <6E7E> <0003> <5C40>"),
+        format!("/No-Such-Map usecmap (a \\( <b>) << /A /B >> {ranges} 3 beginbfchar {chars} endbfchar"),
+    ] {
+        assert_eq!(with_map(&map, "<000100020003>"), wanted, "{map}");
+    }
     let beyond = format!("{ranges} 1 beginbfchar <0001> <D83DDE00> endbfchar");
     assert_eq!(with_map(&beyond, "<0001>"), "\u{1f600}");
 }
