@@ -122,7 +122,6 @@ impl Iterator for Sources {
 
 /// What a file is that the server does not have to unpack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub enum Kind {
     Text,
     Markdown,

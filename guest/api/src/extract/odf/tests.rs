@@ -61,12 +61,13 @@ fn cells_over_rows_are_said_in_each_of_them() {
     let cell = |more: &str, text: &str| {
         format!("<table:table-cell {more}><text:p>{text}</text:p></table:table-cell>")
     };
-    let covered = |times: u32| {
-        format!("<table:covered-table-cell table:number-columns-repeated='{times}'/>")
-    };
+    let covered =
+        |times: u32| format!("<table:covered-table-cell table:number-columns-repeated='{times}'/>");
     let row = |cells: &[String]| format!("<table:table-row>{}</table:table-row>", cells.concat());
-    let (over_three, over_both) =
-        ("table:number-rows-spanned='3'", "table:number-rows-spanned='2' table:number-columns-spanned='2'");
+    let (over_three, over_both) = (
+        "table:number-rows-spanned='3'",
+        "table:number-rows-spanned='2' table:number-columns-spanned='2'",
+    );
     let rows = [
         row(&["Port", "Quay", "Fee"].map(|text| cell("", text))),
         row(&[cell(over_three, "Norhaven"), cell("", "east"), cell("", "40")]),

@@ -81,8 +81,12 @@ fn text_is_read_by_every_form_of_a_map_to_unicode() {
         format!("{ranges} 4 beginbfchar {chars} <0004> <> endbfchar"),
         format!("{ranges} 4 beginbfchar <> <0041> {chars} endbfchar"),
         format!("{ranges} 1 beginbfrange <0001> <0009> [<6E2F> <6E7E> <5C40> <>] endbfrange"),
-        format!("{ranges} 2 beginbfrange <0004> <0005> <> <0001> <0001> <6E2F> endbfrange 2 beginbfchar <0002> <6E7E> <0003> <5C40>"),
-        format!("/No-Such-Map usecmap (a \\( <b>) << /A /B >> {ranges} 3 beginbfchar {chars} endbfchar"),
+        format!(
+            "{ranges} 2 beginbfrange <0004> <0005> <> <0001> <0001> <6E2F> endbfrange 2 beginbfchar <0002> <6E7E> <0003> <5C40>"
+        ),
+        format!(
+            "/No-Such-Map usecmap (a \\( <b>) << /A /B >> {ranges} 3 beginbfchar {chars} endbfchar"
+        ),
     ] {
         assert_eq!(with_map(&map, "<000100020003>"), wanted, "{map}");
     }
@@ -171,13 +175,13 @@ fn a_map_to_unicode_that_says_nothing_is_told() {
     }
     // One code of several, beside those that are known.
     let mut sample = Sample::new();
-    composite(
-        &mut sample,
-        &format!("{ranges} 2 beginbfchar <0001> <6E2F> <0002> <> endbfchar"),
-    );
+    composite(&mut sample, &format!("{ranges} 2 beginbfchar <0001> <6E2F> <0002> <> endbfchar"));
     sample.page("BT /F2 12 Tf 72 700 Td <00010002> Tj ET");
     let extracted = read(&sample.bytes());
-    assert_eq!((&*extracted.text, codes(&extracted)), ("港", vec![(WarningCode::UnmappedFont, Some(1))]));
+    assert_eq!(
+        (&*extracted.text, codes(&extracted)),
+        ("港", vec![(WarningCode::UnmappedFont, Some(1))])
+    );
 }
 
 #[test]
