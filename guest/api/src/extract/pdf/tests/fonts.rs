@@ -57,6 +57,25 @@ fn hebrew_is_in_logical_order_with_its_numbers_and_names() {
 }
 
 #[test]
+fn a_font_without_widths_loses_no_letter_that_comes_twice() {
+    let mut sample = Sample::new();
+    let map = sample.stream(
+        "",
+        "1 begincodespacerange <00> <FF> endcodespacerange 4 beginbfchar <01> <0020> <02> <05D3> \
+         <03> <05D5> <04> <05D7> endbfchar",
+    );
+    sample.font(
+        "F2",
+        &format!(
+            "<< /Type /Font /Subtype /TrueType /BaseFont /ABCDEF+David /ToUnicode {map} 0 R >>"
+        ),
+    );
+    sample.page("BT /F2 14 Tf 72 700 Td <0304010403020104> Tj ET");
+    // As the page shows it from left to right, so read from the end.
+    assert_eq!(read(&sample.bytes()).text, "\u{5d7} \u{5d3}\u{5d5}\u{5d7} \u{5d7}\u{5d5}");
+}
+
+#[test]
 fn text_is_read_by_every_form_of_a_map_to_unicode() {
     let wanted = "\u{6e2f}\u{6e7e}\u{5c40}";
     let ranges = "1 begincodespacerange <0000> <FFFF> endcodespacerange";
