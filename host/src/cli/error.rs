@@ -23,12 +23,14 @@ pub struct CliError {
     exit: u8,
     /// The server's code, where the server refused.
     code: Option<String>,
+    /// What the server found wrong first, without the rest of its answer.
+    fault: Option<String>,
 }
 
 impl CliError {
     /// An error without advice.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, exit: FAILED, code: None }
+        Self { message: message.into(), hint: None, exit: FAILED, code: None, fault: None }
     }
 
     pub(super) fn with_hint(message: impl Into<String>, hint: &'static str) -> Self {
@@ -49,6 +51,11 @@ impl CliError {
     pub(super) fn or_hint(mut self, hint: &'static str) -> Self {
         self.hint = self.hint.or(Some(hint));
         self
+    }
+
+    /// Why in a few words, for a list of things that failed.
+    pub(super) fn in_short(&self) -> &str {
+        self.fault.as_deref().unwrap_or(&self.message)
     }
 
     /// Whether the server refused with this code.
@@ -107,7 +114,8 @@ impl From<Problem> for CliError {
             "unknown_collection" => Some("ragtime ingest --collection NAME makes it"),
             _ => None,
         };
-        Self { message, hint, exit: FAILED, code: Some(problem.code) }
+        let fault = problem.errors.into_iter().next().map(|error| error.detail);
+        Self { message, hint, exit: FAILED, code: Some(problem.code), fault }
     }
 }
 
@@ -130,5 +138,7 @@ mod tests {
         );
         assert_eq!(error.hint, Some("ragtime ingest --collection NAME makes it"));
         assert!(error.is("unknown_collection") && !error.is("busy"));
+        assert_eq!(error.in_short(), "must be text");
+        assert_eq!(CliError::new("no server").in_short(), "no server");
     }
 }

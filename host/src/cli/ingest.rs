@@ -10,6 +10,7 @@ mod files;
 mod lines;
 mod search;
 mod sources;
+mod warnings;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::IsTerminal;
@@ -150,7 +151,7 @@ async fn put_in(
             }
             files::Sent::Failed(reason) => progress.failed.push(reason),
             files::Sent::Job(answer) => {
-                let job = progress.sent(&answer);
+                let job = progress.sent(&answer, Some(&file.id));
                 match wait {
                     true => jobs.push_back(job),
                     false => progress.failed.extend(job.failed),
@@ -168,16 +169,19 @@ async fn put_in(
 /// A batch that the server has on disk.
 struct Job {
     id: String,
+    /// The file that all of it comes from, if it is one.
+    file: Option<String>,
     accepted: u64,
     failed: Vec<String>,
 }
 
 impl Job {
-    fn of(answer: &Value) -> Self {
+    fn of(answer: &Value, file: Option<&str>) -> Self {
         Self {
             id: text(answer, "job_id").to_owned(),
+            file: file.map(str::to_owned),
             accepted: count(answer, "accepted"),
-            failed: failures(answer),
+            failed: failures(answer, file),
         }
     }
 }
@@ -205,7 +209,7 @@ async fn send(
     let request = context.request(Method::POST, &["collections", collection, "documents"])?;
     let request = request.header(CONTENT_TYPE, "application/x-ndjson").body(batch.lines);
     match context.json(request).await {
-        Ok(answer) => Ok(Some(progress.sent(&answer))),
+        Ok(answer) => Ok(Some(progress.sent(&answer, None))),
         Err(error) if batch.documents == 1 && error.is("body_too_large") => {
             progress.failed.push(format!("{}: larger than the server takes", batch.first));
             Ok(None)
@@ -232,11 +236,17 @@ async fn finish(
     }
 }
 
-fn failures(job: &Value) -> Vec<String> {
+/// What could not be taken of a batch, and why.
+fn failures(job: &Value, file: Option<&str>) -> Vec<String> {
     let failure = |failure: &Value| {
-        let id = text(failure, "id");
-        let id = if id.is_empty() { "a document without an id" } else { id };
-        format!("{id}: {}", text(failure, "reason"))
+        let (id, reason) = (text(failure, "id"), text(failure, "reason"));
+        let record = count(failure, "position") + 1;
+        match file {
+            Some(file) if id.is_empty() => format!("{file}: record {record}: {reason}"),
+            Some(file) => format!("{file}: record {record}, {id}: {reason}"),
+            None if id.is_empty() => format!("a document without an id: {reason}"),
+            None => format!("{id}: {reason}"),
+        }
     };
     list(job, "failed").iter().map(failure).collect()
 }
@@ -263,8 +273,8 @@ impl Progress {
     }
 
     /// A batch is on the server's disk.
-    fn sent(&mut self, answer: &Value) -> Job {
-        let job = Job::of(answer);
+    fn sent(&mut self, answer: &Value, file: Option<&str>) -> Job {
+        let job = Job::of(answer, file);
         self.pending += job.accepted;
         let listed = list(answer, "warnings");
         self.warned(listed.iter().map(|one| (text(one, "id"), one)));
@@ -274,19 +284,13 @@ impl Progress {
 
     /// Documents carry these warnings.
     fn warned<'a>(&mut self, warnings: impl Iterator<Item = (&'a str, &'a Value)>) {
-        self.warnings.extend(warnings.map(|(id, one)| {
-            let page = match count(one, "page") {
-                0 => String::new(),
-                page => format!(" (page {page})"),
-            };
-            format!("{id}: {}{page}: {}", text(one, "code"), text(one, "detail"))
-        }));
+        self.warnings.extend(warnings::lines(warnings));
     }
 
     fn finished(&mut self, job: &Job, state: &Value) {
         self.pending = self.pending.saturating_sub(job.accepted);
         self.indexed += count(state, "indexed");
-        self.failed.extend(failures(state));
+        self.failed.extend(failures(state, job.file.as_deref()));
         self.bar.set_message(format!("{} documents", self.indexed));
     }
 

@@ -137,7 +137,7 @@ pub async fn send(
                 .iter()
                 .any(|code| error.is(code)) =>
         {
-            failed(error.to_string())
+            failed(error.in_short().to_owned())
         }
         Err(error) => Err(error),
     }

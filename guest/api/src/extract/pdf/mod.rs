@@ -76,10 +76,14 @@ fn warn(found: &content::Found, page: u32, builder: &mut Builder) {
     let page = Some(page);
     let count: usize = found.unmapped.values().sum();
     if count > 0 {
-        let mut fonts: Vec<&str> = found.unmapped.keys().map(String::as_str).collect();
+        fn named(name: &String) -> &str {
+            if name.is_empty() { "one without a name" } else { name }
+        }
+        let mut fonts: Vec<&str> = found.unmapped.keys().map(named).collect();
         fonts.sort_unstable();
+        let characters = if count == 1 { "character is" } else { "characters are" };
         let detail = format!(
-            "{count} characters are left out: their fonts ({}) do not say what they mean.",
+            "{count} {characters} left out, of which the font does not say what they mean: {}.",
             fonts.join(", ")
         );
         builder.warn(Warning { code: WarningCode::UnmappedFont, page, detail });
