@@ -112,8 +112,8 @@ impl Extracted {
             0 => String::new(),
             more => format!(" ({more} more)"),
         };
-        let (code, detail) = (first.code.code(), first.detail.trim_end_matches('.'));
-        format!("holds no text but what is left out: {code}: {detail}{more}")
+        let detail = first.detail.trim_end_matches('.');
+        format!("holds no text that can be read: {detail}{more}")
     }
 }
 

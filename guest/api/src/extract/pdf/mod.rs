@@ -76,16 +76,17 @@ fn warn(found: &content::Found, page: u32, builder: &mut Builder) {
     let page = Some(page);
     let count: usize = found.unmapped.values().sum();
     if count > 0 {
-        fn named(name: &String) -> &str {
-            if name.is_empty() { "one without a name" } else { name }
-        }
-        let mut fonts: Vec<&str> = found.unmapped.keys().map(named).collect();
+        let fonts = found.unmapped.keys();
+        let mut fonts: Vec<&str> = fonts
+            .map(|name| if name.is_empty() { "one without a name" } else { name.as_str() })
+            .collect();
         fonts.sort_unstable();
-        let characters = if count == 1 { "character is" } else { "characters are" };
-        let detail = format!(
-            "{count} {characters} left out, of which the font does not say what they mean: {}.",
-            fonts.join(", ")
-        );
+        let (characters, say) = match count {
+            1 => ("character is", "its font does not say"),
+            _ => ("characters are", "their fonts do not say"),
+        };
+        let fonts = fonts.join(", ");
+        let detail = format!("{count} {characters} left out, as {say} what is meant: {fonts}.");
         builder.warn(Warning { code: WarningCode::UnmappedFont, page, detail });
     }
     for font in &found.unreadable {

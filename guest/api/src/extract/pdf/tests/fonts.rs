@@ -188,8 +188,8 @@ fn a_map_to_unicode_that_says_nothing_is_told() {
         assert_eq!(codes(&nothing)[0], (WarningCode::UnmappedFont, Some(1)), "{map}");
         assert_eq!(
             nothing.without_text(),
-            "holds no text but what is left out: unmapped_font: 2 characters are left out, of \
-             which the font does not say what they mean: ABCDEF+X"
+            "holds no text that can be read: 2 characters are left out, as their fonts do not say \
+             what is meant: ABCDEF+X"
         );
     }
     // One code of several, beside those that are known.
