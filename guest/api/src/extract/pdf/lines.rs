@@ -135,7 +135,7 @@ fn paints(before: &Glyph, glyph: &Glyph, near: f64) -> bool {
     // Narrow letters that follow each other in a string, as the dashes that
     // lengthen Arabic words do, are no second paint. Nor are letters of a font
     // without widths, all of which stand at one place.
-    let moves = glyph.advance > PAINTED_AGAIN * glyph.size;
+    let moves = glyph.advance.abs() > 1e-6 * glyph.size;
     let follows = before.show == glyph.show && (!moves || x.hypot(y) > 0.5 * glyph.advance);
     x <= near && y <= near && !follows
 }
