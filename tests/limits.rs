@@ -49,7 +49,6 @@ async fn a_repetition_is_answered_as_the_first_time_and_not_done_again() {
 
 /// No write waits at all here, so that one is answered before search finds it, unless
 /// the indexer is very quick.
-#[cfg_attr(stock, ignore)]
 #[tokio::test]
 async fn a_write_that_search_does_not_find_in_time_is_stored_and_says_so() {
     let server = Setup::new().set("DATA__SEARCHABLE_TIMEOUT_MS", 0).start();
