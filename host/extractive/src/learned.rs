@@ -1,0 +1,61 @@
+//! Weights, and how they were found: by `cargo run --release -p ragtime-extractive
+//! --example answers -- learn FILE`, on the questions of the first half of the
+//! articles of XQuAD in English, and for the confidence in scripts without spaces on
+//! the same half in Chinese and Thai.
+
+use ragtime_text::Language;
+
+use crate::judge::Weights;
+use crate::learn::EVIDENCE;
+
+/// What each of [`crate::judge::FEATURES`] counts in a score.
+pub(crate) const WEIGHTS: Weights =
+    [4.0, 4.0, 2.0, 0.5, 4.0, 2.0, 2.0, 1.0, 2.0, 1.0, 1.0, 1.0, 1.0, 0.5, 0.0];
+
+/// What a cosine counts in it.
+pub(crate) const COSINE: f32 = 6.0;
+
+/// How a language's words are found, which the evidence depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scripts {
+    /// Between spaces.
+    Words,
+    /// Pairs of characters, of Han, kana and Hangul.
+    Characters,
+    /// Pairs of clusters, of Thai, Lao, Khmer and Burmese.
+    Clusters,
+}
+
+impl Scripts {
+    pub(crate) fn of(language: Option<Language>) -> Self {
+        match language.as_ref().map(Language::code) {
+            Some("zh" | "ja" | "ko") => Self::Characters,
+            Some("th" | "lo" | "km" | "my") => Self::Clusters,
+            _ => Self::Words,
+        }
+    }
+
+    /// The bias, and what each piece of evidence counts.
+    fn weights(self) -> (f32, [f32; EVIDENCE]) {
+        match self {
+            Self::Words => (-4.0, [4.0, 1.0, 2.0, 1.0, 1.0, 0.0, 0.0, 0.0]),
+            Self::Characters => (-4.0, [4.0, 1.0, 2.0, 1.0, 1.0, 0.0, 0.0, 0.0]),
+            Self::Clusters => (-4.0, [4.0, 1.0, 2.0, 1.0, 1.0, 0.0, 0.0, 0.0]),
+        }
+    }
+}
+
+/// How likely the passages hold an answer, from 0 to 1.
+pub(crate) fn confidence(
+    evidence: &[f32; EVIDENCE],
+    cosine: Option<f32>,
+    scripts: Scripts,
+) -> f32 {
+    let (bias, weights) = scripts.weights();
+    let words: f32 = evidence.iter().zip(weights).map(|(one, weight)| one * weight).sum();
+    let logit = match cosine {
+        None => bias + words,
+        Some(cosine) => bias + words + COSINE * (cosine - 0.5),
+    };
+    1.0 / (1.0 + (-logit).exp())
+}
