@@ -10,7 +10,7 @@ use crate::learn::EVIDENCE;
 
 /// What each of [`crate::judge::FEATURES`] counts in a score.
 pub(crate) const WEIGHTS: Weights =
-    [4.0, 4.0, 2.0, 0.5, 4.0, 2.0, 2.0, 1.0, 2.0, 1.0, 1.0, 1.0, 1.0, 0.5, 0.0];
+    [7.160, 0.691, 2.296, 1.259, 7.0, 2.3, 3.191, 1.024, 2.356, -0.048, 2.663, 1.673, 2.458, 1.372, -0.25];
 
 /// What a cosine counts in it.
 pub(crate) const COSINE: f32 = 6.0;
@@ -38,9 +38,9 @@ impl Scripts {
     /// The bias, and what each piece of evidence counts.
     fn weights(self) -> (f32, [f32; EVIDENCE]) {
         match self {
-            Self::Words => (-4.0, [4.0, 1.0, 2.0, 1.0, 1.0, 0.0, 0.0, 0.0]),
-            Self::Characters => (-4.0, [4.0, 1.0, 2.0, 1.0, 1.0, 0.0, 0.0, 0.0]),
-            Self::Clusters => (-4.0, [4.0, 1.0, 2.0, 1.0, 1.0, 0.0, 0.0, 0.0]),
+            Self::Words => (-4.456, [1.230, 1.041, 2.603, 1.243, 3.499, -0.001, 1.436, 0.576]),
+            Self::Characters => (-2.770, [2.204, 1.857, 2.353, 1.947, 0.630, -0.034, 2.087, 1.097]),
+            Self::Clusters => (-4.229, [1.491, 1.700, 1.252, 1.247, 2.264, -0.285, 0.429, 1.641]),
         }
     }
 }

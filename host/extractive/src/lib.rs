@@ -114,10 +114,10 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            max_sentences: 3,
+            max_sentences: 4,
             max_compared: 16,
-            min_confidence: 0.2,
-            min_odds: 0.08,
+            min_confidence: 0.15,
+            min_odds: 0.04,
             max_overlap: 0.8,
             max_announced_bytes: 800,
         }

@@ -8,7 +8,7 @@ use crate::Set;
 const ROUNDS: usize = 3_000;
 const RATE: f64 = 0.03;
 /// Keeps weights small that the questions say little about.
-const DECAY: f64 = 0.003;
+const DECAY: f64 = 0.001;
 
 /// Adam (Kingma and Ba 2015), over all examples at once.
 struct Descent {
