@@ -144,11 +144,6 @@ pub(crate) fn refers_back(sentence: &str, language: Option<Language>) -> bool {
     known(language, "refers").contains(&lower.as_str())
 }
 
-/// Whether a word refers to something by no name of its own.
-pub(crate) fn refers(text: &str, language: Option<Language>) -> bool {
-    let words = spaced(text);
-    known(language, "refers").iter().any(|word| has(&words, word, language))
-}
 
 #[cfg(test)]
 mod tests {
