@@ -233,7 +233,11 @@ fn similar(wanted: &str, stem: &str) -> f32 {
     }
     // Most differ in their first letter.
     let ascii = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if wanted.len() < MIN_SHARED_CHARS || stem.len() < MIN_SHARED_CHARS || ascii(wanted) || ascii(stem) {
+    if wanted.len() < MIN_SHARED_CHARS
+        || stem.len() < MIN_SHARED_CHARS
+        || ascii(wanted)
+        || ascii(stem)
+    {
         return 0.0;
     }
     let (a, b) = (wanted.chars().count(), stem.chars().count());
@@ -258,7 +262,12 @@ struct Judge<'r, 'a> {
 }
 
 impl<'r, 'a> Judge<'r, 'a> {
-    fn new(reading: &'r Reading<'a>, read: &'r Read<'a>, question: &'r Question, place: usize) -> Self {
+    fn new(
+        reading: &'r Reading<'a>,
+        read: &'r Read<'a>,
+        question: &'r Question,
+        place: usize,
+    ) -> Self {
         let had: Vec<_> = read
             .words
             .iter()
@@ -274,8 +283,11 @@ impl<'r, 'a> Judge<'r, 'a> {
         let text = self.read.unit_text(unit);
         let all = self.read.words.get(at)?;
         let own = self.had.get(at)?;
-        let mut words: Vec<_> =
-            all.iter().map(|(_, number)| *number).filter(|one| self.reading.vocabulary.says(*one)).collect();
+        let mut words: Vec<_> = all
+            .iter()
+            .map(|(_, number)| *number)
+            .filter(|one| self.reading.vocabulary.says(*one))
+            .collect();
         words.sort_unstable();
         words.dedup();
         // What says no more than the question does answers nothing.
@@ -404,4 +416,3 @@ pub(crate) fn overlap(a: &[u32], b: &[u32]) -> f32 {
     let shared = a.iter().filter(|word| b.binary_search(word).is_ok()).count();
     if smaller == 0 { 0.0 } else { shared as f32 / smaller as f32 }
 }
-
