@@ -41,6 +41,11 @@ fn known(language: Option<Language>, name: &str) -> &'static [&'static str] {
     words.and_then(|words| words.get(name)).map_or(&[], Vec::as_slice)
 }
 
+/// The words that ask for code.
+pub(crate) fn words_for_code(language: Option<Language>) -> String {
+    known(language, "code").join(" ")
+}
+
 /// A text in lower case, its words between single spaces.
 fn spaced(text: &str) -> String {
     let lower = text.to_lowercase();

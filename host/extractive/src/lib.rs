@@ -207,12 +207,23 @@ fn pick<'c>(ranked: &'c [Scored], settings: &Settings) -> Vec<&'c Candidate> {
         }
         let repeats = |other: &&Candidate| {
             judge::overlap(&other.words, &candidate.words) > settings.max_overlap
+                || is_lesser_neighbour(candidate, other)
         };
         if !picked.iter().any(repeats) {
             picked.push(candidate);
         }
     }
     picked
+}
+
+/// Whether a row or an item has less of the question than one beside it that is quoted:
+/// all have what their columns or their list says.
+fn is_lesser_neighbour(candidate: &Candidate, quoted: &Candidate) -> bool {
+    let own = |candidate: &Candidate| candidate.features.first().copied().unwrap_or_default();
+    candidate.passage == quoted.passage
+        && candidate.shared_lead.is_some()
+        && candidate.shared_lead == quoted.shared_lead
+        && own(candidate) < own(quoted)
 }
 
 #[cfg(test)]
@@ -316,10 +327,9 @@ mod tests {
     fn a_row_is_quoted_with_the_names_of_its_columns() {
         let table = "Offices of the company.\n\nCity | Phone | Manager\nBern | 555-0100 | Ms. Roth\n\
                      Basel | 555-0199 | Mr. Egli\n\nAll are open on weekdays.";
-        assert_eq!(
-            said("What is the phone number of the office in Basel?", table),
-            "City | Phone | Manager\nBasel | 555-0199 | Mr. Egli"
-        );
+        let answer = said("What is the phone number of the office in Basel?", table);
+        let row = "City | Phone | Manager\nBasel | 555-0199 | Mr. Egli";
+        assert!(answer.contains(row) && !answer.contains("Bern"), "{answer}");
     }
 
     #[test]
