@@ -208,7 +208,7 @@ impl Similarity for Cosines {
 }
 
 fn print(curve: &[Point], quotes: &Quotes) {
-    out::data(&format!("likely >=  answered   right   false    risk  Youden"));
+    out::data("likely >=  answered   right   false    risk  Youden");
     for point in curve {
         out::data(&format!(
             "{:>9.2}  {:>8.3}  {:>6.3}  {:>6.3}  {:>6.3}  {:>6.3}",
