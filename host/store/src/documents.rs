@@ -16,7 +16,7 @@ use crate::types::{
     NewDocument, Outcome, Passage, Put, Quote, Warning,
 };
 use crate::writer::Effects;
-use crate::{cursor, cuts, details};
+use crate::{cursor, cuts, details, embedding_queue};
 
 /// The collection that is always there.
 const DEFAULT: &str = "default";
@@ -137,9 +137,12 @@ pub(crate) struct Prepared {
     /// Hash of everything a client can set, so that a document sent again is
     /// known again.
     fingerprint: Vec<u8>,
+    /// Whether there is a model to embed it.
+    embeds: bool,
 }
 
-pub(crate) fn prepare(document: NewDocument) -> Result<Prepared, Error> {
+/// Checks and hashes a document; `embeds` when there is a model to embed it.
+pub(crate) fn prepare(document: NewDocument, embeds: bool) -> Result<Prepared, Error> {
     let id = match &document.id {
         Some(id) => id.clone(),
         None => uuid::Uuid::now_v7().to_string(),
@@ -178,7 +181,7 @@ pub(crate) fn prepare(document: NewDocument) -> Result<Prepared, Error> {
         hash.update(details);
     }
     let sha256 = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Prepared { id, sha256, fingerprint: hash.finalize().to_vec(), document })
+    Ok(Prepared { id, sha256, fingerprint: hash.finalize().to_vec(), embeds, document })
 }
 
 impl Prepared {
@@ -293,20 +296,22 @@ pub(crate) fn put(
             now,
         ])?;
     let key = connection.last_insert_rowid();
-    add_chunks(connection, collection, key, last_given, &document.chunks)?;
+    add_chunks(connection, collection, key, last_given, prepared)?;
     cuts::note(connection, key, collection, &document.cut, &document.outline)?;
     details::put(connection, key, &document.details)?;
     let (summary, seq) = summary(connection, collection, id)?;
     Ok(Put { outcome, summary, seq })
 }
 
+/// Gives a document its chunks, with the ids after `last_given`.
 pub(crate) fn add_chunks(
     connection: &Connection,
     collection: i64,
     document: i64,
     last_given: u64,
-    chunks: &[NewChunk],
+    prepared: &Prepared,
 ) -> Result<(), Error> {
+    let chunks = prepared.chunks();
     let mut insert = connection.prepare_cached(
         "INSERT INTO chunks (id, collection, document, start, end, headings, page)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -315,6 +320,10 @@ pub(crate) fn add_chunks(
         let (start, end) = (chunk.span.start, chunk.span.end);
         let headings = headings_to_json(&chunk.headings);
         insert.execute((id, collection, document, start, end, headings, chunk.page))?;
+    }
+    let count = chunks.len() as u64;
+    if prepared.embeds && count > 0 {
+        embedding_queue::push(connection, collection, document, last_given + count, count)?;
     }
     Ok(())
 }
@@ -465,7 +474,7 @@ pub(crate) fn document(
 ) -> Result<Document, Error> {
     let key = collection_key(connection, collection)?;
     let (mut summary, last) = summary(connection, key, id)?;
-    summary.searchable = last <= through;
+    summary.searchable = embedding_queue::is_searchable(connection, last, through)?;
     let text = connection
         .prepare_cached("SELECT text FROM documents WHERE collection = ?1 AND id = ?2")?
         .query_row((key, id), |row| row.get(0))?;
@@ -490,7 +499,7 @@ pub(crate) fn documents(
     let mut page = Vec::with_capacity(limit);
     for row in rows {
         let (mut summary, last) = row?;
-        summary.searchable = last <= through;
+        summary.searchable = embedding_queue::is_searchable(connection, last, through)?;
         page.push(summary);
     }
     let next =
