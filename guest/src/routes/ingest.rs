@@ -57,9 +57,14 @@ pub(super) async fn put(mut call: Call) -> Answer {
         let reason = prepared.failures.pop().map(|failure| failure.reason);
         return Err(Problem::invalid(vec![Fault::at("#", reason.unwrap_or_default())]));
     };
-    let described = document.details.clone();
+    let mut described = document.details.clone();
     let wait = written.wait.into();
-    let stored = details::put(&call.permit, collection, document, condition, wait).await?;
+    let stored = details::put(&call.permit, collection.clone(), document, condition, wait).await?;
+    let ids = vec![stored.summary.id.clone()];
+    if let Some(known) = details::of_documents(&call.permit, collection, ids).await?.pop() {
+        // The host knows the language of a text that came without one.
+        described.language = known.language;
+    }
     let created = stored.outcome == Outcome::Created;
     let status = if created { StatusCode::CREATED } else { StatusCode::OK };
     let mut response = reply::json(status, &summary(&stored.summary, &described));
@@ -147,7 +152,7 @@ pub(super) async fn prepare(
 
 fn input(document: NewDocument, extracted: Extracted, tokens: &[u32], cut: &Cut) -> DetailedInput {
     let warnings = extracted.warnings.iter().map(details::Warning::from).collect();
-    let language = document.language_of(&extracted.text);
+    let language = document.given_language();
     let details = Details { language, file_name: document.file_name, warnings };
     let document = DocumentInput {
         id: document.id,
