@@ -56,6 +56,20 @@ async fn an_endless_loop_is_a_504_and_holds_nobody_up() {
     );
 }
 
+/// A stream that wakes every two milliseconds, for a few microseconds each time.
+#[tokio::test]
+async fn a_stream_that_mostly_waits_uses_no_processor_time() {
+    const PIECE: &str = "data: on\n\n";
+    let server = server().set("HANDLER__MAX_CPU_MS", 200).start();
+    let mut stream = server.anonymous(Method::GET, "/endless").send().await.unwrap();
+    let mut text = String::new();
+    while text.len() < 500 * PIECE.len() {
+        let piece = stream.chunk().await.unwrap();
+        text.push_str(std::str::from_utf8(&piece.expect("the stream goes on")).unwrap());
+        assert!(!text.contains("event: error"), "{text} {:?}", server.log());
+    }
+}
+
 #[tokio::test]
 async fn a_memory_bomb_and_a_deep_recursion_are_500s() {
     let server = server().set("HANDLER__MAX_MEMORY_BYTES", 64 << 20).start();

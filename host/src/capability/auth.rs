@@ -1,33 +1,20 @@
 //! `ragtime:auth/principals`
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use ragtime_policy::scope::{Scope, Scopes};
 use wasmtime::component::{Access, Accessor, Resource};
 
 use super::bindings::ragtime::auth::principals as wit;
-use super::current;
+use super::{Owner, Ownership, current};
 use crate::keyring::{Key, Rejected};
-use crate::runtime::request::{Purpose, RequestContext};
+use crate::runtime::request::Purpose;
 use crate::runtime::state::{Capabilities, CapabilityView};
 
-/// A caller whose credential was checked. Holds on to the key, and not to the
-/// request: a principal kept after its request is worth nothing.
+/// A caller whose credential was checked.
 pub struct Principal {
     pub(super) key: Arc<Key>,
-    pub(super) request: Weak<RequestContext>,
-}
-
-impl Principal {
-    /// Whether it was made for this request.
-    pub(super) fn is_for(&self, request: &Arc<RequestContext>) -> bool {
-        std::ptr::eq(self.request.as_ptr(), Arc::as_ptr(request))
-    }
-
-    /// Whether its request has ended.
-    fn is_over(&self) -> bool {
-        self.request.strong_count() == 0
-    }
+    pub(super) owner: Owner,
 }
 
 /// Who is behind a request that has ended: no key, and no right.
@@ -57,12 +44,12 @@ impl<T: 'static> wit::HostPrincipalWithStore<T> for Capabilities {
     ) -> wasmtime::Result<wit::Identity> {
         let current = current(&mut access)?;
         let principal = access.get().table.get(&principal)?;
-        match current {
-            Some(current) if principal.is_for(&current) => {}
-            // The client has gone, which is no fault of the handler's and must not
-            // cost the other requests of its instance a second run.
-            None if principal.is_over() => return Ok(nobody()),
-            _ => return Err(wasmtime::format_err!("the principal is another request's")),
+        match principal.owner.seen_from(current.as_ref()) {
+            Ownership::Own => {}
+            Ownership::Ended => return Ok(nobody()),
+            Ownership::Foreign => {
+                return Err(wasmtime::format_err!("the principal is another request's"));
+            }
         }
         let record = &principal.key.record;
         Ok(wit::Identity {
@@ -103,7 +90,7 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
             match checked {
                 Ok(key) => {
                     request.set_key_id(&key.record.id.to_string());
-                    let principal = Principal { key, request: Arc::downgrade(&request) };
+                    let principal = Principal { key, owner: Owner::new(&request) };
                     Ok(Ok(view.table.push(principal)?))
                 }
                 Err(Rejected::Malformed) => Ok(Err(wit::AuthError::Malformed)),

@@ -15,7 +15,7 @@ mod logging;
 pub mod rate_limit;
 mod retrieval;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use ragtime_policy::bucket::Decision;
 use wasmtime::AsContextMut;
@@ -30,6 +30,49 @@ use rate_limit::Permit;
 /// Gives a handler everything in `wit/`.
 pub fn add_to_linker(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
     bindings::Capabilities::add_to_linker::<_, Capabilities>(linker, InstanceState::capabilities)
+}
+
+/// The request that a handle was given for. It does not keep the request alive: a
+/// handle that is kept after its request is worth nothing.
+#[derive(Clone)]
+pub struct Owner(Weak<RequestContext>);
+
+/// Whose handle it is, seen from the request that a handler works on.
+enum Ownership {
+    /// This request's own.
+    Own,
+    /// One of a request that has ended, while the handler works on none. Its client
+    /// has gone, which is no fault of the handler's and must not cost the other
+    /// requests of its instance a second run.
+    Ended,
+    /// Another request's. Only a handler that guesses handles asks about one.
+    Foreign,
+}
+
+impl Owner {
+    /// The owner of what is made for `request`.
+    fn new(request: &Arc<RequestContext>) -> Self {
+        Self(Arc::downgrade(request))
+    }
+
+    /// Whether it is this request.
+    fn is(&self, request: &Arc<RequestContext>) -> bool {
+        std::ptr::eq(self.0.as_ptr(), Arc::as_ptr(request))
+    }
+
+    /// The request itself, until it ends.
+    fn request(&self) -> Option<Arc<RequestContext>> {
+        self.0.upgrade()
+    }
+
+    /// Whose it is for a handler that works on `current`.
+    fn seen_from(&self, current: Option<&Arc<RequestContext>>) -> Ownership {
+        match current {
+            Some(current) if self.is(current) => Ownership::Own,
+            None if self.request().is_none() => Ownership::Ended,
+            Some(_) | None => Ownership::Foreign,
+        }
+    }
 }
 
 /// A permit at work: the call it is used for, and everything that call needs.
@@ -55,7 +98,7 @@ fn call<T: 'static>(
         let view = access.get();
         let permit = view.table.get(permit)?.clone();
         let services = Arc::clone(view.services);
-        let request = current.filter(|current| permit.is_for(current));
+        let request = current.filter(|current| permit.owner.is(current));
         Ok(request.map(|request| Call { permit, request, services }))
     })
 }

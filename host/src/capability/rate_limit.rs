@@ -1,6 +1,6 @@
 //! `ragtime:rate-limit/admission`
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use ragtime_policy::bucket::{Decision, Quota};
 use ragtime_policy::scope::Scope;
@@ -8,9 +8,9 @@ use wasmtime::component::{Access, Accessor, Resource};
 
 use super::auth::Principal;
 use super::bindings::ragtime::rate_limit::admission as wit;
-use super::{GONE, current};
+use super::{GONE, Owner, Ownership, current};
 use crate::keyring::Key;
-use crate::runtime::request::{Purpose, RequestContext};
+use crate::runtime::request::Purpose;
 use crate::runtime::state::{Capabilities, CapabilityView};
 
 /// Leave to do the work of one request. Only `admit` makes one, from a
@@ -19,7 +19,7 @@ use crate::runtime::state::{Capabilities, CapabilityView};
 pub struct Permit {
     key: Arc<Key>,
     quota: Quota,
-    request: Weak<RequestContext>,
+    pub(super) owner: Owner,
 }
 
 /// Why a permit does not cover a call.
@@ -32,16 +32,6 @@ pub(super) enum Denied {
 }
 
 impl Permit {
-    /// Whether it was given for this request.
-    pub(super) fn is_for(&self, request: &Arc<RequestContext>) -> bool {
-        std::ptr::eq(self.request.as_ptr(), Arc::as_ptr(request))
-    }
-
-    /// The request this permit was given for, while it lasts.
-    fn request(&self) -> Option<Arc<RequestContext>> {
-        self.request.upgrade()
-    }
-
     /// The key behind it.
     pub(super) fn key(&self) -> &Arc<Key> {
         &self.key
@@ -59,7 +49,7 @@ impl Permit {
     }
 
     fn covers(&self, scope: Scope, collection: Option<&str>) -> Result<(), Denied> {
-        let request = self.request();
+        let request = self.owner.request();
         let on_trial = request.as_ref().is_none_or(|request| request.purpose == Purpose::Trial);
         if (on_trial && scope != Scope::Read) || !self.key.record.allows(scope) {
             return Err(Denied::Scope(scope));
@@ -90,15 +80,9 @@ impl<T: 'static> wit::HostPermitWithStore<T> for Capabilities {
     ) -> wasmtime::Result<wit::Quota> {
         let current = current(&mut access)?;
         let permit = access.get().table.get(&permit)?;
-        let own = match current {
-            Some(current) => permit.is_for(&current),
-            // The client has gone, and nobody is told of this any more.
-            None => permit.request().is_none(),
-        };
-        if own {
-            Ok(quota_to_wit(&permit.quota))
-        } else {
-            Err(wasmtime::format_err!("the permit is another request's"))
+        match permit.owner.seen_from(current.as_ref()) {
+            Ownership::Own | Ownership::Ended => Ok(quota_to_wit(&permit.quota)),
+            Ownership::Foreign => Err(wasmtime::format_err!("the permit is another request's")),
         }
     }
 }
@@ -113,10 +97,10 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
             let current = current(&mut access)?;
             let view = access.get();
             let principal = view.table.get(&principal)?;
-            let Some(live) = current.filter(|current| principal.is_for(current)) else {
+            let Some(live) = current.filter(|current| principal.owner.is(current)) else {
                 return Ok(Err(wit::Refusal::Other(Some(GONE.into()))));
             };
-            let (key, request) = (Arc::clone(&principal.key), principal.request.clone());
+            let (key, owner) = (Arc::clone(&principal.key), principal.owner.clone());
             let keyring = &view.services.keyring;
             // Every request costs something, whatever the handler says.
             let charged = live.charge_once(cost.max(1), |units| match keyring.admit(&key, units) {
@@ -127,7 +111,7 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
                 Ok(quota) => {
                     let quota = quota.unwrap_or_else(|| keyring.quota(&key));
                     live.set_quota(quota);
-                    Ok(Ok(view.table.push(Permit { key, quota, request })?))
+                    Ok(Ok(view.table.push(Permit { key, quota, owner })?))
                 }
                 Err(refused) => {
                     if let Decision::Exhausted { quota, .. } = &refused {

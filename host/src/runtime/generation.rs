@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use lru::LruCache;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use wasmtime::component::{Component, GuestTaskId, Linker};
-use wasmtime::{AsContextMut, Store, StoreContextMut, UpdateDeadline};
+use wasmtime::{AsContextMut, CallHook, Store, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi_http::WasiHttpView;
 use wasmtime_wasi_http::handler::{
     ExpirationError, HandlerState, Instance, InstantiationError, ProxyHandler, ProxyPre, Request,
@@ -276,7 +276,18 @@ impl HandlerState for Pool {
             }
             Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
         });
-        store.set_epoch_deadline(1);
+        // A tick counts when it finds the handler at work, not when it passed while
+        // the handler waited: a stream that wakes for a moment at each token is no
+        // busy one.
+        store.call_hook(|mut store, transition| {
+            match transition {
+                CallHook::CallingWasm => store.set_epoch_deadline(1),
+                CallHook::ReturningFromWasm
+                | CallHook::CallingHost
+                | CallHook::ReturningFromHost => {}
+            }
+            Ok(())
+        });
         let proxy = self.pre.instantiate_async(store.as_context_mut()).await?;
         let requests = Arc::new(Requests::default());
         Ok(Instance {
