@@ -210,3 +210,89 @@ async fn a_language_is_told_set_changed_and_compared() {
     assert_eq!(language(&server, "houses", "word").await, Value::Null);
     assert_eq!(language(&server, "houses", "long").await, "de");
 }
+
+/// What a query says in a text, and how it is asked.
+const SHOWN: &[(&str, &str, &[&str])] = &[
+    ("\u{5f88}\u{5927}\u{7684}\u{6e56}", "zh", &["\u{5f88}\u{5927}\u{7684}\u{6e56}"]),
+    ("แม่น้ำ", "th", &["แม่น้ำ"]),
+    ("البيوت", "ar", &["البيوت"]),
+    ("дом улица", "ru", &["дома", "улице"]),
+    ("Haus", "de", &["H\u{e4}user"]),
+    ("annual costs", "annual-report-2023.docx", &["costs"]),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scores_are_explained_and_words_shown_in_every_script() {
+    let server = Setup::new().start();
+    for (id, text) in DOCUMENTS {
+        server.document(id, text).await;
+    }
+    for (query, id, expected) in SHOWN {
+        let body = json!({"query": query, "mode": "lexical", "explain": true, "highlight": true});
+        let found = results(&server, "default", body).await;
+        let first = &found[0];
+        assert_eq!(first["document_id"], *id, "{query}: {found:?}");
+        let text = first["text"].as_str().unwrap();
+        let place = |span: &Value, end: &str| span[end].as_u64().unwrap() as usize;
+        let shown = first["highlights"].as_array().unwrap().iter();
+        let shown: Vec<_> =
+            shown.map(|span| &text[place(span, "start")..place(span, "end")]).collect();
+        assert_eq!(shown, *expected, "{query}");
+        let lexical = &first["explain"]["lexical"];
+        assert_eq!((&lexical["rank"], &lexical["weight"]), (&json!(1), &json!(1.0)), "{first}");
+        assert_eq!(
+            (&lexical["score"], &first["explain"]["fused"]),
+            (&first["score"], &first["score"])
+        );
+    }
+    let plain = results(&server, "default", json!({"query": "Haus"})).await;
+    assert!(plain[0].get("highlights").is_none() && plain[0].get("explain").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_to_be_there_or_must_not_is_compared_in_every_script() {
+    let server = Setup::new().start();
+    for (id, text) in DOCUMENTS {
+        server.document(id, text).await;
+    }
+    for (required, other, id) in [
+        ("+很大的湖", "北京 -很大的湖", "zh"),
+        ("\"เมืองหลวงของประเทศไทย\"", "ประเทศไทย -แม่น้ำ", "th"),
+        ("+البيوت", "القرن -البيوت", "ar"),
+        ("\"старые дома\"", "веке -дома", "ru"),
+    ] {
+        let of = |query: &str| json!({"query": query, "mode": "lexical", "top_k": 50});
+        let found = results(&server, "default", of(required)).await;
+        assert_eq!(ids(&found), [id], "{required}");
+        let found = results(&server, "default", of(other)).await;
+        assert!(!ids(&found).contains(&id), "{other}: {:?}", ids(&found));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_comes_with_the_language_that_its_request_names() {
+    let server = Setup::new().start();
+    let path = "/v1/collections/default/documents";
+    let file = |query: &str| {
+        let request = server.request(Method::PUT, &format!("{path}/word{query}"));
+        request.header("content-type", "text/plain").body("H\u{e4}user")
+    };
+    let put = harness::Answer::of(file("?language=de-AT")).await;
+    assert_eq!((put.status, &put.body["language"]), (201, &json!("de")), "{put:?}");
+    let wrong = harness::Answer::of(file("?language=german")).await;
+    wrong.assert_problem(422, "validation_failed");
+    let form = "--x\r\nContent-Disposition: form-data; name=\"f\"; filename=\"huis.txt\"\r\n\
+                Content-Type: text/plain\r\n\r\nhuizen\r\n--x--\r\n";
+    let sent = server.request(Method::POST, &format!("{path}?language=nl&wait=indexed"));
+    let sent = sent.header("content-type", "multipart/form-data; boundary=x").body(form);
+    let sent = harness::Answer::of(sent).await;
+    assert_eq!((sent.status, &sent.body["indexed"]), (200, &json!(1)), "{sent:?}");
+    assert_eq!(language(&server, "default", "huis.txt").await, "nl");
+    let batch = json!({"documents": [
+        {"id": "own", "text": "casas", "language": "es"}, {"id": "none", "text": "maisons"},
+    ]});
+    let sent = server.post(&format!("{path}?language=fr&wait=indexed"), batch).await;
+    assert_eq!(sent.status, 200, "{sent:?}");
+    assert_eq!(language(&server, "default", "own").await, "es", "a text's own word is before it");
+    assert_eq!(language(&server, "default", "none").await, "fr");
+}

@@ -46,11 +46,12 @@ pub(super) async fn put(mut call: Call) -> Answer {
         BodyType::Lines => Some(MediaType::Json),
         BodyType::Multipart => return Err(Code::UnsupportedMediaType.into()),
     };
-    let document = match media_type {
+    let mut document = match media_type {
         None => NewDocument { id: Some(id), hints, ..documents::read(&body)? },
         declared => documents::of_file(Some(id), written.title, declared, None, hints, &body)
             .map_err(|reason| Problem::invalid(vec![Fault::at("#", reason)]))?,
     };
+    document.language = document.language.or(written.language);
     let cut = store::wanted_cut(&call.permit, collection.clone()).await?;
     let mut prepared = prepare(&call.permit, vec![(0, document)], &cut).await?;
     let Some(document) = prepared.documents.pop() else {
@@ -78,13 +79,13 @@ pub(super) async fn put(mut call: Call) -> Answer {
 /// `POST …/documents`
 pub(super) async fn batch(mut call: Call) -> Answer {
     let choices = [("indexed", Wait::Searchable)];
-    let parameters::Write { wait, keep_boilerplate, .. } =
+    let parameters::Write { wait, keep_boilerplate, language, title: _ } =
         parameters::write(call.query(), &choices, Wait::Durable, false)?;
     let collection = call.collection().await?;
     let content_type = call.header(CONTENT_TYPE).map(<[u8]>::to_vec);
     let (body_type, body) = call.body().await?;
     call.pay(Work::Bytes, body.len()).await?;
-    let Batch { documents, rejected } = match body_type {
+    let Batch { mut documents, rejected } = match body_type {
         BodyType::Json => documents::read_batch(&body)?,
         BodyType::Lines => documents::read_lines(&body)?,
         BodyType::Csv => records::read(&body, body::charset(content_type.as_deref()).as_deref())?,
@@ -93,6 +94,9 @@ pub(super) async fn batch(mut call: Call) -> Answer {
         }
         BodyType::Document(_) => return Err(Code::UnsupportedMediaType.into()),
     };
+    for (_, document) in &mut documents {
+        document.language = document.language.take().or_else(|| language.clone());
+    }
     let cut = store::wanted_cut(&call.permit, collection.clone()).await?;
     let mut prepared = prepare(&call.permit, documents, &cut).await?;
     prepared.failures.extend(rejected.into_iter().map(store::Failure::from));

@@ -93,7 +93,11 @@ impl Asking<'_> {
         let results = list(&found, "results");
         let passages: Vec<_> =
             results.iter().map(|result| Passage { text: text(result, "text") }).collect();
-        let near = self.similarity(&question.text, &passages).await?;
+        // Where the model has no vote on the question, it has none on the answer.
+        let near = match text(&found, "mode") {
+            "lexical" => Cosines(None),
+            _ => self.similarity(&question.text, &passages).await?,
+        };
         let settings =
             Settings { min_similarity: -1.0, min_coverage: Coverage::NONE, ..Settings::default() };
         let answer = answer(&question.text, &passages, &near, &settings);
