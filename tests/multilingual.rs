@@ -60,6 +60,7 @@ const FOUND: &[(&str, &str)] = &[
     ("အကြီးဆုံး", "my"),
     ("Haus", "de"),
     ("hauptstrasse", "de"),
+    ("alte Ha\u{308}user", "de"),
     ("HAUPTSTRASSE", "de"),
     ("дом улица", "ru"),
     ("البيت القديم", "ar"),
