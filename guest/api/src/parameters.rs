@@ -92,43 +92,6 @@ pub fn page(query: &str) -> Result<Page, Problem> {
     parameters.faults.finish(Some(Page { cursor, limit }))
 }
 
-/// Which part of a list is wanted, in OpenAI's API.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct After {
-    /// The id after which it begins.
-    pub after: Option<String>,
-    /// The most to return.
-    pub limit: usize,
-    /// What files must be for.
-    pub purpose: Option<String>,
-    /// What has become of them.
-    pub filter: Option<String>,
-}
-
-/// Reads `after`, `limit`, `purpose` and `filter`; others are left unread.
-///
-/// # Errors
-///
-/// `validation_failed` where `limit` is no number. One that is too large gives
-/// as much as there may be.
-pub fn after(query: &str) -> Result<After, Problem> {
-    let get = |wanted: &str| {
-        let mut pairs = form_urlencoded::parse(query.as_bytes());
-        pairs.find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
-    };
-    let (most, default) = limits::OPENAI_PAGE_ITEMS;
-    let limit = match get("limit").map(|limit| limit.parse::<u32>()) {
-        None => default,
-        Some(Ok(limit)) if limit > 0 => limit.min(most),
-        Some(_) => {
-            let detail = format!("must be a whole number from 1 to {most}");
-            return Err(Problem::invalid(vec![Fault::parameter("limit", detail)]));
-        }
-    };
-    let [after, purpose, filter] = ["after", "purpose", "filter"].map(get);
-    Ok(After { after, limit: limit as usize, purpose, filter })
-}
-
 /// How a document is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Write {
@@ -238,14 +201,6 @@ mod tests {
             let problem = page(query).unwrap_err();
             assert!(problem.faults[0].parameter.is_some(), "{query}");
         }
-    }
-
-    #[test]
-    fn a_page_of_openai_takes_what_it_is_given() {
-        let read = after("limit=1000&after=a%2Fb&order=desc&purpose=assistants").unwrap();
-        assert_eq!((read.limit, read.after.as_deref()), (100, Some("a/b")));
-        assert_eq!((read.purpose.as_deref(), read.filter), (Some("assistants"), None));
-        assert!(after("limit=0").is_err() && after("limit=x").is_err());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The documents: what the commits of the journal add up to.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::ops::Bound;
 
 use ragtime_filter::Filter;
 use ragtime_policy::bounds::Bounds;
@@ -423,14 +424,40 @@ impl Collection {
     pub fn documents(&self, after: Option<&str>, limit: usize) -> Page<&Document> {
         const LIST: &str = "documents";
         let after = after.map(|after| cursor::decode(LIST, after)).transpose()?;
-        let from = after.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
-        let rest = self.documents.range::<String, _>((from, std::ops::Bound::Unbounded));
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let rest = self.documents.range::<String, _>((from, Bound::Unbounded));
         let mut page: Vec<_> =
             rest.map(|(_, numbered)| &numbered.document).take(limit + 1).collect();
         let more = page.len() > limit;
         page.truncate(limit);
         let next = page.last().filter(|_| more).map(|last| cursor::encode(LIST, &last.id));
         Ok((page, next))
+    }
+
+    /// The first documents with ids between two, from either end.
+    pub fn between(
+        &self,
+        above: Option<&str>,
+        below: Option<&str>,
+        descending: bool,
+        limit: usize,
+    ) -> Vec<&Document> {
+        // A range of a map may not be empty by its bounds.
+        if above.zip(below).is_some_and(|(above, below)| above >= below) {
+            return Vec::new();
+        }
+        let [above, below] = [above, below].map(|id| id.map_or(Bound::Unbounded, Bound::Excluded));
+        let documents = self.documents.range::<str, _>((above, below));
+        let documents = documents.map(|(_, numbered)| &numbered.document);
+        match descending {
+            true => documents.rev().take(limit).collect(),
+            false => documents.take(limit).collect(),
+        }
+    }
+
+    /// The bytes of all texts.
+    pub fn bytes(&self) -> u64 {
+        self.documents.values().map(|numbered| numbered.document.text.len() as u64).sum()
     }
 
     /// The chunks of a document, in order.

@@ -107,6 +107,10 @@ pub struct Job {
     pub created_at: u64,
     #[serde(default, skip_serializing_if = "JobWarnings::is_empty")]
     pub warnings: JobWarnings,
+    /// Documents that were stored, with their places in the batch; none for jobs
+    /// of a time that did not note them.
+    #[serde(default)]
+    pub stored: Vec<(u32, String)>,
 }
 
 /// A document of a batch that could not be taken.

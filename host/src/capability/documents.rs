@@ -380,7 +380,7 @@ async fn change_job(
 
 /// A job, if it is in a collection that the key may see: another tenant's does
 /// not exist, as far as this key goes.
-fn visible_job(call: &Call, id: &str) -> Result<wit::Job, store::Error> {
+pub(super) fn visible_job(call: &Call, id: &str) -> Result<wit::Job, store::Error> {
     let job = call.services.store.job(id)?;
     match call.permit.allows_in(Scope::Write, &job.collection) {
         Ok(()) => Ok(job_to_wit(job)),
@@ -423,11 +423,16 @@ fn gone() -> wit::Error {
 }
 
 /// The most a page may hold, so that one list cannot fill a handler's memory.
-const MAX_PAGE: u32 = 1_000;
+const MAX_PAGE: usize = 1_000;
 
 fn limit(page: &wit::Page) -> Result<usize, store::Error> {
-    match page.limit {
-        1..=MAX_PAGE => Ok(page.limit as usize),
+    entries(page.limit as usize)
+}
+
+/// As many entries as one list may have.
+pub(super) fn entries(wanted: usize) -> Result<usize, store::Error> {
+    match wanted {
+        1..=MAX_PAGE => Ok(wanted),
         _ => Err(store::Error::Invalid(format!("a page has 1 to {MAX_PAGE} entries"))),
     }
 }
@@ -529,7 +534,7 @@ fn outcome_to_wit(outcome: store::Outcome) -> wit::Outcome {
     }
 }
 
-fn summary_to_wit(summary: store::DocumentSummary) -> wit::DocumentSummary {
+pub(super) fn summary_to_wit(summary: store::DocumentSummary) -> wit::DocumentSummary {
     wit::DocumentSummary {
         id: summary.id,
         title: summary.title,

@@ -12,8 +12,8 @@ use sha2::{Digest, Sha256};
 
 use crate::Filter;
 use crate::types::{
-    Chunk, Collection, Document, DocumentSummary, Error, MAX_OUTLINE_EXTRA, NewChunk, NewDocument,
-    Outcome, Passage, Put, Quote, Warning,
+    Between, Chunk, Collection, Document, DocumentSummary, Error, MAX_OUTLINE_EXTRA, NewChunk,
+    NewDocument, Outcome, Passage, Put, Quote, Warning,
 };
 use crate::writer::Effects;
 use crate::{cursor, cuts, details};
@@ -499,6 +499,55 @@ pub(crate) fn documents(
     let next =
         cut(&mut page, limit).then(|| page.last().map(|last| cursor::encode(LIST, &last.id)));
     Ok((page, next.flatten()))
+}
+
+/// The first documents of a range.
+pub(crate) fn between(
+    connection: &Connection,
+    collection: &str,
+    range: &Between,
+    through: u64,
+) -> Result<Vec<DocumentSummary>, Error> {
+    let key = collection_key(connection, collection)?;
+    let order = if range.descending { "DESC" } else { "ASC" };
+    // Ids are not empty, and no text is greater than a blob is.
+    let sql = format!(
+        "SELECT {SUMMARY} FROM documents WHERE collection = ?1
+         AND id > coalesce(?2, '') AND id < coalesce(?3, x'') ORDER BY id {order} LIMIT ?4"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let bounds = (key, &range.above, &range.below, range.limit);
+    let rows = statement.query_map(bounds, summary_of)?;
+    rows.map(|row| Ok(searchable(row?, through))).collect()
+}
+
+/// Documents in the order asked; none for one that is not there.
+pub(crate) fn summaries(
+    connection: &Connection,
+    collection: &str,
+    ids: &[String],
+    through: u64,
+) -> Result<Vec<Option<DocumentSummary>>, Error> {
+    let key = collection_key(connection, collection)?;
+    let of = |id: &String| match summary(connection, key, id) {
+        Ok(found) => Ok(Some(searchable(found, through))),
+        Err(Error::UnknownDocument) => Ok(None),
+        Err(error) => Err(error),
+    };
+    ids.iter().map(of).collect()
+}
+
+/// The bytes of all texts of a collection.
+pub(crate) fn bytes(connection: &Connection, collection: &str) -> Result<u64, Error> {
+    let key = collection_key(connection, collection)?;
+    let mut statement = connection.prepare_cached(
+        "SELECT coalesce(sum(octet_length(text)), 0) FROM documents WHERE collection = ?1",
+    )?;
+    Ok(statement.query_row([key], |row| row.get(0))?)
+}
+
+fn searchable((summary, last): (DocumentSummary, u64), through: u64) -> DocumentSummary {
+    DocumentSummary { searchable: last <= through, ..summary }
 }
 
 /// The number of a document, if it is there.

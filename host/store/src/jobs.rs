@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::cursor;
 use crate::documents::{self, Prepared};
-use crate::types::{Error, Failure, Job, JobWarnings, Outcome, Seq};
+use crate::types::{Error, Failure, Fate, Job, JobItem, JobWarnings, Outcome, Seq};
 use crate::writer::Effects;
 
 /// A document of a batch, or why it could not be taken.
@@ -199,6 +199,31 @@ fn number(connection: &Connection, id: &str) -> Result<(i64, String), Error> {
         connection.prepare_cached("SELECT n, collection FROM jobs WHERE id = ?1")?;
     let found = statement.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
     found.ok_or(Error::UnknownJob)
+}
+
+/// Documents of a job from a position on.
+pub(crate) fn items(
+    connection: &Connection,
+    id: &str,
+    first: u32,
+    limit: usize,
+    through: u64,
+) -> Result<Vec<JobItem>, Error> {
+    let (job, _) = number(connection, id)?;
+    let mut statement = connection.prepare_cached(
+        "SELECT position, document, failure, last_chunk <= ?4 FROM job_items
+         WHERE job = ?1 AND position >= ?2 ORDER BY position LIMIT ?3",
+    )?;
+    let items = statement.query_map((job, first, limit, through), |row| {
+        let (failure, found): (Option<String>, Option<bool>) = (row.get(2)?, row.get(3)?);
+        let fate = match failure {
+            Some(reason) => Fate::Failed(reason),
+            None if found == Some(true) => Fate::Indexed,
+            None => Fate::Pending,
+        };
+        Ok(JobItem { position: row.get(0)?, id: row.get(1)?, fate })
+    })?;
+    Ok(items.collect::<Result<_, _>>()?)
 }
 
 const JOB: &str = "SELECT jobs.id, jobs.collection, jobs.created_at, jobs.n,

@@ -411,6 +411,37 @@ impl Store {
         self.0.readers.read(|db| documents::documents(db, collection, cursor, limit, through))
     }
 
+    /// The first documents of a range. Blocking.
+    pub fn documents_between(
+        &self,
+        collection: &str,
+        range: &Between,
+    ) -> Result<Vec<DocumentSummary>, Error> {
+        let through = self.through();
+        self.0.readers.read(|db| documents::between(db, collection, range, through))
+    }
+
+    /// Documents in the order asked; none for one that is not there. Blocking.
+    pub fn summaries(
+        &self,
+        collection: &str,
+        ids: &[String],
+    ) -> Result<Vec<Option<DocumentSummary>>, Error> {
+        let through = self.through();
+        self.0.readers.read(|db| documents::summaries(db, collection, ids, through))
+    }
+
+    /// The bytes of all texts of a collection. Blocking.
+    pub fn bytes(&self, collection: &str) -> Result<u64, Error> {
+        self.0.readers.read(|db| documents::bytes(db, collection))
+    }
+
+    /// Documents of a job from a position on. Blocking.
+    pub fn job_items(&self, id: &str, first: u32, limit: usize) -> Result<Vec<JobItem>, Error> {
+        let through = self.through();
+        self.0.readers.read(|db| jobs::items(db, id, first, limit, through))
+    }
+
     /// The chunks of a document in order, and the cursor of the next page.
     /// Blocking.
     pub fn chunks(

@@ -89,7 +89,8 @@ CREATE TABLE keys (
 INSERT INTO collections (name, created_at) VALUES ('default', unixepoch());
 ";
 
-/// Tables that came after the first version and change nothing that was there.
+/// Tables and indexes that came after the first version and change nothing that
+/// was there. The size of a collection is read of an index alone.
 const ADD: &str = "
 CREATE TABLE IF NOT EXISTS deployments (
     id INTEGER PRIMARY KEY,
@@ -108,6 +109,7 @@ CREATE TABLE IF NOT EXISTS deployments (
 CREATE TABLE IF NOT EXISTS unembedded (
     chunk INTEGER PRIMARY KEY REFERENCES chunks ON DELETE CASCADE
 ) STRICT;
+CREATE INDEX IF NOT EXISTS documents_by_length ON documents (collection, octet_length(text));
 ";
 
 /// Columns that came after the first version: table, name, and type.

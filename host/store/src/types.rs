@@ -259,6 +259,38 @@ pub struct Job {
     pub created_at: u64,
 }
 
+/// A part of a collection's documents, which are in the order of their ids.
+#[derive(Debug, Clone, Default)]
+pub struct Between {
+    /// Only those with a greater id.
+    pub above: Option<String>,
+    /// Only those with a smaller id.
+    pub below: Option<String>,
+    /// From the greatest id to the smallest.
+    pub descending: bool,
+    /// The most to return.
+    pub limit: usize,
+}
+
+/// A document of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobItem {
+    pub position: u32,
+    pub id: Option<String>,
+    pub fate: Fate,
+}
+
+/// What has become of a document of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// On disk, and not found yet.
+    Pending,
+    /// Search finds it.
+    Indexed,
+    /// It could not be taken, and why.
+    Failed(String),
+}
+
 /// What to look for.
 pub struct CandidateQuery<'a> {
     pub text: &'a str,

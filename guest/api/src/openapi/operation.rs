@@ -7,7 +7,7 @@ use crate::extract::WarningEntry;
 use crate::json::{Field, Rule, lenient_object, object};
 use crate::limits;
 use crate::problem::{Code, Entry, Problem};
-use crate::resource::openai::{chat, embeddings, models, response, responses};
+use crate::resource::openai::{chat, completions, embeddings, models, response, responses};
 use crate::resource::{collections, documents, health, keys, query, rules, search};
 use crate::routes::{Access, Open, Operation};
 
@@ -294,6 +294,7 @@ fn keyed(operation: Operation) -> Description {
         Do::Search | Do::Query => of_questions(operation),
         Do::SpeakMcp => of_tools(),
         Do::CompleteChat
+        | Do::CompleteText
         | Do::CreateResponse
         | Do::ListModels
         | Do::GetModel
@@ -318,6 +319,7 @@ fn keyed(operation: Operation) -> Description {
         | Do::GetStoreFileContent
         | Do::AttachFiles
         | Do::GetFileBatch
+        | Do::ListBatchFiles
         | Do::CancelFileBatch => super::files::describe(operation),
         Do::ListKeys
         | Do::CreateKey
@@ -542,6 +544,24 @@ fn of_openai(operation: Operation) -> Description {
                 200,
                 "The answer; with `stream` as events that end with `[DONE]`.",
                 vec![json_of::<chat::Completion<'_>>(), Content::Text("text/event-stream")],
+            )
+            .problems(&[
+                Code::UnknownModel,
+                Code::CollectionForbidden,
+                Code::UnknownGenerator,
+                Code::GeneratorUnavailable,
+                Code::GenerationFailed,
+            ]),
+        Operation::CompleteText => about("completeText", "Ask in OpenAI's oldest format")
+            .body(
+                || lenient_object(completions::FIELDS),
+                r#"{"model": "ragtime/default", "prompt": "What holds an aircraft in the air?", "stream": false}"#,
+                |body| completions::read(body).map(drop),
+            )
+            .answer(
+                200,
+                "The answer; with `stream` as events that end with `[DONE]`.",
+                vec![json_of::<completions::Completion<'_>>(), Content::Text("text/event-stream")],
             )
             .problems(&[
                 Code::UnknownModel,

@@ -8,6 +8,7 @@ mod embedding;
 mod generation;
 mod health;
 mod keys;
+mod listing;
 mod logging;
 mod retrieval;
 
