@@ -74,9 +74,11 @@ def read(path, limit):
 def put(collection, documents):
     ask("POST", "/v1/collections", {"name": collection})
     items = [{"id": name, "text": text} for name, text in documents.items()]
-    for start in range(0, len(items), BATCH):
-        ask("POST", f"/v1/collections/{collection}/documents?wait=indexed",
-            {"documents": items[start:start + BATCH]})
+    jobs = [ask("POST", f"/v1/collections/{collection}/documents",
+                {"documents": items[start:start + BATCH]})["job_id"]
+            for start in range(0, len(items), BATCH)]
+    while any(ask("GET", f"/v1/jobs/{job}")["state"] != "done" for job in jobs):
+        time.sleep(0.02)
 
 
 def first(collection, mode):
