@@ -17,6 +17,8 @@ mod clients;
 mod conditions;
 #[path = "both/difference.rs"]
 mod difference;
+#[path = "documents.rs"]
+mod documents;
 #[path = "durability.rs"]
 mod durability;
 #[path = "formats.rs"]

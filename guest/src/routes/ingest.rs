@@ -26,8 +26,6 @@ use crate::{multipart, reply};
 /// part of a large batch in memory twice.
 const TEXTS_PER_CALL: usize = 256;
 
-const NO_TEXT: &str = "holds no text once markup is taken away; a scan has to be read by OCR first";
-
 /// `PUT …/documents/{id}`
 pub(super) async fn put(mut call: Call) -> Answer {
     let choices = [("durable", Wait::Durable), ("searchable", Wait::Searchable)];
@@ -67,7 +65,12 @@ pub(super) async fn put(mut call: Call) -> Answer {
         described.language = known.language;
     }
     let created = stored.outcome == Outcome::Created;
-    let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+    let status = match written.wait {
+        // It is stored, and search has not come to it in the time there was.
+        Wait::Searchable if !stored.summary.searchable => StatusCode::ACCEPTED,
+        Wait::Searchable | Wait::Durable if created => StatusCode::CREATED,
+        Wait::Searchable | Wait::Durable => StatusCode::OK,
+    };
     let mut response = reply::json(status, &summary(&stored.summary, &described));
     reply::add_etag(&mut response, &stored.summary.version);
     if created {
@@ -104,7 +107,8 @@ pub(super) async fn batch(mut call: Call) -> Answer {
     let Prepared { documents, failures } = prepared;
     let job = details::ingest(&call.permit, collection, documents, failures, wait.into()).await?;
     let path = format!("/v1/jobs/{}", parameters::encode(&job.id));
-    let status = if wait == Wait::Searchable { StatusCode::OK } else { StatusCode::ACCEPTED };
+    let done = wait == Wait::Searchable && job.pending == 0;
+    let status = if done { StatusCode::OK } else { StatusCode::ACCEPTED };
     let mut response = reply::json(status, &jobs::described(&call.permit, job).await?);
     reply::add_location(&mut response, &path);
     Ok(response)
@@ -135,7 +139,7 @@ pub(super) async fn prepare(
                 readable.push((document, extracted));
                 continue;
             }
-            Ok(_) => NO_TEXT.to_owned(),
+            Ok(extracted) => extracted.without_text(),
             Err(unreadable) => unreadable.to_string(),
         };
         prepared.failures.push(Rejected { position, id: document.id, reason }.into());

@@ -317,8 +317,8 @@ pub(super) async fn put(
     call.services.telemetry.metrics.warned(codes);
     let mut summary = put.summary;
     if wait == wit::Wait::Searchable {
-        call.until_gone(store.wait_searchable(put.seq)).await.ok_or_else(gone)?;
-        summary.searchable = true;
+        summary.searchable =
+            until_searchable(&call, store.wait_document_searchable(put.seq)).await?;
     }
     Ok(wit::PutResult { outcome: outcome_to_wit(put.outcome), summary: summary_to_wit(summary) })
 }
@@ -343,8 +343,19 @@ pub(super) async fn ingest(
     if wait == wit::Wait::Durable {
         return Ok(job_to_wit(job));
     }
-    call.until_gone(store.wait_searchable(seq)).await.ok_or_else(gone)?;
+    until_searchable(&call, store.wait_job_searchable(&job.id, seq)).await?;
     read(call, move |call| Ok(job_to_wit(call.services.store.job(&job.id)?))).await
+}
+
+/// Waits for what was stored to be searchable, as long as a write may wait for it:
+/// whether it is. What is stored is no error, so that there is no 504 for it.
+async fn until_searchable(
+    call: &Call,
+    searchable: impl Future<Output = ()>,
+) -> Result<bool, wit::Error> {
+    let wait = call.services.searchable_timeout;
+    let waited = call.until_gone(tokio::time::timeout(wait, searchable)).await.ok_or_else(gone)?;
+    Ok(waited.is_ok())
 }
 
 /// The codes of the warnings of documents.

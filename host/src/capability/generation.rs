@@ -110,9 +110,8 @@ async fn quoted(call: Call, request: wit::Request) -> Result<Answer, wit::Error>
 
 fn events(extract: Extract) -> Vec<wit::Event> {
     let mut events = Vec::with_capacity(2 * extract.sentences.len() + 1);
-    for (place, sentence) in extract.sentences.into_iter().enumerate() {
-        let gap = if place == 0 { "" } else { " " };
-        events.push(wit::Event::Delta(format!("{gap}{}", sentence.text)));
+    for sentence in extract.sentences {
+        events.push(wit::Event::Delta(format!("{}{}", sentence.gap, sentence.text)));
         let span = wit::Span { start: sentence.span.start, end: sentence.span.end };
         events.push(wit::Event::Quote(wit::Quoted { source: sentence.source, span }));
     }

@@ -24,6 +24,8 @@ pub struct Extractive {
 
 /// A sentence of the answer and where it stands.
 pub struct Sentence {
+    /// What stands before it in the answer.
+    pub gap: &'static str,
     /// Exactly the bytes of the span.
     pub text: String,
     /// The passage it is from, as its place in the request.
@@ -58,8 +60,7 @@ impl Extractive {
         chunks: &[u64],
     ) -> Result<Extract, ragtime_store::Error> {
         let passages = self.store.passages(collection, chunks)?;
-        let texts: Vec<_> =
-            passages.iter().map(|passage| Passage { text: &passage.text }).collect();
+        let texts: Vec<_> = passages.iter().map(as_read).collect();
         let main = texts.first().and_then(|best| detect(best.text, None));
         let language = detect(question, main).or(main);
         let understood = self.embeddings.understands(question, language);
@@ -69,10 +70,12 @@ impl Extractive {
         let sentences: Vec<_> = picked
             .quotes
             .iter()
-            .filter_map(|quote| {
+            .enumerate()
+            .filter_map(|(at, quote)| {
                 let passage = passages.get(quote.passage)?;
                 let place = chunks.iter().position(|chunk| *chunk == passage.chunk)?;
                 Some(Sentence {
+                    gap: picked.gap(at),
                     text: passage.text.get(quote.start..quote.end)?.to_owned(),
                     source: u32::try_from(place).ok()?,
                     span: passage.span.start + quote.start as u64
@@ -95,6 +98,10 @@ impl Extractive {
         let count = tokens.map_or_else(|| text.split_whitespace().count(), |tokens| tokens.len());
         u32::try_from(count).unwrap_or(u32::MAX)
     }
+}
+
+fn as_read(passage: &ragtime_store::Passage) -> Passage<'_> {
+    Passage { text: &passage.text, title: passage.title.as_deref(), headings: &passage.headings }
 }
 
 struct ToQuestion<'a> {

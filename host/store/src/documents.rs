@@ -16,7 +16,7 @@ use crate::types::{
     NewDocument, Outcome, Passage, Put, Quote, Warning,
 };
 use crate::writer::Effects;
-use crate::{cursor, cuts, details};
+use crate::{cursor, cuts, details, embedding_queue};
 
 /// The collection that is always there.
 const DEFAULT: &str = "default";
@@ -139,9 +139,12 @@ pub(crate) struct Prepared {
     fingerprint: Vec<u8>,
     /// The language that the text tells.
     detected: Option<ragtime_text::Language>,
+    /// Whether there is a model to embed it.
+    embeds: bool,
 }
 
-pub(crate) fn prepare(document: NewDocument) -> Result<Prepared, Error> {
+/// Checks and hashes a document; `embeds` when there is a model to embed it.
+pub(crate) fn prepare(document: NewDocument, embeds: bool) -> Result<Prepared, Error> {
     let id = match &document.id {
         Some(id) => id.clone(),
         None => uuid::Uuid::now_v7().to_string(),
@@ -181,7 +184,8 @@ pub(crate) fn prepare(document: NewDocument) -> Result<Prepared, Error> {
     }
     let sha256 = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
     let detected = ragtime_text::detect(&document.text, None);
-    Ok(Prepared { id, sha256, fingerprint: hash.finalize().to_vec(), document, detected })
+    let fingerprint = hash.finalize().to_vec();
+    Ok(Prepared { id, sha256, fingerprint, embeds, document, detected })
 }
 
 impl Prepared {
@@ -296,20 +300,22 @@ pub(crate) fn put(
             now,
         ])?;
     let key = connection.last_insert_rowid();
-    add_chunks(connection, collection, key, last_given, &document.chunks)?;
+    add_chunks(connection, collection, key, last_given, prepared)?;
     cuts::note(connection, key, collection, &document.cut, &document.outline)?;
     details::put(connection, key, &document.details, prepared.detected)?;
     let (summary, seq) = summary(connection, collection, id)?;
     Ok(Put { outcome, summary, seq })
 }
 
+/// Gives a document its chunks, with the ids after `last_given`.
 pub(crate) fn add_chunks(
     connection: &Connection,
     collection: i64,
     document: i64,
     last_given: u64,
-    chunks: &[NewChunk],
+    prepared: &Prepared,
 ) -> Result<(), Error> {
+    let chunks = prepared.chunks();
     let mut insert = connection.prepare_cached(
         "INSERT INTO chunks (id, collection, document, start, end, headings, page)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -318,6 +324,10 @@ pub(crate) fn add_chunks(
         let (start, end) = (chunk.span.start, chunk.span.end);
         let headings = headings_to_json(&chunk.headings);
         insert.execute((id, collection, document, start, end, headings, chunk.page))?;
+    }
+    let count = chunks.len() as u64;
+    if prepared.embeds && count > 0 {
+        embedding_queue::push(connection, collection, document, last_given + count, count)?;
     }
     Ok(())
 }
@@ -468,7 +478,7 @@ pub(crate) fn document(
 ) -> Result<Document, Error> {
     let key = collection_key(connection, collection)?;
     let (mut summary, last) = summary(connection, key, id)?;
-    summary.searchable = last <= through;
+    summary.searchable = embedding_queue::is_searchable(connection, last, through)?;
     let text = connection
         .prepare_cached("SELECT text FROM documents WHERE collection = ?1 AND id = ?2")?
         .query_row((key, id), |row| row.get(0))?;
@@ -493,7 +503,7 @@ pub(crate) fn documents(
     let mut page = Vec::with_capacity(limit);
     for row in rows {
         let (mut summary, last) = row?;
-        summary.searchable = last <= through;
+        summary.searchable = embedding_queue::is_searchable(connection, last, through)?;
         page.push(summary);
     }
     let next =

@@ -140,6 +140,7 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     connection.execute_batch(crate::audit::CREATE)?;
     connection.execute_batch(crate::cuts::CREATE)?;
     connection.execute_batch(crate::details::CREATE)?;
+    connection.execute_batch(crate::embedding_queue::CREATE)?;
     connection.execute_batch(crate::replays::CREATE)?;
     for (table, column, kind) in ADD_COLUMNS {
         add_column(&connection, table, column, kind)?;

@@ -29,10 +29,12 @@ pub struct Settings {
     pub queued_writes: usize,
     /// How long a write waits for a place in the queue.
     pub write_wait: Duration,
-    /// Chunks embedded and indexed in one step. Large enough to keep all
-    /// cores at work, small enough that a single document does not wait long
-    /// behind a batch.
+    /// Chunks whose words are indexed in one step: each ends with a sync of the
+    /// disk, and hundreds take a few milliseconds more.
     pub index_batch: usize,
+    /// Chunks embedded in one step. Large enough to keep all cores at work; a small
+    /// document that comes meanwhile waits for the step, some tenths of a second.
+    pub embed_batch: usize,
     /// Chunks that may wait for the indexes; while there are more, documents are
     /// refused as busy. Waiting costs disk and no memory, so there may be many:
     /// an hour of embedding at 280 a second.
@@ -57,6 +59,7 @@ impl Default for Settings {
             queued_writes: 1_024,
             write_wait: Duration::from_secs(5),
             index_batch: 256,
+            embed_batch: 32,
             max_index_lag: 1_000_000,
             bounds: Bounds::default(),
             loaded_indexes: 128,

@@ -497,6 +497,11 @@ fn put_document(description: Description) -> Description {
         .headers(&[Place::Location, Place::Etag])
         .json::<documents::Summary<'_>>(200, "Replaced, or the same as before.")
         .headers(&[Place::Etag])
+        .json::<documents::Summary<'_>>(
+            202,
+            "Stored, and search does not find all of it yet, though `wait` asks for that.",
+        )
+        .headers(&[Place::Location, Place::Etag])
         .note(CONDITIONAL)
         .problems(&[Code::PreconditionFailed, Code::InvalidPrecondition, Code::Busy])
 }

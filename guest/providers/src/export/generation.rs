@@ -169,18 +169,26 @@ fn extract(library: &Library, request: &wit::Request) -> Result<Vec<wit::Event>,
         chunks.filter_map(|(place, chunk)| Some((place, collection.chunk(*chunk)?.1))).collect();
     let texts: Vec<_> =
         found.iter().map(|(_, found)| found.document.chunk_text(found.chunk)).collect();
-    let passages: Vec<_> = texts.iter().map(|text| Passage { text }).collect();
+    let passages: Vec<_> = found
+        .iter()
+        .zip(&texts)
+        .map(|((_, found), text)| Passage {
+            text,
+            title: found.document.title.as_deref(),
+            headings: &found.chunk.headings,
+        })
+        .collect();
     let picked = answer(&request.question, &passages, &NoModel, &Settings::default());
     let mut events = Vec::with_capacity(2 * picked.quotes.len() + 1);
     let mut output_tokens = 0;
-    for quote in &picked.quotes {
+    for (place, quote) in picked.quotes.iter().enumerate() {
         let (Some((source, at)), Some(text)) = (
             found.get(quote.passage),
             texts.get(quote.passage).and_then(|text| text.get(quote.start..quote.end)),
         ) else {
             continue;
         };
-        let gap = if events.is_empty() { "" } else { " " };
+        let gap = picked.gap(place);
         output_tokens += words(text);
         events.push(wit::Event::Delta(format!("{gap}{text}")));
         events.push(wit::Event::Quote(wit::Quoted {

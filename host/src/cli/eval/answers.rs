@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::Path;
 
-use ragtime_extractive::{Coverage, Passage, Settings, Similarity, answer};
+use ragtime_extractive::{Passage, Settings, Similarity, answer};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -53,7 +53,7 @@ pub(super) async fn measure(
     let quotes = counts.into_iter().fold(Quotes::default(), Quotes::plus);
     match args.json {
         true => out::data(&to_json(&curve, &quotes, &asking).to_string()),
-        false => print(&curve, &quotes, &asking),
+        false => print(&curve, &quotes),
     }
     match quotes.equal == quotes.checked {
         true => Ok(()),
@@ -91,15 +91,22 @@ impl Asking<'_> {
         let body = json!({"query": question.text, "top_k": SOURCES, "per_document": false});
         let found = self.post(&["collections", self.collection, "search"], &body).await?;
         let results = list(&found, "results");
-        let passages: Vec<_> =
-            results.iter().map(|result| Passage { text: text(result, "text") }).collect();
+        let headings: Vec<Vec<String>> = results.iter().map(headings).collect();
+        let passages: Vec<_> = results
+            .iter()
+            .zip(&headings)
+            .map(|(result, headings)| Passage {
+                text: text(result, "text"),
+                title: result.get("title").and_then(Value::as_str),
+                headings,
+            })
+            .collect();
         // Where the model has no vote on the question, it has none on the answer.
         let near = match text(&found, "mode") {
             "lexical" => Cosines(None),
             _ => self.similarity(&question.text, &passages).await?,
         };
-        let settings =
-            Settings { min_similarity: -1.0, min_coverage: Coverage::NONE, ..Settings::default() };
+        let settings = Settings { min_confidence: 0.0, ..Settings::default() };
         let answer = answer(&question.text, &passages, &near, &settings);
         let cited = answer.quotes.iter().filter_map(|quote| results.get(quote.passage));
         let right = |cited: &Value| {
@@ -153,6 +160,10 @@ impl Asking<'_> {
     }
 }
 
+fn headings(result: &Value) -> Vec<String> {
+    list(result, "headings").iter().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
 /// Whether a quote is what stands in its span.
 fn is_equal(citation: &Value, source: &str) -> bool {
     let at = |end: &str| {
@@ -200,9 +211,8 @@ impl Similarity for Cosines {
     }
 }
 
-fn print(curve: &[Point], quotes: &Quotes, asking: &Asking<'_>) {
-    let by = if asking.model.is_some() { "cosine" } else { "words" };
-    out::data(&format!("{by} >=  answered   right   false    risk  Youden"));
+fn print(curve: &[Point], quotes: &Quotes) {
+    out::data("likely >=  answered   right   false    risk  Youden");
     for point in curve {
         out::data(&format!(
             "{:>9.2}  {:>8.3}  {:>6.3}  {:>6.3}  {:>6.3}  {:>6.3}",
