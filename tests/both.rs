@@ -26,6 +26,8 @@ mod formats;
 #[path = "generator.rs"]
 mod generator;
 mod harness;
+#[path = "multilingual.rs"]
+mod multilingual;
 
 use std::collections::BTreeSet;
 use std::process::Command;

@@ -101,9 +101,12 @@ pub struct Write {
     pub title: Option<String>,
     /// Whether navigation, headers and footers of pages are text too.
     pub keep_boilerplate: bool,
+    /// The tag of the language of documents that do not say their own.
+    pub language: Option<String>,
 }
 
-/// Reads `boilerplate`, and `wait`, which is one of `choices`, and `title`, where a file may come.
+/// Reads `boilerplate`, `language`, and `wait`, which is one of `choices`, and `title`, where a
+/// file may come.
 ///
 /// # Errors
 ///
@@ -114,8 +117,10 @@ pub fn write(
     default: Wait,
     titled: bool,
 ) -> Result<Write, Problem> {
-    let known: &[&str] =
-        if titled { &["wait", "boilerplate", "title"] } else { &["wait", "boilerplate"] };
+    let known: &[&str] = match titled {
+        true => &["wait", "boilerplate", "language", "title"],
+        false => &["wait", "boilerplate", "language"],
+    };
     let mut parameters = Parameters::read(query, known);
     let wait = match parameters.get("wait") {
         None => default,
@@ -140,7 +145,11 @@ pub fn write(
             false
         }
     };
-    parameters.faults.finish(Some(Write { wait, title, keep_boilerplate }))
+    let language = parameters.get("language").map(str::to_owned);
+    if let Some(Err(detail)) = language.as_deref().map(rules::language) {
+        parameters.fault("language", detail);
+    }
+    parameters.faults.finish(Some(Write { wait, title, keep_boilerplate, language }))
 }
 
 /// Checks the name of a collection in a path. A name that cannot exist is
@@ -204,6 +213,10 @@ mod tests {
         assert!(wait("title=a").is_err(), "only where a file may come");
         let titled = write("title=On%20wings", &choices, Wait::Searchable, true).unwrap();
         assert_eq!(titled.title.as_deref(), Some("On wings"));
+        let told = write("language=pt-BR", &[], Wait::Searchable, false).unwrap();
+        assert_eq!(told.language.as_deref(), Some("pt-BR"));
+        let wrong = write("language=german", &[], Wait::Searchable, true).unwrap_err();
+        assert_eq!(wrong.faults[0].parameter.as_deref(), Some("language"));
     }
 
     #[test]

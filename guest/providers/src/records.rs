@@ -25,6 +25,11 @@ pub enum Commit {
         collection: String,
         chunking: (u32, u32),
     },
+    /// The language of the texts that came without one, none where each tells its own.
+    Language {
+        collection: String,
+        language: Option<String>,
+    },
     /// New chunks for a document with this text.
     Recut {
         collection: String,
@@ -165,10 +170,10 @@ impl Document {
 }
 
 impl Document {
-    /// The language its words are compared in.
-    pub fn language(&self) -> Option<Language> {
+    /// The language its words are compared in, in a collection of a language.
+    pub fn language(&self, collection: Option<Language>) -> Option<Language> {
         let stored = self.details.language.as_deref().and_then(Language::parse);
-        stored.or_else(|| ragtime_text::detect(&self.text, None))
+        stored.or(collection).or_else(|| ragtime_text::detect(&self.text, None))
     }
 
     /// What is indexed of a chunk by its words.

@@ -137,6 +137,8 @@ pub(crate) struct Prepared {
     /// Hash of everything a client can set, so that a document sent again is
     /// known again.
     fingerprint: Vec<u8>,
+    /// The language that the text tells.
+    detected: Option<ragtime_text::Language>,
     /// Whether there is a model to embed it.
     embeds: bool,
 }
@@ -181,7 +183,9 @@ pub(crate) fn prepare(document: NewDocument, embeds: bool) -> Result<Prepared, E
         hash.update(details);
     }
     let sha256 = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Prepared { id, sha256, fingerprint: hash.finalize().to_vec(), embeds, document })
+    let detected = ragtime_text::detect(&document.text, None);
+    let fingerprint = hash.finalize().to_vec();
+    Ok(Prepared { id, sha256, fingerprint, embeds, document, detected })
 }
 
 impl Prepared {
@@ -298,7 +302,7 @@ pub(crate) fn put(
     let key = connection.last_insert_rowid();
     add_chunks(connection, collection, key, last_given, prepared)?;
     cuts::note(connection, key, collection, &document.cut, &document.outline)?;
-    details::put(connection, key, &document.details)?;
+    details::put(connection, key, &document.details, prepared.detected)?;
     let (summary, seq) = summary(connection, collection, id)?;
     Ok(Put { outcome, summary, seq })
 }
@@ -670,14 +674,20 @@ pub(crate) fn matching(
     collection: i64,
     filter: &Filter,
 ) -> Result<HashSet<u64>, Error> {
-    let mut statement =
-        connection.prepare_cached("SELECT key, metadata FROM documents WHERE collection = ?1")?;
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT documents.key, metadata, {} FROM documents
+             JOIN collections ON collections.key = collection
+             LEFT JOIN document_details ON document = documents.key WHERE collection = ?1",
+        details::LANGUAGE
+    ))?;
     let mut rows = statement.query([collection])?;
     let mut matching = HashSet::new();
     while let Some(row) = rows.next()? {
         let metadata = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
         let metadata = serde_json::from_str(metadata).unwrap_or(serde_json::Value::Null);
-        if filter.matches(&metadata) {
+        let language: Option<String> = row.get(2)?;
+        let language = language.as_deref().and_then(ragtime_text::Language::parse);
+        if filter.matches(&metadata, language.as_ref().map(ragtime_text::Language::code)) {
             matching.insert(row.get(0)?);
         }
     }

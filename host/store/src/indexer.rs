@@ -50,6 +50,8 @@ pub(crate) enum Wake {
     Embedder,
     /// What could not be embedded may be tried again.
     Retry,
+    /// A collection's texts are in another language now.
+    Language,
     /// The store closes.
     Stop,
 }
@@ -115,6 +117,7 @@ impl Indexer {
             match wakes.recv_timeout(wait) {
                 Ok(Wake::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Ok(Wake::Written | Wake::Embedder) => {}
+                Ok(Wake::Language) => self.rebuilt = false,
                 Ok(Wake::Retry) => {
                     self.filled = 0;
                     self.vectors_complete.store(false, Relaxed);

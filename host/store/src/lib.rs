@@ -287,6 +287,39 @@ impl Store {
         self.0.writer.write(change).await
     }
 
+    /// The languages of collections, in the order asked: that of their documents that
+    /// were stored without one, where it is set; none for one that is not there.
+    /// Blocking.
+    pub fn collection_languages(
+        &self,
+        names: &[String],
+    ) -> Result<Vec<Option<ragtime_text::Language>>, Error> {
+        self.0.readers.read(|db| {
+            let of = |name: &String| match documents::collection_key(db, name) {
+                Ok(key) => details::collection_language(db, key),
+                Err(Error::UnknownCollection) => Ok(None),
+                Err(error) => Err(error),
+            };
+            names.iter().map(of).collect()
+        })
+    }
+
+    /// Changes the language of one. Its documents are found as they are until its
+    /// index has been made anew, in the background.
+    pub async fn set_collection_language(
+        &self,
+        name: &str,
+        language: Option<ragtime_text::Language>,
+    ) -> Result<(), Error> {
+        let name = name.to_owned();
+        let change = move |db: &Connection, _: &mut _| {
+            details::set_collection_language(db, documents::collection_key(db, &name)?, language)
+        };
+        self.0.writer.write(change).await?;
+        let _ = self.0.wake.send(Wake::Language);
+        Ok(())
+    }
+
     /// How the texts of one are to be cut now. Blocking.
     pub fn wanted_cut(&self, name: &str) -> Result<Cut, Error> {
         self.0

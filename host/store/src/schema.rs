@@ -113,11 +113,13 @@ CREATE INDEX IF NOT EXISTS documents_by_length ON documents (collection, octet_l
 ";
 
 /// Columns that came after the first version: table, name, and type.
-const ADD_COLUMNS: [(&str, &str, &str); 4] = [
+const ADD_COLUMNS: [(&str, &str, &str); 6] = [
     ("chunks", "page", "INTEGER"),
     ("job_items", "written", "INTEGER NOT NULL DEFAULT 0"),
     ("replays", "rights", "TEXT"),
     ("jobs", "warnings", "TEXT"),
+    ("collections", "language", "TEXT"),
+    ("document_details", "detected", "TEXT"),
 ];
 
 /// The one connection that writes. A commit is on disk when it returns

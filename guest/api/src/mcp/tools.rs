@@ -229,6 +229,7 @@ fn arguments_of(tool: Tool, arguments: Json<'_>, faults: &mut Faults) -> Option<
                 filter,
                 min_score: None,
                 explain: false,
+                highlight: false,
                 per_document: true,
                 variety: Variety::default(),
             },

@@ -193,7 +193,13 @@ const WRITE_PUT: &[Query] = &[
         schema: || rules::TITLE.schema(),
     },
     BOILERPLATE,
+    LANGUAGE,
 ];
+const LANGUAGE: Query = Query {
+    name: "language",
+    description: "The language of texts that do not come with their own, as a BCP 47 tag.",
+    schema: || rules::LANGUAGE.schema(),
+};
 const BOILERPLATE: Query = Query {
     name: "boilerplate",
     description: "Whether navigation, headers, footers and cookie bars of pages are text too.",
@@ -201,6 +207,7 @@ const BOILERPLATE: Query = Query {
 };
 const WAIT_BATCH: &[Query] = &[
     BOILERPLATE,
+    LANGUAGE,
     Query {
         name: "wait",
         description: "Answer once search finds all of them.",
@@ -505,7 +512,7 @@ fn of_questions(operation: Operation) -> Description {
         Operation::Search => about("search", "Find passages")
             .body(
                 fields!(search::FIELDS),
-                r#"{"query": "lift", "top_k": 3, "mode": "hybrid", "filter": {"year": {"gte": 1950}}, "min_score": 0.1, "explain": true, "per_document": false}"#,
+                r#"{"query": "lift", "top_k": 3, "mode": "hybrid", "filter": {"year": {"gte": 1950}}, "min_score": 0.1, "explain": true, "highlight": true, "per_document": false}"#,
                 |body| search::read(body).map(drop),
             )
             .json::<search::SearchResponse<'_>>(200, "Passages, best first.")

@@ -101,7 +101,11 @@ impl Asking<'_> {
                 headings,
             })
             .collect();
-        let near = self.similarity(&question.text, &passages).await?;
+        // Where the model has no vote on the question, it has none on the answer.
+        let near = match text(&found, "mode") {
+            "lexical" => Cosines(None),
+            _ => self.similarity(&question.text, &passages).await?,
+        };
         let settings = Settings { min_confidence: 0.0, ..Settings::default() };
         let answer = answer(&question.text, &passages, &near, &settings);
         let cited = answer.quotes.iter().filter_map(|quote| results.get(quote.passage));
