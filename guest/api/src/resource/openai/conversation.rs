@@ -149,9 +149,19 @@ fn text_schema() -> serde_json::Value {
 
 /// What is said, as JSON Schema.
 pub(super) fn content_schema() -> serde_json::Value {
+    let mut part = json::lenient_object(PART);
+    let holding = |member: &str| {
+        let words: Vec<_> =
+            PARTS.iter().filter(|(_, of)| *of == member).map(|(word, _)| word).collect();
+        json!({
+            "required": ["type", member],
+            "properties": {"type": {"enum": words}, member: {"type": "string"}},
+        })
+    };
+    part["anyOf"] = json!([holding("text"), holding("refusal")]);
     json!({"anyOf": [
         text_schema(),
-        {"type": "array", "maxItems": limits::MAX_MESSAGE_PARTS, "items": json::lenient_object(PART)},
+        {"type": "array", "maxItems": limits::MAX_MESSAGE_PARTS, "items": part},
     ]})
 }
 
