@@ -222,12 +222,16 @@ def serve(program, folder):
         env=environment, stderr=subprocess.PIPE, text=True)
     while True:
         try:
-            urllib.request.urlopen(f"http://{ADDRESS}/readyz", timeout=1).close()
-            return server
+            with urllib.request.urlopen(f"http://{ADDRESS}/readyz", timeout=1) as answer:
+                # It serves words before its model is loaded, and is not measured then.
+                parts = json.loads(answer.read())["components"]
+                if not any("on its way" in (part.get("detail") or "") for part in parts):
+                    return server
         except OSError:
-            if server.poll() is not None:
-                sys.exit(f"the server ended: {server.stderr.read()}")
-            time.sleep(0.05)
+            pass
+        if server.poll() is not None:
+            sys.exit(f"the server ended: {server.stderr.read()}")
+        time.sleep(0.05)
 
 
 def main():
