@@ -615,6 +615,7 @@ mod tests {
             failed: Vec::new(),
             created_at,
             warnings: JobWarnings::default(),
+            stored: Vec::new(),
         };
         Commit::Ingest { job, documents: Vec::new() }
     }
