@@ -60,9 +60,12 @@ pub(super) async fn put(mut call: Call) -> Answer {
     let wait = written.wait.into();
     let stored = details::put(&call.permit, collection.clone(), document, condition, wait).await?;
     let ids = vec![stored.summary.id.clone()];
-    if let Some(known) = details::of_documents(&call.permit, collection, ids).await?.pop() {
-        // The host knows the language of a text that came without one.
-        described.language = known.language;
+    // The host knows the language of a text that came without one. A key that may only
+    // write is not told, and what is stored is stored whatever becomes of this.
+    if let Ok(known) = details::of_documents(&call.permit, collection, ids).await
+        && let [known] = known.as_slice()
+    {
+        described.language.clone_from(&known.language);
     }
     let created = stored.outcome == Outcome::Created;
     let status = match written.wait {

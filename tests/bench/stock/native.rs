@@ -170,6 +170,7 @@ fn result(passage: &Passage, score: f64) -> SearchResult<'_> {
         text: &passage.text,
         span: Span { start: passage.span.start, end: passage.span.end },
         metadata: raw(&passage.metadata),
+        highlights: None,
         explain: None,
     }
 }

@@ -148,6 +148,12 @@ pub fn lenient_object(fields: &[Field]) -> Value {
     schema
 }
 
+/// A schema that also meets one of these at least.
+pub fn any_of(mut schema: Value, schemas: Value) -> Value {
+    schema["anyOf"] = schemas;
+    schema
+}
+
 /// An object with these members and no others, as JSON Schema.
 pub fn object(fields: &[Field]) -> Value {
     let properties: serde_json::Map<_, _> =

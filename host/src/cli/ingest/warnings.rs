@@ -58,7 +58,7 @@ mod tests {
         let of = |id: &'static str, all: &[Value]| lines(all.iter().map(|one| (id, one)));
         assert_eq!(of("a", &many[..1]), ["a: unmapped_font (page 1): by X"]);
         assert_eq!(
-            of("a", &[&many[..2], &[part.clone()]].concat()),
+            of("a", &[&many[..2], std::slice::from_ref(&part)].concat()),
             ["a: unmapped_font (pages 1, 2): by X", "a: part_left_out: an object"]
         );
         assert_eq!(

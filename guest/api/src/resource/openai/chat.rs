@@ -106,8 +106,8 @@ pub const FIELDS: &[Field] = &[
 ];
 
 fn messages_schema() -> serde_json::Value {
-    let mut message = json::lenient_object(MESSAGE);
-    message["anyOf"] = json!([conversation::spoken(), conversation::silent()]);
+    let message = json::lenient_object(MESSAGE);
+    let message = json::any_of(message, json!([conversation::spoken(), conversation::silent()]));
     json!({
         "type": "array", "minItems": 1, "maxItems": limits::MAX_MESSAGES,
         "items": message,

@@ -149,7 +149,7 @@ fn text_schema() -> serde_json::Value {
 
 /// What is said, as JSON Schema.
 pub(super) fn content_schema() -> serde_json::Value {
-    let mut part = json::lenient_object(PART);
+    let part = json::lenient_object(PART);
     let holding = |member: &str| {
         let words: Vec<_> =
             PARTS.iter().filter(|(_, of)| *of == member).map(|(word, _)| word).collect();
@@ -158,7 +158,7 @@ pub(super) fn content_schema() -> serde_json::Value {
             "properties": {"type": {"enum": words}, member: {"type": "string"}},
         })
     };
-    part["anyOf"] = json!([holding("text"), holding("refusal")]);
+    let part = json::any_of(part, json!([holding("text"), holding("refusal")]));
     json!({"anyOf": [
         text_schema(),
         {"type": "array", "maxItems": limits::MAX_MESSAGE_PARTS, "items": part},

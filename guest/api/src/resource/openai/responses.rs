@@ -132,13 +132,13 @@ fn input_schema() -> Value {
         "type": "object", "properties": {"role": {"const": "user"}, "content": text},
         "required": ["role", "content"], "additionalProperties": false,
     });
-    let mut item = json::lenient_object(MESSAGE);
+    let item = json::lenient_object(MESSAGE);
     // What is no message may be anything: a call, its result, a reference.
     let other = json!({
         "required": ["type"],
         "properties": {"type": {"type": "string", "not": {"const": "message"}}},
     });
-    item["anyOf"] = json!([conversation::spoken(), conversation::silent(), other]);
+    let item = json::any_of(item, json!([conversation::spoken(), conversation::silent(), other]));
     json!({"anyOf": [text, {
         "type": "array", "minItems": 1, "maxItems": limits::MAX_MESSAGES,
         "items": item, "contains": message,

@@ -171,10 +171,9 @@ pub const BATCH_FIELDS: &[Field] = &[
 ];
 /// The body that attaches files, as JSON Schema: it names one at least.
 pub fn batch_schema() -> serde_json::Value {
-    let mut schema = json::lenient_object(BATCH_FIELDS);
+    let schema = json::lenient_object(BATCH_FIELDS);
     let some = |name: &str| json!({"properties": {name: {"type": "array", "minItems": 1}}, "required": [name]});
-    schema["anyOf"] = json!([some("file_ids"), some("files")]);
-    schema
+    json::any_of(schema, json!([some("file_ids"), some("files")]))
 }
 
 /// Members of the body that searches a store.
