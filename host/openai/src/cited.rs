@@ -9,7 +9,7 @@ use std::ops::Range;
 use ragtime_extractive::support;
 
 /// Digits and separators of one mark. A longer one is text in brackets.
-const MAX_MARK_CHARS: usize = 32;
+pub(crate) const MAX_MARK_CHARS: usize = 32;
 
 /// Bytes of the text before a mark that are looked at for its statement. A
 /// sentence is shorter; without an end, text with many marks would take time by
@@ -75,7 +75,7 @@ impl Marks {
 }
 
 /// Numbers between commas.
-fn numbers(mark: &str) -> Option<Vec<usize>> {
+pub(crate) fn numbers(mark: &str) -> Option<Vec<usize>> {
     mark.split(',').map(|number| number.trim().parse().ok()).collect()
 }
 
