@@ -27,7 +27,8 @@ static KNOWN: LazyLock<HashMap<Language, Words>> = LazyLock::new(|| {
     for line in WORDS.lines() {
         let mut parts = line.splitn(3, ' ');
         let language = parts.next().and_then(Language::parse);
-        let (Some(language), Some(name), Some(words)) = (language, parts.next(), parts.next()) else {
+        let (Some(language), Some(name), Some(words)) = (language, parts.next(), parts.next())
+        else {
             continue;
         };
         known.entry(language).or_default().insert(name, words.split(", ").collect());
@@ -38,6 +39,11 @@ static KNOWN: LazyLock<HashMap<Language, Words>> = LazyLock::new(|| {
 fn known(language: Option<Language>, name: &str) -> &'static [&'static str] {
     let words = KNOWN.get(&language.unwrap_or(Language::ENGLISH));
     words.and_then(|words| words.get(name)).map_or(&[], Vec::as_slice)
+}
+
+/// The words that ask for code.
+pub(crate) fn words_for_code(language: Option<Language>) -> String {
+    known(language, "code").join(" ")
 }
 
 /// A text in lower case, its words between single spaces.
@@ -52,12 +58,10 @@ fn spaced(text: &str) -> String {
 fn has(spaced: &str, words: &str, language: Option<Language>) -> bool {
     match language.as_ref().map(Language::code) {
         Some("zh" | "ja" | "th") => spaced.contains(words),
-        _ => spaced
-            .match_indices(words)
-            .any(|(at, found)| {
-                let before = spaced.get(..at).is_some_and(|text| text.ends_with(' '));
-                before && spaced.get(at + found.len()..).is_some_and(|text| text.starts_with(' '))
-            }),
+        _ => spaced.match_indices(words).any(|(at, found)| {
+            let before = spaced.get(..at).is_some_and(|text| text.ends_with(' '));
+            before && spaced.get(at + found.len()..).is_some_and(|text| text.starts_with(' '))
+        }),
     }
 }
 
@@ -71,7 +75,8 @@ pub(crate) struct Asked {
 impl Asked {
     pub(crate) fn of(question: &str, language: Option<Language>) -> Self {
         let spaced = spaced(question);
-        let asks = |name: &str| known(language, name).iter().any(|words| has(&spaced, words, language));
+        let asks =
+            |name: &str| known(language, name).iter().any(|words| has(&spaced, words, language));
         let kinds = [
             ("code", Kind::Code),
             ("when", Kind::When),
@@ -89,7 +94,9 @@ impl Asked {
             None | Some(Kind::Code) => 0.0,
             Some(Kind::When) => {
                 let numbers = self.new_numbers(text);
-                let year = |number: &&str| number.len() == 4 && number.bytes().all(|one| one.is_ascii_digit());
+                let year = |number: &&str| {
+                    number.len() == 4 && number.bytes().all(|one| one.is_ascii_digit())
+                };
                 match (numbers.iter().any(|number| year(&number.as_str())), numbers.is_empty()) {
                     (true, _) => 1.0,
                     (false, false) => 0.6,
@@ -143,7 +150,6 @@ pub(crate) fn refers_back(sentence: &str, language: Option<Language>) -> bool {
     let lower = first.unwrap_or_default().to_lowercase();
     known(language, "refers").contains(&lower.as_str())
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -61,7 +61,10 @@ impl Picked {
         if unit.kind == Kind::Sentence
             && asks::refers_back(text, read.language)
             && let Some(before) = at.checked_sub(1)
-            && read.units.get(before).is_some_and(|one| one.kind == Kind::Sentence && one.block == unit.block)
+            && read
+                .units
+                .get(before)
+                .is_some_and(|one| one.kind == Kind::Sentence && one.block == unit.block)
         {
             self.context.insert((passage, before));
         }
@@ -75,11 +78,15 @@ impl Picked {
     fn quotes(self, reading: &Reading<'_>) -> Vec<Quote> {
         let mut quotes = Vec::new();
         let covered = |passage: usize, unit: usize| {
-            self.announced.iter().any(|(p, first, last)| *p == passage && (*first..=*last).contains(&unit))
+            self.announced
+                .iter()
+                .any(|(p, first, last)| *p == passage && (*first..=*last).contains(&unit))
         };
         let mut add = |passage: usize, first: usize, last: usize, context: bool| {
             let Some(read) = reading.passages.get(passage) else { return };
-            let (Some(from), Some(to)) = (read.units.get(first), read.units.get(last)) else { return };
+            let (Some(from), Some(to)) = (read.units.get(first), read.units.get(last)) else {
+                return;
+            };
             let alone = first == last;
             let span = if alone { from.span.clone() } else { whole_lines(read.text, from, to) };
             let lines = !alone || matches!(from.kind, Kind::Row | Kind::Columns | Kind::Code);

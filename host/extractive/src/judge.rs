@@ -7,10 +7,11 @@ use ragtime_text::{Language, analyse, content, detect, is_function_word, phrase}
 
 use crate::Passage;
 use crate::asks::{self, Asked};
+use crate::shape;
 use crate::units::{Kind, Unit, units};
 
 /// What a judgement of a unit rests on; all from 0 to about 1.
-pub(crate) const FEATURES: [&str; 15] = [
+pub(crate) const FEATURES: [&str; 16] = [
     "its own words",
     "the same, squared",
     "its words and those of the sentence before",
@@ -26,6 +27,7 @@ pub(crate) const FEATURES: [&str; 15] = [
     "a name where a person is asked for",
     "a name where a place is asked for",
     "refers to the sentence before",
+    "code where code is asked for",
 ];
 pub(crate) const COUNT: usize = FEATURES.len();
 
@@ -49,6 +51,8 @@ pub(crate) struct Candidate {
     pub(crate) in_context: f32,
     /// Stems with a meaning, by number.
     pub(crate) words: Vec<u32>,
+    /// The columns or the sentence that it shares with its neighbours.
+    pub(crate) shared_lead: Option<usize>,
 }
 
 /// A passage taken apart.
@@ -121,7 +125,13 @@ impl<'a> Reading<'a> {
     }
 
     fn question(&mut self, text: &str, language: Option<Language>) -> Question {
-        let wanted: Vec<String> = content(text, language).into_iter().collect();
+        let asked = Asked::of(text, language);
+        let mut wanted: Vec<String> = content(text, language).into_iter().collect();
+        // Code does not say that it is code.
+        if asked.kind == Some(asks::Kind::Code) && wanted.len() > 1 {
+            let code = content(&asks::words_for_code(language), language);
+            wanted.retain(|word| !code.contains(word));
+        }
         let mut strengths: HashMap<u32, Vec<(usize, f32)>> = HashMap::new();
         for (stem, number) in &self.vocabulary.numbers {
             for (place, word) in wanted.iter().enumerate() {
@@ -142,7 +152,7 @@ impl<'a> Reading<'a> {
         let stems = analyse(text, language).into_iter().filter_map(|token| token.stem);
         let stems = stems.filter_map(|stem| self.vocabulary.numbers.get(&stem).copied()).collect();
         let weights = self.weights(&wanted);
-        Question { asked: Asked::of(text, language), weights, pairs, strengths, stems }
+        Question { asked, weights, pairs, strengths, stems }
     }
 
     /// How rare words are among the units at hand (Spärck Jones 1972).
@@ -233,7 +243,11 @@ fn similar(wanted: &str, stem: &str) -> f32 {
     }
     // Most differ in their first letter.
     let ascii = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if wanted.len() < MIN_SHARED_CHARS || stem.len() < MIN_SHARED_CHARS || ascii(wanted) || ascii(stem) {
+    if wanted.len() < MIN_SHARED_CHARS
+        || stem.len() < MIN_SHARED_CHARS
+        || ascii(wanted)
+        || ascii(stem)
+    {
         return 0.0;
     }
     let (a, b) = (wanted.chars().count(), stem.chars().count());
@@ -258,7 +272,12 @@ struct Judge<'r, 'a> {
 }
 
 impl<'r, 'a> Judge<'r, 'a> {
-    fn new(reading: &'r Reading<'a>, read: &'r Read<'a>, question: &'r Question, place: usize) -> Self {
+    fn new(
+        reading: &'r Reading<'a>,
+        read: &'r Read<'a>,
+        question: &'r Question,
+        place: usize,
+    ) -> Self {
         let had: Vec<_> = read
             .words
             .iter()
@@ -274,12 +293,18 @@ impl<'r, 'a> Judge<'r, 'a> {
         let text = self.read.unit_text(unit);
         let all = self.read.words.get(at)?;
         let own = self.had.get(at)?;
-        let mut words: Vec<_> =
-            all.iter().map(|(_, number)| *number).filter(|one| self.reading.vocabulary.says(*one)).collect();
+        let mut words: Vec<_> = all
+            .iter()
+            .map(|(_, number)| *number)
+            .filter(|one| self.reading.vocabulary.says(*one))
+            .collect();
         words.sort_unstable();
         words.dedup();
-        // What says no more than the question does answers nothing.
-        if !words.iter().any(|word| !self.question.stems.contains(word)) {
+        // What says no more than the question does, and announces no more, answers
+        // nothing.
+        let next = self.read.units.get(at + 1);
+        let announces = shape::announces(text) && next.is_some_and(|next| next.lead == Some(at));
+        if !announces && !words.iter().any(|word| !self.question.stems.contains(word)) {
             return None;
         }
         let before = at.checked_sub(1).filter(|before| self.is_near(*before, unit));
@@ -315,9 +340,12 @@ impl<'r, 'a> Judge<'r, 'a> {
             gives(asks::Kind::Who),
             gives(asks::Kind::Where),
             if asks::refers_back(text, self.read.language) { 1.0 } else { 0.0 },
+            if unit.kind == Kind::Code { 1.0 } else { 0.0 },
         ];
         let in_context = self.question.share(&context);
-        Some(Candidate { passage: self.place, unit: at, features, in_context, words })
+        let shared_lead = unit.lead.filter(|_| unit.kind == Kind::Row || unit.list.is_some());
+        let (passage, unit) = (self.place, at);
+        Some(Candidate { passage, unit, features, in_context, words, shared_lead })
     }
 
     /// A sentence beside a unit, under the same heading.
@@ -325,7 +353,7 @@ impl<'r, 'a> Judge<'r, 'a> {
         self.read.units.get(at).is_some_and(|other| {
             other.heading == unit.heading
                 && other.kind == Kind::Sentence
-                && unit.kind == Kind::Sentence
+                && matches!(unit.kind, Kind::Sentence | Kind::Code)
         })
     }
 
@@ -404,4 +432,3 @@ pub(crate) fn overlap(a: &[u32], b: &[u32]) -> f32 {
     let shared = a.iter().filter(|word| b.binary_search(word).is_ok()).count();
     if smaller == 0 { 0.0 } else { shared as f32 / smaller as f32 }
 }
-

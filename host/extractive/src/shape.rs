@@ -16,14 +16,16 @@ const WRAPPED_CHARS: usize = 45;
 
 /// Marks that end a statement, a question or a clause.
 pub(crate) fn ends_sentence(line: &str) -> bool {
-    let closes = |one: char| matches!(one, '"' | '\'' | ')' | ']' | '”' | '’' | '»' | '」' | '』' | '）');
+    let closes =
+        |one: char| matches!(one, '"' | '\'' | ')' | ']' | '”' | '’' | '»' | '」' | '』' | '）');
     let line = line.trim_end().trim_end_matches(closes);
     line.ends_with(['.', '!', '?', '…', '。', '！', '？', '؟', '।', '۔'])
 }
 
 /// A line that asks.
 pub(crate) fn asks(sentence: &str) -> bool {
-    let closes = |one: char| matches!(one, '"' | '\'' | ')' | '”' | '’' | '»' | '」' | '』' | '）' | '*');
+    let closes =
+        |one: char| matches!(one, '"' | '\'' | ')' | '”' | '’' | '»' | '」' | '』' | '）' | '*');
     sentence.trim_end().trim_end_matches(closes).ends_with(['?', '？', '؟'])
 }
 
@@ -43,7 +45,8 @@ pub(crate) fn item_mark(line: &str) -> Option<usize> {
     }
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let after = text.get(digits..)?;
-    let numbered = (1..=3).contains(&digits) && (after.starts_with(". ") || after.starts_with(") "));
+    let numbered =
+        (1..=3).contains(&digits) && (after.starts_with(". ") || after.starts_with(") "));
     numbered.then_some(indent + digits + 2)
 }
 
@@ -73,7 +76,8 @@ pub(crate) fn is_code(lines: &[&str]) -> bool {
     let share = signs as f32 / all.max(1) as f32;
     let ended = lines.iter().filter(|line| ends_sentence(line)).count();
     let capitals = lines.iter().any(|line| line.trim_start().starts_with(char::is_uppercase));
-    let latin = lines.iter().all(|line| line.chars().all(|one| one.is_ascii() || !one.is_alphabetic()));
+    let latin =
+        lines.iter().all(|line| line.chars().all(|one| one.is_ascii() || !one.is_alphabetic()));
     match () {
         () if signs == 0 || !latin || 3 * ended > lines.len() => false,
         () if capitals => share >= CODE_SHARE,
@@ -85,9 +89,13 @@ pub(crate) fn is_code(lines: &[&str]) -> bool {
 fn is_sign(word: &str) -> bool {
     let opens = |one: char| matches!(one, '(' | '"' | '\'' | '[' | '“' | '‘' | '«');
     let closes = |one: char| {
-        matches!(one, ')' | '"' | '\'' | ']' | '”' | '’' | '»' | '.' | ',' | ';' | ':' | '!' | '?' | '%')
+        matches!(
+            one,
+            ')' | '"' | '\'' | ']' | '”' | '’' | '»' | '.' | ',' | ';' | ':' | '!' | '?' | '%'
+        )
     };
-    if ["{", "}", "[", "]", "(", ")", "=", "=>", "->", "|", "||", "&&", "\\", "$", ">", "<"].contains(&word)
+    if ["{", "}", "[", "]", "(", ")", "=", "=>", "->", "|", "||", "&&", "\\", "$", ">", "<"]
+        .contains(&word)
         || word.ends_with(['{', '}', '\\'])
         || word.ends_with(");")
         || word.ends_with("()")
@@ -157,7 +165,10 @@ mod tests {
         for line in ["It ended.", "Phone: 555", "Then:", "one, two,", "2019"] {
             assert!(!is_heading(line), "{line}");
         }
-        assert_eq!((item_mark("- one"), item_mark("  12. two"), item_mark("-one")), (Some(2), Some(6), None));
+        assert_eq!(
+            (item_mark("- one"), item_mark("  12. two"), item_mark("-one")),
+            (Some(2), Some(6), None)
+        );
         assert!(is_row("a | b") && is_row("| a |") && !is_row("a||b"));
         assert!(is_rule("|---|:-:|") && !is_rule("| a |"));
         assert!(asks("Why?") && asks("“Why?”") && !asks("Why."));
@@ -165,7 +176,8 @@ mod tests {
 
     #[test]
     fn wrapped_lines_are_long() {
-        let wrapped = "A paragraph whose lines were cut by an editor at some\ncolumn, as Mails are.";
+        let wrapped =
+            "A paragraph whose lines were cut by an editor at some\ncolumn, as Mails are.";
         assert!(is_wrapped(&wrapped.lines().collect::<Vec<_>>()));
         assert!(!is_wrapped(&["How do I reset it?", "Open the settings page."]));
     }

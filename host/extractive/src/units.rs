@@ -163,7 +163,8 @@ impl Reader<'_> {
                 // A line without a mark goes on with its item where it is indented or
                 // begins in lower case; any other begins something new.
                 let goes_on = |line: &&&str| {
-                    line.starts_with([' ', '\t']) || line.trim_start().starts_with(char::is_lowercase)
+                    line.starts_with([' ', '\t'])
+                        || line.trim_start().starts_with(char::is_lowercase)
                 };
                 let more = rest.iter().skip(1).take(more).take_while(goes_on).count();
                 let list = Some(self.at.list);

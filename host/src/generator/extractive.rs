@@ -60,8 +60,7 @@ impl Extractive {
         chunks: &[u64],
     ) -> Result<Extract, ragtime_store::Error> {
         let passages = self.store.passages(collection, chunks)?;
-        let texts: Vec<_> =
-            passages.iter().map(as_read).collect();
+        let texts: Vec<_> = passages.iter().map(as_read).collect();
         let main = texts.first().and_then(|best| detect(best.text, None));
         let language = detect(question, main).or(main);
         let understood = self.embeddings.understands(question, language);
@@ -102,11 +101,7 @@ impl Extractive {
 }
 
 fn as_read(passage: &ragtime_store::Passage) -> Passage<'_> {
-    Passage {
-        text: &passage.text,
-        title: passage.title.as_deref(),
-        headings: &passage.headings,
-    }
+    Passage { text: &passage.text, title: passage.title.as_deref(), headings: &passage.headings }
 }
 
 struct ToQuestion<'a> {

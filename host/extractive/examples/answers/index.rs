@@ -53,8 +53,9 @@ impl Index {
                 scores[*place] += weight.score(length(*place, field), *count);
             }
         }
-        let mut order: Vec<_> =
-            (0..scores.len()).filter(|place| scores[*place] > 0.0 && Some(*place) != without).collect();
+        let mut order: Vec<_> = (0..scores.len())
+            .filter(|place| scores[*place] > 0.0 && Some(*place) != without)
+            .collect();
         order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]).then(a.cmp(b)));
         order.truncate(most);
         order

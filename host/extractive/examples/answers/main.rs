@@ -79,7 +79,8 @@ impl Set {
     }
 
     pub(crate) fn passages(&self, found: &[usize]) -> Vec<Passage<'_>> {
-        let passage = |place: &usize| Passage { text: &self.paragraphs[*place], ..Passage::default() };
+        let passage =
+            |place: &usize| Passage { text: &self.paragraphs[*place], ..Passage::default() };
         found.iter().map(passage).collect()
     }
 }
@@ -112,7 +113,8 @@ fn measure(set: &Set, wrong: bool) {
             .iter()
             .map(|quote| &passages[quote.passage].text[quote.start..quote.end])
             .collect();
-        let holds = |quote: &&str| question.answers.iter().any(|answer| quote.contains(answer.as_str()));
+        let holds =
+            |quote: &&str| question.answers.iter().any(|answer| quote.contains(answer.as_str()));
         let held = quotes.iter().any(holds);
         counts.holds += usize::from(held);
         counts.holds_at_once += usize::from(quotes.first().is_some_and(holds));
@@ -121,7 +123,10 @@ fn measure(set: &Set, wrong: bool) {
         counts.bytes += quotes.iter().map(|quote| quote.len()).sum::<usize>();
         counts.with.push(answered.confidence);
         if wrong && !held {
-            println!("{}\n  {:?} {:.2} {quotes:#?}", question.text, question.answers, answered.confidence);
+            println!(
+                "{}\n  {:?} {:.2} {quotes:#?}",
+                question.text, question.answers, answered.confidence
+            );
         }
         let without = set.found(question, true);
         let answered = answer(&question.text, &set.passages(&without), &NoModel, &settings);
@@ -145,7 +150,9 @@ fn measure(set: &Set, wrong: bool) {
     );
     print!("confidence at least, declined / answered without:");
     for threshold in [0.1_f32, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7] {
-        let below = |all: &[f32]| all.iter().filter(|one| **one < threshold).count() as f64 / all.len() as f64;
+        let below = |all: &[f32]| {
+            all.iter().filter(|one| **one < threshold).count() as f64 / all.len() as f64
+        };
         print!(" {threshold}: {:.3}/{:.3}", below(&counts.with), 1.0 - below(&counts.without));
     }
     println!();
@@ -153,11 +160,13 @@ fn measure(set: &Set, wrong: bool) {
 
 /// The area under the curve: how often one with is above one without.
 fn area(with: &[f32], without: &[f32]) -> f64 {
-    let wins = with.iter().flat_map(|one| without.iter().map(move |other| match one.total_cmp(other) {
-        std::cmp::Ordering::Greater => 1.0,
-        std::cmp::Ordering::Equal => 0.5,
-        std::cmp::Ordering::Less => 0.0,
-    }));
+    let wins = with.iter().flat_map(|one| {
+        without.iter().map(move |other| match one.total_cmp(other) {
+            std::cmp::Ordering::Greater => 1.0,
+            std::cmp::Ordering::Equal => 0.5,
+            std::cmp::Ordering::Less => 0.0,
+        })
+    });
     wins.sum::<f64>() / (with.len() * without.len()) as f64
 }
 
