@@ -13,6 +13,7 @@ mod knows;
 mod language;
 mod normal;
 mod query;
+mod refers;
 mod script;
 mod sentences;
 mod words;
@@ -23,6 +24,7 @@ pub use detect::{detect, is_function_word};
 pub use knows::ModelLanguages;
 pub use language::Language;
 pub use query::{Field, MAX_TERMS, Term, Words, language_of_query, phrase, query_terms};
+pub use refers::{refers_back, stands_alone};
 pub use sentences::{Lines, sentences};
 
 /// The version of the analysis. An index made by another version is of no use to

@@ -86,6 +86,29 @@ fn last_sentence(text: &str) -> String {
     last.unwrap_or_default().to_owned()
 }
 
+/// Statements of one answer that are told. An answer of a page has some dozens.
+const MAX_STATEMENTS: usize = 256;
+
+/// What was said with a mark, and whether a source that it names says so too.
+#[derive(Debug, Default)]
+pub struct Statements(Vec<(String, bool)>);
+
+impl Statements {
+    /// Adds a statement. The same may have several marks, one of which is enough.
+    pub fn add(&mut self, statement: &str, supported: bool) {
+        match self.0.last_mut() {
+            Some((last, known)) if last == statement => *known |= supported,
+            _ if self.0.len() < MAX_STATEMENTS => self.0.push((statement.to_owned(), supported)),
+            _ => {}
+        }
+    }
+
+    /// All of them, in order.
+    pub fn all(self) -> Vec<(String, bool)> {
+        self.0
+    }
+}
+
 /// Where in the passage of this number, from 1, a statement is backed: the
 /// passage's place from 0, and bytes of its text.
 pub fn back(marked: &Marked, passages: &[String]) -> Vec<(usize, Range<usize>)> {
@@ -134,6 +157,15 @@ mod tests {
         let found = marks.push(&format!("{endless}. The end [1]{endless}[2]"));
         assert_eq!(found[0], marked("The end", &[1]));
         assert!(found[1].statement.len() <= MAX_STATEMENT_BYTES);
+    }
+
+    #[test]
+    fn one_source_is_enough_for_a_statement() {
+        let mut statements = Statements::default();
+        statements.add("a", false);
+        statements.add("a", true);
+        statements.add("b", false);
+        assert_eq!(statements.all(), [("a".to_owned(), true), ("b".to_owned(), false)]);
     }
 
     #[test]

@@ -4,11 +4,8 @@
 use crate::cited::{MAX_MARK_CHARS, numbers};
 
 /// Tags between which models think aloud.
-const THOUGHTS: [(&str, &str); 3] = [
-    ("<think>", "</think>"),
-    ("<thinking>", "</thinking>"),
-    ("<reasoning>", "</reasoning>"),
-];
+const THOUGHTS: [(&str, &str); 3] =
+    [("<think>", "</think>"), ("<thinking>", "</thinking>"), ("<reasoning>", "</reasoning>")];
 
 /// Cleans a text that comes in pieces.
 #[derive(Debug, Default)]

@@ -56,8 +56,10 @@ async fn whole(answering: Answering, head: Head) -> Answer {
         refusal: None,
         citations: &whole.citations,
         abstained: whole.completion.abstained,
+        confidence: whole.known.confidence,
+        statements: &whole.known.statements,
     };
-    let finish_reason = whole.finish_reason();
+    let finish_reason = whole.known.finish_reason;
     let choice = Choice { index: 0, message, finish_reason, logprobs: None };
     let completion = Completion {
         id: head.id,
