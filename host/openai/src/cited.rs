@@ -96,10 +96,11 @@ pub struct Statements(Vec<(String, bool)>);
 impl Statements {
     /// Adds a statement. The same may have several marks, one of which is enough.
     pub fn add(&mut self, statement: &str, supported: bool) {
+        let full = self.0.len() >= MAX_STATEMENTS;
         match self.0.last_mut() {
             Some((last, known)) if last == statement => *known |= supported,
-            _ if self.0.len() < MAX_STATEMENTS => self.0.push((statement.to_owned(), supported)),
-            _ => {}
+            _ if full => {}
+            _ => self.0.push((statement.to_owned(), supported)),
         }
     }
 
