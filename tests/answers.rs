@@ -73,7 +73,8 @@ async fn hundreds_of_answers_quote_nothing_but_stored_bytes() {
     assert_eq!(told["quotes_checked"], told["quotes_equal"]);
     let curve = told["curve"].as_array().unwrap();
     assert_eq!((&curve[0]["coverage"], &curve[0]["right"]), (&json!(1.0), &json!(1.0)), "{told}");
-    assert_eq!(curve[1]["false_answers"], 0.0, "{told}");
+    let set = curve.iter().find(|point| point["threshold"] == 0.15).unwrap();
+    assert_eq!(set["false_answers"], 0.0, "{told}");
     assert!(
         curve.windows(2).all(|pair| pair[0]["coverage"].as_f64() >= pair[1]["coverage"].as_f64())
     );

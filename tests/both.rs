@@ -17,6 +17,8 @@ mod clients;
 mod conditions;
 #[path = "both/difference.rs"]
 mod difference;
+#[path = "documents.rs"]
+mod documents;
 #[path = "durability.rs"]
 mod durability;
 #[path = "formats.rs"]
@@ -24,6 +26,8 @@ mod formats;
 #[path = "generator.rs"]
 mod generator;
 mod harness;
+#[path = "multilingual.rs"]
+mod multilingual;
 
 use std::collections::BTreeSet;
 use std::process::Command;

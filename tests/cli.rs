@@ -68,11 +68,50 @@ async fn a_bad_document_fails_alone_and_is_named() {
     )
     .unwrap();
     let done = ragtime(&server, &["ingest", file.to_str().unwrap()]);
-    assert!(!done.status.success());
+    assert_eq!(done.status.code(), Some(3), "{done:?}");
     let said = stderr(&done);
     assert!(said.contains("failed: empty: ") && said.contains("failed: d.ndjson:3: "), "{said}");
     assert!(said.contains("1 documents searchable, 2 failed"), "{said}");
     assert_eq!(server.search("fine").await, ["ok"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_is_searched_as_its_people_keep_it() {
+    let server = Setup::new().start();
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [
+        (".gitignore", "build/\n"),
+        (".git/notes.txt", "hidden"),
+        ("build/made.md", "ignored"),
+        ("drafts/plan.md", "excluded"),
+        ("photo.png", "no text"),
+        ("quay.md", "The quay was finished in 2019."),
+        ("latin.txt", "latin"),
+    ] {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    std::fs::write(folder.path().join("latin.txt"), b"Der K\xe4se f\xfcr M\xfcller.").unwrap();
+    let path = folder.path().to_str().unwrap();
+    let done = ragtime(&server, &["ingest", path, "--exclude", "drafts/"]);
+    assert_eq!(done.status.code(), Some(0), "{done:?}");
+    let said = stderr(&done);
+    for line in [
+        "skipped 2 hidden; --hidden takes them: .git, .gitignore\n",
+        "skipped 1 left out by .gitignore or .ignore; --no-ignore takes them: build\n",
+        "skipped 1 left out by --include or --exclude: drafts\n",
+        "skipped 1 of no kind that can be read, by their names: photo.png\n",
+        "2 files: 1 .md, 1 .txt\n",
+        "warning: latin.txt: encoding_guessed: ",
+        "2 documents searchable, 0 failed\n",
+    ] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+    assert_eq!(server.search("Müller").await, ["latin.txt"]);
+    let all = ["ingest", path, "--hidden", "--no-ignore", "--include", "*.txt"];
+    let done = ragtime(&server, &all);
+    assert!(stderr(&done).contains("2 files: 2 .txt\n"), "{done:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

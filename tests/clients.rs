@@ -4,10 +4,7 @@
 
 mod harness;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::Mutex;
-
+use harness::clients::{Script, run};
 use harness::{ADMIN, Answer, Server, Setup};
 use reqwest::Method;
 use serde_json::json;
@@ -15,51 +12,10 @@ use serde_json::json;
 const DOCUMENT: &str =
     "Ragtime keeps a steady march in the left hand. Scott Joplin wrote the Maple Leaf Rag in 1899.";
 
-fn folder() -> PathBuf {
-    harness::root().join("tests/clients")
-}
-
-/// A Python with the clients, below the target folder, where a second run finds
-/// what the first one made.
-fn python() -> PathBuf {
-    static INSTALL: Mutex<()> = Mutex::new(());
-    let _one_at_a_time = INSTALL.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients");
-    let python = venv.join("bin/python");
-    let (wanted, installed) = (folder().join("requirements.txt"), venv.join("installed.txt"));
-    let wanted_text = std::fs::read_to_string(&wanted).unwrap();
-    if std::fs::read_to_string(&installed).is_ok_and(|text| text == wanted_text) {
-        return python;
-    }
-    run(Command::new("python3").args(["-m", "venv"]).arg(&venv));
-    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"];
-    run(Command::new(&python).args(pip).arg(&wanted));
-    std::fs::write(installed, wanted_text).unwrap();
-    python
-}
-
-fn run(command: &mut Command) {
-    let output = command.output().unwrap();
-    let (said, wrong) =
-        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{command:?}\n{said}\n{wrong}");
-}
-
-async fn drive(server: &Server, script: &str, arguments: &[&str]) {
+/// Runs a program with the newest clients against a server with one document.
+async fn drive(server: &Server, script: &'static str, arguments: &[&str]) {
     server.document("joplin", DOCUMENT).await;
-    client(server, script, arguments).await;
-}
-
-async fn client(server: &Server, script: &str, arguments: &[&str]) {
-    let mut command = Command::new(python());
-    command
-        .arg(folder().join(script))
-        .args(arguments)
-        .env("SERVER", &server.url)
-        .env("KEY", ADMIN)
-        .env("RAGTIME", harness::binary().get_program())
-        .env("no_proxy", "127.0.0.1");
-    tokio::task::spawn_blocking(move || run(&mut command)).await.unwrap();
+    run(server, Script::Python("newest", script), arguments).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,7 +43,24 @@ async fn the_mcp_client_starts_a_command() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_openai_client_searches_files() {
-    client(&Setup::new().start(), "openai_files.py", &[]).await;
+    run(&Setup::new().start(), Script::Python("newest", "openai_files.py"), &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_oldest_openai_client_chats_and_lists_models() {
+    let server = Setup::new().start();
+    server.document("joplin", DOCUMENT).await;
+    run(&server, Script::Python("openai-oldest", "openai_client.py"), &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn older_mcp_clients_speak_their_version() {
+    let server = Setup::new().start();
+    server.document("joplin", DOCUMENT).await;
+    for packages in ["mcp-1.9", "mcp-1.12"] {
+        run(&server, Script::Python(packages, "mcp_older.py"), &[]).await;
+        run(&server, Script::Python(packages, "mcp_stdio.py"), &[]).await;
+    }
 }
 
 #[tokio::test]
@@ -113,8 +86,16 @@ async fn files_outlive_the_server_and_no_search_finds_them_before_they_are_attac
     server.document("joplin", DOCUMENT).await;
     let files = server.get("/v1/vector_stores/vs_default/files").await;
     let ids: Vec<_> = files.body["data"].as_array().unwrap().iter().map(|one| &one["id"]).collect();
-    assert_eq!(ids, [&json!(id), &json!("joplin")]);
+    assert_eq!(ids, [&json!("joplin"), &json!(id)]);
     assert_eq!(server.search("lift aircraft").await, [id]);
+}
+
+#[tokio::test]
+async fn a_file_has_the_name_that_its_sender_gave_it() {
+    let server = Setup::new().start();
+    let id = upload(&server, "na_ve.txt\"; filename*=\"UTF-8''na%C3%AFve%20%E6%96%87.txt", "Text.");
+    let file = server.get(&format!("/v1/files/{}", id.await)).await;
+    assert_eq!(file.body["filename"], "naïve 文.txt", "{file:?}");
 }
 
 /// Uploads a file by OpenAI's API.

@@ -47,6 +47,31 @@ async fn a_repetition_is_answered_as_the_first_time_and_not_done_again() {
     Answer::of(bad).await.assert_problem(400, "invalid_idempotency_key");
 }
 
+/// No write waits at all here, so that one is answered before search finds it, unless
+/// the indexer is very quick.
+#[tokio::test]
+async fn a_write_that_search_does_not_find_in_time_is_stored_and_says_so() {
+    let server = Setup::new().set("DATA__SEARCHABLE_TIMEOUT_MS", 0).start();
+    let mut accepted = 0;
+    for number in 0..20 {
+        let path = format!("{DOCUMENTS}/late{number}");
+        let answer = server.put(&path, json!({"text": "A late text."})).await;
+        match (answer.status, answer.body["searchable"].as_bool()) {
+            (202, Some(false)) => accepted += 1,
+            (201, Some(true)) => {}
+            other => panic!("{other:?}: {answer:?}"),
+        }
+        assert_eq!(answer.header("location"), path);
+        assert_eq!(server.get(&path).await.status, 200);
+    }
+    assert!(accepted > 0);
+    let path = format!("{DOCUMENTS}?wait=indexed");
+    let batch = json!({"documents": [{"id": "last", "text": "The last one."}]});
+    let job = Answer::of(server.request(Method::POST, &path).json(&batch)).await;
+    let pending = job.body["pending"] != 0;
+    assert_eq!(job.status, if pending { 202 } else { 200 }, "{job:?}");
+}
+
 #[tokio::test]
 async fn what_failed_may_be_tried_again_with_the_same_key() {
     let server = Setup::new().start();

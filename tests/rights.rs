@@ -227,3 +227,43 @@ async fn a_kept_response_is_for_who_may_still_have_it_and_costs_what_it_cost() {
     spent.assert_problem(429, "rate_limited");
     assert!(spent.header("retry-after").parse::<u32>().unwrap() > 0);
 }
+
+#[tokio::test]
+async fn a_key_that_can_never_answer_is_refused_wherever_it_is_made() {
+    let least = ragtime_policy::bucket::LEAST_BURST;
+    assert_eq!(ragtime_api::routes::DEAREST, least);
+    let would_do = format!("{least}");
+    let server = Setup::new().start();
+    let wish = |burst: u32| json!({"name": "k", "scopes": ["read"], "burst": burst});
+    let (id, key) = new_key(&server, ADMIN, wish(least)).await;
+    let question = json!({"query": "Who?"});
+    let query = "/v1/collections/default/query";
+    assert_eq!(ask(&server, &key, Method::POST, query, question).await.status, 200);
+    let made = server.post("/v1/keys", wish(least - 1)).await;
+    let path = format!("/v1/keys/{id}");
+    let changed = ask(&server, ADMIN, Method::PATCH, &path, json!({"burst": least - 1})).await;
+    for refused in [made, changed] {
+        refused.assert_problem(422, "validation_failed");
+        let fault = &refused.body["errors"][0];
+        assert_eq!(fault["pointer"], "#/burst", "{refused:?}");
+        assert!(fault["detail"].as_str().unwrap().contains(&would_do), "{refused:?}");
+    }
+    let command = |arguments: &[&str]| {
+        let mut command = harness::binary();
+        command.args(arguments).env("RAGTIME_SERVER", &server.url).env("RAGTIME_KEY", ADMIN);
+        command
+    };
+    let typed = ["keys", "create", "--name", "k", "--scope", "read", "--burst", "3"];
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--no-model", "--data-dir"];
+    let folder = tempfile::tempdir().unwrap();
+    let mut set = command(&serve);
+    set.arg(folder.path())
+        .env("RAGTIME_AUTH__BURST", "3")
+        .env("RAGTIME_ADMIN__LISTEN", "127.0.0.1:0");
+    for mut command in [command(&typed), set] {
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("burst") && said.contains(&would_do), "{said}");
+    }
+}

@@ -9,7 +9,7 @@ wit_bindgen::generate!({
 });
 
 pub(crate) use ragtime::auth::principals;
-pub(crate) use ragtime::documents::{details, store};
+pub(crate) use ragtime::documents::{details, listing, store};
 pub(crate) use ragtime::health::readiness;
 pub(crate) use ragtime::keys::keyring;
 pub(crate) use ragtime::logging::log;

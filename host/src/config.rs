@@ -361,9 +361,16 @@ pub struct Data {
     /// How long a write waits for a place in that queue: longer than a disk
     /// takes to sync, shorter than a client's patience.
     pub write_timeout_ms: u64,
-    /// Chunks embedded and indexed in one step: enough to keep all cores at
-    /// work, few enough that one document waits little behind a batch.
+    /// Chunks whose words are indexed in one step: each ends with a sync of the
+    /// disk, and hundreds take a few milliseconds more.
     pub index_batch_chunks: usize,
+    /// Chunks embedded in one step: enough to keep all cores at work, few enough
+    /// that a small document that comes meanwhile waits some tenths of a second.
+    pub embed_batch_chunks: usize,
+    /// How long a write that asks for it waits until search finds its documents;
+    /// then it is answered with 202. Below the half minute after which many clients
+    /// give up by themselves.
+    pub searchable_timeout_ms: u64,
     /// Chunks that may wait for the indexes; while there are more, documents
     /// are refused as busy. Waiting costs disk and no memory, so there may be
     /// many: an hour of embedding at 280 a second.
@@ -394,6 +401,7 @@ impl Data {
             queued_writes: self.max_queued_writes.max(1),
             write_wait: std::time::Duration::from_millis(self.write_timeout_ms),
             index_batch: self.index_batch_chunks.max(1),
+            embed_batch: self.embed_batch_chunks.max(1),
             max_index_lag: self.max_index_lag_chunks,
             bounds: Bounds {
                 max_collections: self.max_collections,
@@ -415,6 +423,8 @@ impl Default for Data {
             max_queued_writes: store.queued_writes,
             write_timeout_ms: u64::try_from(store.write_wait.as_millis()).unwrap_or(u64::MAX),
             index_batch_chunks: store.index_batch,
+            embed_batch_chunks: store.embed_batch,
+            searchable_timeout_ms: 20_000,
             max_index_lag_chunks: store.max_index_lag,
             max_collections: store.bounds.max_collections,
             job_retention_seconds: store.bounds.job_retention.as_secs(),

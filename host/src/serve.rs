@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use std::{fs, io};
 
-use ragtime_policy::bucket::Limits;
+use ragtime_policy::bucket::{LEAST_BURST, Limits};
 use ragtime_policy::key::Credential;
 use ragtime_policy::scope::{Scope, Scopes};
 use ragtime_store::Store;
@@ -55,6 +55,15 @@ pub enum ServeError {
     /// `auth.bootstrap_key` is not a key.
     #[error("auth.bootstrap_key is not of the form rt_ID_SECRET")]
     BootstrapKey,
+    /// `auth.burst` never pays for an answer.
+    #[error(
+        "auth.burst is {0} and must be at least {LEAST_BURST}, which is what an answer costs: no \
+         key with it could ever ask for one"
+    )]
+    Burst(u32),
+    /// `auth.rate_per_minute` gives nothing back.
+    #[error("auth.rate_per_minute must be at least 1, or what a key has spent never comes back")]
+    Rate,
     /// The handler's file cannot be read.
     #[error("the handler {path} cannot be read: {error}")]
     HandlerFile {
@@ -365,6 +374,12 @@ async fn first_key(
     keyring: &Keyring,
     settings: &Settings,
 ) -> Result<Option<Credential>, ServeError> {
+    if settings.auth.burst < LEAST_BURST {
+        return Err(ServeError::Burst(settings.auth.burst));
+    }
+    if settings.auth.rate_per_minute == 0 {
+        return Err(ServeError::Rate);
+    }
     let given = settings.auth.bootstrap_key.as_ref().map(Secret::expose);
     let given = given.map(Credential::parse).transpose().map_err(|_| ServeError::BootstrapKey)?;
     if !keyring.is_empty() {

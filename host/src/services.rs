@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use ragtime_policy::bucket::Limits;
 use ragtime_store::{AuditEntry, Store};
@@ -28,6 +29,8 @@ pub struct Services {
     pub key_limits: Limits,
     /// Requests of one key at work at once.
     pub max_concurrent: u32,
+    /// How long a write waits until search finds what it stored.
+    pub searchable_timeout: Duration,
     /// What an operator sees.
     pub telemetry: Arc<Telemetry>,
     /// Bounds of what a handler may log.
@@ -55,6 +58,7 @@ impl Services {
         Ok(Self {
             generators: Generators::new(extractive, &settings.generator)?,
             max_concurrent: settings.auth.max_concurrent,
+            searchable_timeout: Duration::from_millis(settings.data.searchable_timeout_ms),
             telemetry: Telemetry::new(&settings.telemetry)?,
             store,
             keyring,

@@ -12,14 +12,15 @@ A word is `\\w+` of the text in NFKC and lower case. Files are averaged, those i
 which pdfium finds fewer than ten words are left out; a reader that fails on a
 file or says that it has no text has 0 there.
 
-Ragtime reads each file in its sandbox, asked over HTTP, and stores and indexes
-it meanwhile. The other readers run in this process. Readers that are not
-installed are passed over.
+Ragtime runs without its model. It reads each file in its sandbox, asked over
+HTTP, and has it on disk before it answers. The other readers run in this
+process. Readers that are not installed are passed over. `RAGTIME=PATH` measures
+another binary.
 """
-import collections, json, os, pathlib, re, subprocess, sys, tempfile, time, unicodedata
-import urllib.error, urllib.request
+import collections, importlib.metadata, json, os, pathlib, re, subprocess, sys, tempfile, time
+import unicodedata, urllib.error, urllib.request
 
-RAGTIME = pathlib.Path(__file__).parents[2] / "target/release/ragtime"
+RAGTIME = os.environ.get("RAGTIME", pathlib.Path(__file__).parents[2] / "target/release/ragtime")
 ADDRESS = "127.0.0.1:18096"
 KEY = "rt_000000000000_0000000000000000000000000000000000000000001"
 MOST_BYTES = 30_000_000
@@ -75,7 +76,7 @@ def ask(method, path, body=None):
 
 
 def ragtime(path):
-    ask("PUT", "/v1/collections/default/documents/measured", path.read_bytes())
+    ask("PUT", "/v1/collections/default/documents/measured?wait=durable", path.read_bytes())
     return ask("GET", "/v1/collections/default/documents/measured")["text"]
 
 
@@ -108,9 +109,12 @@ def measure(name, read, files):
 
 def served(files):
     with tempfile.TemporaryDirectory() as folder:
-        environment = os.environ | {"RAGTIME_AUTH__BOOTSTRAP_KEY": KEY}
+        environment = os.environ | {
+            "RAGTIME_AUTH__BOOTSTRAP_KEY": KEY, "RAGTIME_ADMIN__LISTEN": "127.0.0.1:18097",
+            # The key's budget is not what is measured.
+            "RAGTIME_AUTH__BURST": "1000000", "RAGTIME_AUTH__RATE_PER_MINUTE": "1000000"}
         server = subprocess.Popen(
-            [RAGTIME, "serve", "--data-dir", folder, "--listen", ADDRESS, "--log-level", "error"],
+            [RAGTIME, "serve", "--no-model", "--data-dir", folder, "--listen", ADDRESS, "--log-level", "error"],
             env=environment, stderr=subprocess.PIPE, text=True)
         try:
             while True:
@@ -145,7 +149,7 @@ def main():
         except ImportError:
             print(f"| {make.__name__} is not installed | | | | | | |", flush=True)
             continue
-        measure(make.__name__, read, files)
+        measure(f"{make.__name__} {importlib.metadata.version(make.__name__)}", read, files)
 
 
 main()

@@ -32,9 +32,10 @@ def files():
     assert client.files.retrieve(file.id).filename == "lift.md"
     assert client.files.content(file.id).read() == LIFT
     other = client.files.create(file=("drag.txt", DRAG), purpose="user_data")
-    assert [one.id for one in client.files.list()] == [file.id, other.id]
-    # A page at a time, as the client turns them.
-    assert [one.id for one in client.files.list(limit=1)] == [file.id, other.id]
+    assert [one.id for one in client.files.list()] == [other.id, file.id]
+    # A page at a time, as the client turns them, and both ways.
+    assert [one.id for one in client.files.list(limit=1)] == [other.id, file.id]
+    assert [one.id for one in client.files.list(limit=1, order="asc")] == [file.id, other.id]
     assert [one.id for one in client.files.list(purpose="user_data")] == [other.id]
     deleted = client.files.delete(other.id)
     assert deleted.deleted and deleted.id == other.id, deleted
@@ -63,11 +64,22 @@ def a_store(file):
     assert batch.status == "completed", batch
     counts = batch.file_counts
     assert (counts.completed, counts.failed, counts.total) == (2, 0, 2), batch
+    ids = sorted(one.id for one in stores.files.list(store.id))
+    in_batch = stores.file_batches.list_files(batch.id, vector_store_id=store.id, limit=1, order="asc")
+    assert [one.id for one in in_batch] == ids[2:], (ids, in_batch)
+    forward = stores.files.list(store.id, order="asc", limit=2)
+    assert ([one.id for one in forward.data], forward.has_more) == (ids[:2], True), forward
+    back = stores.files.list(store.id, order="asc", before=ids[3], limit=2)
+    assert ([one.id for one in back.data], back.has_more) == (ids[1:3], True), back
+    between = stores.files.list(store.id, after=ids[3], before=ids[0])
+    assert [one.id for one in between.data] == [ids[2], ids[1]], between
     store = stores.retrieve(store.id)
+    assert store.usage_bytes == sum(one.usage_bytes for one in stores.files.list(store.id)) > 200, store
     assert store.status == "completed" and store.file_counts.completed == 4, store
     listed = {one.id for one in stores.files.list(store.id, limit=2)}
     assert len(listed) == 4 and {file.id, page.id} <= listed, listed
-    assert store.id in {one.id for one in stores.list(limit=1)}
+    assert [one.id for one in stores.list(limit=1)] == [store.id, "vs_default"]
+    assert [one.id for one in stores.list(order="asc")] == ["vs_default", store.id]
     renamed = stores.update(store.id, name="Papers")
     assert (renamed.name, renamed.metadata) == ("Papers", {"team": "wing"}), renamed
     fails(openai.NotFoundError, "unknown_file", None,
@@ -119,6 +131,11 @@ def taken_out(store, file, page):
           lambda: stores.files.retrieve(file.id, vector_store_id=store.id))
     assert stores.delete(store.id).deleted
     fails(openai.NotFoundError, "unknown_vector_store", None, lambda: stores.retrieve(store.id))
+    # All may be deleted while they are listed.
+    for name in ("a", "b", "a"):
+        stores.create(name=name)
+    listed = [one.id for one in stores.list(limit=1) if one.id != "vs_default" and stores.delete(one.id).deleted]
+    assert len(listed) == 3 and [one.id for one in stores.list()] == ["vs_default"], listed
     # The files of a store may come with it; they are found once it is completed.
     store = stores.create(name="Later", file_ids=[page.id])
     for one in stores.files.list(store.id):

@@ -198,6 +198,10 @@ pub const MAX_ATTACHED_FILES: usize = 500;
 /// Items of a page in OpenAI's API, and of one that does not say how many.
 pub const OPENAI_PAGE_ITEMS: (u32, u32) = (100, 20);
 
+/// The same for uploaded files: clients of 2023 and 2024 ask for one page of them
+/// and take it for the whole. One is some 300 bytes.
+pub const OPENAI_PAGE_FILES: (u32, u32) = (10_000, 10_000);
+
 /// Bytes of the name of an uploaded file, and of what it says it is: file systems
 /// take 255.
 pub const MAX_FILE_NAME_BYTES: usize = 255;
@@ -225,6 +229,9 @@ pub const MAX_CONVERSATION_BYTES: usize = 4_096;
 /// Texts of one request for embeddings, as many as OpenAI's API takes: clients
 /// send batches of 1,000.
 pub const MAX_EMBEDDING_INPUTS: usize = 2_048;
+
+/// Tokens of one text that comes as such: OpenAI's models take as many.
+pub const MAX_EMBEDDING_TOKENS: usize = 8_192;
 
 /// Texts that the model embeds in one go, so that a large request gives others
 /// a turn.

@@ -92,43 +92,6 @@ pub fn page(query: &str) -> Result<Page, Problem> {
     parameters.faults.finish(Some(Page { cursor, limit }))
 }
 
-/// Which part of a list is wanted, in OpenAI's API.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct After {
-    /// The id after which it begins.
-    pub after: Option<String>,
-    /// The most to return.
-    pub limit: usize,
-    /// What files must be for.
-    pub purpose: Option<String>,
-    /// What has become of them.
-    pub filter: Option<String>,
-}
-
-/// Reads `after`, `limit`, `purpose` and `filter`; others are left unread.
-///
-/// # Errors
-///
-/// `validation_failed` where `limit` is no number. One that is too large gives
-/// as much as there may be.
-pub fn after(query: &str) -> Result<After, Problem> {
-    let get = |wanted: &str| {
-        let mut pairs = form_urlencoded::parse(query.as_bytes());
-        pairs.find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
-    };
-    let (most, default) = limits::OPENAI_PAGE_ITEMS;
-    let limit = match get("limit").map(|limit| limit.parse::<u32>()) {
-        None => default,
-        Some(Ok(limit)) if limit > 0 => limit.min(most),
-        Some(_) => {
-            let detail = format!("must be a whole number from 1 to {most}");
-            return Err(Problem::invalid(vec![Fault::parameter("limit", detail)]));
-        }
-    };
-    let [after, purpose, filter] = ["after", "purpose", "filter"].map(get);
-    Ok(After { after, limit: limit as usize, purpose, filter })
-}
-
 /// How a document is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Write {
@@ -138,9 +101,12 @@ pub struct Write {
     pub title: Option<String>,
     /// Whether navigation, headers and footers of pages are text too.
     pub keep_boilerplate: bool,
+    /// The tag of the language of documents that do not say their own.
+    pub language: Option<String>,
 }
 
-/// Reads `boilerplate`, and `wait`, which is one of `choices`, and `title`, where a file may come.
+/// Reads `boilerplate`, `language`, and `wait`, which is one of `choices`, and `title`, where a
+/// file may come.
 ///
 /// # Errors
 ///
@@ -151,8 +117,10 @@ pub fn write(
     default: Wait,
     titled: bool,
 ) -> Result<Write, Problem> {
-    let known: &[&str] =
-        if titled { &["wait", "boilerplate", "title"] } else { &["wait", "boilerplate"] };
+    let known: &[&str] = match titled {
+        true => &["wait", "boilerplate", "language", "title"],
+        false => &["wait", "boilerplate", "language"],
+    };
     let mut parameters = Parameters::read(query, known);
     let wait = match parameters.get("wait") {
         None => default,
@@ -177,7 +145,11 @@ pub fn write(
             false
         }
     };
-    parameters.faults.finish(Some(Write { wait, title, keep_boilerplate }))
+    let language = parameters.get("language").map(str::to_owned);
+    if let Some(Err(detail)) = language.as_deref().map(rules::language) {
+        parameters.fault("language", detail);
+    }
+    parameters.faults.finish(Some(Write { wait, title, keep_boilerplate, language }))
 }
 
 /// Checks the name of a collection in a path. A name that cannot exist is
@@ -232,14 +204,6 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_openai_takes_what_it_is_given() {
-        let read = after("limit=1000&after=a%2Fb&order=desc&purpose=assistants").unwrap();
-        assert_eq!((read.limit, read.after.as_deref()), (100, Some("a/b")));
-        assert_eq!((read.purpose.as_deref(), read.filter), (Some("assistants"), None));
-        assert!(after("limit=0").is_err() && after("limit=x").is_err());
-    }
-
-    #[test]
     fn wait_is_one_of_its_words() {
         let choices = [("durable", Wait::Durable)];
         let wait = |query| write(query, &choices, Wait::Searchable, false).map(|write| write.wait);
@@ -249,6 +213,10 @@ mod tests {
         assert!(wait("title=a").is_err(), "only where a file may come");
         let titled = write("title=On%20wings", &choices, Wait::Searchable, true).unwrap();
         assert_eq!(titled.title.as_deref(), Some("On wings"));
+        let told = write("language=pt-BR", &[], Wait::Searchable, false).unwrap();
+        assert_eq!(told.language.as_deref(), Some("pt-BR"));
+        let wrong = write("language=german", &[], Wait::Searchable, true).unwrap_err();
+        assert_eq!(wrong.faults[0].parameter.as_deref(), Some("language"));
     }
 
     #[test]

@@ -118,6 +118,7 @@ pub enum Operation {
     Search,
     Query,
     CompleteChat,
+    CompleteText,
     CreateResponse,
     ListModels,
     GetModel,
@@ -142,6 +143,7 @@ pub enum Operation {
     GetStoreFileContent,
     AttachFiles,
     GetFileBatch,
+    ListBatchFiles,
     CancelFileBatch,
     /// Costs what the tool that is called costs.
     SpeakMcp,
@@ -281,6 +283,7 @@ pub const ROUTES: &[Route] = {
         route(Post, "/v1/collections/{collection}/search", READ, PLAIN, Do::Search),
         route(Post, "/v1/collections/{collection}/query", READ, ANSWER, Do::Query),
         route(Post, "/v1/chat/completions", READ, ANSWER, Do::CompleteChat),
+        route(Post, "/v1/completions", READ, ANSWER, Do::CompleteText),
         route(Post, "/v1/responses", READ, ANSWER, Do::CreateResponse),
         route(Get, "/v1/models", READ, PLAIN, Do::ListModels),
         route(Get, "/v1/models/{id}", READ, PLAIN, Do::GetModel),
@@ -311,6 +314,13 @@ pub const ROUTES: &[Route] = {
         ),
         route(Post, "/v1/vector_stores/{id}/file_batches", WRITE, PLAIN, Do::AttachFiles),
         route(Get, FILE_BATCH, WRITE, PLAIN, Do::GetFileBatch),
+        route(
+            Get,
+            "/v1/vector_stores/{id}/file_batches/{batch}/files",
+            WRITE,
+            PLAIN,
+            Do::ListBatchFiles,
+        ),
         route(
             Post,
             "/v1/vector_stores/{id}/file_batches/{batch}/cancel",

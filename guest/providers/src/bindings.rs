@@ -13,6 +13,7 @@ wit_bindgen::generate!({
             export ragtime:keys/keyring@0.1.0;
             export ragtime:documents/store@0.1.0;
             export ragtime:documents/details@0.1.0;
+            export ragtime:documents/listing@0.1.0;
             export ragtime:retrieval/search@0.1.0;
             export ragtime:models/embedding@0.1.0;
             export ragtime:models/generation@0.1.0;
@@ -27,7 +28,7 @@ wit_bindgen::generate!({
 });
 
 pub(crate) use exports::ragtime::auth::principals;
-pub(crate) use exports::ragtime::documents::{details, store};
+pub(crate) use exports::ragtime::documents::{details, listing, store};
 pub(crate) use exports::ragtime::health::readiness;
 pub(crate) use exports::ragtime::keys::keyring;
 pub(crate) use exports::ragtime::logging::log;

@@ -187,6 +187,8 @@ mod tests {
             format!(r#"[{{"credential":"{OTHER}","scopes":["admin"],"collections":["a"]}}]"#);
         assert!(matches!(keyring(&limited_admin), Err(SettingsError::Refused(_))));
         assert!(keyring(r#"[{"credential":"x","scopes":["read"]}]"#).is_err());
+        let short = format!(r#"[{{"credential":"{OTHER}","scopes":["read"],"burst":3}}]"#);
+        assert!(keyring(&short).unwrap_err().to_string().contains("at least 4"));
         assert!(keyring(&format!(r#"[{{"credential":"{OTHER}","scopes":["all"]}}]"#)).is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! The documents: what the commits of the journal add up to.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::ops::Bound;
 
 use ragtime_filter::Filter;
 use ragtime_policy::bounds::Bounds;
@@ -76,6 +77,8 @@ pub struct Collection {
     pub created_at: u64,
     /// How its texts are cut.
     pub chunking: Chunking,
+    /// Of its texts that came without one, where it is set.
+    pub language: Option<Language>,
     documents: BTreeMap<String, Numbered>,
     /// Which document a chunk is of.
     chunks: HashMap<u64, String>,
@@ -176,6 +179,11 @@ impl Library {
                     collection.chunking = lengths(chunking);
                 }
             }
+            Commit::Language { collection, language } => {
+                if let Some(collection) = self.collections.get_mut(&collection) {
+                    collection.set_language(language.as_deref().and_then(Language::parse));
+                }
+            }
             Commit::Recut { collection, id, sha256, chunks, cut } => {
                 let same_text = |document: &&Document| document.sha256 == sha256;
                 let found = self.collection(&collection).and_then(|found| found.document(&id)).ok();
@@ -209,7 +217,7 @@ impl Library {
     fn put(&mut self, collection: &str, document: Document) {
         let Some(collection) = self.collections.get_mut(collection) else { return };
         collection.remove(&document.id);
-        let language = document.language();
+        let language = document.language(collection.language);
         let numbered = Numbered { number: self.next, document, language };
         self.next += 1 + numbered.document.chunks.len() as u64;
         collection.add(numbered);
@@ -294,6 +302,23 @@ impl Collection {
             self.vectors.insert(chunk, vector);
         });
         self.documents.insert(numbered.document.id.clone(), numbered);
+    }
+
+    /// Its documents keep their numbers: what search found a moment ago is read by them.
+    fn set_language(&mut self, language: Option<Language>) {
+        self.language = language;
+        for numbered in self.documents.values_mut() {
+            let wanted = numbered.document.language(language);
+            if wanted == numbered.language {
+                continue;
+            }
+            for (number, chunk) in (numbered.number + 1..).zip(&numbered.document.chunks) {
+                let document = &numbered.document;
+                self.index.remove(number, &document.words(chunk, numbered.language));
+                self.index.add(number, &document.words(chunk, wanted));
+            }
+            numbered.language = wanted;
+        }
     }
 
     fn remove(&mut self, id: &str) {
@@ -384,6 +409,11 @@ impl Collection {
         self.documents.get(id).map(|numbered| &numbered.document).ok_or(Error::UnknownDocument)
     }
 
+    /// The language that one is in.
+    pub fn language_of_document(&self, id: &str) -> Option<Language> {
+        self.documents.get(id).and_then(|numbered| numbered.language)
+    }
+
     /// Compares the document that is there with a condition.
     pub fn check(&self, id: &str, condition: &Condition) -> Result<(), Error> {
         let current = self.document(id).ok().map(Document::version);
@@ -394,14 +424,40 @@ impl Collection {
     pub fn documents(&self, after: Option<&str>, limit: usize) -> Page<&Document> {
         const LIST: &str = "documents";
         let after = after.map(|after| cursor::decode(LIST, after)).transpose()?;
-        let from = after.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
-        let rest = self.documents.range::<String, _>((from, std::ops::Bound::Unbounded));
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let rest = self.documents.range::<String, _>((from, Bound::Unbounded));
         let mut page: Vec<_> =
             rest.map(|(_, numbered)| &numbered.document).take(limit + 1).collect();
         let more = page.len() > limit;
         page.truncate(limit);
         let next = page.last().filter(|_| more).map(|last| cursor::encode(LIST, &last.id));
         Ok((page, next))
+    }
+
+    /// The first documents with ids between two, from either end.
+    pub fn between(
+        &self,
+        above: Option<&str>,
+        below: Option<&str>,
+        descending: bool,
+        limit: usize,
+    ) -> Vec<&Document> {
+        // A range of a map may not be empty by its bounds.
+        if above.zip(below).is_some_and(|(above, below)| above >= below) {
+            return Vec::new();
+        }
+        let [above, below] = [above, below].map(|id| id.map_or(Bound::Unbounded, Bound::Excluded));
+        let documents = self.documents.range::<str, _>((above, below));
+        let documents = documents.map(|(_, numbered)| &numbered.document);
+        match descending {
+            true => documents.rev().take(limit).collect(),
+            false => documents.take(limit).collect(),
+        }
+    }
+
+    /// The bytes of all texts.
+    pub fn bytes(&self) -> u64 {
+        self.documents.values().map(|numbered| numbered.document.text.len() as u64).sum()
     }
 
     /// The chunks of a document, in order.
@@ -464,7 +520,8 @@ impl Collection {
         let allowed: Option<HashSet<u64>> = query.filter.map(|filter| {
             let matching = self.documents.values().filter(|numbered| {
                 let metadata = serde_json::from_str(&numbered.document.metadata);
-                filter.matches(&metadata.unwrap_or(serde_json::Value::Null))
+                let language = numbered.language.as_ref().map(Language::code);
+                filter.matches(&metadata.unwrap_or(serde_json::Value::Null), language)
             });
             matching.flat_map(|numbered| numbered.chunks().map(|(number, _)| number)).collect()
         });

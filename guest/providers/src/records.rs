@@ -25,6 +25,11 @@ pub enum Commit {
         collection: String,
         chunking: (u32, u32),
     },
+    /// The language of the texts that came without one, none where each tells its own.
+    Language {
+        collection: String,
+        language: Option<String>,
+    },
     /// New chunks for a document with this text.
     Recut {
         collection: String,
@@ -102,6 +107,10 @@ pub struct Job {
     pub created_at: u64,
     #[serde(default, skip_serializing_if = "JobWarnings::is_empty")]
     pub warnings: JobWarnings,
+    /// Documents that were stored, with their places in the batch; none for jobs
+    /// of a time that did not note them.
+    #[serde(default)]
+    pub stored: Vec<(u32, String)>,
 }
 
 /// A document of a batch that could not be taken.
@@ -161,10 +170,10 @@ impl Document {
 }
 
 impl Document {
-    /// The language its words are compared in.
-    pub fn language(&self) -> Option<Language> {
+    /// The language its words are compared in, in a collection of a language.
+    pub fn language(&self, collection: Option<Language>) -> Option<Language> {
         let stored = self.details.language.as_deref().and_then(Language::parse);
-        stored.or_else(|| ragtime_text::detect(&self.text, None))
+        stored.or(collection).or_else(|| ragtime_text::detect(&self.text, None))
     }
 
     /// What is indexed of a chunk by its words.

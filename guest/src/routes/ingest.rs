@@ -26,8 +26,6 @@ use crate::{multipart, reply};
 /// part of a large batch in memory twice.
 const TEXTS_PER_CALL: usize = 256;
 
-const NO_TEXT: &str = "holds no text once markup is taken away; a scan has to be read by OCR first";
-
 /// `PUT …/documents/{id}`
 pub(super) async fn put(mut call: Call) -> Answer {
     let choices = [("durable", Wait::Durable), ("searchable", Wait::Searchable)];
@@ -46,22 +44,33 @@ pub(super) async fn put(mut call: Call) -> Answer {
         BodyType::Lines => Some(MediaType::Json),
         BodyType::Multipart => return Err(Code::UnsupportedMediaType.into()),
     };
-    let document = match media_type {
+    let mut document = match media_type {
         None => NewDocument { id: Some(id), hints, ..documents::read(&body)? },
         declared => documents::of_file(Some(id), written.title, declared, None, hints, &body)
             .map_err(|reason| Problem::invalid(vec![Fault::at("#", reason)]))?,
     };
+    document.language = document.language.or(written.language);
     let cut = store::wanted_cut(&call.permit, collection.clone()).await?;
     let mut prepared = prepare(&call.permit, vec![(0, document)], &cut).await?;
     let Some(document) = prepared.documents.pop() else {
         let reason = prepared.failures.pop().map(|failure| failure.reason);
         return Err(Problem::invalid(vec![Fault::at("#", reason.unwrap_or_default())]));
     };
-    let described = document.details.clone();
+    let mut described = document.details.clone();
     let wait = written.wait.into();
-    let stored = details::put(&call.permit, collection, document, condition, wait).await?;
+    let stored = details::put(&call.permit, collection.clone(), document, condition, wait).await?;
+    let ids = vec![stored.summary.id.clone()];
+    if let Some(known) = details::of_documents(&call.permit, collection, ids).await?.pop() {
+        // The host knows the language of a text that came without one.
+        described.language = known.language;
+    }
     let created = stored.outcome == Outcome::Created;
-    let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+    let status = match written.wait {
+        // It is stored, and search has not come to it in the time there was.
+        Wait::Searchable if !stored.summary.searchable => StatusCode::ACCEPTED,
+        Wait::Searchable | Wait::Durable if created => StatusCode::CREATED,
+        Wait::Searchable | Wait::Durable => StatusCode::OK,
+    };
     let mut response = reply::json(status, &summary(&stored.summary, &described));
     reply::add_etag(&mut response, &stored.summary.version);
     if created {
@@ -73,13 +82,13 @@ pub(super) async fn put(mut call: Call) -> Answer {
 /// `POST …/documents`
 pub(super) async fn batch(mut call: Call) -> Answer {
     let choices = [("indexed", Wait::Searchable)];
-    let parameters::Write { wait, keep_boilerplate, .. } =
+    let parameters::Write { wait, keep_boilerplate, language, title: _ } =
         parameters::write(call.query(), &choices, Wait::Durable, false)?;
     let collection = call.collection().await?;
     let content_type = call.header(CONTENT_TYPE).map(<[u8]>::to_vec);
     let (body_type, body) = call.body().await?;
     call.pay(Work::Bytes, body.len()).await?;
-    let Batch { documents, rejected } = match body_type {
+    let Batch { mut documents, rejected } = match body_type {
         BodyType::Json => documents::read_batch(&body)?,
         BodyType::Lines => documents::read_lines(&body)?,
         BodyType::Csv => records::read(&body, body::charset(content_type.as_deref()).as_deref())?,
@@ -88,6 +97,9 @@ pub(super) async fn batch(mut call: Call) -> Answer {
         }
         BodyType::Document(_) => return Err(Code::UnsupportedMediaType.into()),
     };
+    for (_, document) in &mut documents {
+        document.language = document.language.take().or_else(|| language.clone());
+    }
     let cut = store::wanted_cut(&call.permit, collection.clone()).await?;
     let mut prepared = prepare(&call.permit, documents, &cut).await?;
     prepared.failures.extend(rejected.into_iter().map(store::Failure::from));
@@ -95,7 +107,8 @@ pub(super) async fn batch(mut call: Call) -> Answer {
     let Prepared { documents, failures } = prepared;
     let job = details::ingest(&call.permit, collection, documents, failures, wait.into()).await?;
     let path = format!("/v1/jobs/{}", parameters::encode(&job.id));
-    let status = if wait == Wait::Searchable { StatusCode::OK } else { StatusCode::ACCEPTED };
+    let done = wait == Wait::Searchable && job.pending == 0;
+    let status = if done { StatusCode::OK } else { StatusCode::ACCEPTED };
     let mut response = reply::json(status, &jobs::described(&call.permit, job).await?);
     reply::add_location(&mut response, &path);
     Ok(response)
@@ -126,7 +139,7 @@ pub(super) async fn prepare(
                 readable.push((document, extracted));
                 continue;
             }
-            Ok(_) => NO_TEXT.to_owned(),
+            Ok(extracted) => extracted.without_text(),
             Err(unreadable) => unreadable.to_string(),
         };
         prepared.failures.push(Rejected { position, id: document.id, reason }.into());
@@ -147,7 +160,7 @@ pub(super) async fn prepare(
 
 fn input(document: NewDocument, extracted: Extracted, tokens: &[u32], cut: &Cut) -> DetailedInput {
     let warnings = extracted.warnings.iter().map(details::Warning::from).collect();
-    let language = document.language_of(&extracted.text);
+    let language = document.given_language();
     let details = Details { language, file_name: document.file_name, warnings };
     let document = DocumentInput {
         id: document.id,

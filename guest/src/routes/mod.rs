@@ -64,6 +64,7 @@ pub(crate) async fn keyed(operation: Operation, call: Call) -> Answer {
         Operation::Search => search::search(call).await,
         Operation::Query => query::query(call).await,
         Operation::CompleteChat => openai::chat::complete(call).await,
+        Operation::CompleteText => openai::chat::complete_text(call).await,
         Operation::CreateResponse => openai::responses::create(call).await,
         Operation::ListModels => openai::models::list(call).await,
         Operation::GetModel => openai::models::get(call).await,
@@ -88,6 +89,7 @@ pub(crate) async fn keyed(operation: Operation, call: Call) -> Answer {
         Operation::GetStoreFileContent => openai::store_files::content(call).await,
         Operation::AttachFiles => openai::batches::create(call).await,
         Operation::GetFileBatch => openai::batches::get(call).await,
+        Operation::ListBatchFiles => openai::batches::list(call).await,
         Operation::CancelFileBatch => openai::batches::cancel(call).await,
         // Served as soon as its cost is known, which stands in its body.
         Operation::SpeakMcp => Err(Code::NotFound.into()),

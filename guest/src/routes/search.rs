@@ -8,16 +8,17 @@ use http::StatusCode;
 use ragtime_api::fusion::{self, Candidate, Ranked, Ranking};
 use ragtime_api::problem::{Code, Problem};
 use ragtime_api::resource::documents::chunk_id;
-use ragtime_api::resource::raw;
 use ragtime_api::resource::search::{
     self as api, Mode, SearchRequest, SearchResponse, SearchResult,
 };
+use ragtime_api::resource::{Span, raw};
 use ragtime_api::variety::{self, Variety};
 use ragtime_api::wording::Wording;
 use ragtime_api::{json, limits, parameters};
 
 use super::Answer;
 use crate::bindings::admission::Permit;
+use crate::bindings::details::{self, Details};
 use crate::bindings::search::{self, Legs, Passage};
 use crate::call::Call;
 use crate::reply;
@@ -76,8 +77,9 @@ pub(super) async fn answer(
         depth: limits::depth(request.top_k) as usize,
     };
     let Wording { text, required, excluded } = Wording::read(&request.query);
+    let asked = request.highlight.then(|| text.clone());
     let wanted = Wanted {
-        collection,
+        collection: collection.clone(),
         text,
         required,
         excluded,
@@ -88,17 +90,37 @@ pub(super) async fn answer(
     let found = retrieve(permit, wanted).await?;
     let mode = found.ranking.mode;
     let explained = request.explain.then_some(&found);
+    let shown = match asked {
+        Some(asked) => highlights(permit, collection, &asked, &found.hits).await?,
+        None => Vec::new(),
+    };
+    let mut shown = shown.into_iter();
+    let results = found.hits.iter().map(|(passage, score)| SearchResult {
+        highlights: shown.next(),
+        ..result(passage, *score, explained)
+    });
     let response = SearchResponse {
-        results: found
-            .hits
-            .iter()
-            .map(|(passage, score)| result(passage, *score, explained))
-            .collect(),
+        results: results.collect(),
         mode: mode.name(),
         degraded: mode != request.mode,
         took_ms: took_ms(started),
     };
     Ok(json::encode(&response))
+}
+
+/// Where passages say the words of a query, each in the language of its document.
+async fn highlights(
+    permit: &Permit,
+    collection: String,
+    query: &str,
+    hits: &[(Passage, f64)],
+) -> Result<Vec<Vec<Span>>, Problem> {
+    let ids = hits.iter().map(|(passage, _)| passage.document_id.clone()).collect();
+    let known = details::of_documents(permit, collection, ids).await?;
+    let of = |((passage, _), details): (&(Passage, f64), &Details)| {
+        api::highlights(query, &passage.text, passage.span.start, details.language.as_deref())
+    };
+    Ok(hits.iter().zip(&known).map(of).collect())
 }
 
 /// Finds the best passages.
@@ -195,6 +217,7 @@ fn result<'a>(passage: &'a Passage, score: f64, explained: Option<&Found>) -> Se
         text: &passage.text,
         span: passage.span.into(),
         metadata: raw(&passage.metadata),
+        highlights: None,
         explain: explained.and_then(explain),
     }
 }

@@ -77,7 +77,7 @@ pub fn content(text: &str, language: Option<Language>) -> BTreeSet<String> {
     let mut meant = BTreeSet::new();
     for token in tokens {
         let Some(stem) = token.stem else { continue };
-        let says = token.exact.as_deref().is_none_or(|word| !is_empty_word(word, language));
+        let says = token.exact.as_deref().is_none_or(|word| !says_nothing(word, language));
         if says {
             meant.insert(stem.clone());
         }
@@ -86,7 +86,8 @@ pub fn content(text: &str, language: Option<Language>) -> BTreeSet<String> {
     if meant.is_empty() { all } else { meant }
 }
 
-fn is_empty_word(word: &str, language: Option<Language>) -> bool {
+/// Whether a word, as it is written, carries no meaning of its own.
+pub(crate) fn says_nothing(word: &str, language: Option<Language>) -> bool {
     match language {
         None | Some(Language::ENGLISH) => ENGLISH.contains(&word),
         Some(language) => is_function_word(word, language) || ASKING.contains(&word),

@@ -2,7 +2,8 @@
 //!
 //! `{"field": value}` and `{"field": {"gte": 3, "lt": 9}}` compare a field;
 //! `{"and": […]}`, `{"or": […]}` and `{"not": {…}}` combine. Fields of one
-//! object must all match. `a.b` reaches into nested metadata.
+//! object must all match. `a.b` reaches into nested metadata, and `$language` is the
+//! code of the language that the document is in.
 
 use std::cmp::Ordering;
 
@@ -17,7 +18,11 @@ pub struct Invalid(pub String);
 /// How deep conditions may nest.
 const MAX_DEPTH: usize = 16;
 
-/// A condition on a document's metadata.
+/// The name by which the language of a document is compared, which metadata does not
+/// have.
+const LANGUAGE: &str = "$language";
+
+/// A condition on a document's metadata and language.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Filter(Node);
 
@@ -50,10 +55,10 @@ impl Filter {
         Ok(Self(node(&value, "/filter", MAX_DEPTH)?))
     }
 
-    /// Whether metadata meets the condition. A field that is missing meets
-    /// `ne`, `nin` and `exists: false` only.
-    pub fn matches(&self, metadata: &Value) -> bool {
-        self.0.matches(metadata)
+    /// Whether a document of this metadata, in a language of this code, meets the
+    /// condition. A field that is missing meets `ne`, `nin` and `exists: false` only.
+    pub fn matches(&self, metadata: &Value, language: Option<&str>) -> bool {
+        self.0.matches(metadata, language.map(Value::from).as_ref())
     }
 }
 
@@ -134,12 +139,15 @@ fn test(operator: &str, operand: &Value, pointer: &str) -> Result<Test, Invalid>
 }
 
 impl Node {
-    fn matches(&self, metadata: &Value) -> bool {
+    fn matches(&self, metadata: &Value, language: Option<&Value>) -> bool {
         match self {
-            Self::All(parts) => parts.iter().all(|part| part.matches(metadata)),
-            Self::Any(parts) => parts.iter().any(|part| part.matches(metadata)),
-            Self::Not(part) => !part.matches(metadata),
-            Self::Field(path, test) => test.matches(lookup(metadata, path)),
+            Self::All(parts) => parts.iter().all(|part| part.matches(metadata, language)),
+            Self::Any(parts) => parts.iter().any(|part| part.matches(metadata, language)),
+            Self::Not(part) => !part.matches(metadata, language),
+            Self::Field(path, test) => test.matches(match path.as_slice() {
+                [name] if name == LANGUAGE => language,
+                path => lookup(metadata, path),
+            }),
         }
     }
 }
@@ -198,7 +206,7 @@ mod tests {
     use serde_json::json;
 
     fn matches(filter: Value, metadata: Value) -> bool {
-        Filter::parse(&filter.to_string()).unwrap().matches(&metadata)
+        Filter::parse(&filter.to_string()).unwrap().matches(&metadata, None)
     }
 
     #[test]
@@ -223,6 +231,18 @@ mod tests {
         ] {
             assert_eq!(matches(filter.clone(), metadata.clone()), expected, "{filter}");
         }
+    }
+
+    #[test]
+    fn a_language_is_that_of_the_document() {
+        let metadata = json!({"$language": "en", "lang": "en"});
+        let is = |filter: Value, language| {
+            Filter::parse(&filter.to_string()).unwrap().matches(&metadata, language)
+        };
+        assert!(is(json!({"$language": "de"}), Some("de")));
+        assert!(!is(json!({"$language": "en"}), Some("de")));
+        assert!(is(json!({"$language": {"in": ["fr", "de"]}, "lang": "en"}), Some("de")));
+        assert!(is(json!({"$language": {"exists": false}}), None));
     }
 
     #[test]
@@ -271,7 +291,7 @@ mod tests {
         #[test]
         fn noise_is_no_filter_and_breaks_nothing(text in "\\PC{0,60}") {
             if let Ok(filter) = Filter::parse(&text) {
-                filter.matches(&json!({"a": 1}));
+                filter.matches(&json!({"a": 1}), None);
             }
         }
 
@@ -281,7 +301,10 @@ mod tests {
         ) {
             let read = Filter::parse(&filter.to_string());
             match Filter::parse(&json!({"not": &filter}).to_string()) {
-                Ok(not) => prop_assert_ne!(read.unwrap().matches(&metadata), not.matches(&metadata)),
+                Ok(not) => prop_assert_ne!(
+                    read.unwrap().matches(&metadata, None),
+                    not.matches(&metadata, None)
+                ),
                 Err(Invalid(why)) => {
                     prop_assert!(read.is_err(), "{why}");
                     prop_assert!(why.starts_with("/filter"));

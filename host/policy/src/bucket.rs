@@ -10,6 +10,10 @@ pub const DEFAULT_RATE_PER_MINUTE: u32 = 6_000;
 /// its rate, so that a program that starts up is not refused.
 pub const DEFAULT_BURST: u32 = 600;
 
+/// The least burst of a key: what an answer costs, the dearest request there is.
+/// A bucket that never holds as much would never pay for one.
+pub const LEAST_BURST: u32 = 4;
+
 /// One unit in the bucket's own: a rate of 1 per minute adds exactly
 /// 1 of these per nanosecond.
 const PER_UNIT: u128 = 60_000_000_000;

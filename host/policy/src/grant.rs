@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::bucket::LEAST_BURST;
 use crate::key_record::KeyRecord;
 use crate::scope::Scope;
 
@@ -32,6 +33,12 @@ pub enum Refused {
     /// some of them would be none.
     #[error("a key with the scope admin cannot be limited to collections")]
     LimitedAdmin,
+    /// The budget never pays for an answer.
+    #[error("the burst is {0} and must be at least {LEAST_BURST}, which is what an answer costs")]
+    Burst(u32),
+    /// The budget never fills.
+    #[error("the rate per minute must be at least 1, or what is spent never comes back")]
+    Rate,
     /// Nobody grants more than they have.
     #[error(transparent)]
     Excess(#[from] Excess),
@@ -51,6 +58,12 @@ pub fn check(
 ) -> Result<(), Refused> {
     if is.scopes.contains(Scope::Admin) && is.collections.is_some() {
         return Err(Refused::LimitedAdmin);
+    }
+    if is.burst < LEAST_BURST && was.is_none_or(|was| was.burst != is.burst) {
+        return Err(Refused::Burst(is.burst));
+    }
+    if is.rate_per_minute == 0 && was.is_none_or(|was| was.rate_per_minute != 0) {
+        return Err(Refused::Rate);
     }
     let Some(maker) = maker else { return Ok(()) };
     let had = |scope| was.is_some_and(|was| was.scopes.contains(scope));
@@ -107,7 +120,7 @@ mod tests {
             collections in prop::option::of(prop::collection::btree_set("[a-c]", 1..3)),
             expires_at in prop::option::of(1_u64..4),
             rate_per_minute in 1_u32..4,
-            burst in 1_u32..4,
+            burst in LEAST_BURST..LEAST_BURST + 3,
         ) -> KeyRecord {
             let credential = Credential::from_entropy([0; 9], [0; 32]);
             KeyRecord {
@@ -151,7 +164,7 @@ mod tests {
         #[test]
         fn a_key_may_always_become_less(maker in record(), was in record(), name: String) {
             prop_assume!(check(None, None, &was).is_ok());
-            let is = KeyRecord { name, rate_per_minute: 1, burst: 1, ..was.clone() };
+            let is = KeyRecord { name, rate_per_minute: 1, burst: LEAST_BURST, ..was.clone() };
             prop_assert_eq!(check(Some(&maker), Some(&was), &is), Ok(()));
         }
 
@@ -169,6 +182,18 @@ mod tests {
                 }
                 prop_assert!(is.burst <= was.burst.max(maker.burst));
             }
+        }
+
+        #[test]
+        fn no_key_is_made_that_can_never_answer(is in record(), burst in 0..LEAST_BURST) {
+            prop_assume!(check(None, None, &is).is_ok());
+            let short = KeyRecord { burst, ..is.clone() };
+            prop_assert_eq!(check(None, None, &short), Err(Refused::Burst(burst)));
+            prop_assert_eq!(check(None, Some(&is), &short), Err(Refused::Burst(burst)));
+            // One of a time that took it may keep it.
+            prop_assert_eq!(check(None, Some(&short), &short), Ok(()));
+            let dry = KeyRecord { rate_per_minute: 0, ..is };
+            prop_assert_eq!(check(None, None, &dry), Err(Refused::Rate));
         }
 
         #[test]

@@ -2,11 +2,12 @@
 
 use ragtime_policy::scope::Scope;
 use ragtime_store as store;
+use ragtime_text::Language;
 use wasmtime::component::{Accessor, Resource};
 
 use super::bindings::ragtime::documents::details as wit;
 use super::call;
-use super::documents::{allowed, document_from_wit, ingest, put, read};
+use super::documents::{allowed, document_from_wit, error_to_wit, ingest, put, read};
 use super::rate_limit::Permit;
 use crate::runtime::state::{Capabilities, CapabilityView};
 
@@ -65,6 +66,50 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
             Ok(details.into_iter().map(details_to_wit).collect())
         })
         .await)
+    }
+
+    async fn collection_languages(
+        accessor: &Accessor<T, Self>,
+        permit: Resource<Permit>,
+        names: Vec<String>,
+    ) -> Answer<Vec<Option<String>>> {
+        let call = match allowed(call(accessor, &permit)?, Scope::Read, None) {
+            Ok(call) => call,
+            Err(error) => return Ok(Err(error)),
+        };
+        let key = &call.permit.key().record;
+        if !names.iter().all(|name| key.allows_collection(name)) {
+            return Ok(Err(wit::Error::CollectionForbidden));
+        }
+        Ok(read(call, move |call| {
+            bounded(&names)?;
+            let languages = call.services.store.collection_languages(&names)?;
+            Ok(languages.iter().map(|one| Some(one.as_ref()?.code().to_owned())).collect())
+        })
+        .await)
+    }
+
+    async fn set_collection_language(
+        accessor: &Accessor<T, Self>,
+        permit: Resource<Permit>,
+        name: String,
+        language: Option<String>,
+    ) -> Answer<()> {
+        let call = match allowed(call(accessor, &permit)?, Scope::Write, Some(&name)) {
+            Ok(call) => call,
+            Err(error) => return Ok(Err(error)),
+        };
+        let language = match language.as_deref().map(Language::parse) {
+            None => None,
+            Some(Some(language)) => Some(language),
+            Some(None) => {
+                let error = store::Error::Invalid("a language is a BCP 47 tag".into());
+                return Ok(Err(error_to_wit(error)));
+            }
+        };
+        call.request.set_wrote();
+        let set = call.services.store.set_collection_language(&name, language).await;
+        Ok(set.map_err(error_to_wit))
     }
 
     async fn of_jobs(

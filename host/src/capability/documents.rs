@@ -317,8 +317,8 @@ pub(super) async fn put(
     call.services.telemetry.metrics.warned(codes);
     let mut summary = put.summary;
     if wait == wit::Wait::Searchable {
-        call.until_gone(store.wait_searchable(put.seq)).await.ok_or_else(gone)?;
-        summary.searchable = true;
+        summary.searchable =
+            until_searchable(&call, store.wait_document_searchable(put.seq)).await?;
     }
     Ok(wit::PutResult { outcome: outcome_to_wit(put.outcome), summary: summary_to_wit(summary) })
 }
@@ -343,8 +343,19 @@ pub(super) async fn ingest(
     if wait == wit::Wait::Durable {
         return Ok(job_to_wit(job));
     }
-    call.until_gone(store.wait_searchable(seq)).await.ok_or_else(gone)?;
+    until_searchable(&call, store.wait_job_searchable(&job.id, seq)).await?;
     read(call, move |call| Ok(job_to_wit(call.services.store.job(&job.id)?))).await
+}
+
+/// Waits for what was stored to be searchable, as long as a write may wait for it:
+/// whether it is. What is stored is no error, so that there is no 504 for it.
+async fn until_searchable(
+    call: &Call,
+    searchable: impl Future<Output = ()>,
+) -> Result<bool, wit::Error> {
+    let wait = call.services.searchable_timeout;
+    let waited = call.until_gone(tokio::time::timeout(wait, searchable)).await.ok_or_else(gone)?;
+    Ok(waited.is_ok())
 }
 
 /// The codes of the warnings of documents.
@@ -380,7 +391,7 @@ async fn change_job(
 
 /// A job, if it is in a collection that the key may see: another tenant's does
 /// not exist, as far as this key goes.
-fn visible_job(call: &Call, id: &str) -> Result<wit::Job, store::Error> {
+pub(super) fn visible_job(call: &Call, id: &str) -> Result<wit::Job, store::Error> {
     let job = call.services.store.job(id)?;
     match call.permit.allows_in(Scope::Write, &job.collection) {
         Ok(()) => Ok(job_to_wit(job)),
@@ -423,11 +434,16 @@ fn gone() -> wit::Error {
 }
 
 /// The most a page may hold, so that one list cannot fill a handler's memory.
-const MAX_PAGE: u32 = 1_000;
+const MAX_PAGE: usize = 1_000;
 
 fn limit(page: &wit::Page) -> Result<usize, store::Error> {
-    match page.limit {
-        1..=MAX_PAGE => Ok(page.limit as usize),
+    entries(page.limit as usize)
+}
+
+/// As many entries as one list may have.
+pub(super) fn entries(wanted: usize) -> Result<usize, store::Error> {
+    match wanted {
+        1..=MAX_PAGE => Ok(wanted),
         _ => Err(store::Error::Invalid(format!("a page has 1 to {MAX_PAGE} entries"))),
     }
 }
@@ -529,7 +545,7 @@ fn outcome_to_wit(outcome: store::Outcome) -> wit::Outcome {
     }
 }
 
-fn summary_to_wit(summary: store::DocumentSummary) -> wit::DocumentSummary {
+pub(super) fn summary_to_wit(summary: store::DocumentSummary) -> wit::DocumentSummary {
     wit::DocumentSummary {
         id: summary.id,
         title: summary.title,

@@ -12,6 +12,7 @@ mod embedding;
 mod generation;
 mod health;
 mod keys;
+mod listing;
 mod logging;
 pub mod rate_limit;
 mod retrieval;

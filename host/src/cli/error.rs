@@ -8,6 +8,8 @@ use super::out;
 
 /// Exit status of a command that failed.
 const FAILED: u8 = 1;
+/// Exit status of a command that did its work but for a part that it named.
+const INCOMPLETE: u8 = 3;
 /// Exit status of a command that was interrupted: 128 + SIGINT, as shells have
 /// it.
 const INTERRUPTED: u8 = 130;
@@ -21,16 +23,23 @@ pub struct CliError {
     exit: u8,
     /// The server's code, where the server refused.
     code: Option<String>,
+    /// What the server found wrong first, without the rest of its answer.
+    fault: Option<String>,
 }
 
 impl CliError {
     /// An error without advice.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, exit: FAILED, code: None }
+        Self { message: message.into(), hint: None, exit: FAILED, code: None, fault: None }
     }
 
     pub(super) fn with_hint(message: impl Into<String>, hint: &'static str) -> Self {
         Self { hint: Some(hint), ..Self::new(message) }
+    }
+
+    /// The command did its work but for what it has named.
+    pub(super) fn incomplete(message: impl Into<String>) -> Self {
+        Self { exit: INCOMPLETE, ..Self::new(message) }
     }
 
     /// The person stopped the command.
@@ -42,6 +51,11 @@ impl CliError {
     pub(super) fn or_hint(mut self, hint: &'static str) -> Self {
         self.hint = self.hint.or(Some(hint));
         self
+    }
+
+    /// Why in a few words, for a list of things that failed.
+    pub(super) fn in_short(&self) -> &str {
+        self.fault.as_deref().unwrap_or(&self.message)
     }
 
     /// Whether the server refused with this code.
@@ -100,7 +114,8 @@ impl From<Problem> for CliError {
             "unknown_collection" => Some("ragtime ingest --collection NAME makes it"),
             _ => None,
         };
-        Self { message, hint, exit: FAILED, code: Some(problem.code) }
+        let fault = problem.errors.into_iter().next().map(|error| error.detail);
+        Self { message, hint, exit: FAILED, code: Some(problem.code), fault }
     }
 }
 
@@ -123,5 +138,7 @@ mod tests {
         );
         assert_eq!(error.hint, Some("ragtime ingest --collection NAME makes it"));
         assert!(error.is("unknown_collection") && !error.is("busy"));
+        assert_eq!(error.in_short(), "must be text");
+        assert_eq!(CliError::new("no server").in_short(), "no server");
     }
 }

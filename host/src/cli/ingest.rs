@@ -8,9 +8,11 @@ mod batches;
 mod document;
 mod files;
 mod lines;
+mod search;
 mod sources;
+mod warnings;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,6 +24,7 @@ use serde_json::{Value, json};
 
 use super::{CliError, Context, count, list, out, text};
 use batches::{Batch, Batches};
+use search::{Search, Selection};
 use sources::Sources;
 
 /// Batches at the server at once: one being indexed while the next is sent.
@@ -31,10 +34,14 @@ const BATCHES_IN_FLIGHT: usize = 2;
 const FIRST_POLL: Duration = Duration::from_millis(50);
 const LAST_POLL: Duration = Duration::from_millis(400);
 
+const EXITS: &str = "Exit status: 0 when all was taken, 3 when some documents could not be \
+    taken and are named, 1 when nothing more could be done, 130 when interrupted.";
+
 const AGAIN: &str = "run the same command again to go on";
 
 /// What to put in.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXITS)]
 pub struct Args {
     /// Folders, files (.txt .md .html .pdf .docx .pptx .xlsx .odt .epub .eml …) or records (.ndjson .jsonl .csv .tsv)
     #[arg(required = true)]
@@ -42,6 +49,8 @@ pub struct Args {
     /// Where to put it; made if it does not exist
     #[arg(long, default_value = "default")]
     collection: String,
+    #[command(flatten)]
+    selection: Selection,
     /// Return when search finds everything; the default
     #[arg(long, overrides_with = "no_wait")]
     wait: bool,
@@ -68,15 +77,21 @@ pub struct Progress {
 /// Ingests and says what became of it.
 pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let mut progress = Progress::new();
+    let mut found = Search::default();
+    for path in &args.paths {
+        found.add(path, &args.selection)?;
+    }
+    found.skipped.lines().for_each(|line| out::note(&line));
+    out::note(&kinds(&found.kinds));
     let ended = tokio::select! {
-        ended = ingest(&args.paths, &args.collection, !args.no_wait, &mut progress, context) => ended,
+        ended = put_in(found, &args.collection, !args.no_wait, &mut progress, context) => ended,
         _ = tokio::signal::ctrl_c() => Err(CliError::interrupted()),
     };
     progress.report();
     ended.map_err(|error| error.or_hint(AGAIN))?;
     match progress.failed.is_empty() {
         true => Ok(()),
-        false => Err(CliError::new("some documents could not be taken")),
+        false => Err(CliError::incomplete("some documents could not be taken")),
     }
 }
 
@@ -89,8 +104,27 @@ pub async fn ingest(
     progress: &mut Progress,
     context: &Context,
 ) -> Result<(), CliError> {
-    let mut sources = Sources::open(paths)?;
-    let files = sources.take_whole_files();
+    let mut found = Search::default();
+    for path in paths {
+        found.add(path, &Selection::default())?;
+    }
+    put_in(found, collection, wait, progress, context).await
+}
+
+/// How many files of each kind are sent.
+fn kinds(kinds: &BTreeMap<String, u64>) -> String {
+    let each: Vec<_> = kinds.iter().map(|(end, count)| format!("{count} {end}")).collect();
+    format!("{} files: {}", kinds.values().sum::<u64>(), each.join(", "))
+}
+
+async fn put_in(
+    found: Search,
+    collection: &str,
+    wait: bool,
+    progress: &mut Progress,
+    context: &Context,
+) -> Result<(), CliError> {
+    let sources = Sources::of(found);
     progress.bar.set_length(sources.total_bytes());
     let mut batches = Batches::new(sources);
     make(collection, context).await?;
@@ -106,7 +140,7 @@ pub async fn ingest(
             false => progress.failed.extend(job.failed),
         }
     }
-    for file in files {
+    for file in batches.take_whole_files() {
         match files::send(&file, collection, wait, context).await? {
             files::Sent::Document(document) => {
                 progress.warned(list(&document, "warnings").iter().map(|one| (&*file.id, one)));
@@ -117,7 +151,7 @@ pub async fn ingest(
             }
             files::Sent::Failed(reason) => progress.failed.push(reason),
             files::Sent::Job(answer) => {
-                let job = progress.sent(&answer);
+                let job = progress.sent(&answer, Some(&file.id));
                 match wait {
                     true => jobs.push_back(job),
                     false => progress.failed.extend(job.failed),
@@ -135,16 +169,19 @@ pub async fn ingest(
 /// A batch that the server has on disk.
 struct Job {
     id: String,
+    /// The file that all of it comes from, if it is one.
+    file: Option<String>,
     accepted: u64,
     failed: Vec<String>,
 }
 
 impl Job {
-    fn of(answer: &Value) -> Self {
+    fn of(answer: &Value, file: Option<&str>) -> Self {
         Self {
             id: text(answer, "job_id").to_owned(),
+            file: file.map(str::to_owned),
             accepted: count(answer, "accepted"),
-            failed: failures(answer),
+            failed: failures(answer, file),
         }
     }
 }
@@ -172,7 +209,7 @@ async fn send(
     let request = context.request(Method::POST, &["collections", collection, "documents"])?;
     let request = request.header(CONTENT_TYPE, "application/x-ndjson").body(batch.lines);
     match context.json(request).await {
-        Ok(answer) => Ok(Some(progress.sent(&answer))),
+        Ok(answer) => Ok(Some(progress.sent(&answer, None))),
         Err(error) if batch.documents == 1 && error.is("body_too_large") => {
             progress.failed.push(format!("{}: larger than the server takes", batch.first));
             Ok(None)
@@ -199,11 +236,17 @@ async fn finish(
     }
 }
 
-fn failures(job: &Value) -> Vec<String> {
+/// What could not be taken of a batch, and why.
+fn failures(job: &Value, file: Option<&str>) -> Vec<String> {
     let failure = |failure: &Value| {
-        let id = text(failure, "id");
-        let id = if id.is_empty() { "a document without an id" } else { id };
-        format!("{id}: {}", text(failure, "reason"))
+        let (id, reason) = (text(failure, "id"), text(failure, "reason"));
+        let record = count(failure, "position") + 1;
+        match file {
+            Some(file) if id.is_empty() => format!("{file}: record {record}: {reason}"),
+            Some(file) => format!("{file}: record {record}, {id}: {reason}"),
+            None if id.is_empty() => format!("a document without an id: {reason}"),
+            None => format!("{id}: {reason}"),
+        }
     };
     list(job, "failed").iter().map(failure).collect()
 }
@@ -230,8 +273,8 @@ impl Progress {
     }
 
     /// A batch is on the server's disk.
-    fn sent(&mut self, answer: &Value) -> Job {
-        let job = Job::of(answer);
+    fn sent(&mut self, answer: &Value, file: Option<&str>) -> Job {
+        let job = Job::of(answer, file);
         self.pending += job.accepted;
         let listed = list(answer, "warnings");
         self.warned(listed.iter().map(|one| (text(one, "id"), one)));
@@ -241,19 +284,13 @@ impl Progress {
 
     /// Documents carry these warnings.
     fn warned<'a>(&mut self, warnings: impl Iterator<Item = (&'a str, &'a Value)>) {
-        self.warnings.extend(warnings.map(|(id, one)| {
-            let page = match count(one, "page") {
-                0 => String::new(),
-                page => format!(" (page {page})"),
-            };
-            format!("{id}: {}{page}: {}", text(one, "code"), text(one, "detail"))
-        }));
+        self.warnings.extend(warnings::lines(warnings));
     }
 
     fn finished(&mut self, job: &Job, state: &Value) {
         self.pending = self.pending.saturating_sub(job.accepted);
         self.indexed += count(state, "indexed");
-        self.failed.extend(failures(state));
+        self.failed.extend(failures(state, job.file.as_deref()));
         self.bar.set_message(format!("{} documents", self.indexed));
     }
 

@@ -190,7 +190,7 @@ pub(crate) fn collections(
 }
 
 /// Gives a document new chunks, if its text is still this one and it is not
-/// being cut already; true if it did.
+/// being cut already; true if it did. `embeds` when there is a model to embed them.
 pub(crate) fn recut(
     db: &Connection,
     collection: &str,
@@ -198,6 +198,7 @@ pub(crate) fn recut(
     sha256: &str,
     chunks: &[NewChunk],
     cut: &Cut,
+    embeds: bool,
 ) -> Result<bool, Error> {
     let collection = documents::collection_key(db, collection)?;
     let found: Option<(i64, Option<String>, String, String, String)> = db
@@ -214,7 +215,7 @@ pub(crate) fn recut(
     if chunks.is_empty() {
         return Err(Error::Invalid("a text that had chunks has some".into()));
     }
-    let prepared = documents::prepare(NewDocument {
+    let document = NewDocument {
         id: Some(id.to_owned()),
         title,
         text,
@@ -224,10 +225,11 @@ pub(crate) fn recut(
         cut: cut.clone(),
         outline: String::new(),
         details: details::of_row(db, key)?,
-    })?;
+    };
+    let prepared = documents::prepare(document, embeds)?;
     if !documents::has_chunks(db, key, prepared.chunks())? {
         let last_given = documents::last_chunk_ever(db)?;
-        documents::add_chunks(db, collection, key, last_given, prepared.chunks())?;
+        documents::add_chunks(db, collection, key, last_given, &prepared)?;
         let count = chunks.len() as u64;
         db.prepare_cached("UPDATE cuts SET next_last = ?2, next_count = ?3 WHERE document = ?1")?
             .execute((key, last_given + count, count))?;
@@ -240,19 +242,24 @@ pub(crate) fn recut(
     Ok(true)
 }
 
-/// Whether there are new chunks that the indexes, which have come `through`,
-/// have by now.
+/// New chunks that the indexes, which have come through `?1`, have by now, with their
+/// vectors.
+const SETTLED: &str =
+    "next_last <= ?1 AND next_last NOT IN (SELECT last_chunk FROM embedding_queue)";
+
+/// Whether there are such chunks.
 pub(crate) fn any_to_settle(db: &Connection, through: u64) -> Result<bool, Error> {
-    let mut statement = db.prepare_cached("SELECT count(*) > 0 FROM cuts WHERE next_last <= ?1")?;
+    let mut statement =
+        db.prepare_cached(&format!("SELECT EXISTS (SELECT 1 FROM cuts WHERE {SETTLED})"))?;
     Ok(statement.query_row([through], |row| row.get(0))?)
 }
 
 /// Takes the old chunks of those documents out.
 pub(crate) fn settle(db: &Connection, through: u64, effects: &mut Effects) -> Result<(), Error> {
-    let mut statement = db.prepare_cached(
+    let mut statement = db.prepare_cached(&format!(
         "SELECT key, cuts.collection, last_chunk, next_last, next_count FROM cuts
-         JOIN documents ON documents.key = cuts.document WHERE next_last <= ?1",
-    )?;
+         JOIN documents ON documents.key = cuts.document WHERE {SETTLED}"
+    ))?;
     let settled: Vec<(i64, i64, u64, u64, u64)> = statement
         .query_map([through], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))

@@ -12,11 +12,11 @@ use sha2::{Digest, Sha256};
 
 use crate::Filter;
 use crate::types::{
-    Chunk, Collection, Document, DocumentSummary, Error, MAX_OUTLINE_EXTRA, NewChunk, NewDocument,
-    Outcome, Passage, Put, Quote, Warning,
+    Between, Chunk, Collection, Document, DocumentSummary, Error, MAX_OUTLINE_EXTRA, NewChunk,
+    NewDocument, Outcome, Passage, Put, Quote, Warning,
 };
 use crate::writer::Effects;
-use crate::{cursor, cuts, details};
+use crate::{cursor, cuts, details, embedding_queue};
 
 /// The collection that is always there.
 const DEFAULT: &str = "default";
@@ -137,9 +137,14 @@ pub(crate) struct Prepared {
     /// Hash of everything a client can set, so that a document sent again is
     /// known again.
     fingerprint: Vec<u8>,
+    /// The language that the text tells.
+    detected: Option<ragtime_text::Language>,
+    /// Whether there is a model to embed it.
+    embeds: bool,
 }
 
-pub(crate) fn prepare(document: NewDocument) -> Result<Prepared, Error> {
+/// Checks and hashes a document; `embeds` when there is a model to embed it.
+pub(crate) fn prepare(document: NewDocument, embeds: bool) -> Result<Prepared, Error> {
     let id = match &document.id {
         Some(id) => id.clone(),
         None => uuid::Uuid::now_v7().to_string(),
@@ -178,7 +183,9 @@ pub(crate) fn prepare(document: NewDocument) -> Result<Prepared, Error> {
         hash.update(details);
     }
     let sha256 = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Prepared { id, sha256, fingerprint: hash.finalize().to_vec(), document })
+    let detected = ragtime_text::detect(&document.text, None);
+    let fingerprint = hash.finalize().to_vec();
+    Ok(Prepared { id, sha256, fingerprint, embeds, document, detected })
 }
 
 impl Prepared {
@@ -293,20 +300,22 @@ pub(crate) fn put(
             now,
         ])?;
     let key = connection.last_insert_rowid();
-    add_chunks(connection, collection, key, last_given, &document.chunks)?;
+    add_chunks(connection, collection, key, last_given, prepared)?;
     cuts::note(connection, key, collection, &document.cut, &document.outline)?;
-    details::put(connection, key, &document.details)?;
+    details::put(connection, key, &document.details, prepared.detected)?;
     let (summary, seq) = summary(connection, collection, id)?;
     Ok(Put { outcome, summary, seq })
 }
 
+/// Gives a document its chunks, with the ids after `last_given`.
 pub(crate) fn add_chunks(
     connection: &Connection,
     collection: i64,
     document: i64,
     last_given: u64,
-    chunks: &[NewChunk],
+    prepared: &Prepared,
 ) -> Result<(), Error> {
+    let chunks = prepared.chunks();
     let mut insert = connection.prepare_cached(
         "INSERT INTO chunks (id, collection, document, start, end, headings, page)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -315,6 +324,10 @@ pub(crate) fn add_chunks(
         let (start, end) = (chunk.span.start, chunk.span.end);
         let headings = headings_to_json(&chunk.headings);
         insert.execute((id, collection, document, start, end, headings, chunk.page))?;
+    }
+    let count = chunks.len() as u64;
+    if prepared.embeds && count > 0 {
+        embedding_queue::push(connection, collection, document, last_given + count, count)?;
     }
     Ok(())
 }
@@ -465,7 +478,7 @@ pub(crate) fn document(
 ) -> Result<Document, Error> {
     let key = collection_key(connection, collection)?;
     let (mut summary, last) = summary(connection, key, id)?;
-    summary.searchable = last <= through;
+    summary.searchable = embedding_queue::is_searchable(connection, last, through)?;
     let text = connection
         .prepare_cached("SELECT text FROM documents WHERE collection = ?1 AND id = ?2")?
         .query_row((key, id), |row| row.get(0))?;
@@ -490,12 +503,61 @@ pub(crate) fn documents(
     let mut page = Vec::with_capacity(limit);
     for row in rows {
         let (mut summary, last) = row?;
-        summary.searchable = last <= through;
+        summary.searchable = embedding_queue::is_searchable(connection, last, through)?;
         page.push(summary);
     }
     let next =
         cut(&mut page, limit).then(|| page.last().map(|last| cursor::encode(LIST, &last.id)));
     Ok((page, next.flatten()))
+}
+
+/// The first documents of a range.
+pub(crate) fn between(
+    connection: &Connection,
+    collection: &str,
+    range: &Between,
+    through: u64,
+) -> Result<Vec<DocumentSummary>, Error> {
+    let key = collection_key(connection, collection)?;
+    let order = if range.descending { "DESC" } else { "ASC" };
+    // Ids are not empty, and no text is greater than a blob is.
+    let sql = format!(
+        "SELECT {SUMMARY} FROM documents WHERE collection = ?1
+         AND id > coalesce(?2, '') AND id < coalesce(?3, x'') ORDER BY id {order} LIMIT ?4"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let bounds = (key, &range.above, &range.below, range.limit);
+    let rows = statement.query_map(bounds, summary_of)?;
+    rows.map(|row| Ok(searchable(row?, through))).collect()
+}
+
+/// Documents in the order asked; none for one that is not there.
+pub(crate) fn summaries(
+    connection: &Connection,
+    collection: &str,
+    ids: &[String],
+    through: u64,
+) -> Result<Vec<Option<DocumentSummary>>, Error> {
+    let key = collection_key(connection, collection)?;
+    let of = |id: &String| match summary(connection, key, id) {
+        Ok(found) => Ok(Some(searchable(found, through))),
+        Err(Error::UnknownDocument) => Ok(None),
+        Err(error) => Err(error),
+    };
+    ids.iter().map(of).collect()
+}
+
+/// The bytes of all texts of a collection.
+pub(crate) fn bytes(connection: &Connection, collection: &str) -> Result<u64, Error> {
+    let key = collection_key(connection, collection)?;
+    let mut statement = connection.prepare_cached(
+        "SELECT coalesce(sum(octet_length(text)), 0) FROM documents WHERE collection = ?1",
+    )?;
+    Ok(statement.query_row([key], |row| row.get(0))?)
+}
+
+fn searchable((summary, last): (DocumentSummary, u64), through: u64) -> DocumentSummary {
+    DocumentSummary { searchable: last <= through, ..summary }
 }
 
 /// The number of a document, if it is there.
@@ -612,14 +674,20 @@ pub(crate) fn matching(
     collection: i64,
     filter: &Filter,
 ) -> Result<HashSet<u64>, Error> {
-    let mut statement =
-        connection.prepare_cached("SELECT key, metadata FROM documents WHERE collection = ?1")?;
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT documents.key, metadata, {} FROM documents
+             JOIN collections ON collections.key = collection
+             LEFT JOIN document_details ON document = documents.key WHERE collection = ?1",
+        details::LANGUAGE
+    ))?;
     let mut rows = statement.query([collection])?;
     let mut matching = HashSet::new();
     while let Some(row) = rows.next()? {
         let metadata = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
         let metadata = serde_json::from_str(metadata).unwrap_or(serde_json::Value::Null);
-        if filter.matches(&metadata) {
+        let language: Option<String> = row.get(2)?;
+        let language = language.as_deref().and_then(ragtime_text::Language::parse);
+        if filter.matches(&metadata, language.as_ref().map(ragtime_text::Language::code)) {
             matching.insert(row.get(0)?);
         }
     }

@@ -9,6 +9,7 @@ use lru::LruCache;
 use ragtime_text::Language;
 use tokio::sync::watch;
 
+use crate::details;
 use crate::documents;
 use crate::folders;
 use crate::lexical::{Constraint, Lexical, LexicalSearch};
@@ -97,8 +98,8 @@ impl Indexes {
     }
 
     /// The language of a collection's texts that do not give their own.
-    fn language(&self, _collection: i64) -> Result<Option<Language>, Error> {
-        Ok(None)
+    fn language(&self, collection: i64) -> Result<Option<Language>, Error> {
+        self.readers.read(|db| details::collection_language(db, collection))
     }
 
     /// Where the next lexical index of a collection is to be made, if the one in use

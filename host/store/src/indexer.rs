@@ -12,9 +12,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use lru::LruCache;
-use rusqlite::OptionalExtension;
+use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::watch;
 
+use crate::embedding_queue::{self, Share};
 use crate::index::{CollectionIndex, Indexes, encode_vector};
 use crate::lexical::{LexicalWriter, Progress};
 use crate::pending::{self, Pending};
@@ -36,6 +37,11 @@ const MAX_DOUBLINGS: u32 = 6;
 /// than a search takes between finding and reading.
 const SETTLE_AFTER: Duration = Duration::from_secs(2);
 
+/// Batches of words for one batch of vectors, when there are both: hundreds of
+/// chunks a second are embedded, tens of thousands indexed. So words are found
+/// soon, and vectors do not wait for the end of a large import.
+const MAX_INDEXED_IN_A_ROW: usize = 8;
+
 /// What wakes the indexer.
 pub(crate) enum Wake {
     /// Something was written.
@@ -44,6 +50,8 @@ pub(crate) enum Wake {
     Embedder,
     /// What could not be embedded may be tried again.
     Retry,
+    /// A collection's texts are in another language now.
+    Language,
     /// The store closes.
     Stop,
 }
@@ -56,6 +64,13 @@ pub(crate) struct Indexer {
     pub(crate) embedder: Arc<OnceLock<Arc<dyn Embed>>>,
     pub(crate) watermark: watch::Sender<u64>,
     pub(crate) vectors_complete: Arc<AtomicBool>,
+    /// Chunks in the queue for vectors; told after each batch.
+    pub(crate) queue_length: watch::Sender<u64>,
+    pub(crate) embed_batch: usize,
+    /// The collection that had the last turn of being embedded.
+    pub(crate) last_embedded: i64,
+    /// Batches of words since the last batch of vectors.
+    pub(crate) indexed_in_a_row: usize,
     pub(crate) batch: usize,
     /// Writers of lexical indexes, kept for the next batch.
     pub(crate) open: LruCache<i64, LexicalWriter>,
@@ -102,6 +117,7 @@ impl Indexer {
             match wakes.recv_timeout(wait) {
                 Ok(Wake::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Ok(Wake::Written | Wake::Embedder) => {}
+                Ok(Wake::Language) => self.rebuilt = false,
                 Ok(Wake::Retry) => {
                     self.filled = 0;
                     self.vectors_complete.store(false, Relaxed);
@@ -127,10 +143,16 @@ impl Indexer {
             self.adopted = true;
         }
         self.settle()?;
-        if self.index_batch()? || self.rebuild_batch()? {
+        let indexed = self.index_batch()?;
+        if indexed && self.indexed_in_a_row < MAX_INDEXED_IN_A_ROW {
+            self.indexed_in_a_row += 1;
             return Ok(true);
         }
-        self.fill_vectors()
+        self.indexed_in_a_row = 0;
+        if self.embed_queued()? || indexed {
+            return Ok(true);
+        }
+        Ok(self.rebuild_batch()? || self.fill_vectors()?)
     }
 
     /// Takes a lexical index that another analysis made one batch further towards
@@ -174,14 +196,13 @@ impl Indexer {
             .into_iter()
             .map(|collection| self.indexes.get_if_any(collection))
             .collect::<Result<_, _>>()?;
-        let (mut pending, removals) = self
+        let (pending, removals) = self
             .readers
             .read(|db| Ok((pending::between(db, from, through)?, pending::removals(db)?)))?;
         if pending.is_empty() && removals.is_empty() {
             self.watermark.send_replace(through);
             return Ok(through > from);
         }
-        self.embed_new(&mut pending)?;
         let last_removal = removals.last().map(|(n, ..)| *n);
         self.apply_all(by_collection(pending, removals), through)?;
         if let Some(last) = last_removal {
@@ -190,6 +211,13 @@ impl Indexer {
                 Ok(())
             })?;
         }
+        if self.embedder.get().is_some()
+            && self.readers.read(|db| embedding_queue::leaves_out(db, from, through))?
+        {
+            self.vectors_complete.store(false, Relaxed);
+        }
+        // Before the watermark: what is behind must not look done for a moment.
+        self.tell_queue(through)?;
         self.watermark.send_replace(through);
         drop(held);
         self.indexes.shrink();
@@ -278,46 +306,68 @@ impl Indexer {
         }
     }
 
-    /// Vectors for new chunks, on disk before the chunks are findable. Without
-    /// a model, or when it fails, there are none for now.
-    fn embed_new(&self, pending: &mut [Pending]) -> Result<(), Error> {
-        let mut missing: Vec<_> =
-            pending.iter_mut().filter(|pending| pending.vector.is_none()).collect();
-        if missing.is_empty() {
-            return Ok(());
+    /// Embeds the next chunks of the queue; true when there were any. What the model
+    /// fails at altogether is left to [`Self::fill_vectors`], which tries again.
+    fn embed_queued(&mut self) -> Result<bool, Error> {
+        let Some(embedder) = self.embedder.get().cloned() else { return Ok(false) };
+        let through = *self.watermark.borrow();
+        let (mut shares, last) = self
+            .readers
+            .read(|db| embedding_queue::next(db, self.last_embedded, through, self.embed_batch))?;
+        if shares.is_empty() {
+            return Ok(false);
         }
-        let Some(vectors) = self.embed(missing.iter().map(|pending| pending.words.text.as_str()))
-        else {
+        self.last_embedded = last;
+        let mut chunks: Vec<_> = shares.iter_mut().flat_map(|share| &mut share.chunks).collect();
+        if let Err(error) = self.embed(embedder.as_ref(), &mut chunks) {
+            tracing::error!(%error, "embedding failed and will be tried again");
             self.vectors_complete.store(false, Relaxed);
-            return Ok(());
-        };
-        for (pending, vector) in missing.iter_mut().zip(vectors) {
-            pending.vector = Some(vector);
+            self.writer.write_blocking(|db, _| embedding_queue::clear(db))?;
+        } else {
+            let vectors = encoded(shares.iter().flat_map(|share| &share.chunks));
+            let progress: Vec<_> = shares.iter().map(Share::progress).collect();
+            self.writer.write_blocking(move |db, _| {
+                save(db, &vectors)?;
+                progress.iter().try_for_each(|progress| progress.save(db))
+            })?;
+            self.show(shares.into_iter().flat_map(|share| share.chunks).collect());
         }
-        self.save(missing.iter().map(|pending| &**pending))
+        self.tell_queue(through)?;
+        Ok(true)
     }
 
-    fn embed<'a>(&self, texts: impl Iterator<Item = &'a str>) -> Option<Vec<Vec<f32>>> {
-        let embedder = self.embedder.get()?;
-        isolate::embed(embedder.as_ref(), &texts.collect::<Vec<_>>())
-            .inspect_err(|error| tracing::error!(%error, "embedding failed"))
-            .ok()
+    /// Tells how many chunks wait for their vectors.
+    fn tell_queue(&self, through: u64) -> Result<(), Error> {
+        self.queue_length.send_replace(self.readers.read(|db| embedding_queue::len(db, through))?);
+        Ok(())
     }
 
-    /// A chunk may have been deleted while its vector was made.
-    fn save<'a>(&self, pending: impl Iterator<Item = &'a Pending>) -> Result<(), Error> {
-        let vectors: Vec<_> = pending
-            .filter_map(|one| Some((one.chunk, encode_vector(one.vector.as_deref()?))))
-            .collect();
-        self.writer.write_blocking(move |db, _| {
-            let mut insert = db.prepare_cached(
-                "INSERT OR REPLACE INTO vectors (chunk, vector) SELECT id, ?2 FROM chunks WHERE id = ?1",
-            )?;
-            for (chunk, vector) in vectors {
-                insert.execute((chunk, vector))?;
+    /// Gives each chunk its vector. One at which the model fails gets none, and its
+    /// document's jobs say so.
+    ///
+    /// # Errors
+    ///
+    /// What the model says when it fails at everything.
+    fn embed(&self, model: &dyn Embed, chunks: &mut [&mut Pending]) -> Result<(), Error> {
+        let texts: Vec<_> = chunks.iter().map(|chunk| chunk.words.text.as_str()).collect();
+        let vectors = isolate::embed_each(model, &texts).map_err(Error::Internal)?;
+        for (chunk, vector) in chunks.iter_mut().zip(vectors) {
+            match vector {
+                Ok(vector) => chunk.vector = Some(vector),
+                Err(error) => self.leave_out(chunk.chunk, &error)?,
             }
-            Ok(())
-        })
+        }
+        Ok(())
+    }
+
+    /// Has search find chunks by the vectors that were saved. A collection that is not
+    /// in memory reads them from the database.
+    fn show(&self, chunks: Vec<Pending>) {
+        for (collection, work) in by_collection(chunks, Vec::new()) {
+            if let Some(index) = self.indexes.loaded(collection) {
+                index.add_vectors(&work.chunks);
+            }
+        }
     }
 
     /// Makes vectors for chunks that were indexed before there was a model.
@@ -330,28 +380,16 @@ impl Indexer {
         let through = *self.watermark.borrow();
         let mut missing = self
             .readers
-            .read(|db| pending::without_vector(db, self.filled, through, self.batch))?;
+            .read(|db| pending::without_vector(db, self.filled, through, self.embed_batch))?;
         let Some(last) = missing.last().map(|pending| pending.chunk) else {
             self.filled = through;
             self.vectors_complete.store(true, Relaxed);
             return Ok(false);
         };
-        let texts: Vec<_> = missing.iter().map(|pending| pending.words.text.as_str()).collect();
-        let vectors = isolate::embed_each(embedder.as_ref(), &texts).map_err(Error::Internal)?;
-        for (pending, vector) in missing.iter_mut().zip(vectors) {
-            match vector {
-                Ok(vector) => pending.vector = Some(vector),
-                Err(error) => self.leave_out(pending.chunk, &error)?,
-            }
-        }
-        missing.retain(|pending| pending.vector.is_some());
-        self.save(missing.iter())?;
-        for (collection, work) in by_collection(missing, Vec::new()) {
-            // One that is not in memory reads them from the database.
-            if let Some(index) = self.indexes.loaded(collection) {
-                index.add_vectors(&work.chunks);
-            }
-        }
+        self.embed(embedder.as_ref(), &mut missing.iter_mut().collect::<Vec<_>>())?;
+        let vectors = encoded(&missing);
+        self.writer.write_blocking(move |db, _| save(db, &vectors))?;
+        self.show(missing);
         self.filled = last;
         Ok(true)
     }
@@ -383,6 +421,23 @@ impl Indexer {
         }
         Ok(())
     }
+}
+
+/// Chunks that have a vector, and the vector as it is stored.
+fn encoded<'a>(chunks: impl IntoIterator<Item = &'a Pending>) -> Vec<(u64, Vec<u8>)> {
+    let vector = |chunk: &Pending| Some((chunk.chunk, encode_vector(chunk.vector.as_deref()?)));
+    chunks.into_iter().filter_map(vector).collect()
+}
+
+/// Stores vectors. A chunk may have been deleted while its vector was made.
+fn save(db: &Connection, vectors: &[(u64, Vec<u8>)]) -> Result<(), Error> {
+    let mut insert = db.prepare_cached(
+        "INSERT OR REPLACE INTO vectors (chunk, vector) SELECT id, ?2 FROM chunks WHERE id = ?1",
+    )?;
+    for (chunk, vector) in vectors {
+        insert.execute((chunk, vector))?;
+    }
+    Ok(())
 }
 
 fn by_collection(pending: Vec<Pending>, removals: Vec<pending::Removal>) -> BTreeMap<i64, Work> {

@@ -1,7 +1,8 @@
 //! Batches on their way into the index.
 //!
 //! A job's account is derived and never stored: an item is indexed once the
-//! index has come as far as its last chunk, unless a failure was noted. One
+//! index has come as far as its last chunk and no vector of it is waited for, unless
+//! a failure was noted. One
 //! that was noted later has its last chunk still, and can be tried again.
 
 use std::collections::BTreeSet;
@@ -12,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::cursor;
 use crate::documents::{self, Prepared};
-use crate::types::{Error, Failure, Job, JobWarnings, Outcome, Seq};
+use crate::types::{Error, Failure, Fate, Job, JobItem, JobWarnings, Outcome, Seq};
 use crate::writer::Effects;
 
 /// A document of a batch, or why it could not be taken.
@@ -21,6 +22,10 @@ pub(crate) type Item = Result<Prepared, Failure>;
 /// Old jobs that go with a write: more than come with it, and few enough that it
 /// is not delayed.
 const MAX_PURGED: usize = 4;
+
+/// What search does not find yet by all that it can: by its words, which it does
+/// through chunk `?1`, and by its vectors.
+const PENDING: &str = "(last_chunk > ?1 OR last_chunk IN (SELECT last_chunk FROM embedding_queue))";
 
 /// Removes some of the jobs that are too old or too many and have nothing more to
 /// do: every batch that comes takes some along.
@@ -31,17 +36,17 @@ pub(crate) fn purge(
     now: u64,
 ) -> Result<(), Error> {
     connection
-        .prepare_cached(
+        .prepare_cached(&format!(
             "DELETE FROM jobs WHERE n IN (
                  SELECT n FROM (SELECT n, created_at FROM jobs ORDER BY n LIMIT ?4) AS old
-                 WHERE (created_at < ?1 OR n <= (SELECT max(n) FROM jobs) - ?2)
+                 WHERE (created_at < ?2 OR n <= (SELECT max(n) FROM jobs) - ?3)
                  AND NOT EXISTS (SELECT 1 FROM job_items
-                     WHERE job = old.n AND failure IS NULL AND last_chunk > ?3))",
-        )?
+                     WHERE job = old.n AND failure IS NULL AND {PENDING}))"
+        ))?
         .execute((
+            through,
             now.saturating_sub(bounds.job_retention.as_secs()),
             bounds.max_jobs.max(1),
-            through,
             MAX_PURGED,
         ))?;
     Ok(())
@@ -106,8 +111,8 @@ const CANCELLED: &str = "cancelled";
 const NOT_EMBEDDED: &str =
     "the embedding model fails at a passage of it, so it is found by its words alone";
 
-/// Takes out what a job wrote and the index, which has come `through`, does not
-/// have yet.
+/// Takes out what a job wrote and search, whose indexes have come `through`, does not
+/// find yet by all that it can.
 pub(crate) fn cancel(
     connection: &Connection,
     id: &str,
@@ -115,22 +120,23 @@ pub(crate) fn cancel(
     effects: &mut Effects,
 ) -> Result<(), Error> {
     let (job, collection) = number(connection, id)?;
-    let mut statement = connection.prepare_cached(
+    let mut statement = connection.prepare_cached(&format!(
         "SELECT document, last_chunk FROM job_items
-         WHERE job = ?1 AND failure IS NULL AND last_chunk > ?2 AND written",
-    )?;
+         WHERE job = ?2 AND failure IS NULL AND written AND {PENDING}"
+    ))?;
     let pending: Vec<(String, u64)> = statement
-        .query_map((job, through), |row| Ok((row.get(0)?, row.get(1)?)))?
+        .query_map((through, job), |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
+    // First, as documents take their places in the queue with them.
+    connection
+        .prepare_cached(&format!(
+            "UPDATE job_items SET failure = ?3, last_chunk = NULL
+             WHERE job = ?2 AND failure IS NULL AND {PENDING}"
+        ))?
+        .execute((through, job, CANCELLED))?;
     for (document, last_chunk) in pending {
         documents::delete_version(connection, &collection, &document, last_chunk, effects)?;
     }
-    connection
-        .prepare_cached(
-            "UPDATE job_items SET failure = ?3, last_chunk = NULL
-             WHERE job = ?1 AND failure IS NULL AND last_chunk > ?2",
-        )?
-        .execute((job, through, CANCELLED))?;
     Ok(())
 }
 
@@ -201,14 +207,44 @@ fn number(connection: &Connection, id: &str) -> Result<(i64, String), Error> {
     found.ok_or(Error::UnknownJob)
 }
 
-const JOB: &str = "SELECT jobs.id, jobs.collection, jobs.created_at, jobs.n,
-    (SELECT count(*) FROM job_items WHERE job = jobs.n),
-    (SELECT count(*) FROM job_items WHERE job = jobs.n AND failure IS NULL AND last_chunk <= ?1),
-    (SELECT count(*) FROM job_items WHERE job = jobs.n AND failure IS NULL AND last_chunk > ?1)
-    FROM jobs";
+/// Documents of a job from a position on.
+pub(crate) fn items(
+    connection: &Connection,
+    id: &str,
+    first: u32,
+    limit: usize,
+    through: u64,
+) -> Result<Vec<JobItem>, Error> {
+    let (job, _) = number(connection, id)?;
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT position, document, failure, NOT {PENDING} FROM job_items
+         WHERE job = ?2 AND position >= ?3 ORDER BY position LIMIT ?4"
+    ))?;
+    let items = statement.query_map((through, job, first, limit), |row| {
+        let (failure, found): (Option<String>, Option<bool>) = (row.get(2)?, row.get(3)?);
+        let fate = match failure {
+            Some(reason) => Fate::Failed(reason),
+            None if found == Some(true) => Fate::Indexed,
+            None => Fate::Pending,
+        };
+        Ok(JobItem { position: row.get(0)?, id: row.get(1)?, fate })
+    })?;
+    Ok(items.collect::<Result<_, _>>()?)
+}
+
+/// The columns of [`job_of`], with `?1` as in [`PENDING`].
+fn select_jobs(rest: &str) -> String {
+    format!(
+        "SELECT jobs.id, jobs.collection, jobs.created_at, jobs.n,
+         (SELECT count(*) FROM job_items WHERE job = jobs.n),
+         (SELECT count(*) FROM job_items WHERE job = jobs.n AND failure IS NULL AND NOT {PENDING}),
+         (SELECT count(*) FROM job_items WHERE job = jobs.n AND failure IS NULL AND {PENDING})
+         FROM jobs {rest}"
+    )
+}
 
 pub(crate) fn job(connection: &Connection, id: &str, through: u64) -> Result<Job, Error> {
-    let mut statement = connection.prepare_cached(&format!("{JOB} WHERE jobs.id = ?2"))?;
+    let mut statement = connection.prepare_cached(&select_jobs("WHERE jobs.id = ?2"))?;
     let found = statement.query_row((through, id), job_of).optional()?;
     with_failures(connection, found.ok_or(Error::UnknownJob)?, MAX_FAILURES)
 }
@@ -225,10 +261,10 @@ pub(crate) fn jobs(
     const LIST: &str = "jobs";
     let before = after.map(|after| cursor::decode(LIST, after)).transpose()?;
     let visible = collections.map(|names| serde_json::json!(names).to_string());
-    let mut statement = connection.prepare_cached(&format!(
-        "{JOB} WHERE (?2 IS NULL OR jobs.id < ?2)
+    let mut statement = connection.prepare_cached(&select_jobs(
+        "WHERE (?2 IS NULL OR jobs.id < ?2)
          AND (?3 IS NULL OR jobs.collection IN (SELECT value FROM json_each(?3)))
-         ORDER BY jobs.id DESC LIMIT ?4"
+         ORDER BY jobs.id DESC LIMIT ?4",
     ))?;
     let mut page = statement
         .query_map((through, before, visible, limit + 1), job_of)?

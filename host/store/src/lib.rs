@@ -13,6 +13,7 @@ mod cuts;
 mod deployments;
 mod details;
 mod documents;
+mod embedding_queue;
 mod folders;
 mod index;
 mod indexer;
@@ -78,6 +79,7 @@ struct Shared {
     embedder: Arc<OnceLock<Arc<dyn Embed>>>,
     watermark: watch::Receiver<u64>,
     vectors_complete: Arc<AtomicBool>,
+    queue: watch::Receiver<u64>,
     wake: Sender<Wake>,
     max_index_lag: u64,
     bounds: Bounds,
@@ -95,6 +97,7 @@ impl Store {
         sweep(dir, MAX_SWEEP_DEPTH);
         let database = dir.join(DATABASE);
         let connection = schema::open_writer(&database)?;
+        embedding_queue::clear(&connection)?;
         let readers = Arc::new(Readers::new(database));
         let (sender, watermark) = watch::channel(0);
         let indexes =
@@ -114,6 +117,7 @@ impl Store {
         let writer = Arc::new(writer);
         let embedder = Arc::new(OnceLock::new());
         let vectors_complete = Arc::new(AtomicBool::new(false));
+        let (queue_length, queue) = watch::channel(0);
         let indexer = Indexer {
             readers: Arc::clone(&readers),
             writer: Arc::clone(&writer),
@@ -121,6 +125,10 @@ impl Store {
             embedder: Arc::clone(&embedder),
             watermark: sender,
             vectors_complete: Arc::clone(&vectors_complete),
+            queue_length,
+            embed_batch: settings.embed_batch.max(1),
+            last_embedded: 0,
+            indexed_in_a_row: 0,
             batch: settings.index_batch,
             open: LruCache::unbounded(),
             max_open: settings.index_writers.max(1),
@@ -140,6 +148,7 @@ impl Store {
             embedder,
             watermark,
             vectors_complete,
+            queue,
             wake,
             max_index_lag: settings.max_index_lag,
             bounds: settings.bounds,
@@ -156,11 +165,44 @@ impl Store {
         }
     }
 
-    /// Resolves when search finds every chunk up to `seq`.
+    /// Resolves when search finds every chunk up to `seq`, by its words and, with a
+    /// model, by its vector.
     pub async fn wait_searchable(&self, seq: Seq) {
-        // The sender lives as long as the indexer; when that has stopped the
-        // server is shutting down.
+        self.wait_until(seq, move |db| embedding_queue::is_any_waiting(db, seq)).await;
+    }
+
+    /// The same for the one document whose last chunk is `seq`, whatever waits before
+    /// it.
+    pub async fn wait_document_searchable(&self, seq: Seq) {
+        self.wait_until(seq, move |db| embedding_queue::is_waiting(db, seq)).await;
+    }
+
+    /// The same for the documents of a job, the last of whose chunks is `seq`.
+    pub async fn wait_job_searchable(&self, job: &str, seq: Seq) {
+        let job = job.to_owned();
+        self.wait_until(seq, move |db| embedding_queue::is_job_waiting(db, &job)).await;
+    }
+
+    /// Resolves when the lexical indexes have come to `seq` and nothing `is_waiting`
+    /// in the queue for vectors any more.
+    async fn wait_until<F>(&self, seq: Seq, is_waiting: F)
+    where
+        F: Fn(&Connection) -> Result<bool, Error> + Clone + Send + 'static,
+    {
+        // The senders live as long as the indexer; when that has stopped the server
+        // is shutting down.
         let _ = self.0.watermark.clone().wait_for(|through| *through >= seq).await;
+        let mut queue = self.0.queue.clone();
+        loop {
+            queue.mark_unchanged();
+            let (readers, is_waiting) = (Arc::clone(&self.0.readers), is_waiting.clone());
+            let waits = tokio::task::spawn_blocking(move || readers.read(is_waiting)).await;
+            // What cannot be read now is looked at again after the next batch.
+            let done = matches!(waits, Ok(Ok(false)));
+            if done || queue.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     /// How the store is doing.
@@ -170,7 +212,7 @@ impl Store {
         let last = self.0.readers.read(documents::last_chunk_ever);
         Status {
             writable: self.0.writer.healthy() && last.is_ok(),
-            index_lag: last.map_or(0, |last| last.saturating_sub(through)),
+            index_lag: last.map_or(0, |last| last.saturating_sub(through)) + self.queued(),
             vectors_complete: self.0.embedder.get().is_none()
                 || self.0.vectors_complete.load(Relaxed),
         }
@@ -192,6 +234,21 @@ impl Store {
 
     fn through(&self) -> u64 {
         *self.0.watermark.borrow()
+    }
+
+    /// Chunks that wait for their vectors, as of the last batch.
+    fn queued(&self) -> u64 {
+        *self.0.queue.borrow()
+    }
+
+    fn room(&self) -> Room {
+        let max_index_lag = self.0.max_index_lag;
+        Room { through: self.through(), queued: self.queued(), max_index_lag }
+    }
+
+    /// Whether documents that are written now get vectors.
+    fn embeds(&self) -> bool {
+        self.0.embedder.get().is_some()
     }
 }
 
@@ -230,6 +287,39 @@ impl Store {
         self.0.writer.write(change).await
     }
 
+    /// The languages of collections, in the order asked: that of their documents that
+    /// were stored without one, where it is set; none for one that is not there.
+    /// Blocking.
+    pub fn collection_languages(
+        &self,
+        names: &[String],
+    ) -> Result<Vec<Option<ragtime_text::Language>>, Error> {
+        self.0.readers.read(|db| {
+            let of = |name: &String| match documents::collection_key(db, name) {
+                Ok(key) => details::collection_language(db, key),
+                Err(Error::UnknownCollection) => Ok(None),
+                Err(error) => Err(error),
+            };
+            names.iter().map(of).collect()
+        })
+    }
+
+    /// Changes the language of one. Its documents are found as they are until its
+    /// index has been made anew, in the background.
+    pub async fn set_collection_language(
+        &self,
+        name: &str,
+        language: Option<ragtime_text::Language>,
+    ) -> Result<(), Error> {
+        let name = name.to_owned();
+        let change = move |db: &Connection, _: &mut _| {
+            details::set_collection_language(db, documents::collection_key(db, &name)?, language)
+        };
+        self.0.writer.write(change).await?;
+        let _ = self.0.wake.send(Wake::Language);
+        Ok(())
+    }
+
     /// How the texts of one are to be cut now. Blocking.
     pub fn wanted_cut(&self, name: &str) -> Result<Cut, Error> {
         self.0
@@ -265,8 +355,9 @@ impl Store {
         cut: Cut,
     ) -> Result<bool, Error> {
         let (collection, id, sha256) = (collection.to_owned(), id.to_owned(), sha256.to_owned());
+        let embeds = self.embeds();
         let recut = move |db: &Connection, _: &mut _| {
-            cuts::recut(db, &collection, &id, &sha256, &chunks, &cut)
+            cuts::recut(db, &collection, &id, &sha256, &chunks, &cut, embeds)
         };
         self.0.writer.write(recut).await
     }
@@ -296,16 +387,16 @@ impl Store {
         document: NewDocument,
         condition: Condition,
     ) -> Result<Put, Error> {
-        let prepared = documents::prepare(document)?;
+        let prepared = documents::prepare(document, self.embeds())?;
         let collection = collection.to_owned();
-        let (through, most) = (self.through(), self.0.max_index_lag);
+        let room = self.room();
         let write = move |db: &Connection, effects: &mut Effects| {
-            has_room(db, through, most)?;
-            documents::put(db, &collection, &prepared, &condition, now(), effects)
+            room.check(db)?;
+            let mut put = documents::put(db, &collection, &prepared, &condition, now(), effects)?;
+            put.summary.searchable = embedding_queue::is_searchable(db, put.seq, room.through)?;
+            Ok(put)
         };
-        let mut put = self.0.writer.write(write).await?;
-        put.summary.searchable = put.seq <= self.through();
-        Ok(put)
+        self.0.writer.write(write).await
     }
 
     /// Stores a batch as one job. A document that breaks a rule fails alone.
@@ -315,12 +406,12 @@ impl Store {
         documents: Vec<NewDocument>,
         failures: Vec<Failure>,
     ) -> Result<(Job, Seq), Error> {
-        let items = items_of(documents, failures);
+        let items = items_of(documents, failures, self.embeds());
         let (collection, bounds) = (collection.to_owned(), self.0.bounds);
-        let (through, most) = (self.through(), self.0.max_index_lag);
+        let room = self.room();
         let write = move |db: &Connection, effects: &mut Effects| {
-            has_room(db, through, most)?;
-            jobs::purge(db, bounds, through, now())?;
+            room.check(db)?;
+            jobs::purge(db, bounds, room.through, now())?;
             jobs::ingest(db, &collection, &items, now(), effects)
         };
         let (id, seq) = self.0.writer.write(write).await?;
@@ -376,6 +467,37 @@ impl Store {
     ) -> Result<(Vec<DocumentSummary>, Option<String>), Error> {
         let through = self.through();
         self.0.readers.read(|db| documents::documents(db, collection, cursor, limit, through))
+    }
+
+    /// The first documents of a range. Blocking.
+    pub fn documents_between(
+        &self,
+        collection: &str,
+        range: &Between,
+    ) -> Result<Vec<DocumentSummary>, Error> {
+        let through = self.through();
+        self.0.readers.read(|db| documents::between(db, collection, range, through))
+    }
+
+    /// Documents in the order asked; none for one that is not there. Blocking.
+    pub fn summaries(
+        &self,
+        collection: &str,
+        ids: &[String],
+    ) -> Result<Vec<Option<DocumentSummary>>, Error> {
+        let through = self.through();
+        self.0.readers.read(|db| documents::summaries(db, collection, ids, through))
+    }
+
+    /// The bytes of all texts of a collection. Blocking.
+    pub fn bytes(&self, collection: &str) -> Result<u64, Error> {
+        self.0.readers.read(|db| documents::bytes(db, collection))
+    }
+
+    /// Documents of a job from a position on. Blocking.
+    pub fn job_items(&self, id: &str, first: u32, limit: usize) -> Result<Vec<JobItem>, Error> {
+        let through = self.through();
+        self.0.readers.read(|db| jobs::items(db, id, first, limit, through))
     }
 
     /// The chunks of a document in order, and the cursor of the next page.
@@ -577,20 +699,39 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
     Ok(lock)
 }
 
-/// Refuses documents while more than `most` chunks wait for the indexes.
-fn has_room(db: &Connection, through: u64, most: u64) -> Result<(), Error> {
-    let lag = documents::last_chunk_ever(db)?.saturating_sub(through);
-    if lag > most { Err(Error::Busy { retry_after: BEHIND_RETRY }) } else { Ok(()) }
+/// How far the indexes are behind, and how far they may be.
+#[derive(Clone, Copy)]
+struct Room {
+    /// The last chunk that is found by its words.
+    through: Seq,
+    /// Chunks that wait for their vectors.
+    queued: u64,
+    max_index_lag: u64,
+}
+
+impl Room {
+    /// Refuses documents while more chunks wait for the indexes than may.
+    fn check(self, db: &Connection) -> Result<(), Error> {
+        let lag = documents::last_chunk_ever(db)?.saturating_sub(self.through);
+        if lag.saturating_add(self.queued) > self.max_index_lag {
+            return Err(Error::Busy { retry_after: BEHIND_RETRY });
+        }
+        Ok(())
+    }
 }
 
 /// Gives each document the place in its batch that the failures leave free.
-fn items_of(documents: Vec<NewDocument>, failures: Vec<Failure>) -> Vec<(u32, jobs::Item)> {
+fn items_of(
+    documents: Vec<NewDocument>,
+    failures: Vec<Failure>,
+    embeds: bool,
+) -> Vec<(u32, jobs::Item)> {
     let taken: std::collections::HashSet<u32> =
         failures.iter().map(|failure| failure.position).collect();
     let free = (0..).filter(|position| !taken.contains(position));
     let prepared = free.zip(documents).map(|(position, document)| {
         let id = document.id.clone();
-        let item = documents::prepare(document).map_err(|error| Failure {
+        let item = documents::prepare(document, embeds).map_err(|error| Failure {
             position,
             id,
             reason: error.to_string(),

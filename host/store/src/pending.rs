@@ -135,13 +135,12 @@ fn read(db: &Connection, which: &str, params: impl Params) -> Result<Vec<Pending
     Ok(found)
 }
 
-/// A document's language is the one that was stored with it; one from before there
-/// was such a thing is in the language that its text tells.
+/// One from before languages were stored is in the language that its text tells.
 fn with_details(db: &Connection, mut source: Source) -> Result<Source, Error> {
-    let details = details::of_row(db, i64::try_from(source.document).unwrap_or(i64::MAX))?;
-    let stored = details.language.as_deref().and_then(Language::parse);
+    let document = i64::try_from(source.document).unwrap_or(i64::MAX);
+    let stored = details::language_of(db, document)?;
     source.language = stored.or_else(|| ragtime_text::detect(&source.text, None));
-    source.file = details.file_name;
+    source.file = details::of_row(db, document)?.file_name;
     Ok(source)
 }
 

@@ -89,7 +89,8 @@ CREATE TABLE keys (
 INSERT INTO collections (name, created_at) VALUES ('default', unixepoch());
 ";
 
-/// Tables that came after the first version and change nothing that was there.
+/// Tables and indexes that came after the first version and change nothing that
+/// was there. The size of a collection is read of an index alone.
 const ADD: &str = "
 CREATE TABLE IF NOT EXISTS deployments (
     id INTEGER PRIMARY KEY,
@@ -108,14 +109,17 @@ CREATE TABLE IF NOT EXISTS deployments (
 CREATE TABLE IF NOT EXISTS unembedded (
     chunk INTEGER PRIMARY KEY REFERENCES chunks ON DELETE CASCADE
 ) STRICT;
+CREATE INDEX IF NOT EXISTS documents_by_length ON documents (collection, octet_length(text));
 ";
 
 /// Columns that came after the first version: table, name, and type.
-const ADD_COLUMNS: [(&str, &str, &str); 4] = [
+const ADD_COLUMNS: [(&str, &str, &str); 6] = [
     ("chunks", "page", "INTEGER"),
     ("job_items", "written", "INTEGER NOT NULL DEFAULT 0"),
     ("replays", "rights", "TEXT"),
     ("jobs", "warnings", "TEXT"),
+    ("collections", "language", "TEXT"),
+    ("document_details", "detected", "TEXT"),
 ];
 
 /// The one connection that writes. A commit is on disk when it returns
@@ -136,6 +140,7 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     connection.execute_batch(crate::audit::CREATE)?;
     connection.execute_batch(crate::cuts::CREATE)?;
     connection.execute_batch(crate::details::CREATE)?;
+    connection.execute_batch(crate::embedding_queue::CREATE)?;
     connection.execute_batch(crate::replays::CREATE)?;
     for (table, column, kind) in ADD_COLUMNS {
         add_column(&connection, table, column, kind)?;

@@ -29,10 +29,12 @@ pub struct Settings {
     pub queued_writes: usize,
     /// How long a write waits for a place in the queue.
     pub write_wait: Duration,
-    /// Chunks embedded and indexed in one step. Large enough to keep all
-    /// cores at work, small enough that a single document does not wait long
-    /// behind a batch.
+    /// Chunks whose words are indexed in one step: each ends with a sync of the
+    /// disk, and hundreds take a few milliseconds more.
     pub index_batch: usize,
+    /// Chunks embedded in one step. Large enough to keep all cores at work; a small
+    /// document that comes meanwhile waits for the step, some tenths of a second.
+    pub embed_batch: usize,
     /// Chunks that may wait for the indexes; while there are more, documents are
     /// refused as busy. Waiting costs disk and no memory, so there may be many:
     /// an hour of embedding at 280 a second.
@@ -57,6 +59,7 @@ impl Default for Settings {
             queued_writes: 1_024,
             write_wait: Duration::from_secs(5),
             index_batch: 256,
+            embed_batch: 32,
             max_index_lag: 1_000_000,
             bounds: Bounds::default(),
             loaded_indexes: 128,
@@ -257,6 +260,38 @@ pub struct Job {
     /// `received`.
     pub failed: Vec<Failure>,
     pub created_at: u64,
+}
+
+/// A part of a collection's documents, which are in the order of their ids.
+#[derive(Debug, Clone, Default)]
+pub struct Between {
+    /// Only those with a greater id.
+    pub above: Option<String>,
+    /// Only those with a smaller id.
+    pub below: Option<String>,
+    /// From the greatest id to the smallest.
+    pub descending: bool,
+    /// The most to return.
+    pub limit: usize,
+}
+
+/// A document of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobItem {
+    pub position: u32,
+    pub id: Option<String>,
+    pub fate: Fate,
+}
+
+/// What has become of a document of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// On disk, and not found yet.
+    Pending,
+    /// Search finds it.
+    Indexed,
+    /// It could not be taken, and why.
+    Failed(String),
 }
 
 /// What to look for.

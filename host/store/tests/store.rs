@@ -686,6 +686,126 @@ async fn a_cancelled_job_leaves_nothing_pending_and_no_half_of_a_document() {
     assert!(matches!(store.cancel_job("none").await, Err(Error::UnknownJob)));
 }
 
+/// Notes what it embeds, a batch at a time, and begins with the first once there is
+/// leave to.
+struct Noting {
+    leave: std::sync::Mutex<Option<std::sync::mpsc::Receiver<()>>>,
+    batches: std::sync::Mutex<Vec<Vec<String>>>,
+}
+
+impl Noting {
+    fn held() -> (Arc<Self>, std::sync::mpsc::Sender<()>) {
+        let (leave, held) = std::sync::mpsc::channel();
+        let noting =
+            Self { leave: std::sync::Mutex::new(Some(held)), batches: std::sync::Mutex::default() };
+        (Arc::new(noting), leave)
+    }
+
+    /// The batch that a text was in.
+    fn batch_of(&self, text: &str) -> Option<usize> {
+        let batches = self.batches.lock().unwrap();
+        batches.iter().position(|batch| batch.iter().any(|one| one.ends_with(text)))
+    }
+}
+
+impl Embed for Noting {
+    fn dimensions(&self) -> usize {
+        26
+    }
+
+    fn name(&self) -> &str {
+        "noting"
+    }
+
+    fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, BoxError> {
+        if let Some(held) = self.leave.lock().unwrap().take() {
+            let _ = held.recv();
+        }
+        self.batches.lock().unwrap().push(texts.iter().map(|&text| text.to_owned()).collect());
+        Ok(texts.iter().map(|text| letters(text)).collect())
+    }
+}
+
+/// Waits until a document is found by a word, whatever waits for vectors.
+async fn words_found(store: &Store, id: &str, word: &str) {
+    until(|| find(store, word).contains(&id.to_owned())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_document_holds_up_no_small_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let (model, leave) = Noting::held();
+    store.set_embedder(Arc::clone(&model) as Arc<dyn Embed>);
+    store.create_collection("other", None).await.unwrap();
+    let words: Vec<_> = (0..2_000).map(|n| format!("word{n}")).collect();
+    let large = by_words("large", &words.join(" "), &Cut::default());
+    let large = store.put("default", large, Condition::default()).await.unwrap();
+    // Its words are found before any of it is embedded.
+    words_found(&store, "large", "word1999").await;
+    assert!(!store.document("default", "large").unwrap().summary.searchable);
+
+    let mut small = Vec::new();
+    for (collection, text) in [("default", "walrus"), ("other", "zebra")] {
+        let put = store.put(collection, document(text, text), Condition::default()).await;
+        small.push(put.unwrap());
+    }
+    assert_eq!(store.status().index_lag, 2_002);
+    leave.send(()).unwrap();
+    for put in small {
+        store.wait_document_searchable(put.seq).await;
+    }
+    store.wait_searchable(large.seq).await;
+    assert!(store.document("default", "large").unwrap().summary.searchable);
+    // The batch that was at work, and the one after it.
+    assert!(model.batch_of("walrus").unwrap() <= 1, "{:?}", model.batch_of("walrus"));
+    assert!(model.batch_of("zebra").unwrap() <= 1, "{:?}", model.batch_of("zebra"));
+    assert!(model.batch_of("word1999").unwrap() > 10);
+    assert_eq!(find_with(&store, "", Some(&letters("walrus")), None)[0], "walrus");
+    assert_eq!(store.status().index_lag, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_small_documents_do_not_hold_up_a_large_one_for_ever() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let (model, leave) = Noting::held();
+    store.set_embedder(Arc::clone(&model) as Arc<dyn Embed>);
+    let words: Vec<_> = (0..64).map(|n| format!("word{n}")).collect();
+    let large = by_words("large", &words.join(" "), &Cut::default());
+    store.put("default", large, Condition::default()).await.unwrap();
+    let small = (0..1_000).map(|n| document(&n.to_string(), &format!("small{n}"))).collect();
+    let (job, seq) = store.ingest("default", small, Vec::new()).await.unwrap();
+    let now = store.job(&job.id).unwrap();
+    assert_eq!((now.indexed, now.pending), (0, 1_000));
+    leave.send(()).unwrap();
+    store.wait_job_searchable(&job.id, seq).await;
+    let (last_of_large, last_of_small) = (model.batch_of("word63"), model.batch_of("small999"));
+    assert!(last_of_large < last_of_small, "{last_of_large:?} {last_of_small:?}");
+    assert_eq!(store.job(&job.id).unwrap().indexed, 1_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waited_for_its_vectors_gets_them_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    store.set_embedder(Arc::new(Letters::default()));
+    put(&store, "a", "kangaroo").await;
+    close(store, dir.path()).await;
+    // As if it had been killed before the vector was there.
+    let database = rusqlite::Connection::open(dir.path().join("ragtime.sqlite")).unwrap();
+    database.execute("DELETE FROM vectors", []).unwrap();
+    database.execute("INSERT INTO embedding_queue VALUES (1, 0, 1, 1)", []).unwrap();
+    drop(database);
+    // Words alone are enough where there is no model.
+    let store = open_when_free(dir.path());
+    store.wait_searchable(1).await;
+    assert!(store.document("default", "a").unwrap().summary.searchable);
+    store.set_embedder(Arc::new(Letters::default()));
+    until(|| store.status().vectors_complete).await;
+    assert_eq!(find_with(&store, "", Some(&letters("kangaroo")), None), ["a"]);
+}
+
 /// Embeds once there is leave to.
 struct Held(std::sync::Mutex<std::sync::mpsc::Receiver<()>>);
 

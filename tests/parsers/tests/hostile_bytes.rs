@@ -15,6 +15,8 @@ use zip::write::SimpleFileOptions;
 const PDF: &[u8] = include_bytes!("../../data/wings.pdf");
 const DOCX: &[u8] = include_bytes!("../../data/wings.docx");
 
+const OLD_WORKBOOK: &[u8] = include_bytes!("../../fuzz/corpus/office/book.xls");
+
 const MARKUP: &str = "# Wings\n\n<h1>Lift</h1><table><tr><td>a</table>\n\n| a | b |\n|---|---|\n\
     | 1 | 2 |\n\n```rust\nfn a() {}\n```\n\n- <li>one &amp; [two](http://x)\n\n<pre>three</pre>";
 
@@ -123,6 +125,8 @@ fn sound_input_is_read() {
     assert!(extract(DOCX, MediaType::Docx).is_ok());
     let word = extract(&docx_around(WORD.as_bytes()), MediaType::Docx).unwrap();
     assert!(word.text.contains("On wings & lift"));
+    let book = extract(OLD_WORKBOOK, MediaType::Xls).unwrap();
+    assert!(book.text.contains("Norhaven | 2023-03-16 | 41"), "{}", book.text);
     assert!(ragtime_api::resource::search::read(BODIES[0].as_bytes()).is_ok());
     assert!(ragtime_api::resource::documents::read_batch(BODIES[1].as_bytes()).is_ok());
     assert!(ragtime_api::records::read(BATCHES[0].as_bytes(), None).is_ok());
@@ -162,6 +166,7 @@ proptest! {
     fn damaged_files_break_no_parser(damage in damage()) {
         parse("pdf", &damaged(PDF, &damage));
         parse("docx", &damaged(DOCX, &damage));
+        parse("office", &damaged(OLD_WORKBOOK, &damage));
         let xml = docx_around(&damaged(WORD.as_bytes(), &damage));
         parse("docx", &xml);
     }

@@ -135,6 +135,11 @@ impl MediaType {
         )
     }
 
+    /// How the names of its files end, in lower case.
+    pub fn ends(self) -> &'static [&'static str] {
+        TABLE.iter().find(|(one, ..)| *one == self).map_or(&[], |(.., ends)| ends)
+    }
+
     /// The type of a file of this name.
     pub fn of_file(name: &str) -> Option<Self> {
         let end = name.rsplit_once('.')?.1.to_ascii_lowercase();

@@ -101,7 +101,23 @@ impl Extracted {
             .ok()
             .filter(|page| *page > 0)
     }
+
+    /// Why the source cannot be taken if nothing of it is text: what was left
+    /// out, where anything was. Fit for the client.
+    pub fn without_text(&self) -> String {
+        let mut left_out =
+            self.warnings.iter().filter(|warning| warning.code != WarningCode::PageWithoutText);
+        let Some(first) = left_out.next() else { return NO_TEXT.to_owned() };
+        let more = match left_out.count() {
+            0 => String::new(),
+            more => format!(" ({more} more)"),
+        };
+        let detail = first.detail.trim_end_matches('.');
+        format!("holds no text that can be read: {detail}{more}")
+    }
 }
+
+const NO_TEXT: &str = "holds no text once markup is taken away; a scan has to be read by OCR first";
 
 /// Why no text can be made of a source. Fit for the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

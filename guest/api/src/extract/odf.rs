@@ -1,5 +1,9 @@
 //! OpenDocument texts, workbooks and slides (ODF 1.3 part 3).
 
+mod tables;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, HashSet};
 
 use roxmltree::Node;
@@ -10,10 +14,6 @@ use super::package::{Package, parse};
 use super::xml::{attribute, child, name, named, text};
 use super::{Extracted, Kind, MediaType, Unreadable, Warning, WarningCode};
 use crate::limits;
-
-/// Times that a row or a cell which says something is repeated at most: a
-/// program that repeats more fills a sheet to its edge.
-const MAX_REPEATED: usize = 1_000;
 
 /// Text with headings, lists, tables and notes; a sheet's or a slide's name is
 /// a heading. Headers and footers come once, at the end.
@@ -362,73 +362,6 @@ impl<'a, 'x> Reader<'a, 'x> {
         format!("{}{}{} ", level.prefix, shown.collect::<Vec<_>>().join("."), level.suffix)
     }
 
-    fn table(&mut self, node: Node<'a, 'x>) {
-        let sheet = node.parent_element().is_some_and(|parent| named(parent, "spreadsheet"));
-        let label = attribute(node, "name").unwrap_or_default();
-        if self.is_hidden(node) {
-            let detail = format!("the sheet {label}");
-            return self.builder.warn(Warning::new(WarningCode::HiddenLeftOut, detail));
-        }
-        if sheet {
-            self.builder.page();
-            self.builder.block(Kind::Heading(1), label);
-        }
-        self.builder.start(Kind::Table);
-        self.rows(node);
-        self.builder.end();
-        for node in std::mem::take(&mut self.following) {
-            self.deeper(|reader| reader.blocks(node));
-        }
-    }
-
-    fn rows(&mut self, node: Node<'a, 'x>) {
-        for row in node.children().filter(Node::is_element) {
-            match name(row) {
-                "table-row"
-                    if matches!(attribute(row, "visibility"), Some("collapse" | "filter")) =>
-                {
-                    self.builder.warn(Warning::new(WarningCode::HiddenLeftOut, "rows of a table"));
-                }
-                "table-row" => self.row(row),
-                "table-rows" | "table-header-rows" | "table-row-group" => {
-                    self.deeper(|reader| reader.rows(row));
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn row(&mut self, node: Node<'a, 'x>) {
-        let mut cells: Vec<String> = Vec::new();
-        for cell in node
-            .children()
-            .filter(|node| matches!(name(*node), "table-cell" | "covered-table-cell"))
-        {
-            let text = if named(cell, "table-cell") { self.cell(cell) } else { String::new() };
-            let most = if text.trim().is_empty() { limits::MAX_COLUMNS } else { MAX_REPEATED };
-            let times = repeated(cell, "number-columns-repeated").min(most);
-            self.cells += times;
-            cells.extend(std::iter::repeat_n(text, times));
-            if self.cells > limits::MAX_CELLS {
-                self.over_cells = true;
-                return;
-            }
-        }
-        let blank = cells.iter().all(|cell| cell.trim().is_empty());
-        let times =
-            if blank { 1 } else { repeated(node, "number-rows-repeated").min(MAX_REPEATED) };
-        if blank && self.builder.kind() == Some(Kind::Table) {
-            // An empty row parts tables.
-            self.builder.start(Kind::Table);
-        }
-        for _ in 0..times {
-            self.builder.row(&cells);
-            if self.builder.len() > limits::MAX_TEXT_BYTES {
-                return;
-            }
-        }
-    }
-
     /// A cell as it is shown, on one line.
     fn cell(&mut self, node: Node<'a, 'x>) -> String {
         let line = self.flat(node);
@@ -490,10 +423,6 @@ impl<'a, 'x> Reader<'a, 'x> {
     }
 }
 
-fn repeated(node: Node<'_, '_>, name: &str) -> usize {
-    attribute(node, name).and_then(|times| times.parse().ok()).unwrap_or(1)
-}
-
 fn level(node: Node<'_, '_>) -> Option<(usize, Level)> {
     let number = attribute(node, "level")?.parse().ok()?;
     let string = |name: &str| attribute(node, name).unwrap_or_default().to_owned();
@@ -516,64 +445,5 @@ fn written(count: u32, format: &str) -> String {
         "i" => super::docx::written(count, "lowerRoman"),
         "I" => super::docx::written(count, "upperRoman"),
         _ => count.to_string(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::super::package::tests::pack;
-    use super::*;
-
-    fn odf(content: &str, styles: &str, media_type: MediaType) -> Result<Extracted, Unreadable> {
-        let spaces = "xmlns:text='t' xmlns:table='b' xmlns:style='s' xmlns:office='o' xmlns:draw='d' xmlns:presentation='p'";
-        let content = format!("<office:c {spaces}>{content}</office:c>");
-        let styles = format!("<office:s {spaces}>{styles}</office:s>");
-        extract(&pack(&[("content.xml", &content), ("styles.xml", &styles)]), media_type)
-    }
-
-    #[test]
-    fn a_text_with_lists_notes_and_margins() {
-        let content = "<office:automatic-styles><style:style style:name='T9'><style:text-properties text:display='none'/></style:style>
-            <text:list-style style:name='L1'><text:list-level-style-number text:level='1' style:num-format='1' style:num-suffix='.'/></text:list-style></office:automatic-styles>
-            <office:body><office:text><text:tracked-changes><text:p>gone</text:p></text:tracked-changes>
-            <text:p text:style-name='Title'>Handbook</text:p><text:h text:outline-level='2'>Fees</text:h>
-            <text:p>One<text:s text:c='3'/>two<text:span text:style-name='T9'>hidden</text:span><text:note><text:note-citation>1</text:note-citation><text:note-body><text:p>A note.</text:p></text:note-body></text:note>.</text:p>
-            <text:list text:style-name='L1'><text:list-item><text:p>first</text:p></text:list-item><text:list-item><text:p>second</text:p></text:list-item></text:list>
-            <table:table><table:table-row><table:table-cell><text:p>Port</text:p></table:table-cell><table:table-cell><text:p>Fee</text:p></table:table-cell></table:table-row></table:table>
-            </office:text></office:body>";
-        let styles = "<office:master-styles><style:master-page><style:header><text:p>Norhaven</text:p></style:header><style:footer><text:p>12</text:p></style:footer></style:master-page></office:master-styles>";
-        let extracted = odf(content, styles, MediaType::Odt).unwrap();
-        assert_eq!(
-            extracted.text,
-            "Handbook\n\nFees\n\nOne two.\n\nA note.\n\n1. first\n2. second\n\nPort | Fee\n\nNorhaven"
-        );
-        assert_eq!(extracted.title.as_deref(), Some("Handbook"));
-    }
-
-    #[test]
-    fn a_sheet_that_repeats_without_end_is_bounded() {
-        let cell = |repeated: &str, text: &str| {
-            format!(
-                "<table:table-cell table:number-columns-repeated='{repeated}'><text:p>{text}</text:p></table:table-cell>"
-            )
-        };
-        let row = |repeated: &str, cells: &str| {
-            format!(
-                "<table:table-row table:number-rows-repeated='{repeated}'>{cells}</table:table-row>"
-            )
-        };
-        let sheet = |rows: &str| {
-            format!(
-                "<office:body><office:spreadsheet><table:table table:name='S'>{rows}</table:table></office:spreadsheet></office:body>"
-            )
-        };
-        let rows = row("1", &(cell("1", "a") + &cell("1000000000", "")))
-            + &row("1000000000", &cell("16384", ""))
-            + &row("2", &cell("2", "b"));
-        let extracted = odf(&sheet(&rows), "", MediaType::Ods).unwrap();
-        assert_eq!(extracted.text, "S\n\na\n\nb | b\nb | b");
-        let full = row("1000000000", &cell("1000000000", "bomb")).repeat(3_000);
-        assert!(odf(&sheet(&full), "", MediaType::Ods).is_err());
     }
 }

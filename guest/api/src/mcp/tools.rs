@@ -136,7 +136,38 @@ fn output<T: JsonSchema>() -> Value {
         settings.inline_subschemas = true;
         settings.meta_schema = None;
     });
-    settings.into_generator().into_root_schema_for::<T>().to_value()
+    let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
+    without_formats(&mut schema);
+    schema
+}
+
+/// JSON Schema knows no formats of numbers; those of OpenAPI have clients warn at
+/// every call.
+fn without_formats(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            let of_number = matches!(
+                members.get("format").and_then(Value::as_str),
+                Some(
+                    "uint"
+                        | "uint8"
+                        | "uint16"
+                        | "uint32"
+                        | "uint64"
+                        | "int32"
+                        | "int64"
+                        | "float"
+                        | "double"
+                )
+            );
+            if of_number {
+                members.remove("format");
+            }
+            members.values_mut().for_each(without_formats);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_formats),
+        _ => {}
+    }
 }
 
 /// Puts something plain in the place of references into the OpenAPI document,
@@ -198,6 +229,7 @@ fn arguments_of(tool: Tool, arguments: Json<'_>, faults: &mut Faults) -> Option<
                 filter,
                 min_score: None,
                 explain: false,
+                highlight: false,
                 per_document: true,
                 variety: Variety::default(),
             },
@@ -243,6 +275,7 @@ mod tests {
             assert_eq!(tool["inputSchema"]["type"], "object");
             assert_eq!(tool["outputSchema"]["type"], "object");
             assert!(!tool.to_string().contains("$ref"), "{tool}");
+            assert!(!tool.to_string().contains(r#""format":"uint"#), "{tool}");
         }
     }
 

@@ -19,15 +19,35 @@ const LIMIT: Query = Query {
         json!({"type": "integer", "minimum": 1, "maximum": most, "default": default})
     },
 };
+const LIMIT_OF_FILES: Query = Query {
+    name: "limit",
+    description: "Items of the page.",
+    schema: || {
+        let (most, default) = limits::OPENAI_PAGE_FILES;
+        json!({"type": "integer", "minimum": 1, "maximum": most, "default": default})
+    },
+};
+const ORDER: Query = Query {
+    name: "order",
+    description: "`desc` has the last one first.",
+    schema: || json!({"enum": ["asc", "desc"], "default": "desc"}),
+};
 const AFTER: Query = Query {
     name: "after",
-    description: "`last_id` of the page before.",
+    description: "The id after which the page begins.",
     schema: || json!({"type": "string"}),
 };
-const PAGE: &[Query] = &[LIMIT, AFTER];
+const BEFORE: Query = Query {
+    name: "before",
+    description: "The id before which the page ends.",
+    schema: || json!({"type": "string"}),
+};
+const PAGE: &[Query] = &[LIMIT, ORDER, AFTER, BEFORE];
 const FILES: &[Query] = &[
-    LIMIT,
+    LIMIT_OF_FILES,
+    ORDER,
     AFTER,
+    BEFORE,
     Query {
         name: "purpose",
         description: "What the files are for.",
@@ -36,7 +56,9 @@ const FILES: &[Query] = &[
 ];
 const STORE_FILES: &[Query] = &[
     LIMIT,
+    ORDER,
     AFTER,
+    BEFORE,
     Query {
         name: "filter",
         description: "What has become of the files.",
@@ -117,7 +139,7 @@ fn of_stores(operation: Operation) -> Description {
     match operation {
         Operation::ListVectorStores => about("listVectorStores", "Collections as vector stores")
             .query(PAGE)
-            .json::<List<Store>>(200, "A page, by id.")
+            .json::<List<Store>>(200, "A page, by the time at which they were made.")
             .problems(&[Code::CollectionForbidden]),
         Operation::CreateVectorStore => {
             let mut description = about("createVectorStore", "Make a vector store: a collection")
@@ -214,6 +236,10 @@ fn of_store_files(operation: Operation) -> Description {
             )
             .json::<FileBatch>(200, "The batch.")
             .problems(OF_STORE_FILES),
+        Operation::ListBatchFiles => about("listBatchFiles", "The files of a batch")
+            .query(STORE_FILES)
+            .json::<List<StoreFile>>(200, "A page, by id.")
+            .problems(OF_BATCHES),
         Operation::CancelFileBatch => {
             about("cancelFileBatch", "Take out of a batch what search does not find yet")
                 .json::<FileBatch>(200, "The batch.")

@@ -7,7 +7,7 @@ use crate::extract::WarningEntry;
 use crate::json::{Field, Rule, lenient_object, object};
 use crate::limits;
 use crate::problem::{Code, Entry, Problem};
-use crate::resource::openai::{chat, embeddings, models, response, responses};
+use crate::resource::openai::{chat, completions, embeddings, models, response, responses};
 use crate::resource::{collections, documents, health, keys, query, rules, search};
 use crate::routes::{Access, Open, Operation};
 
@@ -193,7 +193,13 @@ const WRITE_PUT: &[Query] = &[
         schema: || rules::TITLE.schema(),
     },
     BOILERPLATE,
+    LANGUAGE,
 ];
+const LANGUAGE: Query = Query {
+    name: "language",
+    description: "The language of texts that do not come with their own, as a BCP 47 tag.",
+    schema: || rules::LANGUAGE.schema(),
+};
 const BOILERPLATE: Query = Query {
     name: "boilerplate",
     description: "Whether navigation, headers, footers and cookie bars of pages are text too.",
@@ -201,6 +207,7 @@ const BOILERPLATE: Query = Query {
 };
 const WAIT_BATCH: &[Query] = &[
     BOILERPLATE,
+    LANGUAGE,
     Query {
         name: "wait",
         description: "Answer once search finds all of them.",
@@ -287,6 +294,7 @@ fn keyed(operation: Operation) -> Description {
         Do::Search | Do::Query => of_questions(operation),
         Do::SpeakMcp => of_tools(),
         Do::CompleteChat
+        | Do::CompleteText
         | Do::CreateResponse
         | Do::ListModels
         | Do::GetModel
@@ -311,6 +319,7 @@ fn keyed(operation: Operation) -> Description {
         | Do::GetStoreFileContent
         | Do::AttachFiles
         | Do::GetFileBatch
+        | Do::ListBatchFiles
         | Do::CancelFileBatch => super::files::describe(operation),
         Do::ListKeys
         | Do::CreateKey
@@ -488,6 +497,11 @@ fn put_document(description: Description) -> Description {
         .headers(&[Place::Location, Place::Etag])
         .json::<documents::Summary<'_>>(200, "Replaced, or the same as before.")
         .headers(&[Place::Etag])
+        .json::<documents::Summary<'_>>(
+            202,
+            "Stored, and search does not find all of it yet, though `wait` asks for that.",
+        )
+        .headers(&[Place::Location, Place::Etag])
         .note(CONDITIONAL)
         .problems(&[Code::PreconditionFailed, Code::InvalidPrecondition, Code::Busy])
 }
@@ -498,7 +512,7 @@ fn of_questions(operation: Operation) -> Description {
         Operation::Search => about("search", "Find passages")
             .body(
                 fields!(search::FIELDS),
-                r#"{"query": "lift", "top_k": 3, "mode": "hybrid", "filter": {"year": {"gte": 1950}}, "min_score": 0.1, "explain": true, "per_document": false}"#,
+                r#"{"query": "lift", "top_k": 3, "mode": "hybrid", "filter": {"year": {"gte": 1950}}, "min_score": 0.1, "explain": true, "highlight": true, "per_document": false}"#,
                 |body| search::read(body).map(drop),
             )
             .json::<search::SearchResponse<'_>>(200, "Passages, best first.")
@@ -535,6 +549,24 @@ fn of_openai(operation: Operation) -> Description {
                 200,
                 "The answer; with `stream` as events that end with `[DONE]`.",
                 vec![json_of::<chat::Completion<'_>>(), Content::Text("text/event-stream")],
+            )
+            .problems(&[
+                Code::UnknownModel,
+                Code::CollectionForbidden,
+                Code::UnknownGenerator,
+                Code::GeneratorUnavailable,
+                Code::GenerationFailed,
+            ]),
+        Operation::CompleteText => about("completeText", "Ask in OpenAI's oldest format")
+            .body(
+                || lenient_object(completions::FIELDS),
+                r#"{"model": "ragtime/default", "prompt": "What holds an aircraft in the air?", "stream": false}"#,
+                |body| completions::read(body).map(drop),
+            )
+            .answer(
+                200,
+                "The answer; with `stream` as events that end with `[DONE]`.",
+                vec![json_of::<completions::Completion<'_>>(), Content::Text("text/event-stream")],
             )
             .problems(&[
                 Code::UnknownModel,

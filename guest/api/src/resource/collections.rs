@@ -1,5 +1,6 @@
 //! Collections.
 
+use ragtime_text::Language;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -25,15 +26,22 @@ const CHUNKING_FIELDS: &[Field] = &[
 
 const CHUNKING: Kind = Kind::Object(CHUNKING_FIELDS);
 
+const LANGUAGE: Field = Field::optional(
+    "language",
+    Kind::String(&rules::LANGUAGE),
+    "The language of its documents that come without one, as a BCP 47 tag; `und` leaves it to their texts.",
+);
+
 /// Members of the body of `POST /v1/collections`.
 pub const FIELDS: &[Field] = &[
     Field::required("name", Kind::String(&rules::COLLECTION), "The collection's name."),
     Field::optional("chunking", CHUNKING, "How its texts are cut."),
+    LANGUAGE,
 ];
 
 /// Members of the body of `PATCH /v1/collections/{collection}`.
 pub const CHANGE_FIELDS: &[Field] =
-    &[Field::required("chunking", CHUNKING, "How its texts are cut.")];
+    &[Field::optional("chunking", CHUNKING, "How its texts are cut."), LANGUAGE];
 
 /// How the texts of a collection are cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -51,6 +59,18 @@ pub struct NewCollection {
     pub name: String,
     /// How its texts are cut.
     pub chunking: Option<Chunking>,
+    /// The code of its documents' language.
+    pub language: Option<String>,
+}
+
+/// What is to change of a collection.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Change {
+    /// How its texts are cut, if that changes.
+    pub chunking: Option<Chunking>,
+    /// The code of its documents' language, if that changes: none leaves it to the
+    /// texts.
+    pub language: Option<Option<String>>,
 }
 
 /// Reads the body of `POST /v1/collections`.
@@ -63,7 +83,8 @@ pub fn read(body: &[u8]) -> Result<NewCollection, Problem> {
         let mut fields = Fields::open(json, Location::Root, FIELDS, faults)?;
         let name = fields.string("name", faults).map(Into::into);
         let chunking = chunking(&mut fields, faults);
-        Some(NewCollection { name: name?, chunking })
+        let language = language(&mut fields, faults).flatten();
+        Some(NewCollection { name: name?, chunking, language })
     })
 }
 
@@ -72,11 +93,20 @@ pub fn read(body: &[u8]) -> Result<NewCollection, Problem> {
 /// # Errors
 ///
 /// See [`json::read`].
-pub fn read_change(body: &[u8]) -> Result<Chunking, Problem> {
+pub fn read_change(body: &[u8]) -> Result<Change, Problem> {
     json::read(body, |json, faults| {
         let mut fields = Fields::open(json, Location::Root, CHANGE_FIELDS, faults)?;
-        chunking(&mut fields, faults)
+        let chunking = chunking(&mut fields, faults);
+        let language = language(&mut fields, faults);
+        Some(Change { chunking, language })
     })
+}
+
+/// The code of a language, where one is named: none for `und`.
+fn language(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<Option<String>> {
+    let tag = fields.string("language", faults)?;
+    let language = Language::parse(tag.as_ref())?;
+    Some((language.code() != rules::UNDETERMINED).then(|| language.code().to_owned()))
 }
 
 fn chunking(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<Chunking> {
@@ -100,6 +130,8 @@ pub struct Collection {
     pub chunks: u64,
     /// How its texts are cut.
     pub chunking: Chunking,
+    /// The language that was set for its documents that come without one.
+    pub language: Option<String>,
     /// Documents that are still to be cut so; they are found as they are.
     pub uncut_documents: u64,
     /// RFC 3339.
@@ -130,25 +162,33 @@ mod tests {
     #[test]
     fn a_name_is_read_and_checked() {
         let read_name = read(br#"{"name":"papers"}"#).unwrap();
-        assert_eq!(read_name, NewCollection { name: "papers".into(), chunking: None });
+        let papers = NewCollection { name: "papers".into(), chunking: None, language: None };
+        assert_eq!(read_name, papers);
         assert_eq!(
             read(br#"{"name":"P"}"#).unwrap_err().faults[0].pointer.as_deref(),
             Some("#/name")
         );
-        let chunking =
-            |body: &str| read_change(body.as_bytes()).map(|one| (one.tokens, one.overlap));
-        assert_eq!(chunking(r#"{"chunking":{}}"#).unwrap(), (200, 30));
-        assert_eq!(chunking(r#"{"chunking":{"tokens":70}}"#).unwrap(), (70, 30));
-        assert_eq!(chunking(r#"{"chunking":{"tokens":20}}"#).unwrap(), (20, 10));
+        let chunking = |body: &str| {
+            let change = read_change(body.as_bytes())?;
+            Ok::<_, Problem>(change.chunking.map(|one| (one.tokens, one.overlap)))
+        };
+        assert_eq!(chunking(r#"{"chunking":{}}"#).unwrap(), Some((200, 30)));
+        assert_eq!(chunking(r#"{"chunking":{"tokens":70}}"#).unwrap(), Some((70, 30)));
+        assert_eq!(chunking(r#"{"chunking":{"tokens":20}}"#).unwrap(), Some((20, 10)));
+        assert_eq!(chunking("{}").unwrap(), None);
         for (body, place) in [
             (r#"{"chunking":{"tokens":15}}"#, "#/chunking/tokens"),
             (r#"{"chunking":{"token":20}}"#, "#/chunking/token"),
             (r#"{"chunking":3}"#, "#/chunking"),
-            ("{}", "#/chunking"),
+            (r#"{"language":"german"}"#, "#/language"),
         ] {
             let faults = chunking(body).unwrap_err().faults;
             assert_eq!(faults[0].pointer.as_deref(), Some(place), "{body}");
         }
+        let language = |body: &str| read_change(body.as_bytes()).unwrap().language;
+        assert_eq!(language(r#"{"language":"de-AT"}"#), Some(Some("de".into())));
+        assert_eq!(language(r#"{"language":"und"}"#), Some(None));
+        assert_eq!(language("{}"), None);
         assert_eq!(read(b"{}").unwrap_err().faults[0].detail, "is required");
     }
 }

@@ -33,12 +33,11 @@ pub struct NewDocument {
 }
 
 impl NewDocument {
-    /// The code of the language that its text is in: what the client says, or else
-    /// what the text tells.
-    pub fn language_of(&self, text: &str) -> Option<String> {
+    /// The code of the language that the client says its text is in; none where that
+    /// is left to the collection or the text.
+    pub fn given_language(&self) -> Option<String> {
         let given = self.language.as_deref().and_then(Language::parse);
-        let language = given.or_else(|| ragtime_text::detect(text, None))?;
-        Some(language.code().to_owned())
+        given.filter(|one| one.code() != rules::UNDETERMINED).map(|one| one.code().to_owned())
     }
 }
 
@@ -87,7 +86,7 @@ const METADATA: Field = Field::optional(
 const LANGUAGE: Field = Field::optional(
     "language",
     Kind::String(&rules::LANGUAGE),
-    "The language that the text is in, as a BCP 47 tag. Default: the one that the text tells.",
+    "The language that the text is in, as a BCP 47 tag. Default: the collection's, else the one that the text tells.",
 );
 
 /// Members of the body of `PUT …/documents/{id}`.

@@ -35,6 +35,9 @@ pub const TITLE: Rule = Rule {
     named: None,
 };
 
+/// The code of no language in particular (ISO 639-2).
+pub const UNDETERMINED: &str = "und";
+
 /// A language, of which the primary subtag counts.
 pub const LANGUAGE: Rule = Rule {
     check: language,

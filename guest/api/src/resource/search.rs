@@ -1,5 +1,6 @@
 //! Search.
 
+use ragtime_text::Language;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -51,6 +52,8 @@ pub struct SearchRequest {
     pub min_score: Option<f64>,
     /// Adds to each result how its score came about.
     pub explain: bool,
+    /// Adds to each result where it says the words of the query.
+    pub highlight: bool,
     /// One best chunk for each document.
     pub per_document: bool,
     /// How little the results may repeat each other.
@@ -123,6 +126,11 @@ pub const FIELDS: &[Field] = &[
     Field::optional("min_score", Kind::Number, "Leaves out passages with a lower score."),
     Field::optional("explain", Kind::Boolean, "Adds how each score came about. Default: false."),
     Field::optional(
+        "highlight",
+        Kind::Boolean,
+        "Adds where the text of each passage says the words of the query. Default: false.",
+    ),
+    Field::optional(
         "per_document",
         Kind::Boolean,
         "One best passage for each document. Default: true.",
@@ -145,6 +153,7 @@ pub fn read(body: &[u8]) -> Result<SearchRequest, Problem> {
         let filter = fields.tree("filter", faults);
         let min_score = fields.number("min_score", faults);
         let explain = fields.boolean("explain", faults).unwrap_or(false);
+        let highlight = fields.boolean("highlight", faults).unwrap_or(false);
         let per_document = fields.boolean("per_document", faults).unwrap_or(true);
         let variety = variety(&mut fields, faults);
         Some(SearchRequest {
@@ -154,6 +163,7 @@ pub fn read(body: &[u8]) -> Result<SearchRequest, Problem> {
             filter,
             min_score,
             explain,
+            highlight,
             per_document,
             variety,
         })
@@ -198,9 +208,20 @@ pub struct SearchResult<'a> {
     /// The document's metadata.
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub metadata: &'a RawValue,
+    /// Where it says the words of the query: bytes of the document's text, in order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub highlights: Option<Vec<Span>>,
     /// How the score came about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explain: Option<Explanation>,
+}
+
+/// Where a passage that begins at this byte of a document in a language says the words
+/// of a query.
+pub fn highlights(query: &str, text: &str, start: u64, language: Option<&str>) -> Vec<Span> {
+    let said = ragtime_text::highlights(query, text, language.and_then(Language::parse));
+    let place = |end: usize| start + end as u64;
+    said.into_iter().map(|span| Span { start: place(span.start), end: place(span.end) }).collect()
 }
 
 /// How a score came about; a leg that did not find the chunk is null.

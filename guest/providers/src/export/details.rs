@@ -2,14 +2,15 @@
 
 use ragtime_policy::details::{Details, JobWarning, JobWarnings, Warning};
 use ragtime_policy::scope::Scope;
+use ragtime_text::Language;
 
 use super::documents::{allowed, document_from_wit, error_to_wit, ingest, put};
 use super::{Permit, Provider};
 use crate::bindings::admission::PermitBorrow;
 use crate::bindings::details as wit;
 use crate::bindings::store::Error;
-use crate::records::Document;
-use crate::state::read;
+use crate::records::{Commit, Document};
+use crate::state::{read, write};
 
 /// Documents or jobs asked about at once, so that one call cannot fill a
 /// handler's memory.
@@ -48,10 +49,51 @@ impl wit::Guest for Provider {
         read(|library| {
             let collection = library.collection(&collection)?;
             let of = |id: &String| {
-                let document = collection.document(id).ok();
-                document.map(|document| document.details.clone()).unwrap_or_default()
+                let Ok(document) = collection.document(id) else { return Details::default() };
+                let language = collection.language_of_document(id);
+                let language = language.map(|language| language.code().to_owned());
+                // What it came with is told as it was said.
+                let language = document.details.language.clone().or(language);
+                Details { language, ..document.details.clone() }
             };
             Ok(ids.iter().map(of).map(details_to_wit).collect())
+        })
+        .map_err(error_to_wit)
+    }
+
+    async fn collection_languages(
+        permit: PermitBorrow<'_>,
+        names: Vec<String>,
+    ) -> Result<Vec<Option<String>>, Error> {
+        allowed(&permit, Scope::Read, None)?;
+        bounded(&names)?;
+        let record = &permit.get::<Permit>().key.record;
+        if !names.iter().all(|name| record.allows_collection(name)) {
+            return Err(Error::CollectionForbidden);
+        }
+        read(|library| {
+            let of = |name: &String| {
+                let language = library.collection(name).ok()?.language;
+                Some(language?.code().to_owned())
+            };
+            Ok(names.iter().map(of).collect())
+        })
+        .map_err(error_to_wit)
+    }
+
+    async fn set_collection_language(
+        permit: PermitBorrow<'_>,
+        name: String,
+        language: Option<String>,
+    ) -> Result<(), Error> {
+        allowed(&permit, Scope::Write, Some(&name))?;
+        if language.as_deref().is_some_and(|tag| Language::parse(tag).is_none()) {
+            return Err(Error::Invalid("a language is a BCP 47 tag".into()));
+        }
+        write(|library| {
+            library.collection(&name)?;
+            let commit = Commit::Language { collection: name.clone(), language: language.clone() };
+            Ok((Some(commit), ()))
         })
         .map_err(error_to_wit)
     }

@@ -17,7 +17,7 @@ use crate::records::{Chunk, Commit, Document, Failure as Failed, Job, sha256_hex
 use crate::state::{Failure, embedder, read, unix_now, write};
 
 /// The most a page may hold, so that one list cannot fill a handler's memory.
-const MAX_PAGE: u32 = 1_000;
+const MAX_PAGE: usize = 1_000;
 /// Seconds until a writer that others overtook tries again.
 const RETRY_SECONDS: u32 = 1;
 
@@ -356,8 +356,13 @@ pub(super) fn error_to_wit(failure: Failure) -> wit::Error {
 }
 
 fn limit(page: &wit::Page) -> Result<usize, Error> {
-    match page.limit {
-        1..=MAX_PAGE => Ok(page.limit as usize),
+    entries(page.limit as usize)
+}
+
+/// As many entries as one list may have.
+pub(super) fn entries(wanted: usize) -> Result<usize, Error> {
+    match wanted {
+        1..=MAX_PAGE => Ok(wanted),
         _ => Err(Error::Invalid(format!("a page has 1 to {MAX_PAGE} entries"))),
     }
 }
@@ -379,11 +384,12 @@ fn batch(
     let taken: std::collections::HashSet<_> = failed.iter().map(|one| one.position).collect();
     let free = (0_u32..).filter(|position| !taken.contains(position));
     let mut kept = Vec::with_capacity(documents.len());
-    let mut warnings = JobWarnings::default();
+    let (mut warnings, mut stored) = (JobWarnings::default(), Vec::new());
     for (position, document) in free.zip(documents) {
         match check_document(&document) {
             Ok(()) => {
                 warnings.add(position, &document.id, &document.details.warnings);
+                stored.push((position, document.id.clone()));
                 kept.push(document);
             }
             Err(error) => {
@@ -400,6 +406,7 @@ fn batch(
         failed,
         created_at: unix_now(),
         warnings,
+        stored,
     };
     (kept, job)
 }
@@ -459,7 +466,7 @@ fn chunking_to_wit(chunking: Chunking) -> wit::Chunking {
     wit::Chunking { tokens: chunking.tokens, overlap: chunking.overlap }
 }
 
-fn summary_to_wit(document: &Document) -> wit::DocumentSummary {
+pub(super) fn summary_to_wit(document: &Document) -> wit::DocumentSummary {
     wit::DocumentSummary {
         id: document.id.clone(),
         title: document.title.clone(),

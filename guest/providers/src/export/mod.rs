@@ -9,6 +9,7 @@ mod embedding;
 mod generation;
 mod health;
 mod keys;
+mod listing;
 mod logging;
 mod retrieval;
 

@@ -5,18 +5,24 @@ use ragtime_api::json::Fault;
 use ragtime_api::limits;
 use ragtime_api::problem::{Code, Problem};
 use ragtime_api::resource::documents::{NewDocument, Rejected};
-use ragtime_api::resource::openai::store::{Counts, FileBatch};
+use ragtime_api::resource::openai::files::{self as facts, List};
+use ragtime_api::resource::openai::listing::Listing;
+use ragtime_api::resource::openai::store::{Chunking, Counts, FileBatch, FileError, StoreFile};
 use ragtime_api::resource::openai::stores::{self as api, Attach};
 use ragtime_api::routes::Work;
 
-use super::{files, stores};
+use super::{files, store_files, stores};
 use crate::bindings::admission::Permit;
 use crate::bindings::details;
+use crate::bindings::listing::{self, Fate};
 use crate::bindings::store::{self, Job, JobState, Wait};
 use crate::call::Call;
 use crate::reply;
 use crate::routes::Answer;
 use crate::routes::ingest::prepare;
+
+/// Documents of a job that one call to the host lists.
+const ITEMS_AT_ONCE: u32 = 1_000;
 
 /// The reason that the host gives for what was taken out of a job.
 const CANCELLED: &str = "cancelled";
@@ -55,6 +61,59 @@ pub(in crate::routes) async fn cancel(mut call: Call) -> Answer {
     let job = found(&mut call).await?;
     let job = store::cancel_job(&call.permit, job.id).await.map_err(unknown)?;
     Ok(reply::json(StatusCode::OK, &batch(&job)))
+}
+
+/// `GET …/file_batches/{batch}/files`
+pub(in crate::routes) async fn list(mut call: Call) -> Answer {
+    let job = found(&mut call).await?;
+    let wanted = Listing::read(call.query(), limits::OPENAI_PAGE_ITEMS)?;
+    let mut files = files_of(&call.permit, &job).await?;
+    files.retain(|file| wanted.filter.as_deref().is_none_or(|status| status == file.status));
+    let by_id = |file: &StoreFile| file.id.clone();
+    let (files, more) = wanted.page_of(files, by_id, |id| Some(id.to_owned()));
+    Ok(reply::json(StatusCode::OK, &List::new(files, |file| &file.id, more)))
+}
+
+/// The files of a batch: those that are in the store still, and those that could
+/// not be taken.
+async fn files_of(permit: &Permit, job: &Job) -> Result<Vec<StoreFile>, Problem> {
+    let chunking = store_files::chunked(permit, &job.collection).await?;
+    let (mut files, mut first) = (Vec::new(), Some(0));
+    while let Some(position) = first {
+        let items = listing::job_items(permit, job.id.clone(), position, ITEMS_AT_ONCE).await;
+        let items = items.map_err(unknown)?;
+        let whole = items.len() == ITEMS_AT_ONCE as usize;
+        first = items.last().filter(|_| whole).map(|item| item.position + 1);
+        let mut stored = Vec::with_capacity(items.len());
+        for item in items {
+            match (item.id, item.fate) {
+                (Some(id), Fate::Failed(reason)) => files.push(refused(job, id, reason, chunking)),
+                (Some(id), Fate::Pending | Fate::Indexed) => stored.push(id),
+                // What never had an id cannot be asked for either.
+                (None, _) => {}
+            }
+        }
+        let found = listing::summaries(permit, job.collection.clone(), stored).await;
+        let found = found.map_err(stores::unknown)?.into_iter().flatten();
+        files.extend(found.map(|one| store_files::store_file(&job.collection, &one, chunking)));
+    }
+    Ok(files)
+}
+
+/// A file that is not in the store.
+fn refused(job: &Job, id: String, reason: String, chunking_strategy: Chunking) -> StoreFile {
+    let cancelled = reason == CANCELLED;
+    StoreFile {
+        id,
+        object: "vector_store.file",
+        usage_bytes: 0,
+        created_at: job.created_at,
+        vector_store_id: api::id(&job.collection),
+        status: if cancelled { "cancelled" } else { "failed" },
+        last_error: (!cancelled).then_some(FileError { code: "invalid_file", message: reason }),
+        chunking_strategy,
+        attributes: facts::attributes("{}"),
+    }
 }
 
 async fn found(call: &mut Call) -> Result<Job, Problem> {

@@ -1,4 +1,4 @@
-//! `POST /v1/chat/completions`
+//! `POST /v1/chat/completions`, and `POST /v1/completions`
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -7,11 +7,12 @@ use http::StatusCode;
 use ragtime_api::problem::{Code, Problem};
 use ragtime_api::resource::openai;
 use ragtime_api::resource::openai::chat::{self as api, ChatRequest, Choice, Completion, Message};
+use ragtime_api::resource::openai::completions;
 use ragtime_api::resource::query::Usage;
 use ragtime_api::variety::Variety;
 
-use super::chunks::{self, Head};
-use super::whole::finish;
+use super::chunks::{self, Form, Head};
+use super::whole::{Whole, finish};
 use crate::call::Call;
 use crate::reply;
 use crate::routes::Answer;
@@ -24,8 +25,18 @@ pub(super) const NOTHING: &str = "The documents do not hold an answer.";
 
 /// `POST /v1/chat/completions`
 pub(in crate::routes) async fn complete(mut call: Call) -> Answer {
-    let started = Instant::now();
     let request = api::read(&call.json_body().await?)?;
+    answer(call, request, Form::Chat).await
+}
+
+/// `POST /v1/completions`
+pub(in crate::routes) async fn complete_text(mut call: Call) -> Answer {
+    let request = completions::read(&call.json_body().await?)?;
+    answer(call, request, Form::Text).await
+}
+
+async fn answer(call: Call, request: ChatRequest, form: Form) -> Answer {
+    let started = Instant::now();
     let collection = openai::collection(&request.model).ok_or(Code::UnknownModel)?.to_owned();
     let ChatRequest { model, conversation, stream, include_usage, max_tokens, .. } = request;
     let question = Question {
@@ -40,7 +51,8 @@ pub(in crate::routes) async fn complete(mut call: Call) -> Answer {
     };
     let (permit, origin) = call.into_leave();
     let answering = prepare(permit, origin, question, started).await.map_err(unknown)?;
-    let head = Head { id: id(&answering), created: now(), model, include_usage, max_tokens };
+    let id = id(&answering, form);
+    let head = Head { id, created: now(), model, include_usage, max_tokens, form };
     match stream {
         true => Ok(reply::events(Body::from_stream(chunks::stream(answering, head).await?))),
         false => whole(answering, head).await,
@@ -49,27 +61,53 @@ pub(in crate::routes) async fn complete(mut call: Call) -> Answer {
 
 async fn whole(answering: Answering, head: Head) -> Answer {
     let whole = finish(&answering, head.max_tokens).await?;
-    let content = if whole.text.is_empty() { NOTHING } else { &whole.text };
+    match head.form {
+        Form::Chat => Ok(reply::json(StatusCode::OK, &message(&whole, &head))),
+        Form::Text => Ok(reply::json(StatusCode::OK, &text(&whole, &head))),
+    }
+}
+
+fn message<'a>(whole: &'a Whole, head: &'a Head) -> Completion<'a> {
     let message = Message {
         role: "assistant",
-        content,
+        content: said(whole),
         refusal: None,
         citations: &whole.citations,
         abstained: whole.completion.abstained,
         confidence: whole.known.confidence,
         statements: &whole.known.statements,
     };
-    let finish_reason = whole.known.finish_reason;
-    let choice = Choice { index: 0, message, finish_reason, logprobs: None };
-    let completion = Completion {
-        id: head.id,
+    let finish_reason = whole.finish_reason();
+    Completion {
+        id: &head.id,
         object: "chat.completion",
         created: head.created,
         model: &head.model,
-        choices: [choice],
+        choices: [Choice { index: 0, message, finish_reason, logprobs: None }],
         usage: Usage::from(whole.completion.usage).into(),
+    }
+}
+
+fn text<'a>(whole: &'a Whole, head: &'a Head) -> completions::Completion<'a> {
+    let choice = completions::Choice {
+        text: said(whole),
+        finish_reason: Some(whole.finish_reason()),
+        citations: Some(&whole.citations),
+        abstained: Some(whole.completion.abstained),
+        ..completions::Choice::default()
     };
-    Ok(reply::json(StatusCode::OK, &completion))
+    completions::Completion {
+        id: &head.id,
+        object: "text_completion",
+        created: head.created,
+        model: &head.model,
+        choices: vec![choice],
+        usage: Some(Some(Usage::from(whole.completion.usage).into())),
+    }
+}
+
+fn said(whole: &Whole) -> &str {
+    if whole.text.is_empty() { NOTHING } else { &whole.text }
 }
 
 pub(super) fn unknown(problem: Problem) -> Problem {
@@ -79,8 +117,12 @@ pub(super) fn unknown(problem: Problem) -> Problem {
     }
 }
 
-fn id(answering: &Answering) -> String {
-    format!("chatcmpl-{}", answering.origin.request_id)
+fn id(answering: &Answering, form: Form) -> String {
+    let kind = match form {
+        Form::Chat => "chatcmpl",
+        Form::Text => "cmpl",
+    };
+    format!("{kind}-{}", answering.origin.request_id)
 }
 
 /// Seconds since the Unix epoch.

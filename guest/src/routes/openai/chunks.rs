@@ -7,6 +7,7 @@ use futures::stream::{self, StreamExt};
 use ragtime_api::json;
 use ragtime_api::problem::Problem;
 use ragtime_api::resource::openai::chat::{Chunk, ChunkChoice, Delta, Usage};
+use ragtime_api::resource::openai::completions;
 use ragtime_api::resource::query;
 
 use super::capped::Capped;
@@ -27,6 +28,17 @@ pub(super) struct Head {
     pub(super) include_usage: bool,
     /// The most tokens that the answer may have.
     pub(super) max_tokens: Option<u32>,
+    /// In which format it is told.
+    pub(super) form: Form,
+}
+
+/// The formats of an answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// A message of a chat.
+    Chat,
+    /// A text, as before there were chats.
+    Text,
 }
 
 struct Answer {
@@ -133,6 +145,43 @@ fn push(out: &mut String, head: &Head, delta: Delta<'_>, finish_reason: Option<&
 }
 
 fn push_chunk(out: &mut String, head: &Head, choices: Vec<ChunkChoice<'_>>, usage: Option<Usage>) {
+    match head.form {
+        Form::Chat => push_message(out, head, choices, usage),
+        // A text has nobody who says it.
+        Form::Text if choices.iter().any(|choice| choice.delta.role.is_some()) => {}
+        Form::Text => push_text(out, head, choices, usage),
+    }
+}
+
+fn push_text(out: &mut String, head: &Head, choices: Vec<ChunkChoice<'_>>, usage: Option<Usage>) {
+    let chunk = completions::Completion {
+        id: &head.id,
+        object: "text_completion",
+        created: head.created,
+        model: &head.model,
+        choices: choices.into_iter().map(text_of).collect(),
+        usage: head.include_usage.then_some(usage),
+    };
+    push_data(out, &json::encode(&chunk));
+}
+
+fn text_of<'a>(choice: ChunkChoice<'a>) -> completions::Choice<'a> {
+    completions::Choice {
+        index: choice.index,
+        text: choice.delta.content.unwrap_or_default(),
+        finish_reason: choice.finish_reason,
+        logprobs: None,
+        citations: choice.delta.citations,
+        abstained: choice.delta.abstained,
+    }
+}
+
+fn push_message(
+    out: &mut String,
+    head: &Head,
+    choices: Vec<ChunkChoice<'_>>,
+    usage: Option<Usage>,
+) {
     let chunk = Chunk {
         id: &head.id,
         object: "chat.completion.chunk",

@@ -6,19 +6,19 @@ use http::header::CONTENT_TYPE;
 use ragtime_api::body::{self, BodyType};
 use ragtime_api::extract::{Hints, MediaType};
 use ragtime_api::json::Fault;
-use ragtime_api::parameters;
+use ragtime_api::limits;
 use ragtime_api::problem::{Code, Problem};
 use ragtime_api::resource::documents::{self, NewDocument};
 use ragtime_api::resource::openai::files::{self as api, Deleted, Facts, File, List};
+use ragtime_api::resource::openai::listing::Listing;
 use ragtime_api::resource::rules;
 use ragtime_api::routes::Work;
 use uuid::Uuid;
 
 use crate::bindings::admission::Permit;
 use crate::bindings::details::{self, DetailedInput, Details};
-use crate::bindings::store::{
-    self, Condition, DocumentInput, DocumentSummary, Page, PutResult, Wait,
-};
+use crate::bindings::listing::{self, Range};
+use crate::bindings::store::{self, Condition, DocumentInput, DocumentSummary, PutResult, Wait};
 use crate::call::Call;
 use crate::routes::Answer;
 use crate::{multipart, reply};
@@ -37,7 +37,7 @@ pub(super) struct Kept {
 
 /// `GET /v1/files`
 pub(in crate::routes) async fn list(call: Call) -> Answer {
-    let wanted = parameters::after(call.query())?;
+    let wanted = Listing::read(call.query(), limits::OPENAI_PAGE_FILES)?;
     let fits = |summary: &DocumentSummary| {
         let facts = api::facts(&summary.metadata)?;
         let purpose = wanted.purpose.as_ref();
@@ -45,40 +45,44 @@ pub(in crate::routes) async fn list(call: Call) -> Answer {
             .is_none_or(|purpose| *purpose == facts.purpose)
             .then(|| file(summary.id.clone(), facts, summary.created_at))
     };
-    let collection = api::COLLECTION.to_owned();
-    let (files, more) =
-        page(&call.permit, collection, wanted.after.as_deref(), wanted.limit, fits).await?;
+    let (files, more) = page(&call.permit, api::COLLECTION, &wanted, fits).await?;
     Ok(reply::json(StatusCode::OK, &List::new(files, |file| &file.id, more)))
 }
 
-/// Those of the documents after an id that are wanted, and whether there are
-/// more. A collection that is not there has none.
+/// Those of the documents that are wanted, and whether there are more. A
+/// collection that is not there has none.
 pub(super) async fn page<T>(
     permit: &Permit,
-    collection: String,
-    after: Option<&str>,
-    limit: usize,
-    wanted: impl Fn(&DocumentSummary) -> Option<T>,
+    collection: &str,
+    wanted: &Listing,
+    fits: impl Fn(&DocumentSummary) -> Option<T>,
 ) -> Result<(Vec<T>, bool), Problem> {
-    let (mut found, mut cursor) = (Vec::new(), None);
+    let (above, below) = wanted.bounds();
+    let mut range = Range {
+        above: above.map(str::to_owned),
+        below: below.map(str::to_owned),
+        descending: wanted.looks_down(),
+        limit: LISTED_AT_ONCE.min(wanted.limit as u32 + 1),
+    };
+    let mut found = Vec::new();
     loop {
-        let page = Page { cursor, limit: LISTED_AT_ONCE };
-        let (documents, next) = match store::list_documents(permit, collection.clone(), page).await
-        {
-            Err(store::Error::UnknownCollection) => return Ok((found, false)),
+        let listed = listing::documents(permit, collection.to_owned(), range.clone()).await;
+        let documents = match listed {
+            Err(store::Error::UnknownCollection) => break,
             listed => listed?,
         };
-        let later = |document: &&DocumentSummary| after.is_none_or(|id| document.id.as_str() > id);
-        found.extend(documents.iter().filter(later).filter_map(&wanted).take(limit + 1));
-        if found.len() > limit {
-            found.truncate(limit);
-            return Ok((found, true));
+        found.extend(documents.iter().filter_map(&fits).take(wanted.limit + 1 - found.len()));
+        let whole = documents.len() as u32 == range.limit;
+        let Some(last) = documents.into_iter().next_back().filter(|_| whole) else { break };
+        if found.len() > wanted.limit {
+            break;
         }
-        cursor = next;
-        if cursor.is_none() {
-            return Ok((found, false));
-        }
+        let end = if range.descending { &mut range.below } else { &mut range.above };
+        *end = Some(last.id);
+        // Where few fit, many are looked at.
+        range.limit = LISTED_AT_ONCE;
     }
+    Ok(wanted.page(found))
 }
 
 /// `POST /v1/files`

@@ -2,10 +2,11 @@
 
 use http::StatusCode;
 use ragtime_api::json::Fault;
-use ragtime_api::parameters;
+use ragtime_api::limits;
 use ragtime_api::problem::{Code, Problem};
 use ragtime_api::resource::documents::NewDocument;
 use ragtime_api::resource::openai::files::{self as facts, Deleted, List};
+use ragtime_api::resource::openai::listing::Listing;
 use ragtime_api::resource::openai::store::{Chunking, Content, ContentPage, Lengths, StoreFile};
 use ragtime_api::resource::openai::stores as api;
 use ragtime_api::routes::Work;
@@ -22,16 +23,14 @@ use crate::routes::ingest::prepare;
 /// `GET …/files`
 pub(in crate::routes) async fn list(mut call: Call) -> Answer {
     let collection = stores::collection(&mut call).await?;
-    let wanted = parameters::after(call.query())?;
+    let wanted = Listing::read(call.query(), limits::OPENAI_PAGE_ITEMS)?;
     let status = wanted.filter.as_deref();
     let store = chunked(&call.permit, &collection).await?;
     let fits = |summary: &DocumentSummary| {
         let file = store_file(&collection, summary, store);
         status.is_none_or(|status| status == file.status).then_some(file)
     };
-    let (files, more) =
-        files::page(&call.permit, collection.clone(), wanted.after.as_deref(), wanted.limit, fits)
-            .await?;
+    let (files, more) = files::page(&call.permit, &collection, &wanted, fits).await?;
     Ok(reply::json(StatusCode::OK, &List::new(files, |file| &file.id, more)))
 }
 
@@ -129,14 +128,14 @@ async fn found(call: &mut Call) -> Result<(String, store::Document), Problem> {
 }
 
 /// How a store's texts are cut.
-async fn chunked(permit: &Permit, collection: &str) -> Result<Chunking, Problem> {
+pub(super) async fn chunked(permit: &Permit, collection: &str) -> Result<Chunking, Problem> {
     let found = store::get_collection(permit, collection.to_owned()).await;
     let store::Chunking { tokens, overlap } = found.map_err(stores::unknown)?.chunking;
     let lengths = Lengths { max_chunk_size_tokens: tokens, chunk_overlap_tokens: overlap };
     Ok(Chunking { r#type: "static", r#static: lengths })
 }
 
-fn store_file(
+pub(super) fn store_file(
     collection: &str,
     summary: &DocumentSummary,
     chunking_strategy: Chunking,

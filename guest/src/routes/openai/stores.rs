@@ -1,21 +1,25 @@
 //! `/v1/vector_stores`
 
+use std::collections::HashMap;
+
 use http::StatusCode;
 use ragtime_api::fusion::Ranking;
+use ragtime_api::limits;
 use ragtime_api::problem::{Code, Problem};
 use ragtime_api::resource::openai::files::{self, Deleted, List};
+use ragtime_api::resource::openai::listing::Listing;
 use ragtime_api::resource::openai::store::{Content, Counts, Found, Results, Store};
 use ragtime_api::resource::openai::stores::{self as api, Attach};
 use ragtime_api::resource::search::Mode;
 use ragtime_api::variety::Variety;
 use ragtime_api::wording::Wording;
-use ragtime_api::{limits, parameters};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::{batches, filename, files as kept};
 use crate::bindings::admission::Permit;
-use crate::bindings::store::{self, Condition, JobState, Page};
+use crate::bindings::listing;
+use crate::bindings::store::{self, Collection, Condition, JobState, Page};
 use crate::call::Call;
 use crate::reply;
 use crate::routes::Answer;
@@ -24,24 +28,26 @@ use crate::routes::search::{Wanted, retrieve};
 /// Jobs, newest first, among which those of a store are looked for that are
 /// still on their way.
 const RECENT_JOBS: u32 = 100;
-/// Hexadecimal digits that tell stores of one name apart.
-const UNIQUE_DIGITS: usize = 12;
 
-/// `GET /v1/vector_stores`
+/// `GET /v1/vector_stores`, by the time at which they were made.
 pub(in crate::routes) async fn list(call: Call) -> Answer {
-    let wanted = parameters::after(call.query())?;
-    let after = wanted.after.as_deref().unwrap_or_default();
-    let all = store::collections(&call.permit).await?.into_iter().filter(|collection| {
-        collection.name != files::COLLECTION && api::id(&collection.name).as_str() > after
-    });
-    let mut page: Vec<_> = all.take(wanted.limit + 1).collect();
-    let more = page.len() > wanted.limit;
-    page.truncate(wanted.limit);
-    let pending = pending(&call.permit).await;
-    let mut stores = Vec::with_capacity(page.len());
-    for collection in page {
-        stores.push(store(&call.permit, collection, &pending).await?);
-    }
+    let wanted = Listing::read(call.query(), limits::OPENAI_PAGE_ITEMS)?;
+    let mut all = store::collections(&call.permit).await?;
+    all.retain(|collection| collection.name != files::COLLECTION);
+    let made = |collection: &Collection| {
+        (api::made(&collection.name, Some(collection.created_at)), collection.name.clone())
+    };
+    // One that is not there any more, as when all are deleted one after another,
+    // has its place by its name.
+    let places: HashMap<_, _> = all.iter().map(|one| (api::id(&one.name), made(one))).collect();
+    let place = |id: &str| {
+        places.get(id).cloned().or_else(|| {
+            let name = api::collection(id)?;
+            api::made(name, None).map(|at| (Some(at), name.to_owned()))
+        })
+    };
+    let (page, more) = wanted.page_of(all, made, place);
+    let stores = described(&call.permit, page).await?;
     Ok(reply::json(StatusCode::OK, &List::new(stores, |store| &store.id, more)))
 }
 
@@ -49,9 +55,7 @@ pub(in crate::routes) async fn list(call: Call) -> Answer {
 pub(in crate::routes) async fn create(mut call: Call) -> Answer {
     let new = api::read(&call.optional_json_body().await?)?;
     let name = new.name.unwrap_or_default();
-    let unique = Uuid::now_v7().simple().to_string();
-    let unique = unique.get(unique.len() - UNIQUE_DIGITS..).unwrap_or(&unique);
-    let collection = format!("{}-{unique}", api::collection_name(&name));
+    let collection = api::collection_name(&name, Uuid::now_v7().as_u128());
     let attached =
         new.file_ids.into_iter().map(|file_id| Attach { file_id, attributes: "{}".to_owned() });
     // Read before anything is made, so that a file that is missing leaves nothing.
@@ -69,9 +73,7 @@ pub(in crate::routes) async fn create(mut call: Call) -> Answer {
     if !attached.is_empty() {
         batches::ingest(permit, collection, attached).await?;
     }
-    let made = store::get_collection(permit, made.name).await.map_err(unknown)?;
-    let pending = pending(permit).await;
-    Ok(reply::json(StatusCode::OK, &store(permit, made, &pending).await?))
+    answer(permit, made.name).await
 }
 
 /// Notes what a store is called. The note has no chunks, so no search finds it.
@@ -176,8 +178,20 @@ fn unknown_problem(problem: Problem) -> Problem {
 
 async fn answer(permit: &Permit, collection: String) -> Answer {
     let found = store::get_collection(permit, collection).await.map_err(unknown)?;
+    let store = described(permit, vec![found]).await?.pop();
+    Ok(reply::json(StatusCode::OK, &store.ok_or(Code::UnknownVectorStore)?))
+}
+
+/// Collections as stores.
+async fn described(permit: &Permit, found: Vec<Collection>) -> Result<Vec<Store>, Problem> {
     let pending = pending(permit).await;
-    Ok(reply::json(StatusCode::OK, &store(permit, found, &pending).await?))
+    let names = found.iter().map(|collection| collection.name.clone()).collect();
+    let bytes = listing::bytes(permit, names).await.map_err(unknown)?;
+    let mut stores = Vec::with_capacity(found.len());
+    for (collection, bytes) in found.into_iter().zip(bytes) {
+        stores.push(store(permit, collection, bytes, &pending).await?);
+    }
+    Ok(stores)
 }
 
 /// Files on their way, by collection. Only those who may write see jobs; others
@@ -208,7 +222,8 @@ async fn named(permit: &Permit, collection: &str) -> Result<(String, Box<RawValu
 
 async fn store(
     permit: &Permit,
-    collection: store::Collection,
+    collection: Collection,
+    usage_bytes: u64,
     pending: &[(String, u64)],
 ) -> Result<Store, Problem> {
     let (name, metadata) = named(permit, &collection.name).await?;
@@ -219,7 +234,7 @@ async fn store(
         object: "vector_store",
         created_at: collection.created_at,
         name,
-        usage_bytes: 0,
+        usage_bytes,
         file_counts: Counts {
             in_progress,
             completed: collection.documents - in_progress,

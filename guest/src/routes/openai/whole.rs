@@ -23,6 +23,13 @@ pub(super) struct Whole {
     pub(super) cut_short: bool,
 }
 
+impl Whole {
+    /// Why it ended.
+    pub(super) fn finish_reason(&self) -> &'static str {
+        self.known.finish_reason
+    }
+}
+
 /// The answer, of at most so many tokens; without passages no generator runs.
 pub(super) async fn finish(
     answering: &Answering,

@@ -101,7 +101,11 @@ impl Asking<'_> {
                 headings,
             })
             .collect();
-        let near = self.similarity(&question.text, &passages).await?;
+        // Where the model has no vote on the question, it has none on the answer.
+        let near = match text(&found, "mode") {
+            "lexical" => Cosines(None),
+            _ => self.similarity(&question.text, &passages).await?,
+        };
         let settings = Settings { min_confidence: 0.0, ..Settings::default() };
         let answer = answer(&question.text, &passages, &near, &settings);
         let cited = answer.quotes.iter().filter_map(|quote| results.get(quote.passage));
@@ -208,7 +212,7 @@ impl Similarity for Cosines {
 }
 
 fn print(curve: &[Point], quotes: &Quotes) {
-    out::data(&format!("likely >=  answered   right   false    risk  Youden"));
+    out::data("likely >=  answered   right   false    risk  Youden");
     for point in curve {
         out::data(&format!(
             "{:>9.2}  {:>8.3}  {:>6.3}  {:>6.3}  {:>6.3}  {:>6.3}",

@@ -1,6 +1,7 @@
 //! Documents put together for one request.
 
 use super::document::Document;
+use super::files::WholeFile;
 use super::sources::Sources;
 
 /// Documents and bytes of one request: large enough for the server to embed in
@@ -30,6 +31,11 @@ impl Batches {
     /// Bytes of files read so far.
     pub fn read_bytes(&self) -> u64 {
         self.sources.read_bytes()
+    }
+
+    /// The files that are not for batches, once there is no other batch.
+    pub fn take_whole_files(&mut self) -> Vec<WholeFile> {
+        self.sources.take_whole_files()
     }
 }
 

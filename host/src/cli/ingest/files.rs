@@ -1,6 +1,6 @@
 //! Files that are sent as they are: the handler reads them, in its sandbox.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
@@ -35,26 +35,43 @@ pub enum WholeKind {
 
 /// Files that are one document each, by the end of their names.
 const DOCUMENTS: &[(&str, &str)] = &[
+    ("json", "text/json"),
+    ("geojson", "text/json"),
     ("pdf", "application/pdf"),
     ("docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
     ("docm", "application/vnd.ms-word.document.macroenabled.12"),
+    ("dotx", "application/vnd.openxmlformats-officedocument.wordprocessingml.template"),
+    ("dotm", "application/vnd.ms-word.document.macroenabled.12"),
+    // Legacy files are often newer ones under an old name; the server tells.
+    ("doc", "application/msword"),
     ("pptx", "application/vnd.openxmlformats-officedocument.presentationml.presentation"),
+    ("pptm", "application/vnd.ms-powerpoint.presentation.macroenabled.12"),
+    ("ppsx", "application/vnd.openxmlformats-officedocument.presentationml.slideshow"),
+    ("potx", "application/vnd.openxmlformats-officedocument.presentationml.template"),
+    ("ppt", "application/vnd.ms-powerpoint"),
     ("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
     ("xlsm", "application/vnd.ms-excel.sheet.macroenabled.12"),
+    ("xltx", "application/vnd.openxmlformats-officedocument.spreadsheetml.template"),
     ("xlsb", "application/vnd.ms-excel.sheet.binary.macroenabled.12"),
     ("xls", "application/vnd.ms-excel"),
     ("odt", "application/vnd.oasis.opendocument.text"),
+    ("ott", "application/vnd.oasis.opendocument.text"),
     ("ods", "application/vnd.oasis.opendocument.spreadsheet"),
+    ("ots", "application/vnd.oasis.opendocument.spreadsheet"),
     ("odp", "application/vnd.oasis.opendocument.presentation"),
+    ("otp", "application/vnd.oasis.opendocument.presentation"),
     ("epub", "application/epub+zip"),
     ("rtf", "application/rtf"),
     ("eml", "message/rfc822"),
+    ("mht", "message/rfc822"),
+    ("mhtml", "message/rfc822"),
 ];
 
 impl WholeKind {
-    /// By the extension, in lower case.
-    pub fn of(extension: &str) -> Option<Self> {
-        if matches!(extension, "csv" | "tsv") {
+    /// By the end of its name.
+    pub fn of_path(path: &Path) -> Option<Self> {
+        let extension = path.extension()?.to_str()?.to_ascii_lowercase();
+        if matches!(&*extension, "csv" | "tsv" | "tab") {
             return Some(Self::Csv);
         }
         let found = DOCUMENTS.iter().find(|(end, _)| *end == extension)?;
@@ -120,8 +137,29 @@ pub async fn send(
                 .iter()
                 .any(|code| error.is(code)) =>
         {
-            failed(error.to_string())
+            failed(error.in_short().to_owned())
         }
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ragtime_api::extract::MediaType;
+
+    use super::super::sources;
+    use super::*;
+
+    #[test]
+    fn what_the_server_reads_is_sent_as_what_it_is() {
+        for (end, media_type) in DOCUMENTS {
+            let told = MediaType::of_file(&format!("a.{end}"));
+            assert_eq!(told, MediaType::of(media_type.as_bytes()), "{end}");
+        }
+        for end in MediaType::all().flat_map(MediaType::ends) {
+            let path = Path::new("a").with_extension(end);
+            let known = sources::kind(&path).is_some() || WholeKind::of_path(&path).is_some();
+            assert!(known, "{end} is passed over");
+        }
     }
 }

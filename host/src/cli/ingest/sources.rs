@@ -1,16 +1,13 @@
 //! The documents of folders and files, one after another.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use walkdir::WalkDir;
-
 use super::document::Document;
 use super::files::{WholeFile, WholeKind};
 use super::lines::{Lines, MAX_LINE_BYTES};
-use crate::cli::CliError;
+use super::search::Search;
 
 /// The largest file to send: the server's limit on a text.
 const MAX_FILE_BYTES: u64 = 8 * 1024 * 1024;
@@ -26,48 +23,32 @@ pub struct Sources {
     read: u64,
 }
 
-struct Found {
-    path: PathBuf,
+/// A file that is a text or holds records.
+#[derive(Debug)]
+pub struct Found {
+    /// Where it is.
+    pub path: PathBuf,
     /// The id it gets: its path below the folder that was named.
-    id: String,
-    bytes: u64,
+    pub id: String,
+    /// Its size.
+    pub bytes: u64,
 }
 
 impl Sources {
-    /// Finds all files. A path that does not exist is an error here, before
-    /// anything is sent; what cannot be reached below it is a failure.
-    pub fn open(paths: &[PathBuf]) -> Result<Self, CliError> {
-        let mut search = Search::default();
-        for path in paths {
-            let seen = search.seen;
-            for entry in WalkDir::new(path).sort_by_file_name() {
-                match entry {
-                    Ok(entry) => search.look_at(path, &entry),
-                    Err(error) if error.depth() == 0 => {
-                        return Err(CliError::new(error.to_string()));
-                    }
-                    Err(error) => search.failures.push(error.to_string()),
-                }
-            }
-            if search.seen == seen {
-                let message = format!(
-                    "{} holds no text, Markdown, HTML, PDF, office, EPUB, RTF, EML, NDJSON, CSV or TSV file",
-                    path.display()
-                );
-                return Err(CliError::new(message));
-            }
-        }
+    /// Those of a search.
+    pub fn of(search: Search) -> Self {
         let whole_bytes = search.whole.iter().map(|file| file.bytes).sum::<u64>();
-        Ok(Self {
+        Self {
             total: search.files.iter().map(|file| file.bytes).sum::<u64>() + whole_bytes,
             whole: search.whole,
             files: search.files.into_iter(),
             failures: search.failures.into_iter(),
             ..Self::default()
-        })
+        }
     }
 
     /// The files that are sent as they are, and are not among the documents.
+    /// Texts that are not UTF-8 are known to be among them at the end only.
     pub fn take_whole_files(&mut self) -> Vec<WholeFile> {
         std::mem::take(&mut self.whole)
     }
@@ -99,8 +80,23 @@ impl Sources {
                 Err(error) => Some(Err(format!("{}: {error}", file.id))),
             };
         }
-        self.read += file.bytes;
-        Some(read(&file).map_err(|reason| format!("{}: {reason}", file.id)))
+        match read(&file) {
+            Ok(Some(document)) => {
+                self.read += file.bytes;
+                Some(Ok(document))
+            }
+            // The server finds out the encoding.
+            Ok(None) => {
+                let kind = WholeKind::Document(media_type(&file.path));
+                let Found { path, id, bytes } = file;
+                self.whole.push(WholeFile { path, id, bytes, kind });
+                None
+            }
+            Err(reason) => {
+                self.read += file.bytes;
+                Some(Err(format!("{}: {reason}", file.id)))
+            }
+        }
     }
 }
 
@@ -124,98 +120,48 @@ impl Iterator for Sources {
     }
 }
 
-/// Files found so far.
-#[derive(Default)]
-struct Search {
-    files: Vec<Found>,
-    whole: Vec<WholeFile>,
-    failures: Vec<String>,
-    /// Which file has an id: two folders may hold the same name, and the later
-    /// file would replace the earlier.
-    paths: HashMap<String, PathBuf>,
-    /// Files of a known kind, whether they can be taken or not.
-    seen: usize,
-}
-
-impl Search {
-    fn look_at(&mut self, root: &Path, entry: &walkdir::DirEntry) {
-        let (path, named) = (entry.path(), entry.depth() == 0);
-        // A file that was named is taken for text, whatever its name ends with.
-        let is_file = if named { path.is_file() } else { entry.file_type().is_file() };
-        if !is_file || !(named || kind(path).is_some() || whole_kind(path).is_some()) {
-            return;
-        }
-        self.seen += 1;
-        let Some(id) = id_below(root, path) else {
-            return self.failures.push(format!("{}: its name is not UTF-8", path.display()));
-        };
-        if let Some(other) = self.paths.get(&id) {
-            if other.canonicalize().ok() != path.canonicalize().ok() {
-                let (path, other) = (path.display(), other.display());
-                self.failures.push(format!(
-                    "{path}: would replace {other}, as both get the id {id}; name a folder above both"
-                ));
-            }
-            return;
-        }
-        let bytes = path.metadata().map_or(0, |metadata| metadata.len());
-        self.paths.insert(id.clone(), path.to_owned());
-        let path = path.to_owned();
-        match whole_kind(&path) {
-            Some(kind) => self.whole.push(WholeFile { path, id, bytes, kind }),
-            None => self.files.push(Found { path, id, bytes }),
-        }
-    }
-}
-
-/// A file's path below the folder that was named, or its name, with `/` on
-/// every system.
-fn id_below(root: &Path, path: &Path) -> Option<String> {
-    let below = path.strip_prefix(root).ok().filter(|below| !below.as_os_str().is_empty());
-    let below = below.or_else(|| path.file_name().map(Path::new))?;
-    let parts: Option<Vec<_>> = below.iter().map(|part| part.to_str()).collect();
-    Some(parts?.join("/"))
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+/// What a file is that the server does not have to unpack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
     Text,
     Markdown,
     Html,
     Lines,
 }
 
-fn whole_kind(path: &Path) -> Option<WholeKind> {
-    WholeKind::of(&path.extension()?.to_str()?.to_ascii_lowercase())
-}
-
-fn kind(path: &Path) -> Option<Kind> {
+/// By the end of its name.
+pub fn kind(path: &Path) -> Option<Kind> {
     match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
-        "txt" | "text" => Some(Kind::Text),
+        "txt" | "text" | "log" => Some(Kind::Text),
         "md" | "markdown" => Some(Kind::Markdown),
-        "html" | "htm" => Some(Kind::Html),
+        "html" | "htm" | "xhtml" => Some(Kind::Html),
         "ndjson" | "jsonl" => Some(Kind::Lines),
         _ => None,
     }
 }
 
-fn read(file: &Found) -> Result<Document, String> {
+fn media_type(path: &Path) -> &'static str {
+    match kind(path) {
+        Some(Kind::Markdown) => "text/markdown",
+        Some(Kind::Html) => "text/html",
+        Some(Kind::Text | Kind::Lines) | None => "text/plain",
+    }
+}
+
+/// The document of a text; none if it is not UTF-8.
+fn read(file: &Found) -> Result<Option<Document>, String> {
     if file.bytes > MAX_FILE_BYTES {
         return Err(format!("{} bytes, and at most {MAX_FILE_BYTES} can be taken", file.bytes));
     }
     let bytes = std::fs::read(&file.path).map_err(|error| error.to_string())?;
-    let text = String::from_utf8(bytes).map_err(|_| "not UTF-8 text".to_owned())?;
+    let Ok(text) = String::from_utf8(bytes) else { return Ok(None) };
     let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
-    let content_type = match kind(&file.path) {
-        Some(Kind::Markdown) => "text/markdown",
-        Some(Kind::Html) => "text/html",
-        _ => "text/plain",
-    };
-    Ok(Document::of_file(file.id.clone(), text, content_type))
+    Ok(Some(Document::of_file(file.id.clone(), text, media_type(&file.path))))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::search::Selection;
     use super::*;
 
     struct Folder(tempfile::TempDir);
@@ -237,7 +183,9 @@ mod tests {
     }
 
     fn read_all(paths: &[PathBuf]) -> (Vec<String>, Vec<String>, Sources) {
-        let mut sources = Sources::open(paths).unwrap();
+        let mut search = Search::default();
+        paths.iter().for_each(|path| search.add(path, &Selection::default()).unwrap());
+        let mut sources = Sources::of(search);
         let (mut ids, mut failures) = (Vec::new(), Vec::new());
         for document in &mut sources {
             match document {
@@ -258,11 +206,12 @@ mod tests {
             ("d.txt", b"\xff"),
             ("e.jsonl", lines),
         ]);
-        let (ids, failures, sources) = read_all(&[folder.path("")]);
+        let (ids, failures, mut sources) = read_all(&[folder.path("")]);
         assert_eq!(ids, ["b.txt", "1", "2", "sub/a.md"]);
-        assert_eq!(failures[0], "d.txt: not UTF-8 text");
-        assert!(failures[1].starts_with("e.jsonl:3: "), "{failures:?}");
-        assert_eq!(sources.read_bytes(), sources.total_bytes());
+        assert!(failures[0].starts_with("e.jsonl:3: "), "{failures:?}");
+        let left = sources.take_whole_files();
+        assert_eq!(left.iter().map(|file| &*file.id).collect::<Vec<_>>(), ["d.txt"]);
+        assert_eq!(sources.read_bytes() + 1, sources.total_bytes());
     }
 
     #[test]
@@ -285,12 +234,5 @@ mod tests {
         let (ids, failures, _) = read_all(&[folder.path("")]);
         assert_eq!(ids, ["a.txt"]);
         assert_eq!(failures, ["b.txt: 8388609 bytes, and at most 8388608 can be taken"]);
-    }
-
-    #[test]
-    fn a_path_without_documents_is_an_error() {
-        let folder = Folder::new(&[]);
-        assert!(Sources::open(&[folder.path("")]).is_err());
-        assert!(Sources::open(&[folder.path("none")]).is_err());
     }
 }

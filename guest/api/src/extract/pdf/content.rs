@@ -83,7 +83,7 @@ pub(super) struct Reader<'a> {
     within: Vec<ObjectIdentifier>,
     marked: Vec<Marked>,
     shows: u32,
-    in_field: bool,
+    in_field: Option<(f64, f64)>,
 }
 
 impl<'a> Reader<'a> {
@@ -98,7 +98,7 @@ impl<'a> Reader<'a> {
             within: Vec::new(),
             marked: Vec::new(),
             shows: 0,
-            in_field: false,
+            in_field: None,
         }
     }
 
@@ -152,14 +152,14 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         let before = self.found.glyphs.len();
-        self.in_field = forms::is_field(annotation);
+        self.in_field = forms::field(annotation);
         if let Some(stream) = forms::appearance(annotation)
             && let Some(form) = self.form(&stream)?
             && let Some(placed) = forms::placed(annotation, &stream, &form.matrix)
         {
             self.run_form(stream.obj_id(), &form, resources, State::new(placed))?;
         }
-        self.in_field = false;
+        self.in_field = None;
         self.marked.clear();
         let said_nothing = self.found.glyphs.iter().skip(before).all(|glyph| glyph.text.is_blank());
         if said_nothing {

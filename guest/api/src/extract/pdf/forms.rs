@@ -21,8 +21,14 @@ pub(super) fn is_shown(annotation: &Dict<'_>) -> bool {
     flags & (HIDDEN | NO_VIEW) == 0 && kind.is_none_or(|kind| kind.as_str() != "Popup")
 }
 
-pub(super) fn is_field(annotation: &Dict<'_>) -> bool {
+fn is_field(annotation: &Dict<'_>) -> bool {
     annotation.get::<Name<'_>>("Subtype").is_some_and(|kind| kind.as_str() == "Widget")
+}
+
+/// How low and how high a form field reaches, if the annotation is one.
+pub(super) fn field(annotation: &Dict<'_>) -> Option<(f64, f64)> {
+    let [_, low, _, high] = rectangle(annotation).filter(|_| is_field(annotation))?;
+    Some((low, high))
 }
 
 /// The normal appearance, in the state that the annotation is in.
@@ -61,9 +67,9 @@ fn rectangle(annotation: &Dict<'_>) -> Option<[f64; 4]> {
 /// What an annotation says that has no appearance: a field its value, free text
 /// its contents. One glyph stands for each line.
 pub(super) fn value(annotation: &Dict<'_>, shows: &mut u32) -> Vec<Glyph> {
-    let field = is_field(annotation);
+    let field = field(annotation);
     let kind = annotation.get::<Name<'_>>("Subtype");
-    let text = if field {
+    let text = if field.is_some() {
         field_value(annotation)
     } else if kind.is_some_and(|kind| kind.as_str() == "FreeText") {
         annotation.get::<Bytes<'_>>("Contents").map(|text| strings::text(text.as_bytes()))

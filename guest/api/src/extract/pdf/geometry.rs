@@ -115,8 +115,9 @@ pub(super) struct Glyph {
     /// The operator that showed it: glyphs of one string share theirs.
     pub(super) show: u32,
     pub(super) bold: bool,
-    /// The value of a form field: it is read with the line that it stands on.
-    pub(super) field: bool,
+    /// How low and how high the form field reaches whose value it is: it is read
+    /// with the line that the field stands on.
+    pub(super) field: Option<(f64, f64)>,
 }
 
 impl Glyph {
@@ -177,7 +178,7 @@ mod tests {
             advance: 6.0,
             show: 0,
             bold: false,
-            field: false,
+            field: None,
         };
         assert_eq!((glyph.along(), glyph.end(), glyph.down()), (10.0, 16.0, -700.0));
         (glyph.dx, glyph.dy) = (0.0, 1.0);

@@ -32,6 +32,8 @@ const TRACKED: usize = 4;
 const SHIFT: f64 = 0.35;
 /// A gap between columns or cells.
 const GAP_COLUMN: f64 = 1.2;
+/// A field that is higher holds several lines.
+const ONE_LINE: f64 = 2.5;
 /// Text painted again this near is the same text: fake bold, shadows.
 const PAINTED_AGAIN: f64 = 0.12;
 
@@ -75,7 +77,8 @@ impl Line {
 pub(super) fn lines(mut glyphs: Vec<Glyph>) -> Vec<Line> {
     drop_painted_again(&mut glyphs);
     attach_marks(&mut glyphs);
-    let (fields, glyphs): (Vec<_>, Vec<_>) = glyphs.into_iter().partition(|glyph| glyph.field);
+    let (fields, glyphs): (Vec<_>, Vec<_>) =
+        glyphs.into_iter().partition(|glyph| glyph.field.is_some());
     let mut rows = rows(glyphs);
     for field in self::rows(fields) {
         place_field(&mut rows, field);
@@ -130,8 +133,10 @@ fn line_lengths(glyphs: &[Glyph]) -> Vec<usize> {
 fn paints(before: &Glyph, glyph: &Glyph, near: f64) -> bool {
     let (x, y) = ((before.x - glyph.x).abs(), (before.y - glyph.y).abs());
     // Narrow letters that follow each other in a string, as the dashes that
-    // lengthen Arabic words do, are no second paint.
-    let follows = before.show == glyph.show && x.hypot(y) > 0.5 * glyph.advance;
+    // lengthen Arabic words do, are no second paint. Nor are letters of a font
+    // without widths, all of which stand at one place.
+    let moves = glyph.advance.abs() > 1e-6 * glyph.size;
+    let follows = before.show == glyph.show && (!moves || x.hypot(y) > 0.5 * glyph.advance);
     x <= near && y <= near && !follows
 }
 
@@ -208,11 +213,25 @@ impl Row {
 /// A field's value is read with the line that it stands on, if there is room.
 fn place_field(rows: &mut Vec<Row>, field: Row) {
     let Some(first) = field.glyphs.first() else { return };
-    let row = rows.iter_mut().find(|row| {
+    let off = |row: &Row| (row.down - field.down).abs();
+    // A value is often set higher or lower in its field than the label beside
+    // it. Fields follow each other closely, so the label of the next may be
+    // nearer to the value than its own.
+    let beside = |row: &Row| match first.field {
+        Some((low, high)) if first.dx > 0.98 && high - low <= ONE_LINE * field.size => {
+            (low..=high).contains(&-row.down)
+        }
+        _ => false,
+    };
+    let fits = |row: &Row| {
         row.glyphs.iter().any(|glyph| glyph.is_parallel(first) && !glyph.text.is_blank())
-            && (row.down - field.down).abs() <= LINE_SHIFT * row.size.min(field.size)
+            && (beside(row) || off(row) <= LINE_SHIFT * row.size.min(field.size))
             && !row.overlaps(&field)
-    });
+    };
+    let row = rows
+        .iter_mut()
+        .filter(|row| fits(row))
+        .min_by(|one, other| beside(other).cmp(&beside(one)).then(off(one).total_cmp(&off(other))));
     match row {
         Some(row) => row.glyphs.extend(field.glyphs),
         None => rows.push(field),

@@ -12,6 +12,7 @@ mod lines;
 mod regions;
 mod strings;
 mod title;
+mod to_unicode;
 mod unicode;
 mod unpack;
 
@@ -75,12 +76,17 @@ fn warn(found: &content::Found, page: u32, builder: &mut Builder) {
     let page = Some(page);
     let count: usize = found.unmapped.values().sum();
     if count > 0 {
-        let mut fonts: Vec<&str> = found.unmapped.keys().map(String::as_str).collect();
+        let fonts = found.unmapped.keys();
+        let mut fonts: Vec<&str> = fonts
+            .map(|name| if name.is_empty() { "one without a name" } else { name.as_str() })
+            .collect();
         fonts.sort_unstable();
-        let detail = format!(
-            "{count} characters are left out: their fonts ({}) do not say what they mean.",
-            fonts.join(", ")
-        );
+        let (characters, say) = match count {
+            1 => ("character is", "its font does not say"),
+            _ => ("characters are", "their fonts do not say"),
+        };
+        let fonts = fonts.join(", ");
+        let detail = format!("{count} {characters} left out, as {say} what is meant: {fonts}.");
         builder.warn(Warning { code: WarningCode::UnmappedFont, page, detail });
     }
     for font in &found.unreadable {

@@ -20,7 +20,9 @@ pub(super) fn title(document: &Pdf, catalog: &Dict<'_>, budget: &mut Budget) -> 
 }
 
 fn kept(title: &str) -> Option<String> {
-    Some(title.trim().to_owned()).filter(|title| !title.is_empty())
+    // Programs write the word where nobody has given a title.
+    let given = |title: &String| !title.is_empty() && !title.eq_ignore_ascii_case("untitled");
+    Some(title.trim().to_owned()).filter(given)
 }
 
 /// The text of `dc:title`, in the first language that it is in.
@@ -57,5 +59,6 @@ mod tests {
                    Wings &amp; lift</rdf:li><rdf:li>Ailes</rdf:li></rdf:Alt></dc:title>";
         assert_eq!(xmp(xml).as_deref(), Some("Wings & lift"));
         assert_eq!(xmp("<a>no title</a>"), None);
+        assert_eq!((kept(" Untitled "), kept(" Plan ")), (None, Some("Plan".to_owned())));
     }
 }

@@ -11,6 +11,7 @@ use skrifa::{FontRef, MetadataProvider as _};
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::geometry::Text;
+use super::to_unicode;
 
 /// How a code becomes a character of a collection (a CID).
 enum Encoding {
@@ -24,6 +25,8 @@ enum Encoding {
 /// What is known of a font beside what its own mapping says.
 #[derive(Default)]
 pub(super) struct Mapping<'a> {
+    /// The font's map to Unicode, where the font cannot read it itself.
+    mended: Option<Box<CMap>>,
     encoding: Option<Encoding>,
     /// From CIDs of the font's collection to Unicode.
     collection: Option<Box<CMap>>,
@@ -64,6 +67,10 @@ impl<'a> Mapping<'a> {
             matches!(&to_unicode, Some(Object::Name(name)) if identity(name));
         mapping.draws = to_unicode.is_none()
             && ["Wingdings", "Webdings", "Dingbats"].iter().any(|kind| name.contains(kind));
+        if let Some(Object::Stream(map)) = &to_unicode {
+            let map = map.decoded_data().ok();
+            mapping.mended = map.and_then(|map| to_unicode::mended(&map)).map(Box::new);
+        }
         let kind = dict.get::<Name<'_>>("Subtype");
         if kind.as_ref().is_some_and(|kind| kind.as_str() == "TrueType") {
             mapping.program_first = to_unicode.is_none() && !dict.contains_key("Encoding");
@@ -82,10 +89,11 @@ impl<'a> Mapping<'a> {
         {
             return Some(found);
         }
-        let said = match &glyph {
+        let mended = self.mended.as_ref().and_then(|map| map.lookup_bf_string(code));
+        let said = mended.or_else(|| match &glyph {
             FontGlyph::Outline(outline) => outline.as_unicode(),
             FontGlyph::Type3(glyph) => glyph.as_unicode(),
-        };
+        });
         if self.draws
             && let Some(BfString::Char(char)) = &said
             && char.is_ascii_alphanumeric()

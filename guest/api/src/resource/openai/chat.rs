@@ -45,6 +45,22 @@ const MESSAGE: &[Field] = &[
 const STREAM_OPTIONS: &[Field] =
     &[Field::optional("include_usage", Kind::Boolean, "Whether the usage comes last.")];
 
+/// `stream`
+pub(super) const STREAM: Field =
+    Field::optional("stream", Kind::Boolean, "Answer as server-sent events. Default: false.");
+/// `stream_options`
+pub(super) const STREAM_OPTIONS_FIELD: Field = Field::optional(
+    "stream_options",
+    Kind::Other(|| json::lenient_object(STREAM_OPTIONS)),
+    "What the events tell.",
+);
+/// `generator`
+pub(super) const GENERATOR: Field = Field::optional(
+    "generator",
+    Kind::String(&rules::GENERATOR),
+    "Who answers. Default: the operator's setting.",
+);
+
 /// Members that stay at their defaults.
 const DEFAULTS: [Unsupported; 9] = [
     unsupported::N,
@@ -67,12 +83,8 @@ pub const FIELDS: &[Field] = &[
         Kind::Other(messages_schema),
         "The conversation. The user's last message is the question; `system` is not used.",
     ),
-    Field::optional("stream", Kind::Boolean, "Answer as server-sent events. Default: false."),
-    Field::optional(
-        "stream_options",
-        Kind::Other(|| json::lenient_object(STREAM_OPTIONS)),
-        "What the events tell.",
-    ),
+    STREAM,
+    STREAM_OPTIONS_FIELD,
     Field::optional(
         "max_completion_tokens",
         Kind::Integer(1, u32::MAX),
@@ -81,11 +93,7 @@ pub const FIELDS: &[Field] = &[
     Field::optional("max_tokens", Kind::Integer(1, u32::MAX), "The older name of the same."),
     search::TOP_K,
     search::FILTER,
-    Field::optional(
-        "generator",
-        Kind::String(&rules::GENERATOR),
-        "Who answers. Default: the operator's setting.",
-    ),
+    GENERATOR,
     unsupported::N.field,
     unsupported::LOGPROBS.field,
     unsupported::TOP_LOGPROBS.field,
@@ -181,7 +189,7 @@ fn message(json: Json<'_>, place: Location<'_>, faults: &mut Faults) -> Option<(
     Some((speaker, text))
 }
 
-fn include_usage(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> bool {
+pub(super) fn include_usage(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> bool {
     let Some(options) = fields.take("stream_options", faults) else { return false };
     let place = fields.location("stream_options");
     Fields::open_lenient(options, place, STREAM_OPTIONS, faults)
@@ -193,7 +201,7 @@ fn include_usage(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> bool {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Completion<'a> {
     /// Unique.
-    pub id: String,
+    pub id: &'a str,
     /// Always `chat.completion`.
     pub object: &'static str,
     /// Seconds since the Unix epoch.

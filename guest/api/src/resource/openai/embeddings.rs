@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::json::{self, Fault, Faults, Field, Fields, Json, Kind, Location};
 use crate::limits;
 use crate::problem::Problem;
+use crate::resource::openai::tokens::{self, Decoder};
 use crate::resource::rules;
 
 /// What to embed.
@@ -29,13 +30,8 @@ pub const FIELDS: &[Field] = &[
     Field::required("model", Kind::String(&rules::MODEL), "The model; `GET /v1/models` lists it."),
     Field::required(
         "input",
-        Kind::Other(|| {
-            json!({"anyOf": [
-                rules::INPUT.schema(),
-                {"type": "array", "items": rules::INPUT.schema(), "minItems": 1, "maxItems": limits::MAX_EMBEDDING_INPUTS},
-            ]})
-        }),
-        "A text or texts.",
+        Kind::Other(input_schema),
+        "A text or texts; each may stand as its tokens of cl100k_base.",
     ),
     Field::optional(
         "encoding_format",
@@ -48,6 +44,18 @@ pub const FIELDS: &[Field] = &[
         "Must be the model's. Default: the model's.",
     ),
 ];
+
+fn input_schema() -> serde_json::Value {
+    let token = json!({"type": "integer", "minimum": 0, "maximum": tokens::greatest()});
+    let most = limits::MAX_EMBEDDING_TOKENS;
+    let tokens = json!({"type": "array", "items": token, "minItems": 1, "maxItems": most});
+    let one = json!({"anyOf": [rules::INPUT.schema(), tokens]});
+    let most = limits::MAX_EMBEDDING_INPUTS;
+    json!({"anyOf": [
+        rules::INPUT.schema(), tokens,
+        {"type": "array", "items": one, "minItems": 1, "maxItems": most},
+    ]})
+}
 
 /// Reads the body.
 ///
@@ -70,13 +78,13 @@ pub fn read(body: &[u8]) -> Result<EmbeddingRequest, Problem> {
     })
 }
 
-/// Some clients send the numbers that another model's tokeniser made.
-const TOKENS: &str = "must be a string: tokens of another model cannot be read (in LangChain, \
-                      set check_embedding_ctx_length=False)";
-
 fn input(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<Vec<String>> {
     let items = match fields.take("input", faults)? {
         text @ Json::String(_) => vec![text],
+        // One text, as its tokens.
+        Json::Array(items) if items.iter().all(is_number) && !items.is_empty() => {
+            vec![Json::Array(items)]
+        }
         Json::Array(items) if (1..=limits::MAX_EMBEDDING_INPUTS).contains(&items.len()) => items,
         _ => {
             let most = limits::MAX_EMBEDDING_INPUTS;
@@ -85,12 +93,12 @@ fn input(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<Vec<String>
         }
     };
     let place = fields.location("input");
-    let mut texts = Vec::with_capacity(items.len());
+    let (mut texts, mut decoder) = (Vec::with_capacity(items.len()), Decoder::default());
     for (index, item) in items.into_iter().enumerate() {
         let checked = match item {
             Json::String(text) => rules::input(&text).map(|()| text.into_owned()),
-            Json::Number(_) | Json::Array(_) => Err(TOKENS.to_owned()),
-            other => Err(format!("must be a string, not {}", other.kind())),
+            Json::Array(tokens) => decoded(&tokens, &mut decoder),
+            other => Err(format!("must be a string or its tokens, not {}", other.kind())),
         };
         match checked {
             Ok(text) => texts.push(text),
@@ -98,6 +106,26 @@ fn input(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<Vec<String>
         }
     }
     Some(texts)
+}
+
+fn is_number(json: &Json<'_>) -> bool {
+    matches!(json, Json::Number(_))
+}
+
+/// The text that these tokens are, as far as a model could read it.
+fn decoded(tokens: &[Json<'_>], decoder: &mut Decoder) -> Result<String, String> {
+    let most = limits::MAX_EMBEDDING_TOKENS;
+    if !(1..=most).contains(&tokens.len()) {
+        return Err(format!("must have 1 to {most} tokens"));
+    }
+    let numbers = tokens.iter().map(|token| match token {
+        Json::Number(number) => json::whole(number),
+        _ => None,
+    });
+    let text = numbers.collect::<Option<Vec<_>>>().and_then(|numbers| decoder.text(&numbers));
+    let mut text = text.ok_or("must be a string or an array of tokens of cl100k_base")?;
+    text.truncate(text.floor_char_boundary(limits::MAX_EMBEDDING_BYTES));
+    Ok(text)
 }
 
 impl EmbeddingRequest {
@@ -181,9 +209,11 @@ mod tests {
         let read = |input: &str| read(format!(r#"{{"model":"m","input":{input}}}"#).as_bytes());
         assert_eq!(read(r#""a""#).unwrap().input, ["a"]);
         assert_eq!(read(r#"["a","b"]"#).unwrap().input, ["a", "b"]);
-        let error = read("[[1, 2]]").unwrap_err();
-        assert!(error.faults.iter().any(|fault| fault.detail.contains("check_embedding")));
-        for wrong in ["[]", r#""""#, "3", "[1,2]", "[[1]]"] {
+        assert_eq!(read("[15339,1917]").unwrap().input, ["hello world"]);
+        assert_eq!(read(r#"[[15339,1917],"b",[0]]"#).unwrap().input, ["hello world", "b", "!"]);
+        for wrong in
+            ["[]", r#""""#, "3", "[[]]", "[[100257]]", "[1.5]", "[-1]", "[true]", "[[\"a\"]]"]
+        {
             assert!(read(wrong).is_err(), "{wrong}");
         }
     }

@@ -161,7 +161,7 @@ pub struct File {
 pub struct List<T> {
     /// Always `list`.
     pub object: &'static str,
-    /// In the order of their ids.
+    /// In order.
     pub data: Vec<T>,
     /// The id of the first.
     pub first_id: Option<String>,

@@ -1,15 +1,18 @@
 //! The bodies of OpenAI's API, as far as a server of answers needs them.
 
 pub mod chat;
+pub mod completions;
 mod conversation;
 pub mod embeddings;
 pub mod file_search;
 pub mod files;
+pub mod listing;
 pub mod models;
 pub mod response;
 pub mod responses;
 pub mod store;
 pub mod stores;
+mod tokens;
 mod unsupported;
 
 pub use conversation::{Conversation, Speaker};

@@ -16,7 +16,7 @@ pub struct Store {
     pub created_at: u64,
     /// For people.
     pub name: String,
-    /// Always 0: it is not counted.
+    /// Bytes of the texts of its files.
     pub usage_bytes: u64,
     /// Its files.
     pub file_counts: Counts,
@@ -63,15 +63,26 @@ pub struct StoreFile {
     pub created_at: u64,
     /// The store.
     pub vector_store_id: String,
-    /// `completed`, or `in_progress` until search finds it.
+    /// `completed`, or `in_progress` until search finds it; of a batch also
+    /// `failed` and `cancelled`.
     pub status: &'static str,
-    /// Always null: what cannot be read is refused when it comes.
-    pub last_error: Option<()>,
+    /// Why a file of a batch could not be taken.
+    pub last_error: Option<FileError>,
     /// How long chunks are.
     pub chunking_strategy: Chunking,
     /// What filters compare.
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub attributes: Box<RawValue>,
+}
+
+/// Why a file could not be taken.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "VectorStoreFileError")]
+pub struct FileError {
+    /// Always `invalid_file`.
+    pub code: &'static str,
+    /// What is wrong with it.
+    pub message: String,
 }
 
 /// How long chunks are.

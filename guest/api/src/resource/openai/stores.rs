@@ -16,8 +16,16 @@ use crate::resource::rules;
 const PREFIX: &str = "vs_";
 
 /// Characters of a collection's name that come from the name of its store; the
-/// rest is for what makes it unique.
-const MAX_SLUG_CHARS: usize = 48;
+/// rest of 64 is for what makes it unique.
+const MAX_SLUG_CHARS: usize = 45;
+/// Bits of a UUID of version 7 below its time in milliseconds.
+const TIME_SHIFT: u32 = 80;
+/// Hexadecimal digits of the time in a collection's name.
+const TIME_DIGITS: usize = 12;
+/// Hexadecimal digits of what is random there.
+const RANDOM_DIGITS: usize = 6;
+/// Seconds between naming a collection and making it, at most.
+const CLOCK_SECONDS: u64 = 60;
 
 /// Before the id of the job in the id of a batch.
 const BATCH_PREFIX: &str = "vsfb_";
@@ -43,8 +51,9 @@ pub fn collection(id: &str) -> Option<&str> {
         .filter(|name| rules::collection(name).is_ok() && *name != super::files::COLLECTION)
 }
 
-/// A name for the collection of a store with this name.
-pub fn collection_name(name: &str) -> String {
+/// A name for the collection of a store with this name, of a UUID of version 7:
+/// the time at which it is made, in milliseconds, and some of what is random.
+pub fn collection_name(name: &str, uuid: u128) -> String {
     let mut slug = String::new();
     for char in name.chars().flat_map(char::to_lowercase) {
         if char.is_ascii_alphanumeric() {
@@ -56,9 +65,27 @@ pub fn collection_name(name: &str) -> String {
             break;
         }
     }
-    match slug.trim_end_matches('-') {
-        "" => "store".to_owned(),
-        slug => slug.to_owned(),
+    let slug = match slug.trim_end_matches('-') {
+        "" => "store",
+        slug => slug,
+    };
+    format!("{slug}-{:012x}{:06x}", uuid >> TIME_SHIFT, uuid & 0xff_ffff)
+}
+
+/// The time at which a collection was made, in milliseconds, as near as is known
+/// of its name and its record.
+pub fn made(collection: &str, created_at: Option<u64>) -> Option<u64> {
+    let in_name = collection
+        .rsplit_once('-')
+        .filter(|(_, unique)| unique.len() == TIME_DIGITS + RANDOM_DIGITS)
+        .and_then(|(_, unique)| u64::from_str_radix(unique.get(..TIME_DIGITS)?, 16).ok());
+    match (in_name, created_at) {
+        // A name that a person gave may look like one.
+        (Some(ms), Some(seconds)) if (ms / 1_000).abs_diff(seconds) > CLOCK_SECONDS => {
+            Some(seconds * 1_000)
+        }
+        (None, Some(seconds)) => Some(seconds * 1_000),
+        (in_name, _) => in_name,
     }
 }
 
@@ -336,9 +363,16 @@ mod tests {
         assert_eq!(collection(&id("papers")), Some("papers"));
         assert_eq!(collection("papers"), Some("papers"));
         assert_eq!(collection("vs_A"), None);
-        assert_eq!(collection_name("Financial  Statements (2024)"), "financial-statements-2024");
-        for name in ["", "日本", "---", &"é x".repeat(99)] {
-            assert!(rules::collection(&collection_name(name)).is_ok(), "{name}");
+        let uuid = 0x0190_1234_5678_7abc_8def_0123_4567_89ab;
+        let named = collection_name("Financial  Statements (2024)", uuid);
+        assert_eq!(named, "financial-statements-2024-0190123456786789ab");
+        let at = 0x0190_1234_5678;
+        assert_eq!(made(&named, None), Some(at));
+        assert_eq!(made(&named, Some(at / 1_000 + 1)), Some(at));
+        assert_eq!(made(&named, Some(5)), Some(5_000), "a name that looks like one");
+        assert_eq!((made("papers", Some(5)), made("papers", None)), (Some(5_000), None));
+        for name in ["", "日本", "---", &"é x".repeat(99), &"x".repeat(99)] {
+            assert!(rules::collection(&collection_name(name, uuid)).is_ok(), "{name}");
         }
     }
 

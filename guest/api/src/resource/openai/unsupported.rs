@@ -73,6 +73,21 @@ pub(super) const TOOL_CHOICE: Unsupported = Unsupported::new(
 /// `function_call`
 pub(super) const FUNCTION_CALL: Unsupported =
     Unsupported { field: Field { name: "function_call", ..TOOL_CHOICE.field }, ..TOOL_CHOICE };
+/// `best_of`
+pub(super) const BEST_OF: Unsupported =
+    Unsupported { field: Field { name: "best_of", ..N.field }, ..N };
+/// `echo`
+pub(super) const ECHO: Unsupported = Unsupported::new(
+    "echo",
+    || json!({"const": false}),
+    |flag| *flag == Json::Bool(false),
+    "must be false: an answer is quotes of the sources and not the prompt",
+);
+/// `suffix`
+pub(super) const SUFFIX: Unsupported = never("suffix", "cannot be used: answers are quotes");
+/// `logprobs` of the older API, which is a number
+pub(super) const LOGPROBS_COUNT: Unsupported =
+    never("logprobs", "cannot be used: an answer made of quotes has no probabilities");
 /// `tools`
 pub(super) const TOOLS: Unsupported = list("tools");
 /// `functions`

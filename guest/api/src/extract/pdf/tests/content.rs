@@ -56,6 +56,31 @@ fn values_of_fields_are_text_on_the_line_that_they_stand_on() {
 }
 
 #[test]
+fn the_value_of_a_field_is_read_with_its_own_label_where_the_next_is_nearer() {
+    let mut sample = Sample::new();
+    // Lines follow each other closely, and values stand at the foot of their
+    // fields: 8 points under their own line, 6 over the next.
+    let mut fields = String::new();
+    for (low, value) in [(676, "Corvina"), (662, "17.25")] {
+        let look = sample.stream(
+            "/Type /XObject /Subtype /Form /BBox [0 0 200 14] /Resources 3 0 R",
+            format!("/Tx BMC BT /F1 12 Tf 4 2 Td ({value}) Tj ET EMC"),
+        );
+        let field = sample.object(format!(
+            "<< /Type /Annot /Subtype /Widget /FT /Tx /V ({value}) /Rect [220 {low} 420 {}] /AP << /N {look} 0 R >> >>",
+            low + 14
+        ));
+        fields.push_str(&format!("{field} 0 R "));
+    }
+    sample.page_with(
+        placed(&[(72.0, 686.0, "Name of the vessel:"), (72.0, 672.0, "Length:")]),
+        &format!("/Annots [{fields}]"),
+    );
+    let text = read(&sample.bytes()).text.replace(" | ", " ");
+    assert_eq!(text, "Name of the vessel: Corvina Length: 17.25");
+}
+
+#[test]
 fn what_an_annotation_shows_is_text_and_a_closed_note_is_not() {
     let mut sample = Sample::new();
     let free = sample.object("<< /Type /Annot /Subtype /FreeText /Rect [72 500 300 520] /Contents (Freely written) /DA (/Helv 12 Tf) >>");

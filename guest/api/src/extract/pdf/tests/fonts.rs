@@ -57,6 +57,25 @@ fn hebrew_is_in_logical_order_with_its_numbers_and_names() {
 }
 
 #[test]
+fn a_font_without_widths_loses_no_letter_that_comes_twice() {
+    let mut sample = Sample::new();
+    let map = sample.stream(
+        "",
+        "1 begincodespacerange <00> <FF> endcodespacerange 4 beginbfchar <01> <0020> <02> <05D3> \
+         <03> <05D5> <04> <05D7> endbfchar",
+    );
+    sample.font(
+        "F2",
+        &format!(
+            "<< /Type /Font /Subtype /TrueType /BaseFont /ABCDEF+David /ToUnicode {map} 0 R >>"
+        ),
+    );
+    sample.page("BT /F2 14 Tf 72 700 Td <0304010403020104> Tj ET");
+    // As the page shows it from left to right, so read from the end.
+    assert_eq!(read(&sample.bytes()).text, "\u{5d7} \u{5d3}\u{5d5}\u{5d7} \u{5d7}\u{5d5}");
+}
+
+#[test]
 fn text_is_read_by_every_form_of_a_map_to_unicode() {
     let wanted = "\u{6e2f}\u{6e7e}\u{5c40}";
     let ranges = "1 begincodespacerange <0000> <FFFF> endcodespacerange";
@@ -72,6 +91,20 @@ fn text_is_read_by_every_form_of_a_map_to_unicode() {
         ),
         format!(
             "/CIDInit /ProcSet findresource begin begincmap /WMode 0 def {ranges} 3 beginbfchar {chars} endbfchar"
+        ),
+    ] {
+        assert_eq!(with_map(&map, "<000100020003>"), wanted, "{map}");
+    }
+    // An entry that cannot be read costs itself only.
+    for map in [
+        format!("{ranges} 4 beginbfchar {chars} <0004> <> endbfchar"),
+        format!("{ranges} 4 beginbfchar <> <0041> {chars} endbfchar"),
+        format!("{ranges} 1 beginbfrange <0001> <0009> [<6E2F> <6E7E> <5C40> <>] endbfrange"),
+        format!(
+            "{ranges} 2 beginbfrange <0004> <0005> <> <0001> <0001> <6E2F> endbfrange 2 beginbfchar <0002> <6E7E> <0003> <5C40>"
+        ),
+        format!(
+            "/No-Such-Map usecmap (a \\( <b>) << /A /B >> {ranges} 3 beginbfchar {chars} endbfchar"
         ),
     ] {
         assert_eq!(with_map(&map, "<000100020003>"), wanted, "{map}");
@@ -136,6 +169,38 @@ fn what_has_no_mapping_is_left_out_with_a_warning() {
     assert_eq!(extracted.text, "Good text.\n\nMore text.");
     assert_eq!(codes(&extracted), [(WarningCode::UnmappedFont, Some(2))]);
     assert!(extracted.warnings[0].detail.contains("ABCDEF+Cust"));
+}
+
+#[test]
+fn a_map_to_unicode_that_says_nothing_is_told() {
+    let ranges = "1 begincodespacerange <0000> <FFFF> endcodespacerange";
+    for map in [
+        String::new(),
+        "no map at all".to_owned(),
+        ranges.to_owned(),
+        format!("{ranges} 2 beginbfchar <0001> <> <0002> <FFFD> endbfchar"),
+    ] {
+        let mut sample = Sample::new();
+        composite(&mut sample, &map);
+        sample.page("BT /F2 12 Tf 72 700 Td <00010002> Tj ET");
+        let nothing = read(&sample.bytes());
+        assert_eq!(nothing.text, "", "{map}");
+        assert_eq!(codes(&nothing)[0], (WarningCode::UnmappedFont, Some(1)), "{map}");
+        assert_eq!(
+            nothing.without_text(),
+            "holds no text that can be read: 2 characters are left out, as their fonts do not say \
+             what is meant: ABCDEF+X"
+        );
+    }
+    // One code of several, beside those that are known.
+    let mut sample = Sample::new();
+    composite(&mut sample, &format!("{ranges} 2 beginbfchar <0001> <6E2F> <0002> <> endbfchar"));
+    sample.page("BT /F2 12 Tf 72 700 Td <00010002> Tj ET");
+    let extracted = read(&sample.bytes());
+    assert_eq!(
+        (&*extracted.text, codes(&extracted)),
+        ("港", vec![(WarningCode::UnmappedFont, Some(1))])
+    );
 }
 
 #[test]

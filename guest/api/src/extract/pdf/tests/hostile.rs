@@ -177,3 +177,34 @@ fn streams_that_unpack_without_end_are_refused_by_their_bound() {
     };
     assert_eq!(extract(&sample.bytes()), Err(refused));
 }
+
+#[test]
+fn many_streams_that_unpack_to_much_together_are_refused_by_their_bound() {
+    let mut sample = Sample::new();
+    let each = limits::MAX_PDF_STREAM_BYTES - 65_536;
+    let form = sample
+        .stream("/Type /XObject /Subtype /Form /BBox [0 0 1 1] /Filter /FlateDecode", bomb(each));
+    sample.resources(&format!("/XObject << /X {form} 0 R >>"));
+    // What a page has unpacked is forgotten with it, and unpacked again.
+    for _ in 0..=limits::MAX_PDF_UNPACKED_BYTES / each {
+        sample.page("/X Do");
+    }
+    let refused =
+        Unreadable::Bound { most: limits::MAX_PDF_UNPACKED_BYTES, what: "unpacked bytes" };
+    assert_eq!(extract(&sample.bytes()), Err(refused));
+}
+
+#[test]
+fn glyphs_without_end_on_many_pages_are_refused_by_their_bound() {
+    let mut sample = Sample::new();
+    // Glyphs without a size count and are not kept, so no page has too many.
+    let many = format!("BT /F1 0 Tf ({}) Tj ET", "x".repeat(100_000));
+    let form =
+        sample.stream("/Type /XObject /Subtype /Form /BBox [0 0 1 1] /Resources 3 0 R", many);
+    sample.resources(&format!("/XObject << /X {form} 0 R >>"));
+    for _ in 0..=limits::MAX_PDF_GLYPHS / 1_000_000 {
+        sample.page("/X Do ".repeat(10));
+    }
+    let refused = Unreadable::Bound { most: limits::MAX_PDF_GLYPHS, what: "glyphs" };
+    assert_eq!(extract(&sample.bytes()), Err(refused));
+}

@@ -1,0 +1,132 @@
+//! Clients of others, from the registries, in the versions that are written down
+//! in `tests/clients`. They are kept below the target folder, where a second run
+//! finds what the first one fetched.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+use super::{ADMIN, Server, binary, root};
+
+/// Said when clients cannot be fetched.
+const MEND: &str = "the clients of this test come from the registries of Python and Node: it \
+    takes a network, or a mirror that PIP_INDEX_URL and NPM_CONFIG_REGISTRY name, and python3 \
+    (3.11 or newer) with venv. `cargo test --workspace --test clients` needs the fewest; \
+    Node itself comes as a package of Python";
+
+/// A program that uses a client.
+#[derive(Clone, Copy)]
+pub enum Script {
+    /// A file of `tests/clients`, with the packages of this name in
+    /// `tests/clients/requirements`.
+    Python(&'static str, &'static str),
+    /// A file of `tests/clients/node`, with the packages there.
+    Node(&'static str),
+}
+
+/// Runs a program against a server, and shows what it said where it failed.
+pub async fn run(server: &Server, script: Script, arguments: &[&str]) {
+    let mut command = command(script);
+    command
+        .args(arguments)
+        .env("SERVER", &server.url)
+        .env("KEY", ADMIN)
+        .env("RAGTIME", binary().get_program())
+        .env("no_proxy", "127.0.0.1");
+    if cfg!(stock) {
+        command.env("STOCK", "1");
+    }
+    tokio::task::spawn_blocking(move || done(&mut command, "")).await.unwrap();
+}
+
+/// Requests that are made up from the OpenAPI document, so many for each route.
+pub fn make_up_requests(cases: &str) {
+    let schemathesis = one_at_a_time(|| python("schemathesis").join("schemathesis"));
+    let mut command = Command::new(folder().join("schemathesis.sh"));
+    command.arg(cases).env("SCHEMATHESIS", schemathesis).env("RAGTIME", binary().get_program());
+    done(&mut command, "");
+}
+
+fn one_at_a_time<R>(work: impl FnOnce() -> R) -> R {
+    static FETCH: Mutex<()> = Mutex::new(());
+    let _turn = FETCH.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    work()
+}
+
+fn command(script: Script) -> Command {
+    one_at_a_time(|| match script {
+        Script::Python(packages, name) => {
+            let mut command = Command::new(python(packages).join("python"));
+            command.arg(folder().join(name));
+            command
+        }
+        Script::Node(name) => {
+            let node = node();
+            // Node looks for packages beside the program.
+            let program = node.1.join(name);
+            std::fs::copy(folder().join("node").join(name), &program).unwrap();
+            let mut command = Command::new(node.0.join("node"));
+            command.arg(program);
+            command
+        }
+    })
+}
+
+fn folder() -> PathBuf {
+    root().join("tests/clients")
+}
+
+fn kept(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients").join(name)
+}
+
+/// The folder of the programs of a Python with these packages.
+fn python(packages: &str) -> PathBuf {
+    let wanted = folder().join(format!("requirements/{packages}.txt"));
+    let venv = kept(packages);
+    let programs = venv.join("bin");
+    once(&venv, &wanted, || {
+        done(Command::new("python3").args(["-m", "venv"]).arg(&venv), MEND);
+        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"];
+        done(Command::new(programs.join("python")).args(pip).arg(&wanted), MEND);
+    });
+    programs
+}
+
+/// The folder of Node's programs, and the one with its packages.
+fn node() -> (PathBuf, PathBuf) {
+    let programs = python("node");
+    let (wanted, packages) = (folder().join("node/package-lock.json"), kept("node-packages"));
+    once(&packages, &wanted, || {
+        std::fs::create_dir_all(&packages).unwrap();
+        for name in ["package.json", "package-lock.json"] {
+            std::fs::copy(folder().join("node").join(name), packages.join(name)).unwrap();
+        }
+        let paths = std::env::var_os("PATH").unwrap_or_default();
+        let paths = std::iter::once(programs.clone()).chain(std::env::split_paths(&paths));
+        let mut npm = Command::new(programs.join("npm"));
+        npm.args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(&packages);
+        done(npm.env("PATH", std::env::join_paths(paths).unwrap()), MEND);
+    });
+    (programs, packages)
+}
+
+/// Does the work unless it was done for the same text of `wanted`.
+fn once(folder: &Path, wanted: &Path, work: impl FnOnce()) {
+    let (wanted, note) = (std::fs::read_to_string(wanted).unwrap(), folder.join("fetched.txt"));
+    if std::fs::read_to_string(&note).is_ok_and(|fetched| fetched == wanted) {
+        return;
+    }
+    // What an earlier version left is not mixed with this one.
+    let _ = std::fs::remove_dir_all(folder);
+    work();
+    std::fs::write(note, wanted).unwrap();
+}
+
+/// Runs a command that has to succeed.
+fn done(command: &mut Command, mend: &str) {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}; {mend}"));
+    let (said, wrong) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?}\n{said}\n{wrong}\n{mend}");
+}
