@@ -7,7 +7,9 @@ use wasmtime::component::{Accessor, Resource};
 
 use super::bindings::ragtime::documents::details as wit;
 use super::call;
-use super::documents::{allowed, document_from_wit, error_to_wit, ingest, put, read};
+use super::documents::{
+    allowed, allowed_in_all, document_from_wit, error_to_wit, ingest, put, read,
+};
 use super::rate_limit::Permit;
 use crate::runtime::state::{Capabilities, CapabilityView};
 
@@ -73,14 +75,10 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         permit: Resource<Permit>,
         names: Vec<String>,
     ) -> Answer<Vec<Option<String>>> {
-        let call = match allowed(call(accessor, &permit)?, Scope::Read, None) {
+        let call = match allowed_in_all(call(accessor, &permit)?, &names) {
             Ok(call) => call,
             Err(error) => return Ok(Err(error)),
         };
-        let key = &call.permit.key().record;
-        if !names.iter().all(|name| key.allows_collection(name)) {
-            return Ok(Err(wit::Error::CollectionForbidden));
-        }
         Ok(read(call, move |call| {
             bounded(&names)?;
             let languages = call.services.store.collection_languages(&names)?;

@@ -417,6 +417,15 @@ pub(super) fn allowed(
     }
 }
 
+/// The call, if its permit covers reading all of these collections.
+pub(super) fn allowed_in_all(
+    call: Option<Call>,
+    collections: &[String],
+) -> Result<Call, wit::Error> {
+    let call = allowed(call, Scope::Read, None)?;
+    collections.iter().try_fold(call, |call, name| allowed(Some(call), Scope::Read, Some(name)))
+}
+
 /// Reads the store, off the serving threads.
 pub(super) async fn read<R, F>(call: Call, work: F) -> Result<R, wit::Error>
 where

@@ -5,9 +5,9 @@ use ragtime_store as store;
 use wasmtime::component::{Accessor, Resource};
 
 use super::bindings::ragtime::documents::listing as wit;
-use super::documents::{allowed, entries, read, summary_to_wit, visible_job};
+use super::call;
+use super::documents::{allowed, allowed_in_all, entries, read, summary_to_wit, visible_job};
 use super::rate_limit::Permit;
-use super::{Call, call};
 use crate::runtime::state::{Capabilities, CapabilityView};
 
 type Answer<R> = wasmtime::Result<Result<R, wit::Error>>;
@@ -91,12 +91,6 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         })
         .await)
     }
-}
-
-/// The call, if its permit covers reading all of these collections.
-fn allowed_in_all(call: Option<Call>, collections: &[String]) -> Result<Call, wit::Error> {
-    let call = allowed(call, Scope::Read, None)?;
-    collections.iter().try_fold(call, |call, name| allowed(Some(call), Scope::Read, Some(name)))
 }
 
 fn item_to_wit(item: store::JobItem) -> wit::JobItem {
