@@ -25,6 +25,12 @@ use std::process::ExitCode;
 use clap::Parser;
 use ragtime_openai::sse;
 
+/// Chosen by `tests/bench/allocators.py`: of three it holds the least memory after a
+/// burst, and costs no speed. `docs/operations.md` has the table.
+#[cfg(all(unix, not(target_env = "musl")))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// What the program makes is nobody else's business, wherever it makes it:
 /// databases, backups, handlers and models.
 fn keep_private() {

@@ -776,8 +776,9 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }
 
-/// Folders below the data folder that may hold files in the making.
-const MAX_SWEEP_DEPTH: u32 = 3;
+/// Levels of folders, the data folder included, that may hold files in the making:
+/// the files of an index lie deepest, in `lexical/<collection>/<version>`.
+const MAX_SWEEP_DEPTH: u32 = 4;
 /// What such files are called until they are whole.
 const IN_THE_MAKING: &str = ".tmp";
 
