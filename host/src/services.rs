@@ -50,7 +50,11 @@ impl Services {
         embeddings: Arc<Embeddings>,
         settings: &config::Settings,
     ) -> reqwest::Result<Self> {
-        let extractive = Extractive::new(store.clone(), Arc::clone(&embeddings));
+        let extractive = Extractive::new(
+            store.clone(),
+            Arc::clone(&embeddings),
+            settings.generator.min_confidence,
+        );
         Ok(Self {
             generators: Generators::new(extractive, &settings.generator)?,
             max_concurrent: settings.auth.max_concurrent,

@@ -63,6 +63,12 @@ pub struct Embeddings {
 #[error("RAGTIME_{0} is not a value it can have")]
 pub struct Invalid(String);
 
+/// The confidence below which quotes decline.
+pub fn min_confidence(lookup: Lookup<'_>) -> Result<f32, Invalid> {
+    let section = Section { name: "GENERATOR__", lookup };
+    section.number("MIN_CONFIDENCE", 0.15)
+}
+
 impl Generator {
     /// None without a URL.
     pub fn from(lookup: Lookup<'_>) -> Result<Option<Self>, Invalid> {

@@ -12,7 +12,7 @@ use crate::journal::{CommitError, Journal};
 use crate::keys::Keyring;
 use crate::library::{Error, Library};
 use crate::records::Commit;
-use crate::settings::{self, Embeddings, Generator};
+use crate::settings::{self, Embeddings, Generator, min_confidence};
 
 /// Where the data folder is mounted when the settings do not say.
 const DATA_DIR: &str = "/data";
@@ -26,6 +26,8 @@ pub(crate) struct State {
     pub(crate) started: Instant,
     /// A language model, when one is set.
     pub(crate) chat: Option<Rc<Chat>>,
+    /// The confidence below which quotes decline.
+    pub(crate) min_confidence: f32,
     /// A model that makes vectors, when one is set.
     pub(crate) embedder: Option<Rc<Embedder>>,
     journal: Journal,
@@ -168,6 +170,7 @@ impl State {
         Ok(Self {
             keyring,
             started: Instant::now(),
+            min_confidence: min_confidence(&setting).map_err(wrong)?,
             chat: chat.map(|settings| Rc::new(Chat::new(settings))),
             embedder: embedder.map(|settings| Rc::new(Embedder::new(settings))),
             journal,

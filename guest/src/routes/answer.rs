@@ -6,10 +6,11 @@ use std::time::Instant;
 
 use ragtime_api::problem::{Code, Problem};
 use ragtime_api::prompt::{self, Role};
-use ragtime_api::resource::query::{Citation, Usage};
+use ragtime_api::resource::query::{self, Citation, Statement, Usage};
 use wit_bindgen::StreamReader;
 
 use crate::bindings::admission::Permit;
+use crate::bindings::assessment;
 use crate::bindings::generation::{self, Completion, Event, Quoted};
 use crate::bindings::log::Level;
 use crate::bindings::search::{self, CitationRequest, Passage};
@@ -34,6 +35,8 @@ pub(super) struct Answering {
     pub(super) collection: String,
     /// The user's question.
     pub(super) question: String,
+    /// The same as who has not heard what was said before can understand it.
+    pub(super) understood: String,
     /// What was said before it.
     pub(super) earlier: String,
     /// Who answers.
@@ -44,6 +47,32 @@ pub(super) struct Answering {
     pub(super) started: Instant,
 }
 
+/// What more is known of an answer than its text.
+pub(super) struct Known {
+    /// How likely the passages hold an answer; none where a language model answered.
+    pub(super) confidence: Option<f64>,
+    /// Why it ended, in OpenAI's words.
+    pub(super) finish_reason: &'static str,
+    /// What a language model said with marks of sources.
+    pub(super) statements: Vec<Statement>,
+}
+
+impl Known {
+    /// Of an answer for which there was nothing to answer from.
+    pub(super) fn nothing() -> Self {
+        Self { confidence: Some(0.0), finish_reason: "stop", statements: Vec::new() }
+    }
+
+    /// As the response has it.
+    pub(super) fn told(&self) -> query::Known<'_> {
+        query::Known {
+            confidence: self.confidence,
+            finish_reason: self.finish_reason,
+            statements: &self.statements,
+        }
+    }
+}
+
 /// An answer that is complete.
 pub(super) struct Whole {
     /// Its text.
@@ -52,6 +81,8 @@ pub(super) struct Whole {
     pub(super) citations: Vec<Citation>,
     /// How it ended.
     pub(super) completion: Completion,
+    /// What more is known of it.
+    pub(super) known: Known,
 }
 
 impl Whole {
@@ -59,7 +90,7 @@ impl Whole {
     pub(super) fn abstained(generator: &str) -> Self {
         let usage = generation::Usage { input_tokens: 0, output_tokens: 0 };
         let completion = Completion { abstained: true, generator: generator.to_owned(), usage };
-        Self { text: String::new(), citations: Vec::new(), completion }
+        Self { text: String::new(), citations: Vec::new(), completion, known: Known::nothing() }
     }
 }
 
@@ -69,11 +100,31 @@ impl Answering {
         let request = generation::Request {
             generator: Some(self.generator.clone()),
             collection: self.collection.clone(),
-            question: self.question.clone(),
+            question: match self.generator == EXTRACTIVE {
+                true => self.understood.clone(),
+                false => self.question.clone(),
+            },
             chunks: self.hits.iter().map(|(passage, _)| passage.chunk).collect(),
             messages: self.messages(),
         };
         Ok(generation::generate(&self.permit, request).await?)
+    }
+
+    /// What more is known of the answer, once it has ended.
+    pub(super) fn known(&self) -> Known {
+        let Some(assessed) = assessment::last(&self.permit) else { return Known::nothing() };
+        let statement =
+            |one: assessment::Statement| Statement { text: one.text, supported: one.supported };
+        Known {
+            // Three digits: the rest is noise.
+            confidence: assessed.confidence.map(|one| (f64::from(one) * 1e3).round() / 1e3),
+            finish_reason: match assessed.ending {
+                assessment::Ending::Stop => "stop",
+                assessment::Ending::Length => "length",
+                assessment::Ending::Filtered => "content_filter",
+            },
+            statements: assessed.statements.into_iter().map(statement).collect(),
+        }
     }
 
     /// All that the generator reads.
@@ -97,7 +148,8 @@ impl Answering {
                     Event::Failed(reason) => return Err(failed(reason)),
                     Event::Done(completion) => {
                         let citations = self.cite(&quotes).await;
-                        return Ok(Whole { text, citations, completion });
+                        let known = self.known();
+                        return Ok(Whole { text, citations, completion, known });
                     }
                 }
             }

@@ -11,7 +11,7 @@ use ragtime_api::resource::query::{Delta, Done, Usage};
 use ragtime_api::sse;
 use wit_bindgen::StreamReader;
 
-use super::answer::{Answering, cut, failed, next};
+use super::answer::{Answering, Known, cut, failed, next};
 use super::query::sources;
 use super::search::took_ms;
 use crate::bindings::generation::{self, Completion, Event};
@@ -24,7 +24,7 @@ pub(super) fn abstained(answering: &Answering) -> Events {
     let mut out = first(answering);
     let usage = generation::Usage { input_tokens: 0, output_tokens: 0 };
     let generator = answering.generator.clone();
-    end(&mut out, answering, Completion { abstained: true, generator, usage });
+    end(&mut out, answering, Completion { abstained: true, generator, usage }, &Known::nothing());
     stream::once(ready(Ok(out.into()))).boxed()
 }
 
@@ -57,7 +57,7 @@ async fn step(answering: &Answering, events: &mut StreamReader<Event>) -> (Strin
                 }
             }
             Event::Done(completion) => {
-                end(&mut out, answering, completion);
+                end(&mut out, answering, completion, &answering.known());
                 return (out, true);
             }
             Event::Failed(reason) => {
@@ -75,10 +75,11 @@ fn first(answering: &Answering) -> String {
     out
 }
 
-fn end(out: &mut String, answering: &Answering, completion: Completion) {
+fn end(out: &mut String, answering: &Answering, completion: Completion, known: &Known) {
     let Completion { abstained, generator, usage } = completion;
     sse::push(out, "usage", &Usage::from(usage));
-    let done = Done { abstained, generator: &generator, took_ms: took_ms(answering.started) };
+    let took_ms = took_ms(answering.started);
+    let done = Done { abstained, known: known.told(), generator: &generator, took_ms };
     sse::push(out, "done", &done);
 }
 

@@ -73,7 +73,7 @@ pub(super) async fn prepare(
     let generator = generator(asked.generator.as_deref())?;
     let wanted = Wanted {
         collection: asked.collection.clone(),
-        text: asked.search,
+        text: asked.search.clone(),
         // A question is prose; its quotation marks quote.
         required: Vec::new(),
         excluded: Vec::new(),
@@ -90,8 +90,18 @@ pub(super) async fn prepare(
         variety: asked.variety,
     };
     let hits = retrieve(&permit, wanted).await?.hits;
-    let Question { collection, question, earlier, .. } = asked;
-    Ok(Answering { permit, origin, collection, question, earlier, generator, hits, started })
+    let Question { collection, question, search: understood, earlier, .. } = asked;
+    Ok(Answering {
+        permit,
+        origin,
+        collection,
+        question,
+        understood,
+        earlier,
+        generator,
+        hits,
+        started,
+    })
 }
 
 /// The generator's name, which must be known before there is work for it.
@@ -122,10 +132,11 @@ async fn whole(answering: Answering) -> Answer {
 
 /// The whole answer, as JSON.
 pub(super) async fn answer(answering: &Answering) -> Result<String, Problem> {
-    let Whole { text, citations, completion } = finish(answering).await?;
+    let Whole { text, citations, completion, known } = finish(answering).await?;
     Ok(json::encode(&QueryResponse {
         answer: &text,
         abstained: completion.abstained,
+        known: known.told(),
         citations: &citations,
         sources: sources(&answering.hits),
         generator: &completion.generator,

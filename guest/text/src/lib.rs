@@ -14,6 +14,7 @@ mod knows;
 mod language;
 mod normal;
 mod query;
+mod refers;
 mod script;
 mod sentences;
 mod words;
@@ -25,6 +26,7 @@ pub use highlight::highlights;
 pub use knows::ModelLanguages;
 pub use language::Language;
 pub use query::{Field, MAX_TERMS, Term, Words, language_of_query, phrase, query_terms};
+pub use refers::{refers_back, stands_alone};
 pub use sentences::{Lines, sentences};
 
 /// The version of the analysis. An index made by another version is of no use to

@@ -5,8 +5,7 @@ use std::sync::LazyLock;
 
 use ragtime_text::{Language, is_function_word};
 
-/// Words by language: those that ask for a kind of answer, numerals, and words that
-/// refer to the sentence before. A line is a language, what the words are, and the
+/// Words by language: those that ask for a kind of answer, and numerals. A line is a language, what the words are, and the
 /// words between commas. Languages that are not here ask for no kind.
 const WORDS: &str = include_str!("asks.txt");
 
@@ -144,13 +143,6 @@ impl Asked {
     }
 }
 
-/// Whether a sentence begins with a word that refers to what was said before it.
-pub(crate) fn refers_back(sentence: &str, language: Option<Language>) -> bool {
-    let first = sentence.split(|one: char| !one.is_alphanumeric()).find(|word| !word.is_empty());
-    let lower = first.unwrap_or_default().to_lowercase();
-    known(language, "refers").contains(&lower.as_str())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,11 +172,5 @@ mod tests {
     fn a_name_answers_who() {
         assert!(given("Who led the team?", "In sacks, Kawann Short led.", "en") > 0.9);
         assert!(given("Who led the Panthers?", "The Panthers were led.", "en") < 0.1);
-    }
-
-    #[test]
-    fn a_pronoun_refers_back() {
-        assert!(refers_back("It was finished in 2019.", Some(Language::ENGLISH)));
-        assert!(!refers_back("The quay was finished.", Some(Language::ENGLISH)));
     }
 }

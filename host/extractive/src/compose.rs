@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::judge::{Candidate, Read, Reading};
 use crate::units::{Kind, Unit};
-use crate::{Quote, Settings, asks, shape};
+use crate::{Quote, Settings, shape};
 
 /// Words of an item that says little without what announces its list.
 const SHORT_ITEM_WORDS: usize = 6;
@@ -59,7 +59,7 @@ impl Picked {
             _ => {}
         }
         if unit.kind == Kind::Sentence
-            && asks::refers_back(text, read.language)
+            && ragtime_text::refers_back(text, read.language)
             && let Some(before) = at.checked_sub(1)
             && read
                 .units

@@ -339,7 +339,7 @@ impl<'r, 'a> Judge<'r, 'a> {
             gives(asks::Kind::Number),
             gives(asks::Kind::Who),
             gives(asks::Kind::Where),
-            if asks::refers_back(text, self.read.language) { 1.0 } else { 0.0 },
+            if ragtime_text::refers_back(text, self.read.language) { 1.0 } else { 0.0 },
             if unit.kind == Kind::Code { 1.0 } else { 0.0 },
         ];
         let in_context = self.question.share(&context);

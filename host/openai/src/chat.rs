@@ -72,6 +72,20 @@ pub enum Piece {
     Text(String),
     /// Tokens read and written, as the model counts.
     Usage(u32, u32),
+    /// Why it ends.
+    Ending(Ending),
+}
+
+/// Why an answer ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Ending {
+    /// The model had said all.
+    #[default]
+    Stop,
+    /// The most tokens were said.
+    Length,
+    /// The endpoint held the rest back.
+    Filtered,
 }
 
 /// Puts the pieces of an answer together from bytes as they come.
@@ -97,6 +111,8 @@ struct Chunk {
 struct Choice {
     #[serde(default)]
     delta: Delta,
+    #[serde(default)]
+    finish_reason: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -154,13 +170,21 @@ impl Reader {
         }
         let chunk: Chunk = serde_json::from_str(data)
             .map_err(|_| Unreadable("an event that is no chunk of an answer"))?;
-        for text in chunk.choices.into_iter().filter_map(|choice| choice.delta.content) {
+        for Choice { delta, finish_reason } in chunk.choices {
+            let text = delta.content.unwrap_or_default();
             self.answer_bytes += text.len();
             if self.answer_bytes > MAX_ANSWER_BYTES {
                 return Err(Unreadable("an answer that does not end"));
             }
             if !text.is_empty() {
                 self.ready.push_back(Piece::Text(text));
+            }
+            match finish_reason.as_deref() {
+                None => {}
+                Some("length") => self.ready.push_back(Piece::Ending(Ending::Length)),
+                Some("content_filter") => self.ready.push_back(Piece::Ending(Ending::Filtered)),
+                // `stop`, and words of other servers for the same.
+                Some(_) => self.ready.push_back(Piece::Ending(Ending::Stop)),
             }
         }
         if let Some(usage) = chunk.usage {
@@ -185,6 +209,15 @@ mod tests {
         assert_eq!(reader.next_piece(), Some(Piece::Text("a".into())));
         assert_eq!(reader.next_piece(), Some(Piece::Usage(5, 7)));
         assert_eq!((reader.next_piece(), reader.has_ended(), reader.end()), (None, true, Ok(())));
+    }
+
+    #[test]
+    fn the_end_is_the_models() {
+        let mut reader = Reader::default();
+        reader
+            .push(b"data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"length\"}]}\n\n")
+            .unwrap();
+        assert_eq!(reader.next_piece(), Some(Piece::Ending(Ending::Length)));
     }
 
     #[test]

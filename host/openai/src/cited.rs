@@ -9,7 +9,7 @@ use std::ops::Range;
 use ragtime_extractive::support;
 
 /// Digits and separators of one mark. A longer one is text in brackets.
-const MAX_MARK_CHARS: usize = 32;
+pub(crate) const MAX_MARK_CHARS: usize = 32;
 
 /// Bytes of the text before a mark that are looked at for its statement. A
 /// sentence is shorter; without an end, text with many marks would take time by
@@ -75,7 +75,7 @@ impl Marks {
 }
 
 /// Numbers between commas.
-fn numbers(mark: &str) -> Option<Vec<usize>> {
+pub(crate) fn numbers(mark: &str) -> Option<Vec<usize>> {
     mark.split(',').map(|number| number.trim().parse().ok()).collect()
 }
 
@@ -84,6 +84,30 @@ fn last_sentence(text: &str) -> String {
     let spans = ragtime_extractive::sentences(text);
     let last = spans.last().and_then(|span| text.get(span.clone()));
     last.unwrap_or_default().to_owned()
+}
+
+/// Statements of one answer that are told. An answer of a page has some dozens.
+const MAX_STATEMENTS: usize = 256;
+
+/// What was said with a mark, and whether a source that it names says so too.
+#[derive(Debug, Default)]
+pub struct Statements(Vec<(String, bool)>);
+
+impl Statements {
+    /// Adds a statement. The same may have several marks, one of which is enough.
+    pub fn add(&mut self, statement: &str, supported: bool) {
+        let full = self.0.len() >= MAX_STATEMENTS;
+        match self.0.last_mut() {
+            Some((last, known)) if last == statement => *known |= supported,
+            _ if full => {}
+            _ => self.0.push((statement.to_owned(), supported)),
+        }
+    }
+
+    /// All of them, in order.
+    pub fn all(self) -> Vec<(String, bool)> {
+        self.0
+    }
 }
 
 /// Where in the passage of this number, from 1, a statement is backed: the
@@ -134,6 +158,15 @@ mod tests {
         let found = marks.push(&format!("{endless}. The end [1]{endless}[2]"));
         assert_eq!(found[0], marked("The end", &[1]));
         assert!(found[1].statement.len() <= MAX_STATEMENT_BYTES);
+    }
+
+    #[test]
+    fn one_source_is_enough_for_a_statement() {
+        let mut statements = Statements::default();
+        statements.add("a", false);
+        statements.add("a", true);
+        statements.add("b", false);
+        assert_eq!(statements.all(), [("a".to_owned(), true), ("b".to_owned(), false)]);
     }
 
     #[test]

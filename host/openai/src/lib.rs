@@ -9,6 +9,7 @@ pub mod chat;
 pub mod cited;
 pub mod embeddings;
 pub mod sse;
+pub mod watched;
 
 /// The endpoint sent what is no answer; the text says in what way, and holds
 /// nothing of it.

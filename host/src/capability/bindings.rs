@@ -9,6 +9,7 @@ wasmtime::component::bindgen!({
         "ragtime:auth/principals.[method]principal.identity": store | trappable,
         "ragtime:logging/log.write": store | trappable,
         "ragtime:rate-limit/admission.[method]permit.quota": store | trappable,
+        "ragtime:models/assessment.last": store | trappable,
         default: trappable,
     },
     with: {

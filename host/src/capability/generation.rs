@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use ragtime_openai::chat::Ending;
 use ragtime_policy::scope::Scope;
 use ragtime_store::Passage;
 use tokio::sync::mpsc;
@@ -13,9 +14,9 @@ use wasmtime::{AsContextMut, StoreContextMut};
 
 use super::bindings::ragtime::models::generation as wit;
 use super::rate_limit::{Denied, Permit};
-use super::{Call, GONE, call};
+use super::{Call, GONE, Owner, call};
 use crate::generator::openai::{self, Message, Piece, Role, Tokens, UpstreamError};
-use crate::generator::{EXTRACTIVE, Extract, Marks, back};
+use crate::generator::{Assessed, EXTRACTIVE, Extract, Marks, Statements, Watched, back};
 use crate::runtime::state::{Capabilities, CapabilityView};
 use crate::telemetry::Answering;
 
@@ -91,6 +92,7 @@ fn store_error(error: &ragtime_store::Error) -> wit::Error {
 /// An answer made of quotes.
 async fn quoted(call: Call, request: wit::Request) -> Result<Answer, wit::Error> {
     let answering = call.answering(EXTRACTIVE);
+    let owner = call.permit.owner.clone();
     let extract = call.blocking(move |call| {
         let extractive = &call.services.generators.extractive;
         extractive.answer(&request.collection, &request.question, &request.chunks)
@@ -98,6 +100,8 @@ async fn quoted(call: Call, request: wit::Request) -> Result<Answer, wit::Error>
     match extract.await {
         Some(Ok(extract)) => {
             answering.complete(extract.input_tokens, extract.output_tokens);
+            let confidence = Some(extract.confidence);
+            assess(&owner, Assessed { confidence, ..Assessed::default() });
             Ok(Answer::Whole(events(extract)))
         }
         Some(Err(error)) => {
@@ -105,6 +109,12 @@ async fn quoted(call: Call, request: wit::Request) -> Result<Answer, wit::Error>
             Err(store_error(&error))
         }
         None => Err(gone()),
+    }
+}
+
+fn assess(owner: &Owner, assessed: Assessed) {
+    if let Some(request) = owner.request() {
+        request.assess(assessed);
     }
 }
 
@@ -160,10 +170,11 @@ async fn written(call: Call, request: wit::Request) -> Result<Answer, wit::Error
     };
     let (sender, events) = mpsc::channel(MAX_WAITING_EVENTS);
     let cancelled = call.request.cancelled.clone();
+    let owner = call.permit.owner.clone();
     // Ends with the client, the handler's interest, or the answer: whichever
     // comes first closes the connection to the model.
     tokio::spawn(async move {
-        cancelled.run_until_cancelled(tell(tokens, passages, sender, answering)).await
+        cancelled.run_until_cancelled(tell(tokens, passages, sender, (answering, owner))).await
     });
     Ok(Answer::Coming(events))
 }
@@ -183,37 +194,85 @@ async fn tell(
     mut tokens: Tokens,
     passages: Vec<(String, u64)>,
     to: mpsc::Sender<wit::Event>,
-    answering: Answering,
+    (answering, owner): (Answering, Owner),
 ) {
-    let (texts, starts): (Vec<_>, Vec<_>) = passages.into_iter().unzip();
-    let mut marks = Marks::default();
-    let mut usage = wit::Usage { input_tokens: 0, output_tokens: 0 };
-    loop {
+    let mut telling = Telling::new(passages);
+    let mut ended = false;
+    while !ended {
         let text = match tokens.next().await {
-            Ok(Some(Piece::Text(text))) => text,
+            Ok(Some(Piece::Text(text))) => telling.watched.push(&text),
             Ok(Some(Piece::Usage(input_tokens, output_tokens))) => {
-                usage = wit::Usage { input_tokens, output_tokens };
+                telling.usage = wit::Usage { input_tokens, output_tokens };
                 continue;
             }
-            Ok(None) => break,
+            Ok(Some(Piece::Ending(ending))) => {
+                telling.ending = ending;
+                continue;
+            }
+            Ok(None) => {
+                ended = true;
+                telling.watched.finish()
+            }
             Err(error) => {
                 answering.fail();
                 return drop(to.send(failed(&error)).await);
             }
         };
-        let quotes = marks.push(&text).into_iter().flat_map(|marked| back(&marked, &texts));
-        let quotes: Vec<_> =
-            quotes.filter_map(|(place, span)| quote(place, span, &starts)).collect();
-        for event in std::iter::once(wit::Event::Delta(text)).chain(quotes) {
+        for event in telling.events(text) {
             if to.send(event).await.is_err() {
                 return;
             }
         }
     }
+    let usage = telling.usage;
     answering.complete(usage.input_tokens, usage.output_tokens);
+    let (ending, statements) = (telling.ending, telling.statements.all());
+    assess(&owner, Assessed { confidence: None, ending, statements });
     let generator = openai::NAME.into();
     let done = wit::Completion { abstained: false, generator, usage };
     let _ = to.send(wit::Event::Done(done)).await;
+}
+
+/// What is known of an answer while a model gives it.
+struct Telling {
+    texts: Vec<String>,
+    starts: Vec<u64>,
+    watched: Watched,
+    marks: Marks,
+    statements: Statements,
+    usage: wit::Usage,
+    ending: Ending,
+}
+
+impl Telling {
+    fn new(passages: Vec<(String, u64)>) -> Self {
+        let (texts, starts): (Vec<_>, Vec<_>) = passages.into_iter().unzip();
+        Self {
+            watched: Watched::new(texts.len()),
+            texts,
+            starts,
+            marks: Marks::default(),
+            statements: Statements::default(),
+            usage: wit::Usage { input_tokens: 0, output_tokens: 0 },
+            ending: Ending::default(),
+        }
+    }
+
+    /// Text that a client may see, and the quotes that its marks rest on.
+    fn events(&mut self, text: String) -> Vec<wit::Event> {
+        if text.is_empty() {
+            return Vec::new();
+        }
+        let mut quotes = Vec::new();
+        for marked in self.marks.push(&text) {
+            let found = back(&marked, &self.texts);
+            self.statements.add(&marked.statement, !found.is_empty());
+            quotes.extend(
+                found.into_iter().filter_map(|(place, span)| quote(place, span, &self.starts)),
+            );
+        }
+        std::iter::once(wit::Event::Delta(text)).chain(quotes).collect()
+    }
 }
 
 fn quote(place: usize, span: std::ops::Range<usize>, starts: &[u64]) -> Option<wit::Event> {

@@ -3,6 +3,7 @@
 //! A trap here is a bug in the host or a handle the handler never had.
 //! Everything a caller can cause is a variant.
 
+mod assessment;
 pub mod auth;
 mod bindings;
 mod details;

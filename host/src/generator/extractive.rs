@@ -40,6 +40,8 @@ pub struct Extract {
     pub sentences: Vec<Sentence>,
     /// True when the passages hold no answer.
     pub abstained: bool,
+    /// How likely the passages hold one.
+    pub confidence: f32,
     /// Tokens of the question and the passages.
     pub input_tokens: u32,
     /// Tokens of the answer.
@@ -47,9 +49,11 @@ pub struct Extract {
 }
 
 impl Extractive {
-    /// Reads passages from `store`, and compares by `embeddings` when it can.
-    pub fn new(store: Store, embeddings: Arc<Embeddings>) -> Self {
-        Self { store, embeddings, turn: FairMutex::new(()), settings: Settings::default() }
+    /// Reads passages from `store`, and compares by `embeddings` when it can. Below
+    /// `min_confidence` it declines.
+    pub fn new(store: Store, embeddings: Arc<Embeddings>, min_confidence: f32) -> Self {
+        let settings = Settings { min_confidence, ..Settings::default() };
+        Self { store, embeddings, turn: FairMutex::new(()), settings }
     }
 
     /// Answers from the chunks, best first. Blocking.
@@ -88,6 +92,7 @@ impl Extractive {
             input_tokens: read.map(|text| self.count(text)).sum(),
             output_tokens: sentences.iter().map(|sentence| self.count(&sentence.text)).sum(),
             abstained: picked.abstained,
+            confidence: picked.confidence,
             sentences,
         })
     }

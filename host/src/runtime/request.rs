@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use http::Uri;
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::rights::Rights;
 use crate::config::Secret;
+use crate::generator::Assessed;
 use crate::telemetry::trace::TraceContext;
 
 /// How long the cause of a loss may take to be known. It is a matter of
@@ -54,6 +55,8 @@ pub struct RequestContext {
     fate_known: Notify,
     log_lines: AtomicU32,
     searches: AtomicU32,
+    /// What is known of its last answer.
+    assessed: Mutex<Option<Assessed>>,
     /// Its place among the requests that run apart, once it has one.
     quarantined: OnceLock<Box<dyn Any + Send + Sync>>,
 }
@@ -88,6 +91,7 @@ impl RequestContext {
             fate_known: Notify::new(),
             log_lines: AtomicU32::new(0),
             searches: AtomicU32::new(0),
+            assessed: Mutex::new(None),
             quarantined: OnceLock::new(),
         })
     }
@@ -102,6 +106,16 @@ impl RequestContext {
     /// does for all its attempts.
     pub fn quarantine(&self, place: impl Send + Sync + 'static) {
         let _ = self.quarantined.set(Box::new(place));
+    }
+
+    /// Notes what is known of an answer that has ended.
+    pub fn assess(&self, assessed: Assessed) {
+        *self.assessed.lock().unwrap_or_else(PoisonError::into_inner) = Some(assessed);
+    }
+
+    /// What is known of the answer that ended last.
+    pub fn assessed(&self) -> Option<Assessed> {
+        self.assessed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What the handler gets in the credential's place.

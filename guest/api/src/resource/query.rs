@@ -67,6 +67,9 @@ pub struct QueryResponse<'a> {
     pub answer: &'a str,
     /// Whether the sources do not hold an answer.
     pub abstained: bool,
+    /// What more is known of the answer.
+    #[serde(flatten)]
+    pub known: Known<'a>,
     /// What the answer rests on, in its order.
     pub citations: &'a [Citation],
     /// What the generator was given, best first.
@@ -77,6 +80,28 @@ pub struct QueryResponse<'a> {
     pub usage: Usage,
     /// Milliseconds.
     pub took_ms: u64,
+}
+
+/// What more is known of an answer than its text.
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+pub struct Known<'a> {
+    /// How likely the sources hold an answer, 0 to 1; null where a language model
+    /// answered.
+    pub confidence: Option<f64>,
+    /// Why it ended: `stop`, `length` or `content_filter`.
+    pub finish_reason: &'static str,
+    /// Of a language model: what it said with marks of sources.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub statements: &'a [Statement],
+}
+
+/// A statement that names sources.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Statement {
+    /// What it says.
+    pub text: String,
+    /// Whether a source that it names says so too.
+    pub supported: bool,
 }
 
 /// A quote that the host read from the stored text.
@@ -138,6 +163,9 @@ pub struct Delta<'a> {
 pub struct Done<'a> {
     /// Whether the sources do not hold an answer.
     pub abstained: bool,
+    /// What more is known of the answer.
+    #[serde(flatten)]
+    pub known: Known<'a>,
     /// Who answered.
     pub generator: &'a str,
     /// Milliseconds.

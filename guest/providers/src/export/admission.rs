@@ -1,11 +1,13 @@
 //! `ragtime:rate-limit/admission`. Budgets are this instance's: see the README
 //! for what that means.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use ragtime_policy::bucket::{Decision, Quota};
 
 use super::Provider;
+use super::assessment::Assessed;
 use super::auth::Principal;
 use crate::bindings::admission as wit;
 use crate::bindings::principals::PrincipalBorrow;
@@ -19,6 +21,8 @@ const POLICY: &str = "perkey";
 pub(crate) struct Permit {
     pub(super) key: Rc<Key>,
     quota: Quota,
+    /// What is known of the last answer under it.
+    pub(super) assessed: Rc<RefCell<Option<Assessed>>>,
 }
 
 impl wit::Guest for Provider {
@@ -30,7 +34,9 @@ impl wit::Guest for Provider {
         let now = state.borrow().started.elapsed();
         // Every request costs something, whatever the handler says.
         match key.admit(now, cost.max(1)) {
-            Decision::Admitted(quota) => Ok(wit::Permit::new(Permit { key, quota })),
+            Decision::Admitted(quota) => {
+                Ok(wit::Permit::new(Permit { key, quota, assessed: Rc::default() }))
+            }
             Decision::Exhausted { quota, retry_after } => {
                 let seconds = retry_after.as_millis().div_ceil(1000);
                 Err(wit::Refusal::Exhausted(wit::Exhaustion {

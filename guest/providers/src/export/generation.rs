@@ -1,14 +1,17 @@
 //! `ragtime:models/generation`: answers made of quotes, or by a language model
 //! when an endpoint is set.
 
+use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
 
 use ragtime_extractive::{Passage, Settings, Similarity, answer};
-use ragtime_openai::chat::{Message, Piece, Role};
-use ragtime_openai::cited::{Marks, back};
+use ragtime_openai::chat::{Ending, Message, Piece, Role};
+use ragtime_openai::cited::{Marks, Statements, back};
+use ragtime_openai::watched::Watched;
 use ragtime_policy::scope::Scope;
 
+use super::assessment::Assessed;
 use super::{Denied, Permit, Provider, covers};
 use crate::bindings::admission::PermitBorrow;
 use crate::bindings::generation as wit;
@@ -33,17 +36,18 @@ impl wit::Guest for Provider {
         permit: PermitBorrow<'_>,
         request: wit::Request,
     ) -> Result<wit_bindgen::StreamReader<wit::Event>, wit::Error> {
-        let key = &permit.get::<Permit>().key;
+        let Permit { key, assessed, .. } = permit.get::<Permit>();
+        let assessed = Rc::clone(assessed);
         covers(key, Scope::Read, Some(&request.collection)).map_err(|denied| match denied {
             Denied::Scope(_) => wit::Error::ScopeRequired,
             Denied::Collection => wit::Error::CollectionForbidden,
         })?;
         let default = chat().is_some_and(|chat| chat.settings.default);
         match request.generator.as_deref() {
-            Some(EXTRACTIVE) => quoted(&request),
-            None if !default => quoted(&request),
+            Some(EXTRACTIVE) => quoted(&request, &assessed),
+            None if !default => quoted(&request, &assessed),
             None | Some(chat::NAME) => {
-                written(chat().ok_or(wit::Error::UnknownGenerator)?, request).await
+                written(chat().ok_or(wit::Error::UnknownGenerator)?, request, assessed).await
             }
             Some(_) => Err(wit::Error::UnknownGenerator),
         }
@@ -52,13 +56,22 @@ impl wit::Guest for Provider {
 
 type Events = wit_bindgen::StreamReader<wit::Event>;
 
+/// Where it is noted what is known of an answer.
+type Known = Rc<RefCell<Option<Assessed>>>;
+
 fn chat() -> Option<Rc<Chat>> {
     state().ok()?.borrow().chat.clone()
 }
 
 /// An answer made of quotes.
-fn quoted(request: &wit::Request) -> Result<Events, wit::Error> {
-    let events = read(|library| extract(library, request)).map_err(error_to_wit)?;
+fn quoted(request: &wit::Request, assessed: &Known) -> Result<Events, wit::Error> {
+    let min_confidence =
+        state().map_err(|error| wit::Error::Other(Some(error)))?.borrow().min_confidence;
+    let settings = Settings { min_confidence, ..Settings::default() };
+    let (events, confidence) =
+        read(|library| extract(library, request, &settings)).map_err(error_to_wit)?;
+    let confidence = Some(confidence);
+    *assessed.borrow_mut() = Some(Assessed { confidence, ..Assessed::default() });
     let (mut writer, reader) = wit_stream::new();
     wit_bindgen::spawn_local(async move {
         // What is left over when the reader has gone is of use to nobody.
@@ -68,14 +81,18 @@ fn quoted(request: &wit::Request) -> Result<Events, wit::Error> {
 }
 
 /// An answer by a language model; by quotes, when it does not begin to answer.
-async fn written(chat: Rc<Chat>, request: wit::Request) -> Result<Events, wit::Error> {
+async fn written(
+    chat: Rc<Chat>,
+    request: wit::Request,
+    assessed: Known,
+) -> Result<Events, wit::Error> {
     let messages: Vec<_> = request.messages.iter().map(message).collect();
     let tokens = match chat.ask(&messages).await {
         Ok(tokens) => tokens,
         Err(error) => {
             log("warn", "the language model did not answer", &error.to_string());
             return match chat.settings.fallback {
-                true => quoted(&request),
+                true => quoted(&request, &assessed),
                 false => Err(wit::Error::Unavailable),
             };
         }
@@ -85,7 +102,7 @@ async fn written(chat: Rc<Chat>, request: wit::Request) -> Result<Events, wit::E
     let (writer, reader) = wit_stream::new();
     // Ends with the reader's interest or the answer: whichever comes first
     // closes the connection to the model.
-    wit_bindgen::spawn_local(tell(tokens, passages, writer));
+    wit_bindgen::spawn_local(tell(tokens, passages, writer, assessed));
     Ok(reader)
 }
 
@@ -103,31 +120,52 @@ async fn tell(
     mut tokens: Tokens,
     (texts, starts): (Vec<String>, Vec<u64>),
     mut to: wit_bindgen::StreamWriter<wit::Event>,
+    assessed: Known,
 ) {
-    let mut marks = Marks::default();
+    let (mut watched, mut marks) = (Watched::new(texts.len()), Marks::default());
+    let (mut statements, mut ending) = (Statements::default(), Ending::default());
     let mut usage = wit::Usage { input_tokens: 0, output_tokens: 0 };
-    let last = loop {
-        match tokens.next().await {
-            Ok(Some(Piece::Text(text))) => {
-                let quotes = marks.push(&text).into_iter().flat_map(|marked| back(&marked, &texts));
-                let quotes = quotes.filter_map(|(place, span)| quote(place, span, &starts));
-                let events: Vec<_> = quotes.collect();
-                let events = std::iter::once(wit::Event::Delta(text)).chain(events).collect();
-                if !to.write_all(events).await.is_empty() {
-                    return;
-                }
-            }
+    let mut last = None;
+    while last.is_none() {
+        let text = match tokens.next().await {
+            Ok(Some(Piece::Text(text))) => watched.push(&text),
             Ok(Some(Piece::Usage(input_tokens, output_tokens))) => {
                 usage = wit::Usage { input_tokens, output_tokens };
+                continue;
+            }
+            Ok(Some(Piece::Ending(told))) => {
+                ending = told;
+                continue;
             }
             Ok(None) => {
                 let generator = chat::NAME.into();
-                break wit::Event::Done(wit::Completion { abstained: false, generator, usage });
+                let done = wit::Completion { abstained: false, generator, usage };
+                last = Some(wit::Event::Done(done));
+                watched.finish()
             }
-            Err(error) => break wit::Event::Failed(Some(error.to_string())),
+            Err(error) => {
+                last = Some(wit::Event::Failed(Some(error.to_string())));
+                String::new()
+            }
+        };
+        if text.is_empty() {
+            continue;
         }
-    };
-    let _ = to.write_all(vec![last]).await;
+        let mut quotes = Vec::new();
+        for marked in marks.push(&text) {
+            let found = back(&marked, &texts);
+            statements.add(&marked.statement, !found.is_empty());
+            quotes
+                .extend(found.into_iter().filter_map(|(place, span)| quote(place, span, &starts)));
+        }
+        let events = std::iter::once(wit::Event::Delta(text)).chain(quotes).collect();
+        if !to.write_all(events).await.is_empty() {
+            return;
+        }
+    }
+    let statements = statements.all();
+    *assessed.borrow_mut() = Some(Assessed { confidence: None, ending, statements });
+    let _ = to.write_all(last.into_iter().collect()).await;
 }
 
 fn quote(place: usize, span: Range<usize>, starts: &[u64]) -> Option<wit::Event> {
@@ -162,7 +200,11 @@ impl Similarity for NoModel {
 }
 
 /// The events of an answer from the chunks that still are.
-fn extract(library: &Library, request: &wit::Request) -> Result<Vec<wit::Event>, Error> {
+fn extract(
+    library: &Library,
+    request: &wit::Request,
+    settings: &Settings,
+) -> Result<(Vec<wit::Event>, f32), Error> {
     let collection = library.collection(&request.collection)?;
     let chunks = (0_u32..).zip(&request.chunks);
     let found: Vec<_> =
@@ -178,7 +220,7 @@ fn extract(library: &Library, request: &wit::Request) -> Result<Vec<wit::Event>,
             headings: &found.chunk.headings,
         })
         .collect();
-    let picked = answer(&request.question, &passages, &NoModel, &Settings::default());
+    let picked = answer(&request.question, &passages, &NoModel, settings);
     let mut events = Vec::with_capacity(2 * picked.quotes.len() + 1);
     let mut output_tokens = 0;
     for (place, quote) in picked.quotes.iter().enumerate() {
@@ -205,7 +247,7 @@ fn extract(library: &Library, request: &wit::Request) -> Result<Vec<wit::Event>,
         generator: EXTRACTIVE.into(),
         usage: wit::Usage { input_tokens, output_tokens },
     }));
-    Ok(events)
+    Ok((events, picked.confidence))
 }
 
 fn words(text: &str) -> u32 {

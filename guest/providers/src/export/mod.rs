@@ -1,6 +1,7 @@
 //! The interfaces of the contract, one small file each.
 
 mod admission;
+mod assessment;
 mod auth;
 mod details;
 mod documents;

@@ -6,7 +6,10 @@ use wit_bindgen::StreamReader;
 use crate::bindings::admission::Permit;
 use crate::bindings::embedding;
 use crate::bindings::generation::{Completion, Event, Usage};
-use crate::routes::answer::{Answering, next};
+use crate::routes::answer::{Answering, Known, next};
+
+/// Why an answer ends that would be longer.
+const LENGTH: &str = "length";
 
 /// The events of a generator until a number of tokens is spent, counted as the
 /// embedding model counts.
@@ -14,8 +17,8 @@ pub(super) struct Capped {
     events: StreamReader<Event>,
     /// The most tokens, and those that are left.
     cap: Option<(u32, u32)>,
-    /// Whether the number was too low for the whole answer.
-    pub(super) cut_short: bool,
+    /// What more is known of the answer, once it has ended.
+    pub(super) known: Known,
 }
 
 impl Capped {
@@ -25,7 +28,7 @@ impl Capped {
         max_tokens: Option<u32>,
     ) -> Result<Self, Problem> {
         let events = answering.start().await?;
-        Ok(Self { events, cap: max_tokens.map(|most| (most, most)), cut_short: false })
+        Ok(Self { events, cap: max_tokens.map(|most| (most, most)), known: Known::nothing() })
     }
 
     /// The next events, or none at the end of the stream. When the tokens are
@@ -33,6 +36,9 @@ impl Capped {
     /// dropping the stream then cancels the work behind it.
     pub(super) async fn next(&mut self, answering: &Answering) -> Option<Vec<Event>> {
         let batch = next(&mut self.events).await?;
+        if batch.iter().any(|event| matches!(event, Event::Done(_))) {
+            self.known = answering.known();
+        }
         let Some((most, mut left)) = self.cap else { return Some(batch) };
         let mut kept = Vec::with_capacity(batch.len());
         let mut rest = batch.into_iter();
@@ -57,7 +63,7 @@ impl Capped {
                         _ => None,
                     });
                     kept.push(Event::Done(ended(answering, told, most).await));
-                    self.cut_short = true;
+                    self.known.finish_reason = LENGTH;
                     break;
                 }
             }
@@ -66,9 +72,9 @@ impl Capped {
         Some(kept)
     }
 
-    /// Why the answer ends.
-    pub(super) fn finish_reason(&self) -> &'static str {
-        if self.cut_short { "length" } else { "stop" }
+    /// Whether a number of tokens was too low for the whole answer.
+    pub(super) fn is_cut_short(&self) -> bool {
+        self.known.finish_reason == LENGTH
     }
 }
 

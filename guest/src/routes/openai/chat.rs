@@ -74,6 +74,8 @@ fn message<'a>(whole: &'a Whole, head: &'a Head) -> Completion<'a> {
         refusal: None,
         citations: &whole.citations,
         abstained: whole.completion.abstained,
+        confidence: whole.known.confidence,
+        statements: &whole.known.statements,
     };
     let finish_reason = whole.finish_reason();
     Completion {

@@ -13,7 +13,7 @@ use ragtime_api::resource::query;
 use super::capped::Capped;
 use super::chat::NOTHING;
 use crate::bindings::generation::{self, Completion, Event, Quoted};
-use crate::routes::answer::{Answering, cut, failed};
+use crate::routes::answer::{Answering, Known, cut, failed};
 use crate::routes::events::Events;
 
 /// What all pieces of an answer have in common.
@@ -61,7 +61,7 @@ pub(super) async fn stream(answering: Answering, head: Head) -> Result<Events, P
         let generator = answering.generator.clone();
         let completion = Completion { abstained: true, generator, usage };
         push(&mut first, &head, Delta { content: Some(NOTHING), ..Delta::default() }, None);
-        end(&mut first, &head, &[], &completion, "stop");
+        end(&mut first, &head, &[], &completion, &Known::nothing());
         return Ok(stream::once(ready(Ok(first.into()))).boxed());
     }
     let events = Capped::start(&answering, head.max_tokens).await?;
@@ -101,7 +101,7 @@ impl Answer {
             push(&mut out, &self.head, Delta { content: Some(NOTHING), ..Delta::default() }, None);
         }
         let citations = self.answering.cite(&self.quotes).await;
-        end(&mut out, &self.head, &citations, completion, self.events.finish_reason());
+        end(&mut out, &self.head, &citations, completion, &self.events.known);
         out
     }
 
@@ -118,14 +118,16 @@ fn end(
     head: &Head,
     citations: &[query::Citation],
     completion: &Completion,
-    finish_reason: &'static str,
+    known: &Known,
 ) {
     let last = Delta {
         citations: Some(citations),
         abstained: Some(completion.abstained),
+        confidence: known.confidence,
+        statements: &known.statements,
         ..Delta::default()
     };
-    push(out, head, last, Some(finish_reason));
+    push(out, head, last, Some(known.finish_reason));
     if head.include_usage {
         let usage = Usage::from(query::Usage::from(completion.usage));
         push_chunk(out, head, Vec::new(), Some(usage));

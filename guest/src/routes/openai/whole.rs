@@ -5,7 +5,7 @@ use ragtime_api::resource::query::Citation;
 
 use super::capped::Capped;
 use crate::bindings::generation::{Completion, Event};
-use crate::routes::answer::{self, Answering, cut, failed};
+use crate::routes::answer::{self, Answering, Known, cut, failed};
 
 /// An answer.
 pub(super) struct Whole {
@@ -17,14 +17,16 @@ pub(super) struct Whole {
     pub(super) places: Vec<usize>,
     /// How it ended.
     pub(super) completion: Completion,
-    /// Whether it was ended by the number of tokens.
+    /// What more is known of it.
+    pub(super) known: Known,
+    /// Whether it was ended by a number of tokens.
     pub(super) cut_short: bool,
 }
 
 impl Whole {
     /// Why it ended.
     pub(super) fn finish_reason(&self) -> &'static str {
-        if self.cut_short { "length" } else { "stop" }
+        self.known.finish_reason
     }
 }
 
@@ -34,9 +36,10 @@ pub(super) async fn finish(
     max_tokens: Option<u32>,
 ) -> Result<Whole, Problem> {
     if answering.hits.is_empty() {
-        let answer::Whole { text, citations, completion } =
+        let answer::Whole { text, citations, completion, known } =
             answer::Whole::abstained(&answering.generator);
-        return Ok(Whole { text, citations, places: Vec::new(), completion, cut_short: false });
+        let places = Vec::new();
+        return Ok(Whole { text, citations, places, completion, known, cut_short: false });
     }
     let mut events = Capped::start(answering, max_tokens).await?;
     let (mut text, mut citations, mut places) = (String::new(), Vec::new(), Vec::new());
@@ -53,8 +56,8 @@ pub(super) async fn finish(
                 }
                 Event::Failed(reason) => return Err(failed(reason)),
                 Event::Done(completion) => {
-                    let cut_short = events.cut_short;
-                    return Ok(Whole { text, citations, places, completion, cut_short });
+                    let (cut_short, known) = (events.is_cut_short(), events.known);
+                    return Ok(Whole { text, citations, places, completion, known, cut_short });
                 }
             }
         }

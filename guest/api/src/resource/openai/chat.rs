@@ -9,7 +9,7 @@ use crate::limits;
 use crate::problem::Problem;
 use crate::resource::openai::conversation::{self, Conversation, Speaker};
 use crate::resource::openai::unsupported::{self, Unsupported};
-use crate::resource::query::Citation;
+use crate::resource::query::{Citation, Statement};
 use crate::resource::{rules, search, words};
 
 /// What to answer.
@@ -223,7 +223,8 @@ pub struct Choice<'a> {
     pub index: u32,
     /// What is said.
     pub message: Message<'a>,
-    /// `stop`, or `length` where `max_tokens` ended it.
+    /// `stop`; `length` where the most tokens ended it; `content_filter` where the
+    /// language model's endpoint did.
     pub finish_reason: &'static str,
     /// Always null.
     pub logprobs: Option<()>,
@@ -242,6 +243,11 @@ pub struct Message<'a> {
     pub citations: &'a [Citation],
     /// Whether the sources do not hold an answer.
     pub abstained: bool,
+    /// How likely they hold one, 0 to 1; null where a language model answered.
+    pub confidence: Option<f64>,
+    /// Of a language model: what it said with marks of sources.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub statements: &'a [Statement],
 }
 
 /// A piece of an answer.
@@ -269,7 +275,7 @@ pub struct ChunkChoice<'a> {
     pub index: u32,
     /// More of the message.
     pub delta: Delta<'a>,
-    /// `stop` or `length` at the end.
+    /// As of a whole answer, at the end.
     pub finish_reason: Option<&'static str>,
     /// Always null.
     pub logprobs: Option<()>,
@@ -290,6 +296,12 @@ pub struct Delta<'a> {
     /// Whether the sources do not hold an answer, in the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub abstained: Option<bool>,
+    /// How likely they hold one, in the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<f64>,
+    /// What a language model said with marks of sources, in the last one.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub statements: &'a [Statement],
 }
 
 /// What an answer took.

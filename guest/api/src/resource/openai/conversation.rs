@@ -55,6 +55,10 @@ pub(super) fn silent() -> serde_json::Value {
     json!({"required": ["role"], "properties": {"role": {"enum": words}}})
 }
 
+/// Questions before the last that are searched for with it. A subject that was named
+/// longer ago is hardly meant.
+const MAX_EARLIER_QUESTIONS: usize = 4;
+
 /// What was said and what is asked now.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Conversation {
@@ -79,17 +83,22 @@ impl Conversation {
         Some(Self { question: both_ends(question, limits::MAX_QUERY_BYTES), earlier: messages })
     }
 
-    /// What to search for: the question, with the one before it, as a question
-    /// may say "it" for what the last one named.
+    /// What to search for, and what is asked where nobody reads the conversation: the
+    /// question, with those before it up to one that can be understood alone, as it may
+    /// say "it" for what they named.
     pub fn search_text(&self) -> String {
-        let before = self.earlier.iter().rev().find(|(speaker, _)| *speaker == Speaker::User);
-        match before {
-            Some((_, text)) => {
-                let room = limits::MAX_QUERY_BYTES.saturating_sub(self.question.len() + 1);
-                format!("{} {}", self.question, start(text, room)).trim().to_owned()
+        let mut text = self.question.clone();
+        let mut alone = ragtime_text::stands_alone(&self.question);
+        let asked = self.earlier.iter().rev().filter(|(speaker, _)| *speaker == Speaker::User);
+        for (_, before) in asked.take(MAX_EARLIER_QUESTIONS) {
+            let room = limits::MAX_QUERY_BYTES.saturating_sub(text.len() + 1);
+            if alone || room == 0 {
+                break;
             }
-            None => self.question.clone(),
+            alone = ragtime_text::stands_alone(before);
+            text = format!("{text} {}", start(before, room)).trim().to_owned();
         }
+        text
     }
 
     /// The conversation before the question: its end, of bounded length.
@@ -243,6 +252,20 @@ mod tests {
         let before = "User: Who was Joplin?\nTool: born 1868\nAssistant: A composer.";
         assert_eq!(conversation.before(), before);
         assert_eq!(Conversation::of(said(&[(Speaker::System, "Be brief.")])), None);
+    }
+
+    #[test]
+    fn a_follow_up_is_asked_with_the_question_that_it_follows() {
+        let turns = |questions: &[&str]| {
+            let said: Vec<_> = questions.iter().map(|text| (Speaker::User, *text)).collect();
+            Conversation::of(self::said(&said)).unwrap().search_text()
+        };
+        let quay = "When was the quay finished?";
+        assert_eq!(
+            turns(&["Who was Joplin?", quay, "What did it cost?", "And who built it?"]),
+            format!("And who built it? What did it cost? {quay}")
+        );
+        assert_eq!(turns(&[quay, "Which model embeds the text?"]), "Which model embeds the text?");
     }
 
     #[test]

@@ -1,0 +1,34 @@
+//! `ragtime:models/assessment`
+
+use ragtime_openai::chat::Ending;
+
+use super::{Permit, Provider};
+use crate::bindings::admission::PermitBorrow;
+use crate::bindings::assessment as wit;
+
+/// What more is known of an answer than its events tell.
+#[derive(Clone, Default)]
+pub(super) struct Assessed {
+    /// How likely the passages hold an answer; none where a language model answered.
+    pub(super) confidence: Option<f32>,
+    /// Why it ended.
+    pub(super) ending: Ending,
+    /// Statements that name sources, and whether one supports them.
+    pub(super) statements: Vec<(String, bool)>,
+}
+
+impl wit::Guest for Provider {
+    fn last(permit: PermitBorrow<'_>) -> Option<wit::Assessed> {
+        let assessed = permit.get::<Permit>().assessed.borrow().clone()?;
+        let statement = |(text, supported)| wit::Statement { text, supported };
+        Some(wit::Assessed {
+            confidence: assessed.confidence,
+            ending: match assessed.ending {
+                Ending::Stop => wit::Ending::Stop,
+                Ending::Length => wit::Ending::Length,
+                Ending::Filtered => wit::Ending::Filtered,
+            },
+            statements: assessed.statements.into_iter().map(statement).collect(),
+        })
+    }
+}
