@@ -79,3 +79,60 @@ async fn hundreds_of_answers_quote_nothing_but_stored_bytes() {
         curve.windows(2).all(|pair| pair[0]["coverage"].as_f64() >= pair[1]["coverage"].as_f64())
     );
 }
+
+#[tokio::test]
+async fn a_conversation_on_two_subjects_is_understood_turn_by_turn() {
+    let server = Setup::new().start();
+    let pages = [
+        (
+            "quay",
+            "# The east quay\n\nThe east quay was built by the harbour company of Norvik. It cost four million crowns. \
+             It was finished in 2019. The quay is 310 metres long.",
+        ),
+        (
+            "joplin",
+            "# Scott Joplin\n\nScott Joplin was a composer of ragtime. He was born in Texas in 1868. \
+             Joplin published the Maple Leaf Rag in 1899. He died in New York in 1917.",
+        ),
+        ("tide", "# Tides\n\nThe tide at Norvik rises by two metres. The moon makes the tide."),
+    ];
+    for (id, text) in pages {
+        server.document(id, text).await;
+    }
+    let turns = [
+        ("When was the east quay finished?", "It was finished in 2019."),
+        ("What did it cost?", "It cost four million crowns."),
+        ("And how long is it?", "310 metres long"),
+        (
+            "When did Scott Joplin publish the Maple Leaf Rag?",
+            "published the Maple Leaf Rag in 1899",
+        ),
+        ("And where did he die?", "He died in New York in 1917."),
+    ];
+    let mut messages = Vec::new();
+    for (question, fact) in turns {
+        messages.push(json!({"role": "user", "content": question}));
+        let body = json!({"model": "ragtime/default", "messages": messages});
+        let answer = server.post("/v1/chat/completions", body).await;
+        let message = answer.body["choices"][0]["message"].clone();
+        let said = message["content"].as_str().unwrap();
+        assert!(said.contains(fact), "{question} {said}");
+        let confidence = message["confidence"].as_f64().unwrap();
+        assert!((0.15..=1.0).contains(&confidence), "{confidence}");
+        messages.push(message);
+    }
+}
+
+#[tokio::test]
+async fn the_least_confidence_is_a_setting() {
+    let asked = async |least: &str| {
+        let server = Setup::new().set("GENERATOR__MIN_CONFIDENCE", least).start();
+        server.document("quay", "The quay was finished in 2019. It cost four million.").await;
+        let body = json!({"query": "When was the quay finished?"});
+        let answer = server.post("/v1/collections/default/query", body).await;
+        (answer.body["abstained"].as_bool().unwrap(), answer.body["confidence"].as_f64().unwrap())
+    };
+    let (abstained, confidence) = asked("0").await;
+    assert!(!abstained && confidence > 0.5, "{confidence}");
+    assert_eq!(asked("1").await, (true, confidence));
+}

@@ -28,6 +28,8 @@ enum Behaviour {
     /// Says a piece and no more, and reports when the connection closes.
     Stalls(Arc<tokio::sync::Notify>),
     FailsFirst(u16, &'static [&'static str]),
+    /// Says so much and stops for this reason.
+    Stops(&'static str, &'static [&'static str]),
 }
 
 struct Model {
@@ -68,9 +70,10 @@ async fn serve(
         asked.len() == 1
     };
     match behaviour {
-        Behaviour::Says(pieces) => say(&mut stream, pieces).await,
+        Behaviour::Says(pieces) => say(&mut stream, pieces, "stop").await,
+        Behaviour::Stops(reason, pieces) => say(&mut stream, pieces, reason).await,
         Behaviour::FailsFirst(status, _) if first => refuse(&mut stream, status).await,
-        Behaviour::FailsFirst(_, pieces) => say(&mut stream, pieces).await,
+        Behaviour::FailsFirst(_, pieces) => say(&mut stream, pieces, "stop").await,
         Behaviour::Status(status) => refuse(&mut stream, status).await,
         Behaviour::Silent => tokio::time::sleep(Duration::from_secs(60)).await,
         Behaviour::Raw(body) => {
@@ -109,9 +112,11 @@ fn chunk(text: &str) -> String {
     format!("data: {}\n\n", json!({"choices": [{"delta": {"content": text}}]}))
 }
 
-async fn say(stream: &mut TcpStream, pieces: &[&str]) {
+async fn say(stream: &mut TcpStream, pieces: &[&str], reason: &str) {
     let mut out = HEAD.to_owned();
     pieces.iter().for_each(|piece| out.push_str(&chunk(piece)));
+    let end = json!({"choices": [{"delta": {}, "finish_reason": reason}]});
+    out.push_str(&format!("data: {end}\n\n"));
     let usage = json!({"choices": [], "usage": {"prompt_tokens": 50, "completion_tokens": 7}});
     out.push_str(&format!("data: {usage}\n\ndata: [DONE]\n\n"));
     let _ = stream.write_all(out.as_bytes()).await;
@@ -155,7 +160,14 @@ async fn a_model_answers_and_only_what_the_source_says_is_cited() {
     let server = server(setup(&model)).await;
     let answer = ask(&server).await;
     assert_eq!(answer.status, 200, "{answer:?}");
-    assert_eq!(answer.body["answer"], PIECES.concat());
+    assert_eq!(answer.body["answer"], PIECES.concat().replace(" [7]", ""), "there is one source");
+    let statements = json!([
+        {"text": "Scott Joplin wrote the Maple Leaf Rag", "supported": true},
+        {"text": "He also invented the telephone", "supported": false},
+    ]);
+    assert_eq!(answer.body["statements"], statements);
+    assert_eq!(answer.body["finish_reason"], "stop");
+    assert_eq!(answer.body["confidence"], Value::Null, "a model does not say");
     assert_eq!(answer.body["generator"], "openai");
     assert_eq!(answer.body["usage"], json!({"input_tokens": 50, "output_tokens": 7}));
     let citations = answer.body["citations"].as_array().unwrap();
@@ -329,4 +341,109 @@ async fn the_models_key_is_in_no_log_line_and_no_answer() {
     server.terminate();
     assert!(!answer.text.contains(SECRET));
     assert!(!server.log().join("\n").contains(SECRET));
+}
+
+/// What it thinks, says of a source that does not, and of one that is not.
+const LIES: &[&str] = &[
+    "<thi",
+    "nk>Joplin? The telephone [1]?</th",
+    "ink>\n\nHe invented the telephone [1]. Scott Joplin wrote the Maple Leaf Rag [1, 9].",
+];
+
+#[tokio::test]
+async fn what_a_model_thinks_is_no_part_of_an_answer_in_any_format() {
+    let model = Model::start(Behaviour::Stops("length", LIES)).await;
+    let server = server(setup(&model)).await;
+    let said = "He invented the telephone [1]. Scott Joplin wrote the Maple Leaf Rag [1].";
+    let whole = ask(&server).await;
+    assert_eq!(
+        (&whole.body["answer"], &whole.body["finish_reason"]),
+        (&json!(said), &json!("length"))
+    );
+    let statements = [&whole.body["statements"][0], &whole.body["statements"][1]];
+    assert_eq!(statements.map(|one| one["supported"].as_bool()), [Some(false), Some(true)]);
+    let messages = json!([{"role": "user", "content": "Who wrote the Maple Leaf Rag?"}]);
+    let body = json!({"model": "ragtime/default", "messages": messages});
+    let chat = server.post("/v1/chat/completions", body).await;
+    let choice = &chat.body["choices"][0];
+    assert_eq!(
+        (&choice["message"]["content"], &choice["finish_reason"]),
+        (&json!(said), &json!("length"))
+    );
+    assert_eq!(choice["message"]["statements"], whole.body["statements"]);
+    let body = json!({"model": "ragtime/default", "messages": messages, "stream": true});
+    let events = server.post("/v1/chat/completions", body).await;
+    let pieces: Vec<Value> = (events.text.lines())
+        .filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok())
+        .collect();
+    let streamed: String = pieces
+        .iter()
+        .filter_map(|piece| piece["choices"][0]["delta"]["content"].as_str())
+        .collect();
+    assert_eq!(streamed, said);
+    let last = pieces.iter().find(|piece| !piece["choices"][0]["finish_reason"].is_null()).unwrap();
+    assert_eq!(last["choices"][0]["finish_reason"], "length");
+    assert_eq!(last["choices"][0]["delta"]["statements"], whole.body["statements"]);
+    let body = json!({"model": "ragtime/default", "prompt": "Who wrote the Maple Leaf Rag?"});
+    let completion = server.post("/v1/completions", body).await;
+    let choice = &completion.body["choices"][0];
+    assert_eq!((&choice["text"], &choice["finish_reason"]), (&json!(said), &json!("length")));
+    let body = json!({"model": "ragtime/default", "input": "Who wrote the Maple Leaf Rag?"});
+    let response = server.post("/v1/responses", body).await;
+    assert_eq!(response.body["status"], "incomplete", "{}", response.text);
+    assert_eq!(response.body["incomplete_details"]["reason"], "max_output_tokens");
+    harness::survived(
+        "A language model that thinks aloud, cites what is not there and stops at its limit",
+        "the client sees its answer, its reason, and what no source supports",
+        "nothing",
+    );
+}
+
+#[tokio::test]
+async fn what_no_source_supports_is_left_out_where_that_is_set() {
+    let model = Model::start(Behaviour::Says(LIES)).await;
+    let server = server(setup(&model).set("GENERATOR__UNSUPPORTED", "drop")).await;
+    let answer = ask(&server).await;
+    assert_eq!(answer.body["answer"], "Scott Joplin wrote the Maple Leaf Rag [1].");
+    assert_eq!(answer.body["citations"].as_array().unwrap().len(), 1);
+    let nothing = Model::start(Behaviour::Says(&["He invented the telephone [1]."])).await;
+    let server = self::server(setup(&nothing).set("GENERATOR__UNSUPPORTED", "drop")).await;
+    let answer = ask(&server).await;
+    assert_eq!((&answer.body["answer"], &answer.body["abstained"]), (&json!(""), &json!(true)));
+}
+
+#[tokio::test]
+#[cfg_attr(stock, ignore)]
+async fn the_share_of_supported_statements_is_a_metric() {
+    let model = Model::start(Behaviour::Says(LIES)).await;
+    let server = server(setup(&model)).await;
+    ask(&server).await;
+    let metrics = server.admin(reqwest::Method::GET, "/metrics").send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    for supported in ["true", "false"] {
+        let line = format!(
+            "ragtime_statements_total{{gen_ai_provider_name=\"openai\",supported=\"{supported}\"}} 1"
+        );
+        assert!(metrics.contains(&line), "{metrics}");
+    }
+}
+
+#[tokio::test]
+async fn the_turns_of_a_conversation_reach_the_model_as_roles() {
+    let model = Model::start(Behaviour::Says(PIECES)).await;
+    let server = server(setup(&model)).await;
+    let body = json!({"model": "ragtime/default", "messages": [
+        {"role": "user", "content": "Who wrote the Maple Leaf Rag?"},
+        {"role": "assistant", "content": "Scott Joplin [1]."},
+        {"role": "user", "content": "When did he write it?"},
+    ]});
+    assert_eq!(server.post("/v1/chat/completions", body).await.status, 200);
+    let (_, asked) = model.asked.lock().unwrap()[0].clone();
+    let messages = asked["messages"].as_array().unwrap();
+    let roles: Vec<_> = messages.iter().map(|message| message["role"].as_str().unwrap()).collect();
+    assert_eq!(roles, ["system", "user", "assistant", "user"]);
+    assert_eq!(messages[1]["content"], "Who wrote the Maple Leaf Rag?");
+    let last = messages[3]["content"].as_str().unwrap();
+    assert!(last.starts_with("<source number=\"1\">"), "found by the turn before: {last}");
+    assert!(last.ends_with("Question: When did he write it?"), "{last}");
 }

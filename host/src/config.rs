@@ -7,6 +7,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use ragtime_openai::checked::Unsupported;
 use ragtime_policy::bounds::Bounds;
 use serde::{Deserialize, Serialize};
 
@@ -546,6 +547,8 @@ pub struct Generator {
     pub breaker_cooldown_ms: u64,
     /// Whether `extractive` answers when it cannot.
     pub fallback: bool,
+    /// What becomes of a statement that names a source which does not say so.
+    pub unsupported: Unsupported,
     /// The confidence, 0 to 1, below which `extractive` declines. The default declines
     /// 3 of 100 questions of XQuAD in English that have an answer; `docs/answers.md` has
     /// the curve.
@@ -567,6 +570,7 @@ impl Default for Generator {
             breaker_failures: 5,
             breaker_cooldown_ms: 10_000,
             fallback: true,
+            unsupported: Unsupported::Mark,
             min_confidence: 0.15,
         }
     }

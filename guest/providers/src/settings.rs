@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use ragtime_openai::checked::Unsupported;
 use ragtime_policy::bounds::Bounds;
 use ragtime_policy::breaker;
 use ragtime_text::ModelLanguages;
@@ -32,6 +33,8 @@ pub struct Generator {
     pub default: bool,
     /// Whether quotes answer when it cannot.
     pub fallback: bool,
+    /// What becomes of a statement that no source supports.
+    pub unsupported: Unsupported,
     /// The longest answer to ask for.
     pub max_tokens: u32,
     /// How long it may take to begin to answer.
@@ -83,6 +86,11 @@ impl Generator {
             endpoint,
             default,
             fallback: section.number("FALLBACK", true)?,
+            unsupported: match section.text("UNSUPPORTED").as_deref() {
+                None | Some("mark") => Unsupported::Mark,
+                Some("drop") => Unsupported::Drop,
+                Some(_) => return Err(section.invalid("UNSUPPORTED")),
+            },
             max_tokens: section.number("MAX_TOKENS", 1_024)?,
             first_token_timeout: section.milliseconds("FIRST_TOKEN_TIMEOUT_MS", 30_000)?,
             total_timeout: section.milliseconds("TOTAL_TIMEOUT_MS", 180_000)?,

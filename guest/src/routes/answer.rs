@@ -38,7 +38,7 @@ pub(super) struct Answering {
     /// The same as who has not heard what was said before can understand it.
     pub(super) understood: String,
     /// What was said before it.
-    pub(super) earlier: String,
+    pub(super) earlier: Vec<prompt::Message>,
     /// Who answers.
     pub(super) generator: String,
     /// From what, best first.
@@ -131,7 +131,8 @@ impl Answering {
     pub(super) fn reading(&self) -> String {
         let passages = self.hits.iter().map(|(passage, _)| passage.text.as_str());
         let mut read: Vec<_> = passages.collect();
-        read.extend([self.earlier.as_str(), self.question.as_str()]);
+        read.extend(self.earlier.iter().map(|turn| turn.content.as_str()));
+        read.push(&self.question);
         read.join("\n")
     }
 
@@ -261,6 +262,7 @@ impl From<prompt::Message> for generation::Message {
         let role = match message.role {
             Role::System => generation::Role::System,
             Role::User => generation::Role::User,
+            Role::Assistant => generation::Role::Assistant,
         };
         Self { role, content: message.content }
     }

@@ -224,7 +224,7 @@ async fn run(permit: Permit, origin: Origin, called: tools::Call) -> Result<Stri
                 collection,
                 search: question.clone(),
                 question,
-                earlier: String::new(),
+                earlier: Vec::new(),
                 top_k,
                 filter,
                 generator: None,

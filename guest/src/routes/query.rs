@@ -11,7 +11,7 @@ use ragtime_api::resource::query::{self as api, QueryResponse, Source};
 use ragtime_api::resource::raw;
 use ragtime_api::resource::search::Mode;
 use ragtime_api::variety::Variety;
-use ragtime_api::{json, limits, parameters};
+use ragtime_api::{json, limits, parameters, prompt};
 
 use super::answer::{Answering, Whole};
 use super::search::{Wanted, retrieve, took_ms};
@@ -32,7 +32,7 @@ pub(super) async fn query(mut call: Call) -> Answer {
         collection,
         search: request.query.clone(),
         question: request.query,
-        earlier: String::new(),
+        earlier: Vec::new(),
         top_k: request.top_k,
         filter: request.filter,
         generator: request.generator,
@@ -52,7 +52,7 @@ pub(super) struct Question {
     /// What to answer.
     pub(super) question: String,
     /// What was said before it.
-    pub(super) earlier: String,
+    pub(super) earlier: Vec<prompt::Message>,
     /// Sources to answer from.
     pub(super) top_k: u32,
     /// A filter on metadata, as JSON.

@@ -14,7 +14,7 @@ pub(crate) const MAX_MARK_CHARS: usize = 32;
 /// Bytes of the text before a mark that are looked at for its statement. A
 /// sentence is shorter; without an end, text with many marks would take time by
 /// the square of its length.
-const MAX_STATEMENT_BYTES: usize = 4 * 1024;
+pub(crate) const MAX_STATEMENT_BYTES: usize = 4 * 1024;
 
 /// Finds marks in a text that comes in pieces.
 #[derive(Default)]

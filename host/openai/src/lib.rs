@@ -6,10 +6,11 @@
 //! read ends the answer as failed.
 
 pub mod chat;
-pub mod cited;
+pub mod checked;
+mod cited;
 pub mod embeddings;
 pub mod sse;
-pub mod watched;
+mod watched;
 
 /// The endpoint sent what is no answer; the text says in what way, and holds
 /// nothing of it.

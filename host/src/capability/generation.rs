@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use ragtime_openai::chat::Ending;
+use ragtime_openai::checked::{Checked, Step, Unsupported};
 use ragtime_policy::scope::Scope;
 use ragtime_store::Passage;
 use tokio::sync::mpsc;
@@ -16,7 +17,7 @@ use super::bindings::ragtime::models::generation as wit;
 use super::rate_limit::{Denied, Permit};
 use super::{Call, GONE, Owner, call};
 use crate::generator::openai::{self, Message, Piece, Role, Tokens, UpstreamError};
-use crate::generator::{Assessed, EXTRACTIVE, Extract, Marks, Statements, Watched, back};
+use crate::generator::{Assessed, EXTRACTIVE, Extract};
 use crate::runtime::state::{Capabilities, CapabilityView};
 use crate::telemetry::Answering;
 
@@ -99,7 +100,7 @@ async fn quoted(call: Call, request: wit::Request) -> Result<Answer, wit::Error>
     });
     match extract.await {
         Some(Ok(extract)) => {
-            answering.complete(extract.input_tokens, extract.output_tokens);
+            answering.complete(extract.input_tokens, extract.output_tokens, &[]);
             let confidence = Some(extract.confidence);
             assess(&owner, Assessed { confidence, ..Assessed::default() });
             Ok(Answer::Whole(events(extract)))
@@ -171,10 +172,11 @@ async fn written(call: Call, request: wit::Request) -> Result<Answer, wit::Error
     let (sender, events) = mpsc::channel(MAX_WAITING_EVENTS);
     let cancelled = call.request.cancelled.clone();
     let owner = call.permit.owner.clone();
+    let told = (answering, owner, call.services.generators.unsupported);
     // Ends with the client, the handler's interest, or the answer: whichever
     // comes first closes the connection to the model.
     tokio::spawn(async move {
-        cancelled.run_until_cancelled(tell(tokens, passages, sender, (answering, owner))).await
+        cancelled.run_until_cancelled(tell(tokens, passages, sender, told)).await
     });
     Ok(Answer::Coming(events))
 }
@@ -194,84 +196,50 @@ async fn tell(
     mut tokens: Tokens,
     passages: Vec<(String, u64)>,
     to: mpsc::Sender<wit::Event>,
-    (answering, owner): (Answering, Owner),
+    (answering, owner, unsupported): (Answering, Owner, Unsupported),
 ) {
-    let mut telling = Telling::new(passages);
-    let mut ended = false;
+    let (texts, starts): (Vec<_>, Vec<_>) = passages.into_iter().unzip();
+    let mut checked = Checked::new(texts, unsupported);
+    let mut usage = wit::Usage { input_tokens: 0, output_tokens: 0 };
+    let (mut ending, mut ended) = (Ending::default(), false);
     while !ended {
-        let text = match tokens.next().await {
-            Ok(Some(Piece::Text(text))) => telling.watched.push(&text),
+        let steps = match tokens.next().await {
+            Ok(Some(Piece::Text(text))) => checked.push(&text),
             Ok(Some(Piece::Usage(input_tokens, output_tokens))) => {
-                telling.usage = wit::Usage { input_tokens, output_tokens };
+                usage = wit::Usage { input_tokens, output_tokens };
                 continue;
             }
-            Ok(Some(Piece::Ending(ending))) => {
-                telling.ending = ending;
+            Ok(Some(Piece::Ending(told))) => {
+                ending = told;
                 continue;
             }
             Ok(None) => {
                 ended = true;
-                telling.watched.finish()
+                checked.finish()
             }
             Err(error) => {
                 answering.fail();
                 return drop(to.send(failed(&error)).await);
             }
         };
-        for event in telling.events(text) {
+        for event in steps.into_iter().filter_map(|step| event(step, &starts)) {
             if to.send(event).await.is_err() {
                 return;
             }
         }
     }
-    let usage = telling.usage;
-    answering.complete(usage.input_tokens, usage.output_tokens);
-    let (ending, statements) = (telling.ending, telling.statements.all());
+    let abstained = !checked.has_spoken();
+    let statements = checked.into_statements();
+    answering.complete(usage.input_tokens, usage.output_tokens, &statements);
     assess(&owner, Assessed { confidence: None, ending, statements });
-    let generator = openai::NAME.into();
-    let done = wit::Completion { abstained: false, generator, usage };
+    let done = wit::Completion { abstained, generator: openai::NAME.into(), usage };
     let _ = to.send(wit::Event::Done(done)).await;
 }
 
-/// What is known of an answer while a model gives it.
-struct Telling {
-    texts: Vec<String>,
-    starts: Vec<u64>,
-    watched: Watched,
-    marks: Marks,
-    statements: Statements,
-    usage: wit::Usage,
-    ending: Ending,
-}
-
-impl Telling {
-    fn new(passages: Vec<(String, u64)>) -> Self {
-        let (texts, starts): (Vec<_>, Vec<_>) = passages.into_iter().unzip();
-        Self {
-            watched: Watched::new(texts.len()),
-            texts,
-            starts,
-            marks: Marks::default(),
-            statements: Statements::default(),
-            usage: wit::Usage { input_tokens: 0, output_tokens: 0 },
-            ending: Ending::default(),
-        }
-    }
-
-    /// Text that a client may see, and the quotes that its marks rest on.
-    fn events(&mut self, text: String) -> Vec<wit::Event> {
-        if text.is_empty() {
-            return Vec::new();
-        }
-        let mut quotes = Vec::new();
-        for marked in self.marks.push(&text) {
-            let found = back(&marked, &self.texts);
-            self.statements.add(&marked.statement, !found.is_empty());
-            quotes.extend(
-                found.into_iter().filter_map(|(place, span)| quote(place, span, &self.starts)),
-            );
-        }
-        std::iter::once(wit::Event::Delta(text)).chain(quotes).collect()
+fn event(step: Step, starts: &[u64]) -> Option<wit::Event> {
+    match step {
+        Step::Text(text) => Some(wit::Event::Delta(text)),
+        Step::Quote(place, span) => quote(place, span, starts),
     }
 }
 

@@ -8,8 +8,7 @@ pub use extractive::{Extract, Extractive, NAME as EXTRACTIVE};
 use crate::config::{self, GeneratorName};
 use openai::OpenAi;
 use ragtime_openai::chat::Ending;
-pub use ragtime_openai::cited::{Marks, Statements, back};
-pub use ragtime_openai::watched::Watched;
+use ragtime_openai::checked::Unsupported;
 
 /// What more is known of an answer than its events tell.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +29,8 @@ pub struct Generators {
     pub openai: Option<OpenAi>,
     /// Whether the first answers when the second cannot.
     pub fallback: bool,
+    /// What becomes of a statement of the second that no source supports.
+    pub unsupported: Unsupported,
     default: GeneratorName,
 }
 
@@ -37,7 +38,13 @@ impl Generators {
     /// Those that the settings name.
     pub fn new(extractive: Extractive, settings: &config::Generator) -> reqwest::Result<Self> {
         let openai = OpenAi::new(settings)?;
-        Ok(Self { extractive, openai, fallback: settings.fallback, default: settings.default })
+        Ok(Self {
+            extractive,
+            openai,
+            fallback: settings.fallback,
+            unsupported: settings.unsupported,
+            default: settings.default,
+        })
     }
 
     /// Their names, the default first.

@@ -36,8 +36,12 @@ impl Answering {
         &self.context
     }
 
-    /// It is complete, with tokens in and out.
-    pub fn complete(mut self, input: u32, output: u32) {
+    /// It is complete, with tokens in and out, and the statements that name sources,
+    /// with whether one of these says so too.
+    pub fn complete(mut self, input: u32, output: u32, statements: &[(String, bool)]) {
+        for (_, supported) in statements {
+            self.telemetry.metrics.stated(self.generator, *supported);
+        }
         self.outcome = "complete";
         self.usage = Some((input, output));
     }

@@ -49,6 +49,7 @@ pub struct Metrics {
     warning_codes: Mutex<BTreeSet<String>>,
     tokens: ByGeneration<TokenLabels>,
     answers: ByGeneration<AnswerLabels>,
+    statements: Family<StatementLabels, Counter>,
     /// Panics of the host.
     pub panics: Counter,
     /// Spans that were not exported.
@@ -147,6 +148,12 @@ struct AnswerLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StatementLabels {
+    gen_ai_provider_name: &'static str,
+    supported: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PartLabels {
     part: &'static str,
 }
@@ -213,6 +220,11 @@ impl Metrics {
                 "Warnings of documents that came in, by what was left out or guessed",
             ),
             warning_codes: Mutex::default(),
+            statements: add(
+                r,
+                "ragtime_statements",
+                "Statements of language models that name sources, by whether one says so too",
+            ),
             panics: add(r, "ragtime_panics", "Panics of the host, each a bug"),
             dropped_spans: add(r, "ragtime_spans_dropped", "Spans that were not exported"),
             scraped: Scraped::register(r),
@@ -333,6 +345,13 @@ impl Metrics {
     pub fn answered(&self, generator: &'static str, outcome: &'static str, took: Duration) {
         let labels = AnswerLabels { gen_ai_provider_name: generator, outcome };
         self.answers.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
+    /// A statement that names sources was made.
+    pub fn stated(&self, generator: &'static str, supported: bool) {
+        let supported = if supported { "true" } else { "false" };
+        let labels = StatementLabels { gen_ai_provider_name: generator, supported };
+        self.statements.get_or_create(&labels).inc();
     }
 
     /// The tokens of an answer.

@@ -7,8 +7,7 @@ use std::rc::Rc;
 
 use ragtime_extractive::{Passage, Settings, Similarity, answer};
 use ragtime_openai::chat::{Ending, Message, Piece, Role};
-use ragtime_openai::cited::{Marks, Statements, back};
-use ragtime_openai::watched::Watched;
+use ragtime_openai::checked::{Checked, Step, Unsupported};
 use ragtime_policy::scope::Scope;
 
 use super::assessment::Assessed;
@@ -100,9 +99,10 @@ async fn written(
     let passages = read(|library| Ok(in_order(library.collection(&request.collection)?, &request)))
         .map_err(error_to_wit)?;
     let (writer, reader) = wit_stream::new();
+    let told = (assessed, chat.settings.unsupported);
     // Ends with the reader's interest or the answer: whichever comes first
     // closes the connection to the model.
-    wit_bindgen::spawn_local(tell(tokens, passages, writer, assessed));
+    wit_bindgen::spawn_local(tell(tokens, passages, writer, told));
     Ok(reader)
 }
 
@@ -120,15 +120,14 @@ async fn tell(
     mut tokens: Tokens,
     (texts, starts): (Vec<String>, Vec<u64>),
     mut to: wit_bindgen::StreamWriter<wit::Event>,
-    assessed: Known,
+    (assessed, unsupported): (Known, Unsupported),
 ) {
-    let (mut watched, mut marks) = (Watched::new(texts.len()), Marks::default());
-    let (mut statements, mut ending) = (Statements::default(), Ending::default());
+    let mut checked = Checked::new(texts, unsupported);
     let mut usage = wit::Usage { input_tokens: 0, output_tokens: 0 };
-    let mut last = None;
+    let (mut ending, mut last) = (Ending::default(), None);
     while last.is_none() {
-        let text = match tokens.next().await {
-            Ok(Some(Piece::Text(text))) => watched.push(&text),
+        let steps = match tokens.next().await {
+            Ok(Some(Piece::Text(text))) => checked.push(&text),
             Ok(Some(Piece::Usage(input_tokens, output_tokens))) => {
                 usage = wit::Usage { input_tokens, output_tokens };
                 continue;
@@ -138,34 +137,32 @@ async fn tell(
                 continue;
             }
             Ok(None) => {
-                let generator = chat::NAME.into();
-                let done = wit::Completion { abstained: false, generator, usage };
+                let steps = checked.finish();
+                let (abstained, generator) = (!checked.has_spoken(), chat::NAME.into());
+                let done = wit::Completion { abstained, generator, usage };
                 last = Some(wit::Event::Done(done));
-                watched.finish()
+                steps
             }
             Err(error) => {
                 last = Some(wit::Event::Failed(Some(error.to_string())));
-                String::new()
+                Vec::new()
             }
         };
-        if text.is_empty() {
-            continue;
-        }
-        let mut quotes = Vec::new();
-        for marked in marks.push(&text) {
-            let found = back(&marked, &texts);
-            statements.add(&marked.statement, !found.is_empty());
-            quotes
-                .extend(found.into_iter().filter_map(|(place, span)| quote(place, span, &starts)));
-        }
-        let events = std::iter::once(wit::Event::Delta(text)).chain(quotes).collect();
-        if !to.write_all(events).await.is_empty() {
+        let events: Vec<_> = steps.into_iter().filter_map(|step| event(step, &starts)).collect();
+        if !events.is_empty() && !to.write_all(events).await.is_empty() {
             return;
         }
     }
-    let statements = statements.all();
+    let statements = checked.into_statements();
     *assessed.borrow_mut() = Some(Assessed { confidence: None, ending, statements });
     let _ = to.write_all(last.into_iter().collect()).await;
+}
+
+fn event(step: Step, starts: &[u64]) -> Option<wit::Event> {
+    match step {
+        Step::Text(text) => Some(wit::Event::Delta(text)),
+        Step::Quote(place, span) => quote(place, span, starts),
+    }
 }
 
 fn quote(place: usize, span: Range<usize>, starts: &[u64]) -> Option<wit::Event> {

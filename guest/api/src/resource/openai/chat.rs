@@ -349,8 +349,9 @@ mod tests {
         let more = r#","stream":true,"stream_options":{"include_usage":true,"include_obfuscation":false},"max_tokens":9,"temperature":0.2,"unheard_of":{"a":1}"#;
         let request = read(with(messages, more).as_bytes()).unwrap();
         assert_eq!(request.conversation.question, "What did he write?");
-        let before = "User: Who was Joplin?\nTool: 1868\nAssistant: A composer.";
-        assert_eq!(request.conversation.before(), before);
+        let before: Vec<_> =
+            request.conversation.before().into_iter().map(|turn| turn.content).collect();
+        assert_eq!(before, ["Who was Joplin?", "A tool returned:\n1868", "A composer."]);
         assert!(request.stream && request.include_usage);
         assert_eq!(request.max_tokens, Some(9));
     }

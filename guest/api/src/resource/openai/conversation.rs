@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::json::{self, Faults, Field, Json, Kind, Location};
 use crate::limits;
+use crate::prompt::{Message, Role};
 use crate::resource::words;
 
 /// Who says a message.
@@ -101,24 +102,29 @@ impl Conversation {
         text
     }
 
-    /// The conversation before the question: its end, of bounded length.
-    pub fn before(&self) -> String {
-        let (mut lines, mut room) = (Vec::new(), limits::MAX_CONVERSATION_BYTES);
+    /// The turns before the question, oldest first: the last of them, of bounded length.
+    pub fn before(&self) -> Vec<Message> {
+        let (mut turns, mut room) = (Vec::new(), limits::MAX_CONVERSATION_BYTES);
         for (speaker, text) in self.earlier.iter().rev() {
-            let name = match speaker {
-                Speaker::User => "User",
-                Speaker::Tool => "Tool",
-                Speaker::System | Speaker::Assistant => "Assistant",
-            };
-            let line = format!("{name}: {}", start(text, room));
-            room = room.saturating_sub(line.len());
-            lines.push(line);
             if room == 0 {
                 break;
             }
+            let text = start(text, room);
+            room = room.saturating_sub(text.len());
+            turns.push(match speaker {
+                Speaker::User => Message { role: Role::User, content: text.to_owned() },
+                // An endpoint takes the role of a tool only after a call of it, which
+                // is not among what was said.
+                Speaker::Tool => {
+                    Message { role: Role::User, content: format!("A tool returned:\n{text}") }
+                }
+                Speaker::System | Speaker::Assistant => {
+                    Message { role: Role::Assistant, content: text.to_owned() }
+                }
+            });
         }
-        lines.reverse();
-        lines.join("\n")
+        turns.reverse();
+        turns
     }
 }
 
@@ -231,6 +237,25 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    fn turns(said: &[(Role, &str)]) -> Vec<Message> {
+        let turn = |(role, content): &(Role, &str)| Message {
+            role: *role,
+            content: (*content).to_owned(),
+        };
+        said.iter().map(turn).collect()
+    }
+
+    #[test]
+    fn a_long_conversation_is_told_from_its_end() {
+        let long = "é".repeat(limits::MAX_CONVERSATION_BYTES);
+        let messages =
+            said(&[(Speaker::User, &long), (Speaker::Assistant, "Yes."), (Speaker::User, "Why?")]);
+        let before = Conversation::of(messages).unwrap().before();
+        let bytes: usize = before.iter().map(|turn| turn.content.len()).sum();
+        assert!(bytes <= limits::MAX_CONVERSATION_BYTES, "{bytes}");
+        assert_eq!(before.last(), turns(&[(Role::Assistant, "Yes.")]).last());
+    }
+
     fn said(messages: &[(Speaker, &str)]) -> Vec<(Speaker, String)> {
         messages.iter().map(|(speaker, text)| (*speaker, (*text).to_owned())).collect()
     }
@@ -249,23 +274,30 @@ mod tests {
         ]))
         .unwrap();
         assert_eq!(conversation.question, "What did he write?");
-        let before = "User: Who was Joplin?\nTool: born 1868\nAssistant: A composer.";
-        assert_eq!(conversation.before(), before);
+        let before = [
+            (Role::User, "Who was Joplin?"),
+            (Role::User, "A tool returned:\nborn 1868"),
+            (Role::Assistant, "A composer."),
+        ];
+        assert_eq!(conversation.before(), turns(&before));
         assert_eq!(Conversation::of(said(&[(Speaker::System, "Be brief.")])), None);
     }
 
     #[test]
     fn a_follow_up_is_asked_with_the_question_that_it_follows() {
-        let turns = |questions: &[&str]| {
-            let said: Vec<_> = questions.iter().map(|text| (Speaker::User, *text)).collect();
-            Conversation::of(self::said(&said)).unwrap().search_text()
+        let searched = |questions: &[&str]| {
+            let asked: Vec<_> = questions.iter().map(|text| (Speaker::User, *text)).collect();
+            Conversation::of(said(&asked)).unwrap().search_text()
         };
         let quay = "When was the quay finished?";
         assert_eq!(
-            turns(&["Who was Joplin?", quay, "What did it cost?", "And who built it?"]),
+            searched(&["Who was Joplin?", quay, "What did it cost?", "And who built it?"]),
             format!("And who built it? What did it cost? {quay}")
         );
-        assert_eq!(turns(&[quay, "Which model embeds the text?"]), "Which model embeds the text?");
+        assert_eq!(
+            searched(&[quay, "Which model embeds the text?"]),
+            "Which model embeds the text?"
+        );
     }
 
     #[test]

@@ -311,8 +311,9 @@ mod tests {
             "store":true,"reasoning":{"effort":"low"},"text":{"format":{"type":"text"},"verbosity":"low"},"truncation":"auto"}"#;
         let request = read(body.as_bytes()).unwrap();
         assert_eq!(request.conversation.question, "What did he write?");
-        let before = "User: Who was Joplin?\nAssistant: A composer.\nTool: 1868";
-        assert_eq!(request.conversation.before(), before);
+        let before: Vec<_> =
+            request.conversation.before().into_iter().map(|turn| turn.content).collect();
+        assert_eq!(before, ["Who was Joplin?", "A composer.", "A tool returned:\n1868"]);
         let search = request.file_search.unwrap();
         assert_eq!((search.collection.as_str(), search.max_num_results), ("papers", Some(3)));
         assert!(request.stream && request.include_results);
