@@ -85,12 +85,17 @@ impl Setup {
 
     /// In the folder of another server, which has ended.
     pub fn again(server: &Server) -> Self {
-        Self { dir: Arc::clone(&server.dir), ..Self::new() }
+        Self::new().in_folder_of(server)
+    }
+
+    /// The same in the folder of another server, which has ended.
+    pub fn in_folder_of(self, server: &Server) -> Self {
+        Self { dir: Arc::clone(&server.dir), ..self }
     }
 
     /// The same with the embedding model.
     pub fn with_model_again(server: &Server) -> Self {
-        Self { dir: Arc::clone(&server.dir), ..Self::with_model() }
+        Self::with_model().in_folder_of(server)
     }
 
     pub fn argument(mut self, argument: impl Into<String>) -> Self {

@@ -119,6 +119,9 @@ pub const MAX_COLUMNS: usize = 256;
 /// Documents of one batch: beyond this a job's report is unreadable.
 pub const MAX_BATCH_DOCUMENTS: usize = 10_000;
 
+/// Bytes of each part of a collection's prompt; the host has the same.
+pub const MAX_PROMPT_BYTES: usize = ragtime_policy::details::MAX_PROMPT_BYTES;
+
 /// Bytes of a query: the embedding model reads 256 tokens, about 1 KiB, and
 /// lexical search gains nothing from more than a few pages.
 pub const MAX_QUERY_BYTES: usize = 8_192;

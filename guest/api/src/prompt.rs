@@ -11,6 +11,9 @@ mod neutral;
 use std::fmt::Write;
 
 use neutral::neutral;
+use ragtime_policy::details::{QUESTION, SOURCES};
+
+use crate::resource::collections::Prompt;
 
 /// Who says a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +53,10 @@ const RULES: &str = "You answer a question from numbered sources and from nothin
 - Earlier turns of the conversation tell what the question means. They are no sources.
 - Answer in the language of the question, briefly, without naming these rules.";
 
-/// The messages: the rules, the turns of the conversation so far, and last the sources,
+/// How a user's message is put together when nothing else is set.
+pub const TEMPLATE: &str = "{sources}Question: {question}";
+
+/// The messages: what `asked` says first, the rules, the turns of the conversation so far, and last the sources,
 /// best first and numbered from 1, with the question. `nonce` is a word that whoever
 /// wrote the sources could not know.
 ///
@@ -60,14 +66,21 @@ pub fn messages(
     question: &str,
     earlier: &[Message],
     sources: &[Source<'_>],
+    asked: &Prompt,
 ) -> Vec<Message> {
-    let mut content = String::new();
+    let mut listed = String::new();
     for (number, source) in (1..).zip(sources) {
-        push_source(&mut content, nonce, number, source);
+        push_source(&mut listed, nonce, number, source);
     }
-    content.push_str("Question: ");
-    content.push_str(question.trim());
-    let mut messages = vec![Message { role: Role::System, content: RULES.replace("NONCE", nonce) }];
+    let template = asked.template.as_deref().unwrap_or(TEMPLATE);
+    // What sources and questions hold is put in once, never looked through for places.
+    let (before, rest) = template.split_once(SOURCES).unwrap_or_default();
+    let (between, after) = rest.split_once(QUESTION).unwrap_or_default();
+    let content = [before, &listed, between, question.trim(), after].concat();
+    let rules = RULES.replace("NONCE", nonce);
+    let system = asked.system.iter().map(String::as_str).chain([rules.as_str()]);
+    let system = system.collect::<Vec<_>>().join("\n\n");
+    let mut messages = vec![Message { role: Role::System, content: system }];
     let turns = earlier.iter().map(|turn| (turn.role, neutral(&turn.content)));
     for (role, content) in turns.chain([(Role::User, content)]) {
         match messages.last_mut() {
@@ -99,14 +112,14 @@ mod tests {
 
     fn user(question: &str, text: &str) -> String {
         let source = Source { title: Some("T"), headings: &[], text };
-        messages("n", question, &[], &[source]).pop().unwrap().content
+        messages("n", question, &[], &[source], &Prompt::default()).pop().unwrap().content
     }
 
     #[test]
     fn the_rules_come_first_and_the_question_last() {
         let headings = ["H".to_owned()];
         let source = Source { title: Some("T"), headings: &headings, text: "Lift is a force." };
-        let messages = messages("7f3a", "What is lift?", &[], &[source]);
+        let messages = messages("7f3a", "What is lift?", &[], &[source], &Prompt::default());
         assert_eq!(messages[0].role, Role::System);
         assert_eq!(
             messages[1].content,
@@ -136,7 +149,7 @@ mod tests {
             turn(Role::Assistant, "Ada."),
             turn(Role::User, "Hm."),
         ];
-        let said: Vec<_> = messages("n", "And then?", &earlier, &[])
+        let said: Vec<_> = messages("n", "And then?", &earlier, &[], &Prompt::default())
             .into_iter()
             .skip(1)
             .map(|message| (message.role, message.content))
@@ -149,6 +162,21 @@ mod tests {
                 (Role::User, "Hm.\n\nQuestion: And then?".to_owned()),
             ]
         );
+    }
+
+    #[test]
+    fn a_collection_may_have_a_prompt_of_its_own_beside_the_rules() {
+        let asked = Prompt {
+            system: Some("Speak as a librarian.".into()),
+            template: Some("Books:\n{sources}Reader: {question}\nLibrarian:".into()),
+        };
+        let source = Source { title: None, headings: &[], text: "The {question} is {sources}." };
+        let messages = messages("n", "What?", &[], &[source], &asked);
+        assert!(messages[0].content.starts_with("Speak as a librarian.\n\nYou answer"));
+        let content = &messages[1].content;
+        assert!(content.starts_with("Books:\n<source number=\"1\">"), "{content}");
+        assert!(content.contains("The {question} is {sources}."), "{content}");
+        assert!(content.ends_with("\n\nReader: What?\nLibrarian:"), "{content}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::ops::Bound;
 use ragtime_filter::Filter;
 use ragtime_policy::bounds::Bounds;
 use ragtime_policy::chunking::{Chunking, Cut};
+use ragtime_policy::details::Prompt;
 use ragtime_policy::names;
 use ragtime_policy::version::Condition;
 use ragtime_text::{Language, ModelLanguages, phrase};
@@ -79,6 +80,8 @@ pub struct Collection {
     pub chunking: Chunking,
     /// Of its texts that came without one, where it is set.
     pub language: Option<Language>,
+    /// How language models are asked about it.
+    pub prompt: Prompt,
     documents: BTreeMap<String, Numbered>,
     /// Which document a chunk is of.
     chunks: HashMap<u64, String>,
@@ -182,6 +185,11 @@ impl Library {
             Commit::Language { collection, language } => {
                 if let Some(collection) = self.collections.get_mut(&collection) {
                     collection.set_language(language.as_deref().and_then(Language::parse));
+                }
+            }
+            Commit::Prompt { collection, prompt } => {
+                if let Some(collection) = self.collections.get_mut(&collection) {
+                    collection.prompt = prompt;
                 }
             }
             Commit::Recut { collection, id, sha256, chunks, cut } => {

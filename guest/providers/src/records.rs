@@ -2,7 +2,7 @@
 
 #![allow(missing_docs, reason = "the contract in wit/ documents each field")]
 
-use ragtime_policy::details::{Details, JobWarnings};
+use ragtime_policy::details::{Details, JobWarnings, Prompt};
 use ragtime_policy::version::version;
 use ragtime_text::{Language, Words};
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,11 @@ pub enum Commit {
     Language {
         collection: String,
         language: Option<String>,
+    },
+    /// How language models are asked about a collection.
+    Prompt {
+        collection: String,
+        prompt: Prompt,
     },
     /// New chunks for a document with this text.
     Recut {

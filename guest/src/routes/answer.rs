@@ -9,6 +9,7 @@ use ragtime_api::prompt::{self, Role};
 use ragtime_api::resource::query::{self, Citation, Statement, Usage};
 use wit_bindgen::StreamReader;
 
+use super::collections;
 use crate::bindings::admission::Permit;
 use crate::bindings::assessment;
 use crate::bindings::generation::{self, Completion, Event, Quoted};
@@ -105,7 +106,7 @@ impl Answering {
                 false => self.question.clone(),
             },
             chunks: self.hits.iter().map(|(passage, _)| passage.chunk).collect(),
-            messages: self.messages(),
+            messages: self.messages().await?,
         };
         Ok(generation::generate(&self.permit, request).await?)
     }
@@ -197,15 +198,14 @@ impl Answering {
         Some(CitationRequest { document_id: passage.document_id.clone(), span: quoted.span })
     }
 
-    fn messages(&self) -> Vec<generation::Message> {
+    async fn messages(&self) -> Result<Vec<generation::Message>, Problem> {
         if self.generator == EXTRACTIVE {
-            return Vec::new();
+            return Ok(Vec::new());
         }
+        let asked = collections::prompt(&self.permit, &self.collection).await?;
         let sources: Vec<_> = self.hits.iter().map(|(passage, _)| prompt_source(passage)).collect();
-        prompt::messages(&nonce(), &self.question, &self.earlier, &sources)
-            .into_iter()
-            .map(generation::Message::from)
-            .collect()
+        let messages = prompt::messages(&nonce(), &self.question, &self.earlier, &sources, &asked);
+        Ok(messages.into_iter().map(generation::Message::from).collect())
     }
 }
 

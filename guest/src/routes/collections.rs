@@ -2,7 +2,9 @@
 
 use http::StatusCode;
 use ragtime_api::problem::Problem;
-use ragtime_api::resource::collections::{self, Change, Chunking, Collection, List, NewCollection};
+use ragtime_api::resource::collections::{
+    self, Change, Chunking, Collection, List, NewCollection, Prompt,
+};
 use ragtime_api::{parameters, time};
 
 use super::Answer;
@@ -16,23 +18,28 @@ pub(super) async fn list(call: Call) -> Answer {
     parameters::none(call.query())?;
     let collections = store::collections(&call.permit).await?;
     let names = collections.iter().map(|collection| collection.name.clone()).collect();
-    let languages = languages(&call.permit, names).await?;
-    let collections = collections.into_iter().zip(languages);
-    let collections = collections.map(|(one, language)| described(one, language)).collect();
+    let settings = settings(&call.permit, names).await?;
+    let collections = collections.into_iter().zip(settings);
+    let collections = collections.map(|(one, settings)| described(one, settings)).collect();
     Ok(reply::json(StatusCode::OK, &List { collections }))
 }
 
 /// `POST /v1/collections`
 pub(super) async fn create(mut call: Call) -> Answer {
     parameters::none(call.query())?;
-    let NewCollection { name, chunking, language } = collections::read(&call.json_body().await?)?;
+    let NewCollection { name, chunking, language, prompt } =
+        collections::read(&call.json_body().await?)?;
     let chunking = chunking.map(store::Chunking::from);
     let collection = store::create_collection(&call.permit, name.clone(), chunking).await?;
     if language.is_some() {
-        details::set_collection_language(&call.permit, name, language.clone()).await?;
+        details::set_collection_language(&call.permit, name.clone(), language).await?;
+    }
+    if let Some(prompt) = prompt {
+        details::set_collection_prompt(&call.permit, name, prompt.into()).await?;
     }
     let path = format!("/v1/collections/{}", collection.name);
-    let mut response = reply::json(StatusCode::CREATED, &described(collection, language));
+    let described = with_settings(&call.permit, collection).await?;
+    let mut response = reply::json(StatusCode::CREATED, &described);
     reply::add_location(&mut response, &path);
     Ok(response)
 }
@@ -42,22 +49,25 @@ pub(super) async fn get(mut call: Call) -> Answer {
     parameters::none(call.query())?;
     let name = call.collection().await?;
     let collection = store::get_collection(&call.permit, name.clone()).await?;
-    Ok(reply::json(StatusCode::OK, &with_language(&call.permit, collection).await?))
+    Ok(reply::json(StatusCode::OK, &with_settings(&call.permit, collection).await?))
 }
 
 /// `PATCH /v1/collections/{collection}`
 pub(super) async fn update(mut call: Call) -> Answer {
     parameters::none(call.query())?;
     let name = call.collection().await?;
-    let Change { chunking, language } = collections::read_change(&call.json_body().await?)?;
+    let Change { chunking, language, prompt } = collections::read_change(&call.json_body().await?)?;
     if let Some(language) = language {
         details::set_collection_language(&call.permit, name.clone(), language).await?;
+    }
+    if let Some(prompt) = prompt {
+        details::set_collection_prompt(&call.permit, name.clone(), prompt.into()).await?;
     }
     let collection = match chunking {
         Some(chunking) => store::update_collection(&call.permit, name, chunking.into()).await?,
         None => store::get_collection(&call.permit, name).await?,
     };
-    Ok(reply::json(StatusCode::OK, &with_language(&call.permit, collection).await?))
+    Ok(reply::json(StatusCode::OK, &with_settings(&call.permit, collection).await?))
 }
 
 /// `DELETE /v1/collections/{collection}`
@@ -68,27 +78,40 @@ pub(super) async fn delete(mut call: Call) -> Answer {
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }
 
-/// Collections whose languages the host tells in one call.
+/// Collections whose settings the host tells in one call.
 const NAMES_PER_CALL: usize = 1_000;
 
-/// The languages that were set for collections, in order.
-async fn languages(permit: &Permit, names: Vec<String>) -> Result<Vec<Option<String>>, Problem> {
-    let mut languages = Vec::with_capacity(names.len());
+/// What was set for collections, in order.
+async fn settings(
+    permit: &Permit,
+    names: Vec<String>,
+) -> Result<Vec<details::CollectionSettings>, Problem> {
+    let mut settings = Vec::with_capacity(names.len());
     for names in names.chunks(NAMES_PER_CALL) {
-        languages.extend(details::collection_languages(permit, names.to_vec()).await?);
+        settings.extend(details::collection_settings_of(permit, names.to_vec()).await?);
     }
-    Ok(languages)
+    Ok(settings)
 }
 
-async fn with_language(
+/// How language models are asked about a collection.
+pub(super) async fn prompt(permit: &Permit, collection: &str) -> Result<Prompt, Problem> {
+    let settings = settings(permit, vec![collection.to_owned()]).await?;
+    Ok(settings.into_iter().next().map(|one| one.prompt.into()).unwrap_or_default())
+}
+
+async fn with_settings(
     permit: &Permit,
     collection: store::Collection,
 ) -> Result<Collection, Problem> {
-    let known = languages(permit, vec![collection.name.clone()]).await?;
-    Ok(described(collection, known.into_iter().next().flatten()))
+    let known = settings(permit, vec![collection.name.clone()]).await?;
+    let nothing = || details::CollectionSettings {
+        language: None,
+        prompt: details::Prompt { system: None, template: None },
+    };
+    Ok(described(collection, known.into_iter().next().unwrap_or_else(nothing)))
 }
 
-fn described(collection: store::Collection, language: Option<String>) -> Collection {
+fn described(collection: store::Collection, settings: details::CollectionSettings) -> Collection {
     Collection {
         name: collection.name,
         documents: collection.documents,
@@ -97,7 +120,8 @@ fn described(collection: store::Collection, language: Option<String>) -> Collect
             tokens: collection.chunking.tokens,
             overlap: collection.chunking.overlap,
         },
-        language,
+        language: settings.language,
+        prompt: settings.prompt.into(),
         uncut_documents: collection.uncut,
         created_at: time::rfc3339(collection.created_at),
     }
@@ -106,5 +130,17 @@ fn described(collection: store::Collection, language: Option<String>) -> Collect
 impl From<Chunking> for store::Chunking {
     fn from(chunking: Chunking) -> Self {
         Self { tokens: chunking.tokens, overlap: chunking.overlap }
+    }
+}
+
+impl From<Prompt> for details::Prompt {
+    fn from(prompt: Prompt) -> Self {
+        Self { system: prompt.system, template: prompt.template }
+    }
+}
+
+impl From<details::Prompt> for Prompt {
+    fn from(prompt: details::Prompt) -> Self {
+        Self { system: prompt.system, template: prompt.template }
     }
 }

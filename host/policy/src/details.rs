@@ -39,6 +39,51 @@ pub struct Details {
     pub warnings: Vec<Warning>,
 }
 
+/// Bytes of each part of a collection's prompt: some pages, which leave a small model
+/// room for sources.
+pub const MAX_PROMPT_BYTES: usize = 8_192;
+/// Where the sources stand in a template.
+pub const SOURCES: &str = "{sources}";
+/// Where the question stands in a template.
+pub const QUESTION: &str = "{question}";
+
+/// How language models are asked about a collection.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prompt {
+    /// What the model is told before the rules.
+    pub system: Option<String>,
+    /// The message of the user, with [`SOURCES`] and behind them [`QUESTION`].
+    pub template: Option<String>,
+}
+
+impl Prompt {
+    /// Whether it says nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Says what is wrong with it, fit for the client.
+    ///
+    /// # Errors
+    ///
+    /// The rule that it breaks.
+    pub fn check(&self) -> Result<(), String> {
+        let parts = [self.system.as_deref(), self.template.as_deref()];
+        if parts.into_iter().flatten().any(|part| part.len() > MAX_PROMPT_BYTES) {
+            return Err(format!("each part of a prompt has at most {MAX_PROMPT_BYTES} bytes"));
+        }
+        match self.template.as_deref().is_none_or(has_places) {
+            true => Ok(()),
+            false => Err(format!("a template holds {SOURCES}, and {QUESTION} behind them")),
+        }
+    }
+}
+
+/// Whether a template has the places that it needs.
+pub fn has_places(template: &str) -> bool {
+    template.split_once(SOURCES).is_some_and(|(_, behind)| behind.contains(QUESTION))
+}
+
 impl Details {
     /// Whether nothing is known.
     pub fn is_empty(&self) -> bool {
@@ -156,6 +201,18 @@ mod tests {
         for tag in ["", "de_AT", "-de", "de-", "ä", "abcdefghi", &"a-".repeat(18)] {
             assert!(of(tag).is_err(), "{tag}");
         }
+    }
+
+    #[test]
+    fn a_template_has_sources_and_a_question() {
+        let of = |template: &str| {
+            Prompt { template: Some(template.to_owned()), ..Prompt::default() }.check()
+        };
+        assert_eq!(of("Read:\n{sources}\nAsked: {question}"), Ok(()));
+        for template in ["", "{sources}", "{question}", "{question} {sources}"] {
+            assert!(of(template).is_err(), "{template}");
+        }
+        assert!(of(&format!("{{sources}}{{question}}{}", "x".repeat(MAX_PROMPT_BYTES))).is_err());
     }
 
     #[test]

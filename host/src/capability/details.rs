@@ -70,21 +70,45 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         .await)
     }
 
-    async fn collection_languages(
+    async fn collection_settings_of(
         accessor: &Accessor<T, Self>,
         permit: Resource<Permit>,
         names: Vec<String>,
-    ) -> Answer<Vec<Option<String>>> {
+    ) -> Answer<Vec<wit::CollectionSettings>> {
         let call = match allowed_in_all(call(accessor, &permit)?, &names) {
             Ok(call) => call,
             Err(error) => return Ok(Err(error)),
         };
         Ok(read(call, move |call| {
             bounded(&names)?;
-            let languages = call.services.store.collection_languages(&names)?;
-            Ok(languages.iter().map(|one| Some(one.as_ref()?.code().to_owned())).collect())
+            let settings = call.services.store.collection_settings(&names)?;
+            let of = |(language, prompt): (Option<Language>, store::Prompt)| {
+                let store::Prompt { system, template } = prompt;
+                wit::CollectionSettings {
+                    language: language.map(|one| one.code().to_owned()),
+                    prompt: wit::Prompt { system, template },
+                }
+            };
+            Ok(settings.into_iter().map(of).collect())
         })
         .await)
+    }
+
+    async fn set_collection_prompt(
+        accessor: &Accessor<T, Self>,
+        permit: Resource<Permit>,
+        name: String,
+        prompt: wit::Prompt,
+    ) -> Answer<()> {
+        let call = match allowed(call(accessor, &permit)?, Scope::Write, Some(&name)) {
+            Ok(call) => call,
+            Err(error) => return Ok(Err(error)),
+        };
+        let wit::Prompt { system, template } = prompt;
+        call.request.set_wrote();
+        let prompt = store::Prompt { system, template };
+        let set = call.services.store.set_collection_prompt(&name, prompt).await;
+        Ok(set.map_err(error_to_wit))
     }
 
     async fn set_collection_language(

@@ -12,7 +12,7 @@ use ragtime_text::Language;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::documents::collection_key;
-use crate::types::{Details, Error, Warning};
+use crate::types::{Details, Error, Prompt, Warning};
 
 pub(crate) const CREATE: &str = "
 CREATE TABLE IF NOT EXISTS document_details (
@@ -115,6 +115,27 @@ pub(crate) fn set_collection_language(
         "UPDATE collections SET language = ?2 WHERE key = ?1",
         (collection, language.as_ref().map(Language::code)),
     )?;
+    Ok(())
+}
+
+/// How language models are asked about a collection.
+pub(crate) fn collection_prompt(db: &Connection, collection: i64) -> Result<Prompt, Error> {
+    let mut statement = db.prepare_cached("SELECT prompt FROM collections WHERE key = ?1")?;
+    let found: Option<Option<String>> =
+        statement.query_row([collection], |row| row.get(0)).optional()?;
+    // What is stored was written by `set_collection_prompt`.
+    Ok(found.flatten().and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default())
+}
+
+/// Sets it.
+pub(crate) fn set_collection_prompt(
+    db: &Connection,
+    collection: i64,
+    prompt: &Prompt,
+) -> Result<(), Error> {
+    prompt.check().map_err(Error::Invalid)?;
+    let json = (!prompt.is_empty()).then(|| serde_json::json!(prompt).to_string());
+    db.execute("UPDATE collections SET prompt = ?2 WHERE key = ?1", (collection, json))?;
     Ok(())
 }
 

@@ -287,21 +287,33 @@ impl Store {
         self.0.writer.write(change).await
     }
 
-    /// The languages of collections, in the order asked: that of their documents that
-    /// were stored without one, where it is set; none for one that is not there.
-    /// Blocking.
-    pub fn collection_languages(
+    /// What was set for collections, in the order asked: the language of their documents
+    /// that were stored without one, and how language models are asked about them;
+    /// nothing for one that is not there. Blocking.
+    pub fn collection_settings(
         &self,
         names: &[String],
-    ) -> Result<Vec<Option<ragtime_text::Language>>, Error> {
+    ) -> Result<Vec<(Option<ragtime_text::Language>, Prompt)>, Error> {
         self.0.readers.read(|db| {
             let of = |name: &String| match documents::collection_key(db, name) {
-                Ok(key) => details::collection_language(db, key),
-                Err(Error::UnknownCollection) => Ok(None),
+                Ok(key) => Ok((
+                    details::collection_language(db, key)?,
+                    details::collection_prompt(db, key)?,
+                )),
+                Err(Error::UnknownCollection) => Ok(Default::default()),
                 Err(error) => Err(error),
             };
             names.iter().map(of).collect()
         })
+    }
+
+    /// Changes how language models are asked about one.
+    pub async fn set_collection_prompt(&self, name: &str, prompt: Prompt) -> Result<(), Error> {
+        let name = name.to_owned();
+        let change = move |db: &Connection, _: &mut _| {
+            details::set_collection_prompt(db, documents::collection_key(db, &name)?, &prompt)
+        };
+        self.0.writer.write(change).await
     }
 
     /// Changes the language of one. Its documents are found as they are until its

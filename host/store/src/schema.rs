@@ -113,12 +113,13 @@ CREATE INDEX IF NOT EXISTS documents_by_length ON documents (collection, octet_l
 ";
 
 /// Columns that came after the first version: table, name, and type.
-const ADD_COLUMNS: [(&str, &str, &str); 6] = [
+const ADD_COLUMNS: [(&str, &str, &str); 7] = [
     ("chunks", "page", "INTEGER"),
     ("job_items", "written", "INTEGER NOT NULL DEFAULT 0"),
     ("replays", "rights", "TEXT"),
     ("jobs", "warnings", "TEXT"),
     ("collections", "language", "TEXT"),
+    ("collections", "prompt", "TEXT"),
     ("document_details", "detected", "TEXT"),
 ];
 

@@ -5,7 +5,7 @@
 
 pub use ragtime_policy::bounds::Bounds;
 use ragtime_policy::chunking::{Chunking, Cut};
-pub use ragtime_policy::details::{Details, JobWarning, JobWarnings, Warning};
+pub use ragtime_policy::details::{Details, JobWarning, JobWarnings, Prompt, Warning};
 use std::ops::Range;
 use std::time::Duration;
 

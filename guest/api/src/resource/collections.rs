@@ -32,16 +32,36 @@ const LANGUAGE: Field = Field::optional(
     "The language of its documents that come without one, as a BCP 47 tag; `und` leaves it to their texts.",
 );
 
+const PROMPT_FIELDS: &[Field] = &[
+    Field::optional(
+        "system",
+        Kind::String(&rules::PROMPT_SYSTEM),
+        "What a language model is told before the rules on sources, which it is told in any case.",
+    ),
+    Field::optional(
+        "template",
+        Kind::String(&rules::PROMPT_TEMPLATE),
+        "The message that a language model is asked with: where `{sources}` stand in it, and behind them `{question}`. Default: `{sources}Question: {question}`.",
+    ),
+];
+
+const PROMPT: Field = Field::optional(
+    "prompt",
+    Kind::Object(PROMPT_FIELDS),
+    "How language models are asked about it; an empty object is the default.",
+);
+
 /// Members of the body of `POST /v1/collections`.
 pub const FIELDS: &[Field] = &[
     Field::required("name", Kind::String(&rules::COLLECTION), "The collection's name."),
     Field::optional("chunking", CHUNKING, "How its texts are cut."),
     LANGUAGE,
+    PROMPT,
 ];
 
 /// Members of the body of `PATCH /v1/collections/{collection}`.
 pub const CHANGE_FIELDS: &[Field] =
-    &[Field::optional("chunking", CHUNKING, "How its texts are cut."), LANGUAGE];
+    &[Field::optional("chunking", CHUNKING, "How its texts are cut."), LANGUAGE, PROMPT];
 
 /// How the texts of a collection are cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -50,6 +70,15 @@ pub struct Chunking {
     pub tokens: u32,
     /// The most that it repeats of the one before.
     pub overlap: u32,
+}
+
+/// How language models are asked about a collection.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Prompt {
+    /// What the model is told before the rules on sources; null for nothing.
+    pub system: Option<String>,
+    /// The message that it is asked with; null for the default.
+    pub template: Option<String>,
 }
 
 /// A collection to be made.
@@ -61,6 +90,8 @@ pub struct NewCollection {
     pub chunking: Option<Chunking>,
     /// The code of its documents' language.
     pub language: Option<String>,
+    /// How language models are asked about it.
+    pub prompt: Option<Prompt>,
 }
 
 /// What is to change of a collection.
@@ -71,6 +102,8 @@ pub struct Change {
     /// The code of its documents' language, if that changes: none leaves it to the
     /// texts.
     pub language: Option<Option<String>>,
+    /// How language models are asked about it, if that changes.
+    pub prompt: Option<Prompt>,
 }
 
 /// Reads the body of `POST /v1/collections`.
@@ -84,7 +117,8 @@ pub fn read(body: &[u8]) -> Result<NewCollection, Problem> {
         let name = fields.string("name", faults).map(Into::into);
         let chunking = chunking(&mut fields, faults);
         let language = language(&mut fields, faults).flatten();
-        Some(NewCollection { name: name?, chunking, language })
+        let prompt = prompt(&mut fields, faults);
+        Some(NewCollection { name: name?, chunking, language, prompt })
     })
 }
 
@@ -98,7 +132,8 @@ pub fn read_change(body: &[u8]) -> Result<Change, Problem> {
         let mut fields = Fields::open(json, Location::Root, CHANGE_FIELDS, faults)?;
         let chunking = chunking(&mut fields, faults);
         let language = language(&mut fields, faults);
-        Some(Change { chunking, language })
+        let prompt = prompt(&mut fields, faults);
+        Some(Change { chunking, language, prompt })
     })
 }
 
@@ -107,6 +142,13 @@ fn language(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<Option<S
     let tag = fields.string("language", faults)?;
     let language = Language::parse(tag.as_ref())?;
     Some((language.code() != rules::UNDETERMINED).then(|| language.code().to_owned()))
+}
+
+fn prompt(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<Prompt> {
+    let (declared, json) = fields.object("prompt", faults)?;
+    let mut fields = Fields::open(json, fields.location("prompt"), declared, faults)?;
+    let system = fields.string("system", faults).map(Into::into);
+    Some(Prompt { system, template: fields.string("template", faults).map(Into::into) })
 }
 
 fn chunking(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<Chunking> {
@@ -132,6 +174,8 @@ pub struct Collection {
     pub chunking: Chunking,
     /// The language that was set for its documents that come without one.
     pub language: Option<String>,
+    /// How language models are asked about it.
+    pub prompt: Prompt,
     /// Documents that are still to be cut so; they are found as they are.
     pub uncut_documents: u64,
     /// RFC 3339.
@@ -162,7 +206,8 @@ mod tests {
     #[test]
     fn a_name_is_read_and_checked() {
         let read_name = read(br#"{"name":"papers"}"#).unwrap();
-        let papers = NewCollection { name: "papers".into(), chunking: None, language: None };
+        let papers =
+            NewCollection { name: "papers".into(), chunking: None, language: None, prompt: None };
         assert_eq!(read_name, papers);
         assert_eq!(
             read(br#"{"name":"P"}"#).unwrap_err().faults[0].pointer.as_deref(),
@@ -189,6 +234,10 @@ mod tests {
         assert_eq!(language(r#"{"language":"de-AT"}"#), Some(Some("de".into())));
         assert_eq!(language(r#"{"language":"und"}"#), Some(None));
         assert_eq!(language("{}"), None);
+        let prompt = |body: &str| read_change(body.as_bytes()).map(|change| change.prompt);
+        assert_eq!(prompt(r#"{"prompt":{}}"#).unwrap(), Some(Prompt::default()));
+        assert!(prompt(r#"{"prompt":{"template":"{sources} {question}"}}"#).is_ok());
+        assert!(prompt(r#"{"prompt":{"template":"{question}"}}"#).is_err());
         assert_eq!(read(b"{}").unwrap_err().faults[0].detail, "is required");
     }
 }

@@ -1,6 +1,8 @@
 //! What strings of the contract may be. Each rule says what is wrong in words
 //! that follow the name of the field.
 
+use ragtime_policy::details::{QUESTION, SOURCES, has_places};
+
 use crate::json::Rule;
 use crate::limits;
 use crate::routes::Scope;
@@ -44,6 +46,26 @@ pub const LANGUAGE: Rule = Rule {
     min_chars: 2,
     max_chars: MAX_LANGUAGE_CHARS,
     pattern: "^[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*$",
+    format: None,
+    named: None,
+};
+
+/// What a language model is told first.
+pub const PROMPT_SYSTEM: Rule = Rule {
+    check: prompt_system,
+    min_chars: 1,
+    max_chars: limits::MAX_PROMPT_BYTES,
+    pattern: r"\S",
+    format: None,
+    named: None,
+};
+
+/// The message that a language model is asked with.
+pub const PROMPT_TEMPLATE: Rule = Rule {
+    check: prompt_template,
+    min_chars: 19,
+    max_chars: limits::MAX_PROMPT_BYTES,
+    pattern: r"\{sources\}[\s\S]*\{question\}",
     format: None,
     named: None,
 };
@@ -179,6 +201,24 @@ pub fn language(tag: &str) -> Verdict {
         && ragtime_text::Language::parse(tag).is_some()
         && tag.split(['-', '_']).all(subtag);
     require(valid, || "must be a BCP 47 tag, for example de or pt-BR".to_owned())
+}
+
+fn prompt_bytes(text: &str) -> Verdict {
+    require(text.len() <= limits::MAX_PROMPT_BYTES, || {
+        format!("must be at most {} bytes", limits::MAX_PROMPT_BYTES)
+    })
+}
+
+/// What a language model is told first.
+pub fn prompt_system(text: &str) -> Verdict {
+    prompt_bytes(text)?;
+    require(!text.trim().is_empty(), || "must not be empty".to_owned())
+}
+
+/// The message that a language model is asked with.
+pub fn prompt_template(text: &str) -> Verdict {
+    prompt_bytes(text)?;
+    require(has_places(text), || format!("must hold {SOURCES}, and {QUESTION} behind them"))
 }
 
 /// A document as sent.

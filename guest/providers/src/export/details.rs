@@ -1,6 +1,6 @@
 //! `ragtime:documents/details`
 
-use ragtime_policy::details::{Details, JobWarning, JobWarnings, Warning};
+use ragtime_policy::details::{Details, JobWarning, JobWarnings, Prompt, Warning};
 use ragtime_policy::scope::Scope;
 use ragtime_text::Language;
 
@@ -61,10 +61,10 @@ impl wit::Guest for Provider {
         .map_err(error_to_wit)
     }
 
-    async fn collection_languages(
+    async fn collection_settings_of(
         permit: PermitBorrow<'_>,
         names: Vec<String>,
-    ) -> Result<Vec<Option<String>>, Error> {
+    ) -> Result<Vec<wit::CollectionSettings>, Error> {
         allowed(&permit, Scope::Read, None)?;
         bounded(&names)?;
         let record = &permit.get::<Permit>().key.record;
@@ -73,10 +73,32 @@ impl wit::Guest for Provider {
         }
         read(|library| {
             let of = |name: &String| {
-                let language = library.collection(name).ok()?.language;
-                Some(language?.code().to_owned())
+                let found = library.collection(name).ok();
+                let Prompt { system, template } =
+                    found.map(|found| found.prompt.clone()).unwrap_or_default();
+                wit::CollectionSettings {
+                    language: found.and_then(|found| Some(found.language?.code().to_owned())),
+                    prompt: wit::Prompt { system, template },
+                }
             };
             Ok(names.iter().map(of).collect())
+        })
+        .map_err(error_to_wit)
+    }
+
+    async fn set_collection_prompt(
+        permit: PermitBorrow<'_>,
+        name: String,
+        prompt: wit::Prompt,
+    ) -> Result<(), Error> {
+        allowed(&permit, Scope::Write, Some(&name))?;
+        let wit::Prompt { system, template } = prompt;
+        let prompt = Prompt { system, template };
+        prompt.check().map_err(Error::Invalid)?;
+        write(|library| {
+            library.collection(&name)?;
+            let commit = Commit::Prompt { collection: name.clone(), prompt: prompt.clone() };
+            Ok((Some(commit), ()))
         })
         .map_err(error_to_wit)
     }
