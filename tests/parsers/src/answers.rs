@@ -1,7 +1,7 @@
 //! What an endpoint of a language or embedding model sends.
 
 use ragtime_openai::chat::{Piece, Reader};
-use ragtime_openai::cited::{Marks, back};
+use ragtime_openai::checked::{Checked, Step, Unsupported};
 use ragtime_openai::embeddings;
 
 const PASSAGE: &str = "The left hand keeps a steady march. The right hand syncopates.";
@@ -14,16 +14,38 @@ pub(crate) fn answer(bytes: &[u8]) {
     let (first, second) = bytes.split_at(cut);
     assert_eq!(pieces([first, second]), whole);
 
-    let passages = [PASSAGE.to_owned()];
-    let mut marks = Marks::default();
-    for piece in whole.into_iter().flatten() {
-        let Piece::Text(text) = piece else { continue };
-        for marked in marks.push(&text) {
-            for (place, span) in back(&marked, &passages) {
-                assert!(!passages[place][span].is_empty());
-            }
+    let texts: Vec<_> = whole.into_iter().flatten().filter_map(text).collect();
+    for unsupported in [Unsupported::Mark, Unsupported::Drop] {
+        let told = told(texts.iter().map(String::as_str), unsupported);
+        let at_once = texts.concat();
+        assert_eq!(self::told([at_once.as_str()], unsupported), told);
+    }
+}
+
+fn text(piece: Piece) -> Option<String> {
+    match piece {
+        Piece::Text(text) => Some(text),
+        Piece::Usage(..) | Piece::Ending(_) => None,
+    }
+}
+
+/// What a client is told of an answer: its text, its quotes and its statements.
+fn told<'a>(
+    pieces: impl IntoIterator<Item = &'a str>,
+    unsupported: Unsupported,
+) -> (String, Vec<String>, Vec<(String, bool)>) {
+    let mut checked = Checked::new(vec![PASSAGE.to_owned()], unsupported);
+    let mut steps: Vec<_> = pieces.into_iter().flat_map(|piece| checked.push(piece)).collect();
+    steps.extend(checked.finish());
+    let (mut said, mut quotes) = (String::new(), Vec::new());
+    for step in steps {
+        match step {
+            Step::Text(text) => said.push_str(&text),
+            Step::Quote(_, span) => quotes.push(PASSAGE[span].to_owned()),
         }
     }
+    assert!(quotes.iter().all(|quote| !quote.is_empty()));
+    (said, quotes, checked.into_statements())
 }
 
 /// The pieces of an answer, or none where it is none.
