@@ -135,7 +135,6 @@ async fn the_tokens_of_a_text_take_few_times_its_size() {
 }
 
 #[tokio::test]
-#[ignore = "holds most of the time: no allocator is chosen yet, see tests/bench/allocators.py"]
 async fn memory_that_was_needed_once_is_given_back() {
     let server = Setup::new().set("HANDLER__IDLE_TIMEOUT_MS", 500).start();
     server.document("small", "phoenix").await;

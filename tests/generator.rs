@@ -453,6 +453,9 @@ async fn a_collection_may_ask_the_model_in_its_own_way() {
     let model = Model::start(Behaviour::Says(PIECES)).await;
     let mut server = server(setup(&model)).await;
     let path = "/v1/collections/default";
+    let change = async |server: &Server, change: Value| {
+        Answer::of(server.request(reqwest::Method::PATCH, path).json(&change)).await
+    };
     let prompt =
         json!({"system": "Speak as a librarian.", "template": "{sources}Reader: {question}"});
     let changed = change(&server, json!({"prompt": prompt})).await;
