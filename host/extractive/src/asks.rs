@@ -67,6 +67,8 @@ fn has(spaced: &str, words: &str, language: Option<Language>) -> bool {
 /// What a question asks for, and what it says already, which is no answer to it.
 pub(crate) struct Asked {
     pub(crate) kind: Option<Kind>,
+    /// Whether it asks how something is done, which code may tell.
+    pub(crate) how: bool,
     spaced: String,
     text: String,
 }
@@ -84,7 +86,16 @@ impl Asked {
             ("where", Kind::Where),
         ];
         let kind = kinds.into_iter().find(|(name, _)| asks(name)).map(|(_, kind)| kind);
-        Self { kind, spaced, text: question.to_owned() }
+        let how = asks("how");
+        Self { kind, how, spaced, text: question.to_owned() }
+    }
+
+    /// Whether a text says that something is not, and the question does not: words of
+    /// the question are then an answer to it.
+    pub(crate) fn denied_by(&self, text: &str, language: Option<Language>) -> bool {
+        let text = spaced(text);
+        let denies = |word: &&str| has(&text, word, language) && !has(&self.spaced, word, language);
+        known(language, "negation").iter().any(denies)
     }
 
     /// How well a text gives what is asked for, from 0 to 1.

@@ -175,10 +175,12 @@ impl<'a> Reading<'a> {
         unit.map_or("", |(read, unit)| read.unit_text(unit))
     }
 
-    /// Whether the question asks for code.
+    /// Whether code may answer the question.
     pub(crate) fn asks_for_code(&self) -> bool {
-        let kind = |question: &Rc<Question>| question.asked.kind == Some(asks::Kind::Code);
-        self.questions.values().any(kind)
+        let asks = |question: &Rc<Question>| {
+            question.asked.how || question.asked.kind == Some(asks::Kind::Code)
+        };
+        self.questions.values().any(asks)
     }
 
     /// The units that may be quoted.
@@ -271,6 +273,9 @@ struct Judge<'r, 'a> {
     whole: f32,
 }
 
+/// Code is less sure an answer to how something is done than to a question for code.
+const CODE_FOR_HOW: f32 = 0.3;
+
 impl<'r, 'a> Judge<'r, 'a> {
     fn new(
         reading: &'r Reading<'a>,
@@ -300,11 +305,13 @@ impl<'r, 'a> Judge<'r, 'a> {
             .collect();
         words.sort_unstable();
         words.dedup();
-        // What says no more than the question does, and announces no more, answers
-        // nothing.
+        // What says no more than the question does, and neither announces more nor
+        // denies it, answers nothing.
         let next = self.read.units.get(at + 1);
         let announces = shape::announces(text) && next.is_some_and(|next| next.lead == Some(at));
-        if !announces && !words.iter().any(|word| !self.question.stems.contains(word)) {
+        let is_new = words.iter().any(|word| !self.question.stems.contains(word));
+        let denies = self.question.asked.denied_by(text, self.read.language);
+        if !announces && !is_new && !denies {
             return None;
         }
         let before = at.checked_sub(1).filter(|before| self.is_near(*before, unit));
@@ -340,7 +347,11 @@ impl<'r, 'a> Judge<'r, 'a> {
             gives(asks::Kind::Who),
             gives(asks::Kind::Where),
             if ragtime_text::refers_back(text, self.read.language) { 1.0 } else { 0.0 },
-            if unit.kind == Kind::Code { 1.0 } else { 0.0 },
+            match (unit.kind, self.question.asked.kind) {
+                (Kind::Code, Some(asks::Kind::Code)) => 1.0,
+                (Kind::Code, _) => CODE_FOR_HOW,
+                _ => 0.0,
+            },
         ];
         let in_context = self.question.share(&context);
         let shared_lead = unit.lead.filter(|_| unit.kind == Kind::Row || unit.list.is_some());

@@ -369,6 +369,24 @@ mod tests {
     }
 
     #[test]
+    fn how_something_is_done_may_be_told_by_code() {
+        let page = "Keep the data\n\nWhat was acknowledged is on disk, also after a fall.\n\n\
+                    ```sh\nragtime backup \"$FOLDER\"    # while it serves\n```\n\nRestoring takes a minute.";
+        let answer = said("How do I make a backup while it serves?", page);
+        assert!(answer.contains("ragtime backup"), "{answer}");
+    }
+
+    #[test]
+    fn a_denial_in_the_words_of_the_question_answers_it() {
+        for (question, text) in [
+            ("Is there OCR for scans?", "There is no OCR for scans."),
+            ("Gibt es OCR?", "Es gibt kein OCR."),
+        ] {
+            assert_eq!(said(question, text), text);
+        }
+    }
+
+    #[test]
     fn the_same_thing_is_not_said_twice() {
         let passages =
             ["Wings lift the aircraft in flight.", "Wings lift the aircraft in its flight."];
