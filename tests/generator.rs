@@ -293,7 +293,7 @@ async fn a_client_that_goes_away_ends_the_models_work() {
         .json(&json!({"query": "Who wrote the Maple Leaf Rag?", "stream": true}));
     let mut response = request.send().await.unwrap();
     let mut seen = String::new();
-    while !seen.contains("one ") {
+    while !seen.contains("\"one") {
         seen.push_str(&String::from_utf8_lossy(&response.chunk().await.unwrap().unwrap()));
     }
     drop(response);
@@ -313,7 +313,7 @@ async fn a_stream_whose_key_is_revoked_ends_with_the_model_behind_it() {
         .json(&json!({"query": "Who wrote the Maple Leaf Rag?", "stream": true}));
     let mut response = request.send().await.unwrap();
     let mut seen = String::new();
-    while !seen.contains("one ") {
+    while !seen.contains("\"one") {
         seen.push_str(&String::from_utf8_lossy(&response.chunk().await.unwrap().unwrap()));
     }
     let id = key.split('_').nth(1).unwrap();
