@@ -26,8 +26,8 @@ use clap::Parser;
 use ragtime_openai::sse;
 
 /// Chosen by `tests/bench/allocators.py`: of three it holds the least memory after a
-/// burst, and costs no speed. `docs/operations.md` has the table.
-#[cfg(all(unix, not(target_env = "musl")))]
+/// burst, and costs little speed. `docs/benchmarks.md` has the table.
+#[cfg(all(feature = "jemalloc", unix, not(target_env = "musl")))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Memory that is given back, and speed, with one allocator and another.
 
-    cargo build --release && python3 tests/bench/allocators.py [NAME=LIBRARY.so ...]
+    cargo build --release --no-default-features
+    python3 tests/bench/allocators.py [NAME=LIBRARY.so ...]
 
-Each library takes the C allocator's place (`LD_PRELOAD`); the first row is the
-binary as it is. Rows of the same run are comparable, others are not. Needs
-nothing but Python's standard library.
+Built so, the program has the C library's allocator, which is the first row, and each
+library takes its place (`LD_PRELOAD`). `RAGTIME_BINARY` measures another program.
+Rows of the same run are comparable, others are not. Needs nothing but Python's
+standard library.
 """
 import concurrent.futures, http.client, json, os, pathlib, statistics, subprocess, sys
 import tempfile, time, urllib.request
