@@ -362,8 +362,7 @@ fn close_to_others(path: &Path) {
 }
 
 fn start_engine(settings: &Settings) -> Result<(wasmtime::Engine, Component), ServeError> {
-    let cache = engine::cache_folder(&settings.data.dir);
-    let engine = engine::start(&settings.handler, &cache).map_err(ServeError::Engine)?;
+    let engine = engine::start(&settings.handler).map_err(ServeError::Engine)?;
     let likely = Component::of_settings(&engine, settings)?;
     Ok((engine, likely))
 }

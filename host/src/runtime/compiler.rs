@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use wasmtime::Engine;
 
 use super::background::stand_back;
+use super::code::CodeCache;
 use super::engine::{self, Compiled};
 use crate::config;
 
@@ -55,6 +56,7 @@ pub struct Args {
 /// Compiles components for an engine.
 pub struct Compiler {
     engine: Engine,
+    cache: CodeCache,
     args: Args,
     timeout: Duration,
     /// One thread, so that what it allocates and frees is one arena.
@@ -78,7 +80,8 @@ impl Compiler {
             .start_handler(|_| stand_back(LOADING_NICENESS))
             .build()
             .map_err(std::io::Error::other)?;
-        Ok(Self { engine, args, timeout, loading })
+        let cache = CodeCache::new(&engine, &args.cache);
+        Ok(Self { engine, cache, args, timeout, loading })
     }
 
     /// Compiles a component, or takes it from the cache. A caller that goes away
@@ -98,8 +101,13 @@ impl Compiler {
         if !output.status.success() {
             return Err(failure(&output));
         }
-        let engine = self.engine.clone();
-        self.apart(move || engine::compile(&engine, &bytes)).await
+        let (engine, cache) = (self.engine.clone(), self.cache.clone());
+        self.apart(move || engine::compile(&engine, &cache, &bytes)).await
+    }
+
+    /// Where the code that it made is kept.
+    pub fn cache(&self) -> &CodeCache {
+        &self.cache
     }
 
     /// Runs work that takes long off the serving threads.
@@ -165,8 +173,9 @@ pub fn run(args: &Args) -> Result<(), String> {
         max_memory_bytes: args.max_memory_bytes,
         ..config::Handler::default()
     };
-    let engine = engine::start(&bounds, &args.cache).map_err(|error| format!("{error:#}"))?;
-    engine::compile(&engine, &component).map(drop).map_err(|error| format!("{error:#}"))
+    let engine = engine::start(&bounds).map_err(|error| format!("{error:#}"))?;
+    let cache = CodeCache::new(&engine, &args.cache);
+    engine::compile(&engine, &cache, &component).map(drop).map_err(|error| format!("{error:#}"))
 }
 
 /// Processor time for a deadline: every core may be at work.

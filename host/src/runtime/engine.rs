@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, Linker};
-use wasmtime::{
-    Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
-};
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use super::code::CodeCache;
 use super::state::InstanceState;
 use crate::{capability, config};
 
@@ -28,16 +27,12 @@ pub fn cache_folder(data: &Path) -> PathBuf {
     data.join("compiled")
 }
 
-/// An engine whose compiled code is cached in `cache_dir`, and the thread that
-/// moves its epoch.
-pub fn start(bounds: &config::Handler, cache_dir: &Path) -> wasmtime::Result<Engine> {
-    let mut cache = CacheConfig::new();
-    cache.with_directory(cache_dir);
+/// An engine, and the thread that moves its epoch.
+pub fn start(bounds: &config::Handler) -> wasmtime::Result<Engine> {
     let mut config = Config::new();
     config
         .wasm_component_model_async(true)
         .epoch_interruption(true)
-        .cache(Some(Cache::new(cache)?))
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(bounds)));
     let engine = Engine::new(&config)?;
     let ticking = engine.weak();
@@ -88,11 +83,21 @@ pub struct Compiled {
     pub bytes: usize,
 }
 
-/// Compiles a component, or takes it from the cache. Takes seconds when it
+/// Compiles a component, or takes its code from the cache. Takes seconds when it
 /// compiles, so not for a serving thread.
-pub fn compile(engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Compiled> {
-    let component = Component::new(engine, bytes)?;
-    Ok(Compiled { component, sha256: sha256(bytes), bytes: bytes.len() })
+pub fn compile(engine: &Engine, cache: &CodeCache, bytes: &[u8]) -> wasmtime::Result<Compiled> {
+    let sha256 = sha256(bytes);
+    let component = match cache.load(engine, &sha256) {
+        Some(component) => component,
+        None => {
+            let component = Component::new(engine, bytes)?;
+            if let Err(error) = cache.save(&sha256, &component) {
+                tracing::warn!(%error, "compiled code is not kept, so the next start makes it again");
+            }
+            component
+        }
+    };
+    Ok(Compiled { component, sha256, bytes: bytes.len() })
 }
 
 /// SHA-256, lower-case hex.

@@ -2,6 +2,7 @@
 //! each instance and request.
 
 pub mod background;
+pub mod code;
 pub mod compiler;
 pub mod engine;
 pub mod generation;

@@ -14,6 +14,7 @@ use ragtime_store::{Deployment, Store};
 use super::ServeError;
 use crate::config::Settings;
 use crate::keyring::unix_now;
+use crate::runtime::code::CodeCache;
 use crate::runtime::compiler::Compiler;
 use crate::runtime::engine::{self, Compiled};
 use crate::runtime::generation::Workshop;
@@ -48,18 +49,22 @@ impl Component {
                     |error| ServeError::HandlerFile { path: path.display().to_string(), error };
                 let bytes = std::fs::read(path).map_err(unreadable)?;
                 let label = path.file_name().map(|name| name.to_string_lossy().into_owned());
-                Self::compile(engine, label.unwrap_or_default(), Cow::from(bytes))
+                Self::compile(engine, settings, label.unwrap_or_default(), Cow::from(bytes))
             }
-            None => Self::compile(engine, BUILT_IN.to_owned(), Cow::from(BUILT_IN_HANDLER)),
+            None => {
+                Self::compile(engine, settings, BUILT_IN.to_owned(), Cow::from(BUILT_IN_HANDLER))
+            }
         }
     }
 
     fn compile(
         engine: &wasmtime::Engine,
+        settings: &Settings,
         label: String,
         bytes: Cow<'static, [u8]>,
     ) -> Result<Self, ServeError> {
-        let compiled = engine::compile(engine, &bytes).map_err(ServeError::Handler)?;
+        let cache = CodeCache::new(engine, &engine::cache_folder(&settings.data.dir));
+        let compiled = engine::compile(engine, &cache, &bytes).map_err(ServeError::Handler)?;
         Ok(Self { label, bytes, compiled })
     }
 }
@@ -82,7 +87,7 @@ pub fn first(
             let archive = Archive::new(&swap::archive_folder(&settings.data.dir))?;
             let bytes = archive.read(&last.sha256)?;
             let bytes = bytes.ok_or_else(|| ServeError::HandlerGone(last.label.clone()))?;
-            Component::compile(engine, last.label.clone(), Cow::from(bytes))?
+            Component::compile(engine, settings, last.label.clone(), Cow::from(bytes))?
         }
         None => likely,
     };

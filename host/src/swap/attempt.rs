@@ -293,6 +293,7 @@ async fn keep(
         for id in wanted {
             names.extend(swaps.store().deployment(id)?.map(|one| one.sha256));
         }
+        swaps.compiler.cache().retain(&names)?;
         Ok(swaps.archive.retain(&names)?)
     };
     blocking(keep).await?
