@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn a_question_has_defaults() {
         let request = read(br#"{"query":"why?","generator":null}"#).unwrap();
-        assert_eq!((request.top_k, request.stream, request.generator), (6, false, None));
+        assert_eq!((request.top_k, request.stream, request.generator), (10, false, None));
     }
 
     #[test]
