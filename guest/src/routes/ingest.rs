@@ -17,7 +17,7 @@ use ragtime_api::{limits, records};
 use super::{Answer, documents::summary, jobs};
 use crate::bindings::admission::Permit;
 use crate::bindings::details::{self, DetailedInput, Details};
-use crate::bindings::embedding;
+use crate::bindings::measure::{self, Measured};
 use crate::bindings::store::{self, ChunkInput, Cut, DocumentInput, Outcome};
 use crate::call::Call;
 use crate::{multipart, reply};
@@ -150,8 +150,12 @@ pub(super) async fn prepare(
     let mut readable = readable.into_iter().peekable();
     while readable.peek().is_some() {
         let group: Vec<_> = readable.by_ref().take(TEXTS_PER_CALL).collect();
-        let texts = group.iter().map(|(_, extracted)| extracted.text.clone()).collect();
-        let tokens = embedding::tokens(permit, texts).await?;
+        let measured = |(document, extracted): &(NewDocument, Extracted)| Measured {
+            text: extracted.text.clone(),
+            language: document.given_language(),
+        };
+        let texts = group.iter().map(measured).collect();
+        let tokens = measure::tokens(permit, texts).await?;
         let inputs = group
             .into_iter()
             .zip(tokens)
@@ -201,8 +205,13 @@ pub(super) async fn recut(mut call: Call) -> Answer {
         store::Page { cursor: page.cursor, limit: page.limit.min(limits::MAX_RECUT_DOCUMENTS) };
     let cut = store::wanted_cut(permit, collection.clone()).await?;
     let (documents, next_cursor) = store::uncut_documents(permit, collection.clone(), page).await?;
-    let texts = documents.iter().map(|document| document.text.clone()).collect();
-    let tokens = embedding::tokens(permit, texts).await?;
+    let ids = documents.iter().map(|document| document.id.clone()).collect();
+    let known = details::of_documents(permit, collection.clone(), ids).await?;
+    let texts = documents.iter().zip(known).map(|(document, known)| Measured {
+        text: document.text.clone(),
+        language: known.language,
+    });
+    let tokens = measure::tokens(permit, texts.collect()).await?;
     let mut recut = 0;
     for (document, tokens) in documents.into_iter().zip(tokens) {
         let extracted = Extracted::restored(document.text, &document.outline);

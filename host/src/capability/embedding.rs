@@ -51,18 +51,27 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
             Ok(call) => call,
             Err(error) => return Ok(Err(error)),
         };
-        let Some(turn) = call.until_gone(call.services.embeddings.tokenising.acquire()).await
-        else {
-            return Ok(Err(gone()));
-        };
-        let starts = call.blocking(move |call| {
+        let starts = counted(call, move |call| {
             let model = call.services.embeddings.model();
             texts.iter().map(|text| token_starts(model, text)).collect()
         });
-        let starts = starts.await.unwrap_or_else(|| Err(gone()));
-        drop(turn);
-        Ok(starts)
+        Ok(starts.await)
     }
+}
+
+/// Counts tokens when it is the call's turn to: what runs at once is bounded, as it
+/// takes memory by the length of the texts.
+pub(super) async fn counted(
+    call: Call,
+    count: impl FnOnce(&Call) -> Result<Vec<Vec<u32>>, wit::Error> + Send + 'static,
+) -> Result<Vec<Vec<u32>>, wit::Error> {
+    let tokenising = &call.services.embeddings.tokenising;
+    let Some(turn) = call.until_gone(tokenising.acquire()).await else {
+        return Err(gone());
+    };
+    let starts = call.blocking(count).await.unwrap_or_else(|| Err(gone()));
+    drop(turn);
+    starts
 }
 
 /// Embeds texts, for as long as the client waits and its budget lasts.
@@ -78,7 +87,7 @@ fn embed(call: &Call, texts: &[String]) -> Result<Vec<Vec<f32>>, wit::Error> {
     model.embed_tokens(&tokens, &|| !call.request.cancelled.is_cancelled()).map_err(failed)
 }
 
-fn allowed(call: Option<Call>, texts: usize) -> Result<Call, wit::Error> {
+pub(super) fn allowed(call: Option<Call>, texts: usize) -> Result<Call, wit::Error> {
     let call = call.ok_or_else(gone)?;
     let permit = &call.permit;
     if permit.allows(Scope::Read).is_err() && permit.allows(Scope::Write).is_err() {
@@ -94,7 +103,7 @@ fn gone() -> wit::Error {
     wit::Error::Other(Some(GONE.into()))
 }
 
-fn token_starts(model: Option<&Embedder>, text: &str) -> Result<Vec<u32>, wit::Error> {
+pub(super) fn token_starts(model: Option<&Embedder>, text: &str) -> Result<Vec<u32>, wit::Error> {
     match model {
         Some(model) => {
             model.token_starts(text).map_err(|error| wit::Error::Other(Some(error.to_string())))

@@ -14,6 +14,7 @@ mod health;
 mod keys;
 mod listing;
 mod logging;
+mod measure;
 pub mod rate_limit;
 mod retrieval;
 

@@ -43,7 +43,7 @@ impl wit::Guest for Provider {
     }
 }
 
-fn allowed(permit: &PermitBorrow<'_>, texts: usize) -> Result<(), wit::Error> {
+pub(super) fn allowed(permit: &PermitBorrow<'_>, texts: usize) -> Result<(), wit::Error> {
     let key = &permit.get::<Permit>().key;
     if covers(key, Scope::Read, None).is_err() && covers(key, Scope::Write, None).is_err() {
         return Err(wit::Error::ScopeRequired);

@@ -11,6 +11,7 @@ mod health;
 mod keys;
 mod listing;
 mod logging;
+mod measure;
 mod retrieval;
 
 use std::rc::Rc;

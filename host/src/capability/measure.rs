@@ -1,0 +1,37 @@
+//! `ragtime:models/measure`
+
+use ragtime_text::{Language, detect};
+use wasmtime::component::{Accessor, Resource};
+
+use super::bindings::ragtime::models::embedding::Error;
+use super::bindings::ragtime::models::measure as wit;
+use super::call;
+use super::embedding::{allowed, counted, token_starts};
+use super::rate_limit::Permit;
+use crate::runtime::state::{Capabilities, CapabilityView};
+
+impl wit::Host for CapabilityView<'_> {}
+
+impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
+    async fn tokens(
+        accessor: &Accessor<T, Self>,
+        permit: Resource<Permit>,
+        texts: Vec<wit::Measured>,
+    ) -> wasmtime::Result<Result<Vec<Vec<u32>>, Error>> {
+        let call = match allowed(call(accessor, &permit)?, texts.len()) {
+            Ok(call) => call,
+            Err(error) => return Ok(Err(error)),
+        };
+        let starts = counted(call, move |call| {
+            let embeddings = &call.services.embeddings;
+            let of = |one: &wit::Measured| {
+                let given = one.language.as_deref().and_then(Language::parse);
+                let language = given.or_else(|| detect(&one.text, None));
+                let model = embeddings.model().filter(|_| embeddings.languages().knows(language));
+                token_starts(model, &one.text)
+            };
+            texts.iter().map(of).collect()
+        });
+        Ok(starts.await)
+    }
+}
