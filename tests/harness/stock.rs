@@ -13,6 +13,7 @@ const EDGE: &str = "no edge with settings stands before the handler";
 const LOG: &str = "it keeps no access log";
 const GONE: &str = "a component learns of a client that went away at its next write only";
 const IDLE: &str = "it works while a request is there only";
+const METRICS: &str = "it has no listener for metrics";
 const SWAP: &str = "a handler is fixed when the component is made";
 
 /// The tests of the common suite that do not run on a stock runtime, and why.
@@ -37,6 +38,7 @@ pub const CANNOT: &[(&str, &str)] = &[
     ("durability::no_secret_is_in_any_file", KEYS),
     ("generator::a_client_that_goes_away_ends_the_models_work", GONE),
     ("generator::a_stream_whose_key_is_revoked_ends_with_the_model_behind_it", KEYS),
+    ("generator::the_share_of_supported_statements_is_a_metric", METRICS),
 ];
 
 /// `wasmtime serve` with a data folder and settings.

@@ -42,8 +42,6 @@ pub struct Args {
     #[arg(long)]
     cache: PathBuf,
     #[arg(long)]
-    max_instances: u32,
-    #[arg(long)]
     max_memory_bytes: usize,
     /// What the process itself may hold.
     #[arg(long)]
@@ -69,7 +67,6 @@ impl Compiler {
         let timeout = Duration::from_millis(settings.swap.compile_timeout_ms);
         let args = Args {
             cache: engine::cache_folder(&settings.data.dir),
-            max_instances: settings.handler.max_instances,
             max_memory_bytes: settings.handler.max_memory_bytes,
             compiler_memory_bytes: settings.swap.max_compile_memory_bytes,
             compiler_cpu_seconds: cpu_seconds(timeout),
@@ -129,7 +126,6 @@ impl Compiler {
             .arg(COMMAND)
             .arg("--cache")
             .arg(&self.args.cache)
-            .args(["--max-instances", &self.args.max_instances.to_string()])
             .args(["--max-memory-bytes", &self.args.max_memory_bytes.to_string()])
             .args(["--compiler-memory-bytes", &self.args.compiler_memory_bytes.to_string()])
             .args(["--compiler-cpu-seconds", &self.args.compiler_cpu_seconds.to_string()])
@@ -169,7 +165,9 @@ pub fn run(args: &Args) -> Result<(), String> {
     let mut component = Vec::new();
     std::io::stdin().lock().read_to_end(&mut component).map_err(|error| error.to_string())?;
     let bounds = config::Handler {
-        max_instances: args.max_instances,
+        // None runs here, and room for many would count as this process's memory. Code
+        // is the same for any number.
+        max_instances: 1,
         max_memory_bytes: args.max_memory_bytes,
         ..config::Handler::default()
     };
