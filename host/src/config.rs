@@ -571,7 +571,7 @@ impl Default for Generator {
             breaker_cooldown_ms: 10_000,
             fallback: true,
             unsupported: Unsupported::Mark,
-            min_confidence: 0.15,
+            min_confidence: ragtime_extractive::Settings::default().min_confidence,
         }
     }
 }

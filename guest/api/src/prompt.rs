@@ -56,9 +56,9 @@ const RULES: &str = "You answer a question from numbered sources and from nothin
 /// How a user's message is put together when nothing else is set.
 pub const TEMPLATE: &str = "{sources}Question: {question}";
 
-/// The messages: what `asked` says first, the rules, the turns of the conversation so far, and last the sources,
-/// best first and numbered from 1, with the question. `nonce` is a word that whoever
-/// wrote the sources could not know.
+/// The messages: what `asked` says first, the rules, the turns of the conversation so far,
+/// and last the sources, best first and numbered from 1, with the question. `nonce` is a
+/// word that whoever wrote the sources could not know.
 ///
 /// No two neighbours are of one role, since the templates of many models refuse that.
 pub fn messages(

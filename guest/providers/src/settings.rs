@@ -69,7 +69,7 @@ pub struct Invalid(String);
 /// The confidence below which quotes decline.
 pub fn min_confidence(lookup: Lookup<'_>) -> Result<f32, Invalid> {
     let section = Section { name: "GENERATOR__", lookup };
-    section.number("MIN_CONFIDENCE", 0.15)
+    section.number("MIN_CONFIDENCE", ragtime_extractive::Settings::default().min_confidence)
 }
 
 impl Generator {

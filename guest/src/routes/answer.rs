@@ -48,6 +48,9 @@ pub(super) struct Answering {
     pub(super) started: Instant,
 }
 
+/// Why an answer ends that would be longer.
+pub(super) const LENGTH: &str = "length";
+
 /// What more is known of an answer than its text.
 pub(super) struct Known {
     /// How likely the passages hold an answer; none where a language model answered.
@@ -62,6 +65,11 @@ impl Known {
     /// Of an answer for which there was nothing to answer from.
     pub(super) fn nothing() -> Self {
         Self { confidence: Some(0.0), finish_reason: "stop", statements: Vec::new() }
+    }
+
+    /// Whether a number of tokens was too low for the whole answer.
+    pub(super) fn is_cut_short(&self) -> bool {
+        self.finish_reason == LENGTH
     }
 
     /// As the response has it.
@@ -121,7 +129,7 @@ impl Answering {
             confidence: assessed.confidence.map(|one| (f64::from(one) * 1e3).round() / 1e3),
             finish_reason: match assessed.ending {
                 assessment::Ending::Stop => "stop",
-                assessment::Ending::Length => "length",
+                assessment::Ending::Length => LENGTH,
                 assessment::Ending::Filtered => "content_filter",
             },
             statements: assessed.statements.into_iter().map(statement).collect(),

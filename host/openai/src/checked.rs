@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::chat::Ending;
 use crate::cited::{MAX_STATEMENT_BYTES, Marks, Statements, back, numbers};
 use crate::watched::Watched;
 
@@ -18,6 +19,17 @@ pub enum Unsupported {
     Mark,
     /// Its sentence is left out of the text. Text then comes by whole sentences.
     Drop,
+}
+
+/// What more is known of an answer than its events tell.
+#[derive(Debug, Clone, Default)]
+pub struct Assessed {
+    /// How likely the passages hold an answer; none where a language model answered.
+    pub confidence: Option<f32>,
+    /// Why it ended.
+    pub ending: Ending,
+    /// Statements that name sources, and whether one supports them.
+    pub statements: Vec<(String, bool)>,
 }
 
 /// A step of an answer.
@@ -79,7 +91,7 @@ impl Checked {
     }
 
     fn go_on(&mut self, text: &str, last: bool) -> Vec<Step> {
-        match self.unsupported {
+        let steps = match self.unsupported {
             Unsupported::Mark => self.check(text).0,
             Unsupported::Drop => {
                 self.held.push_str(text);
@@ -91,10 +103,11 @@ impl Checked {
                         (more, Some(true) | None) => steps.extend(more),
                     }
                 }
-                self.spoke = self.spoke || !steps.is_empty();
                 steps
             }
-        }
+        };
+        self.spoke |= !steps.is_empty();
+        steps
     }
 
     /// The steps of a text, and whether a source supports it where it names any.
@@ -109,7 +122,6 @@ impl Checked {
             *supported.get_or_insert(false) |= !found.is_empty();
             steps.extend(found.into_iter().map(|(passage, span)| Step::Quote(passage, span)));
         }
-        self.spoke |= self.unsupported == Unsupported::Mark;
         (steps, supported)
     }
 }

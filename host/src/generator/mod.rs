@@ -7,19 +7,8 @@ pub use extractive::{Extract, Extractive, NAME as EXTRACTIVE};
 
 use crate::config::{self, GeneratorName};
 use openai::OpenAi;
-use ragtime_openai::chat::Ending;
+pub use ragtime_openai::checked::Assessed;
 use ragtime_openai::checked::Unsupported;
-
-/// What more is known of an answer than its events tell.
-#[derive(Debug, Clone, Default)]
-pub struct Assessed {
-    /// How likely the passages hold an answer; none where a language model answered.
-    pub confidence: Option<f32>,
-    /// Why it ended.
-    pub ending: Ending,
-    /// Statements that name sources, and whether one supports them.
-    pub statements: Vec<(String, bool)>,
-}
 
 /// Those there are.
 pub struct Generators {

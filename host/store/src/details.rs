@@ -118,16 +118,23 @@ pub(crate) fn set_collection_language(
     Ok(())
 }
 
-/// How language models are asked about a collection.
-pub(crate) fn collection_prompt(db: &Connection, collection: i64) -> Result<Prompt, Error> {
-    let mut statement = db.prepare_cached("SELECT prompt FROM collections WHERE key = ?1")?;
-    let found: Option<Option<String>> =
-        statement.query_row([collection], |row| row.get(0)).optional()?;
+/// What was set for a collection: the language of its documents, as
+/// [`collection_language`], and how language models are asked about it.
+pub(crate) fn collection_settings(
+    db: &Connection,
+    collection: i64,
+) -> Result<(Option<Language>, Prompt), Error> {
+    let mut statement =
+        db.prepare_cached("SELECT language, prompt FROM collections WHERE key = ?1")?;
+    let found: Option<(Option<String>, Option<String>)> =
+        statement.query_row([collection], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let (language, prompt) = found.unwrap_or_default();
     // What is stored was written by `set_collection_prompt`.
-    Ok(found.flatten().and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default())
+    let prompt = prompt.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
+    Ok((language.as_deref().and_then(Language::parse), prompt))
 }
 
-/// Sets it.
+/// Sets how language models are asked about a collection.
 pub(crate) fn set_collection_prompt(
     db: &Connection,
     collection: i64,

@@ -296,10 +296,7 @@ impl Store {
     ) -> Result<Vec<(Option<ragtime_text::Language>, Prompt)>, Error> {
         self.0.readers.read(|db| {
             let of = |name: &String| match documents::collection_key(db, name) {
-                Ok(key) => Ok((
-                    details::collection_language(db, key)?,
-                    details::collection_prompt(db, key)?,
-                )),
+                Ok(key) => details::collection_settings(db, key),
                 Err(Error::UnknownCollection) => Ok(Default::default()),
                 Err(error) => Err(error),
             };
@@ -789,7 +786,7 @@ fn now() -> u64 {
 }
 
 /// Levels of folders, the data folder included, that may hold files in the making:
-/// the files of an index lie deepest, in `lexical/<collection>/<version>`.
+/// the files of an index lie deepest, in `index/<collection>/<version>`.
 const MAX_SWEEP_DEPTH: u32 = 4;
 /// What such files are called until they are whole.
 const IN_THE_MAKING: &str = ".tmp";

@@ -63,7 +63,7 @@ pub const PROMPT_SYSTEM: Rule = Rule {
 /// The message that a language model is asked with.
 pub const PROMPT_TEMPLATE: Rule = Rule {
     check: prompt_template,
-    min_chars: 19,
+    min_chars: SOURCES.len() + QUESTION.len(),
     max_chars: limits::MAX_PROMPT_BYTES,
     pattern: r"\{sources\}[\s\S]*\{question\}",
     format: None,

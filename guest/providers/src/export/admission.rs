@@ -4,10 +4,10 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use ragtime_openai::checked::Assessed;
 use ragtime_policy::bucket::{Decision, Quota};
 
 use super::Provider;
-use super::assessment::Assessed;
 use super::auth::Principal;
 use crate::bindings::admission as wit;
 use crate::bindings::principals::PrincipalBorrow;

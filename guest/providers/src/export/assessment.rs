@@ -6,17 +6,6 @@ use super::{Permit, Provider};
 use crate::bindings::admission::PermitBorrow;
 use crate::bindings::assessment as wit;
 
-/// What more is known of an answer than its events tell.
-#[derive(Clone, Default)]
-pub(super) struct Assessed {
-    /// How likely the passages hold an answer; none where a language model answered.
-    pub(super) confidence: Option<f32>,
-    /// Why it ended.
-    pub(super) ending: Ending,
-    /// Statements that name sources, and whether one supports them.
-    pub(super) statements: Vec<(String, bool)>,
-}
-
 impl wit::Guest for Provider {
     fn last(permit: PermitBorrow<'_>) -> Option<wit::Assessed> {
         let assessed = permit.get::<Permit>().assessed.borrow().clone()?;

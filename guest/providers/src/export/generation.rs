@@ -7,10 +7,9 @@ use std::rc::Rc;
 
 use ragtime_extractive::{Passage, Settings, Similarity, answer};
 use ragtime_openai::chat::{Ending, Message, Piece, Role};
-use ragtime_openai::checked::{Checked, Step, Unsupported};
+use ragtime_openai::checked::{Assessed, Checked, Step, Unsupported};
 use ragtime_policy::scope::Scope;
 
-use super::assessment::Assessed;
 use super::{Denied, Permit, Provider, covers};
 use crate::bindings::admission::PermitBorrow;
 use crate::bindings::generation as wit;

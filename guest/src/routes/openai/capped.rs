@@ -6,10 +6,7 @@ use wit_bindgen::StreamReader;
 use crate::bindings::admission::Permit;
 use crate::bindings::embedding;
 use crate::bindings::generation::{Completion, Event, Usage};
-use crate::routes::answer::{Answering, Known, next};
-
-/// Why an answer ends that would be longer.
-const LENGTH: &str = "length";
+use crate::routes::answer::{Answering, Known, LENGTH, next};
 
 /// The events of a generator until a number of tokens is spent, counted as the
 /// embedding model counts.
@@ -70,11 +67,6 @@ impl Capped {
         }
         self.cap = Some((most, left));
         Some(kept)
-    }
-
-    /// Whether a number of tokens was too low for the whole answer.
-    pub(super) fn is_cut_short(&self) -> bool {
-        self.known.finish_reason == LENGTH
     }
 }
 

@@ -75,7 +75,7 @@ impl Answer {
                     }
                 }
                 Event::Done(completion) => {
-                    said.end(&mut out, head, answering, &completion, events.is_cut_short());
+                    said.end(&mut out, head, answering, &completion, events.known.is_cut_short());
                     return (out, true);
                 }
                 Event::Failed(reason) => {

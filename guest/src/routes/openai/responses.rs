@@ -86,7 +86,7 @@ pub(in crate::routes) async fn create(mut call: Call) -> Answer {
     let annotations = annotations(&answering, &whole);
     let text = if whole.text.is_empty() { NOTHING } else { &whole.text };
     let usage = query::Usage::from(whole.completion.usage).into();
-    let response = head.ended(&answering, text, &annotations, usage, whole.cut_short);
+    let response = head.ended(&answering, text, &annotations, usage, whole.known.is_cut_short());
     Ok(reply::json(StatusCode::OK, &response))
 }
 

@@ -19,8 +19,6 @@ pub(super) struct Whole {
     pub(super) completion: Completion,
     /// What more is known of it.
     pub(super) known: Known,
-    /// Whether it was ended by a number of tokens.
-    pub(super) cut_short: bool,
 }
 
 impl Whole {
@@ -39,7 +37,7 @@ pub(super) async fn finish(
         let answer::Whole { text, citations, completion, known } =
             answer::Whole::abstained(&answering.generator);
         let places = Vec::new();
-        return Ok(Whole { text, citations, places, completion, known, cut_short: false });
+        return Ok(Whole { text, citations, places, completion, known });
     }
     let mut events = Capped::start(answering, max_tokens).await?;
     let (mut text, mut citations, mut places) = (String::new(), Vec::new(), Vec::new());
@@ -56,8 +54,8 @@ pub(super) async fn finish(
                 }
                 Event::Failed(reason) => return Err(failed(reason)),
                 Event::Done(completion) => {
-                    let (cut_short, known) = (events.is_cut_short(), events.known);
-                    return Ok(Whole { text, citations, places, completion, known, cut_short });
+                    let known = events.known;
+                    return Ok(Whole { text, citations, places, completion, known });
                 }
             }
         }
