@@ -11,10 +11,13 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 /// What Ragtime says about itself.
-const OWN: [(&str, &str); 8] = [
+const OWN: [(&str, &str); 11] = [
     ("README.md", include_str!("../README.md")),
     ("ARCHITECTURE.md", include_str!("../ARCHITECTURE.md")),
     ("SECURITY.md", include_str!("../SECURITY.md")),
+    ("api.md", include_str!("../docs/api.md")),
+    ("operation.md", include_str!("../docs/operation.md")),
+    ("handlers.md", include_str!("../docs/handlers.md")),
     ("answers.md", include_str!("../docs/answers.md")),
     ("clients.md", include_str!("../docs/clients.md")),
     ("command-line.md", include_str!("../docs/command-line.md")),
@@ -23,14 +26,17 @@ const OWN: [(&str, &str); 8] = [
 ];
 
 /// The corpus: this project's own pages, a document for each paragraph.
-const PAGES: [&str; 4] = [
+const PAGES: [&str; 7] = [
     include_str!("../README.md"),
+    include_str!("../docs/api.md"),
+    include_str!("../docs/operation.md"),
+    include_str!("../docs/handlers.md"),
     include_str!("../ARCHITECTURE.md"),
     include_str!("../CHANGELOG.md"),
     include_str!("../ragtime.example.toml"),
 ];
 
-/// Questions asked; the long form is in the README.
+/// Questions asked; `docs/benchmarks.md` has the command of the long form.
 const QUESTIONS: usize = 250;
 
 const DOCUMENTS: &str = "/v1/collections/default/documents";

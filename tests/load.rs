@@ -1,5 +1,5 @@
 //! Swapping under load. The short form is part of the suite; the long one
-//! prints the figures of the README:
+//! prints the figures of `docs/benchmarks.md`:
 //!
 //! ```text
 //! cargo test --release --workspace --test load -- --ignored --nocapture

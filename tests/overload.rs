@@ -1,6 +1,6 @@
 //! More requests than the server can serve. The short form is part of the suite
 //! and looks at what clients are told; the long one, with the model, prints the
-//! figures of the README:
+//! figures of `docs/benchmarks.md`:
 //!
 //! ```text
 //! cargo test --release --workspace --test overload -- --ignored --nocapture

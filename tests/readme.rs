@@ -1,4 +1,5 @@
-//! The README, executed: every shell block that talks to a server, in order.
+//! The README and the pages that it leads to, executed: every shell block that
+//! talks to a server, in order.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -10,9 +11,24 @@ use harness::{ADMIN, Setup};
 
 const README: &str = include_str!("../README.md");
 
+/// What is executed, in order: a page may use what those before it have made.
+const PAGES: [&str; 4] = [
+    README,
+    include_str!("../docs/api.md"),
+    include_str!("../docs/handlers.md"),
+    include_str!("../docs/operation.md"),
+];
+
+/// Where the table stands of what was survived.
+const OPERATION: &str = "docs/operation.md";
+
 /// Code blocks with their language.
 fn blocks() -> Vec<(&'static str, &'static str)> {
-    let mut rest = README;
+    PAGES.into_iter().flat_map(blocks_of).collect()
+}
+
+fn blocks_of(page: &'static str) -> Vec<(&'static str, &'static str)> {
+    let mut rest = page;
     let mut blocks = Vec::new();
     while let Some((_, after)) = rest.split_once("\n```") {
         let (language, after) = after.split_once('\n').unwrap();
@@ -44,17 +60,18 @@ fn the_table_of_what_was_survived_is_the_harnesss() {
         .map(|report| std::fs::read_to_string(report.unwrap().path()).unwrap())
         .collect();
     rows.sort();
-    let (before, rest) = README.split_once("| tried | survived | lost |\n|---|---|---|\n").unwrap();
+    let page = std::fs::read_to_string(harness::root().join(OPERATION)).unwrap();
+    let (before, rest) = page.split_once("| tried | survived | lost |\n|---|---|---|\n").unwrap();
     let (table, after) = rest.split_once("\n\n").unwrap();
     if std::env::var_os("RAGTIME_BLESS").is_some() {
         let head = "| tried | survived | lost |\n|---|---|---|\n";
-        let readme = [before, head, rows.concat().trim_end(), "\n\n", after].concat();
-        std::fs::write(harness::root().join("README.md"), readme).unwrap();
+        let written = [before, head, rows.concat().trim_end(), "\n\n", after].concat();
+        std::fs::write(harness::root().join(OPERATION), written).unwrap();
         return;
     }
     let shown: Vec<_> = table.lines().collect();
     for row in &rows {
-        assert!(shown.contains(&row.trim_end()), "the README does not have: {row}");
+        assert!(shown.contains(&row.trim_end()), "{OPERATION} does not have: {row}");
     }
     // A row that no test can have written.
     let sources: String = std::fs::read_dir(harness::root().join("tests"))

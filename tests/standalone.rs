@@ -116,8 +116,8 @@ impl Drop for Server {
 async fn the_readme_works_as_written() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(&plugged(data.path()), &data);
-    let readme = include_str!("../README.md");
-    let (_, section) = readme.split_once("## Under stock wasmtime serve").unwrap();
+    let page = include_str!("../docs/handlers.md");
+    let (_, section) = page.split_once("## Under stock wasmtime serve").unwrap();
     let mut blocks = section.split("\n```");
     let code = blocks.nth(3).unwrap().strip_prefix("sh\n").unwrap();
     let shown = blocks.nth(1).unwrap().strip_prefix("text\n").unwrap();

@@ -198,8 +198,9 @@ pub fn reports() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("survived")
 }
 
-/// Writes down what was tried and what came of it, as a row of the README's
-/// table. At the end of a test, so that only what was seen is written.
+/// Writes down what was tried and what came of it, as a row of the table in
+/// `docs/operation.md`. At the end of a test, so that only what was seen is
+/// written.
 pub fn survived(tried: &str, survived: &str, lost: &str) {
     let row = format!("| {tried} | {survived} | {lost} |\n");
     let name: String = tried.chars().filter(|char| char.is_ascii_alphanumeric()).collect();

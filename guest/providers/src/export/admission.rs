@@ -1,4 +1,4 @@
-//! `ragtime:rate-limit/admission`. Budgets are this instance's: see the README
+//! `ragtime:rate-limit/admission`. Budgets are this instance's: see `docs/handlers.md`
 //! for what that means.
 
 use std::cell::RefCell;
