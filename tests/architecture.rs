@@ -1,9 +1,10 @@
 //! The direction of dependencies: guest → guest/api, host → its pure crates,
-//! and the two meet only in `wit/`.
+//! and the two meet only in `wit/`. And the pages: what they lead to is there.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
@@ -63,5 +64,115 @@ fn only_capabilities_name_the_generated_bindings() {
             let text = std::fs::read_to_string(entry.path()).unwrap();
             assert!(!text.contains("capability::bindings"), "{}", entry.path().display());
         }
+    }
+}
+
+/// The root of the workspace.
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+/// Pages outside of `docs/`.
+const PAGES: [&str; 5] =
+    ["README.md", "ARCHITECTURE.md", "SECURITY.md", "CONTRIBUTING.md", "tests/README.md"];
+
+/// What the name of a file begins with, where a page names one.
+const FOLDERS: [&str; 5] = ["docs/", "guest/", "host/", "tests/", "wit/"];
+
+/// The pages of `docs/`, from the root.
+fn docs() -> Vec<String> {
+    let names = std::fs::read_dir(Path::new(ROOT).join("docs")).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.ends_with(".md")).map(|name| format!("docs/{name}")).collect()
+}
+
+/// Every page, from the root.
+fn pages() -> Vec<String> {
+    PAGES.into_iter().map(str::to_owned).chain(docs()).collect()
+}
+
+fn text(path: &str) -> String {
+    std::fs::read_to_string(Path::new(ROOT).join(path)).unwrap()
+}
+
+/// A page without its blocks of code.
+fn prose(page: &str) -> String {
+    let mut inside = false;
+    let mut kept = String::new();
+    for line in page.lines() {
+        if line.trim_start().starts_with("```") {
+            inside = !inside;
+        } else if !inside {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    kept
+}
+
+/// Where the links of a page lead that stay in the repository.
+fn links(page: &str) -> Vec<String> {
+    let prose = prose(page);
+    let targets = prose.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    targets.filter(|target| !target.contains("://")).map(str::to_owned).collect()
+}
+
+/// What a link to a heading says, as GitHub has it.
+fn anchor(heading: &str) -> String {
+    let heading = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = heading.chars().filter(|char| char.is_alphanumeric() || " -_".contains(*char));
+    kept.map(|char| if char == ' ' { '-' } else { char }).collect()
+}
+
+#[test]
+fn the_readme_is_short() {
+    let lines = text("README.md").lines().count();
+    assert!(lines <= 150, "{lines} lines");
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    for page in pages() {
+        let folder = Path::new(ROOT).join(&page).parent().map(PathBuf::from).unwrap();
+        for link in links(&text(&page)) {
+            let (path, heading) = link.split_once('#').unwrap_or((&link, ""));
+            let target = match path {
+                "" => Path::new(ROOT).join(&page),
+                path => folder.join(path),
+            };
+            assert!(target.exists(), "{page}: {link}");
+            if !heading.is_empty() {
+                let prose = prose(&std::fs::read_to_string(&target).unwrap());
+                let mut headings = prose.lines().filter(|line| line.starts_with('#'));
+                assert!(headings.any(|line| anchor(line) == heading), "{page}: {link}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_file_that_a_page_names_is_there() {
+    for page in pages() {
+        let prose = prose(&text(&page));
+        // What stands between two backticks; a command is named by its first word.
+        let code = prose.split('`').skip(1).step_by(2);
+        let words = code.filter_map(|code| code.split_whitespace().next());
+        for word in words.filter(|word| FOLDERS.iter().any(|folder| word.starts_with(folder))) {
+            assert!(Path::new(ROOT).join(word).exists(), "{page}: {word}");
+        }
+    }
+}
+
+#[test]
+fn the_readme_leads_to_every_page() {
+    let links = links(&text("README.md"));
+    for page in pages().into_iter().filter(|page| page != "README.md") {
+        assert!(links.contains(&page), "{page}");
+    }
+}
+
+#[test]
+fn the_recipes_run_the_commands_of_the_gate() {
+    let (gate, recipes) = (text(".ci/run"), text("justfile"));
+    for command in gate.lines().filter(|line| line.starts_with("cargo ")) {
+        assert!(recipes.lines().any(|line| line.trim().starts_with(command)), "{command}");
     }
 }
