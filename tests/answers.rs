@@ -11,7 +11,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 /// What Ragtime says about itself.
-const OWN: [(&str, &str); 11] = [
+const OWN: [(&str, &str); 12] = [
     ("README.md", include_str!("../README.md")),
     ("ARCHITECTURE.md", include_str!("../ARCHITECTURE.md")),
     ("SECURITY.md", include_str!("../SECURITY.md")),
@@ -19,6 +19,7 @@ const OWN: [(&str, &str); 11] = [
     ("operation.md", include_str!("../docs/operation.md")),
     ("handlers.md", include_str!("../docs/handlers.md")),
     ("answers.md", include_str!("../docs/answers.md")),
+    ("benchmarks.md", include_str!("../docs/benchmarks.md")),
     ("clients.md", include_str!("../docs/clients.md")),
     ("command-line.md", include_str!("../docs/command-line.md")),
     ("documents.md", include_str!("../docs/documents.md")),

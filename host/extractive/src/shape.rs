@@ -65,8 +65,16 @@ pub(crate) fn names_columns(row: &str) -> bool {
     !row.chars().any(char::is_numeric) && row.chars().any(char::is_alphabetic)
 }
 
-/// Whether a block is code: commands, settings, data, a program.
+/// Whether a line is part of a drawing: it has lines, corners or boxes.
+fn is_drawn(line: &&&str) -> bool {
+    line.chars().any(|one| matches!(one, '\u{2500}'..='\u{25ff}'))
+}
+
+/// Whether a block is code: commands, settings, data, a program, a drawing.
 pub(crate) fn is_code(lines: &[&str]) -> bool {
+    if 2 * lines.iter().filter(is_drawn).count() > lines.len() {
+        return true;
+    }
     let words = lines.iter().flat_map(|line| line.split_whitespace());
     let (mut all, mut signs) = (0_usize, 0_usize);
     for word in words {
@@ -144,6 +152,7 @@ mod tests {
             "let x = answer(&question);\nprintln!(\"{x}\");",
             "{\"a\": 1, \"b\": [2]}",
             "[server]\nlisten = \"127.0.0.1:80\"",
+            "┌───┐  ┌───┐\n│ host │─▶│ handler │\n└───┘  └───┘",
         ] {
             assert!(is_code(&code.lines().collect::<Vec<_>>()), "{code}");
         }
