@@ -95,7 +95,12 @@ impl<'a> Sent<'a> {
                     let detail = format!("a batch has 1 to {most} messages");
                     return one(Err(RpcError::new(Kind::InvalidRequest, detail)));
                 }
-                Self { messages: items.into_iter().map(Message::of).collect(), batch: true }
+                let messages: Vec<_> = items.into_iter().map(Message::of).collect();
+                if messages.iter().all(Result::is_err) {
+                    let detail = "a batch has one message at least that is one of JSON-RPC 2.0";
+                    return one(Err(RpcError::new(Kind::InvalidRequest, detail)));
+                }
+                Self { messages, batch: true }
             }
             Ok(json) => one(Message::of(json)),
             Err(error) => one(Err(error)),
@@ -178,8 +183,10 @@ mod tests {
         assert!(matches!(sent.messages.as_slice(), [Ok(_), Err(_), Ok(Message::Notice)]));
         let sent = Sent::read(body, Version::June2025);
         assert!(!sent.batch && matches!(sent.messages.as_slice(), [Err(_)]));
-        let sent = Sent::read(b"[]", Version::March2025);
-        assert!(!sent.batch && matches!(sent.messages.as_slice(), [Err(_)]));
+        for none in [b"[]".as_slice(), b"[null,null]", b"[7]"] {
+            let sent = Sent::read(none, Version::March2025);
+            assert!(!sent.batch && matches!(sent.messages.as_slice(), [Err(_)]));
+        }
     }
 
     #[test]

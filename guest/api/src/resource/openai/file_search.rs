@@ -141,6 +141,10 @@ fn filter(json: Json<'_>, place: Location<'_>, depth: usize, faults: &mut Faults
             fields.fault("filters", "must be an array", faults);
             return None;
         };
+        if items.is_empty() {
+            fields.fault("filters", "must hold one filter at least", faults);
+            return None;
+        }
         let inner = fields.location("filters");
         let mut joined = Vec::with_capacity(items.len());
         for (index, item) in items.into_iter().enumerate() {
@@ -161,8 +165,28 @@ fn filter(json: Json<'_>, place: Location<'_>, depth: usize, faults: &mut Faults
         fields.fault("value", "is required", faults);
         return None;
     };
+    if let Err(detail) = comparable(kind, &value) {
+        fields.fault("value", detail, faults);
+        return None;
+    }
     let value: Value = serde_json::from_str(&json::encode(&value)).unwrap_or_default();
     Some(Value::Object(Map::from_iter([(key, json!({kind: value}))])))
+}
+
+/// Whether a comparison of this type takes such a value.
+fn comparable(kind: &str, value: &Json<'_>) -> Result<(), String> {
+    let (takes, wanted) = match (kind, value) {
+        ("in" | "nin", value) => (matches!(value, Json::Array(_)), "an array"),
+        ("eq" | "ne", value) => (
+            matches!(value, Json::String(_) | Json::Number(_) | Json::Bool(_)),
+            "a string, a number or a boolean",
+        ),
+        (_, value) => (matches!(value, Json::String(_) | Json::Number(_)), "a string or a number"),
+    };
+    match takes {
+        true => Ok(()),
+        false => Err(format!("must be {wanted} for `{kind}`, not {}", value.kind())),
+    }
 }
 
 #[cfg(test)]
@@ -205,6 +229,14 @@ mod tests {
             read(r#"{"type":"or","filters":[{"type":"eq","value":1}]}"#).unwrap_err(),
             "filters.filters[0].key"
         );
+        for wrong in [
+            r#"{"type":"eq","key":"a","value":{}}"#,
+            r#"{"type":"gt","key":"a","value":true}"#,
+            r#"{"type":"in","key":"a","value":"b"}"#,
+        ] {
+            assert_eq!(read(wrong).unwrap_err(), "filters.value", "{wrong}");
+        }
+        assert_eq!(read(r#"{"type":"and","filters":[]}"#).unwrap_err(), "filters.filters");
         let deep = format!(
             "{}{}{}",
             r#"{"type":"and","filters":["#.repeat(9),

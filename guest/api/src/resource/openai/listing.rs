@@ -5,6 +5,9 @@ use std::ops::Bound;
 use crate::json::Fault;
 use crate::problem::Problem;
 
+/// The parameters that are read.
+const KNOWN: [&str; 6] = ["limit", "order", "after", "before", "purpose", "filter"];
+
 /// A place in a list, and how much there is wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listing {
@@ -29,12 +32,18 @@ impl Listing {
     ///
     /// # Errors
     ///
-    /// `validation_failed` where `limit` is no number or `order` no order. A
-    /// limit that is too large gives as much as there may be.
+    /// `validation_failed` where `limit` is no number, `order` no order or one of
+    /// them is given twice. A limit that is too large gives as much as there may be.
     pub fn read(query: &str, sizes: (u32, u32)) -> Result<Self, Problem> {
+        let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
+        for known in KNOWN {
+            if pairs.iter().filter(|(name, _)| name == known).count() > 1 {
+                return Err(fault(known, "is given twice".to_owned()));
+            }
+        }
         let get = |wanted: &str| {
-            let mut pairs = form_urlencoded::parse(query.as_bytes());
-            pairs.find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
+            let pair = pairs.iter().find(|(name, _)| name == wanted);
+            pair.map(|(_, value)| value.clone().into_owned())
         };
         let (most, default) = sizes;
         let limit = match get("limit").map(|limit| limit.parse::<u32>()) {
@@ -147,7 +156,9 @@ mod tests {
         assert_eq!((listing.limit, listing.bounds()), (100, (Some("a/b"), None)));
         assert_eq!((listing.purpose.as_deref(), listing.filter), (Some("assistants"), None));
         assert_eq!(read("after=a").unwrap().bounds(), (None, Some("a")));
-        for wrong in ["limit=0", "limit=x", "order=up"] {
+        for wrong in
+            ["filter=failed&filter=failed", "after=a&after=b", "limit=0", "limit=x", "order=up"]
+        {
             assert!(read(wrong).is_err(), "{wrong}");
         }
     }
