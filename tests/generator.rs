@@ -5,127 +5,16 @@
 
 mod harness;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use harness::model::{Behaviour, Model};
 use harness::{Answer, Server, Setup};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 
 const SECRET: &str = "sk-upstream-secret";
 const DOCUMENT: &str =
     "Ragtime keeps a steady march in the left hand. Scott Joplin wrote the Maple Leaf Rag in 1899.";
-
-/// How the model behaves.
-#[derive(Clone)]
-enum Behaviour {
-    Says(&'static [&'static str]),
-    Status(u16),
-    /// Accepts and says nothing.
-    Silent,
-    Raw(&'static str),
-    /// Says a piece and no more, and reports when the connection closes.
-    Stalls(Arc<tokio::sync::Notify>),
-    FailsFirst(u16, &'static [&'static str]),
-    /// Says so much and stops for this reason.
-    Stops(&'static str, &'static [&'static str]),
-}
-
-struct Model {
-    url: String,
-    /// What it was asked: head and body.
-    asked: Arc<Mutex<Vec<(String, Value)>>>,
-}
-
-impl Model {
-    async fn start(behaviour: Behaviour) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/v1", listener.local_addr().unwrap());
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&asked);
-        tokio::spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(serve(stream, behaviour.clone(), Arc::clone(&kept)));
-            }
-        });
-        Self { url, asked }
-    }
-
-    fn times_asked(&self) -> usize {
-        self.asked.lock().unwrap().len()
-    }
-}
-
-async fn serve(
-    mut stream: TcpStream,
-    behaviour: Behaviour,
-    asked: Arc<Mutex<Vec<(String, Value)>>>,
-) {
-    let (head, body) = request(&mut stream).await;
-    let first = {
-        let mut asked = asked.lock().unwrap();
-        asked.push((head, body));
-        asked.len() == 1
-    };
-    match behaviour {
-        Behaviour::Says(pieces) => say(&mut stream, pieces, "stop").await,
-        Behaviour::Stops(reason, pieces) => say(&mut stream, pieces, reason).await,
-        Behaviour::FailsFirst(status, _) if first => refuse(&mut stream, status).await,
-        Behaviour::FailsFirst(_, pieces) => say(&mut stream, pieces, "stop").await,
-        Behaviour::Status(status) => refuse(&mut stream, status).await,
-        Behaviour::Silent => tokio::time::sleep(Duration::from_secs(60)).await,
-        Behaviour::Raw(body) => {
-            let _ = stream.write_all(format!("{HEAD}{body}").as_bytes()).await;
-        }
-        Behaviour::Stalls(closed) => {
-            let piece = chunk("one ");
-            let _ = stream.write_all(format!("{HEAD}{piece}").as_bytes()).await;
-            let mut byte = [0];
-            let _ = stream.read(&mut byte).await;
-            closed.notify_one();
-        }
-    }
-}
-
-const HEAD: &str =
-    "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
-
-async fn request(stream: &mut TcpStream) -> (String, Value) {
-    let mut bytes = Vec::new();
-    loop {
-        let mut buffer = [0; 65536];
-        let read = stream.read(&mut buffer).await.unwrap();
-        bytes.extend_from_slice(&buffer[..read]);
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        if let Some((head, body)) = text.split_once("\r\n\r\n")
-            && let Ok(body) = serde_json::from_str(body)
-        {
-            return (head.to_owned(), body);
-        }
-        assert!(read > 0, "no whole request: {text}");
-    }
-}
-
-fn chunk(text: &str) -> String {
-    format!("data: {}\n\n", json!({"choices": [{"delta": {"content": text}}]}))
-}
-
-async fn say(stream: &mut TcpStream, pieces: &[&str], reason: &str) {
-    let mut out = HEAD.to_owned();
-    pieces.iter().for_each(|piece| out.push_str(&chunk(piece)));
-    let end = json!({"choices": [{"delta": {}, "finish_reason": reason}]});
-    out.push_str(&format!("data: {end}\n\n"));
-    let usage = json!({"choices": [], "usage": {"prompt_tokens": 50, "completion_tokens": 7}});
-    out.push_str(&format!("data: {usage}\n\ndata: [DONE]\n\n"));
-    let _ = stream.write_all(out.as_bytes()).await;
-}
-
-async fn refuse(stream: &mut TcpStream, status: u16) {
-    let head = format!("HTTP/1.1 {status} No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-    let _ = stream.write_all(head.as_bytes()).await;
-}
 
 fn setup(model: &Model) -> Setup {
     Setup::new()
@@ -412,14 +301,18 @@ async fn what_no_source_supports_is_left_out_where_that_is_set() {
     assert_eq!((&answer.body["answer"], &answer.body["abstained"]), (&json!(""), &json!(true)));
 }
 
+async fn metrics(server: &Server) -> String {
+    let metrics = server.admin(reqwest::Method::GET, "/metrics").send().await.unwrap();
+    metrics.text().await.unwrap()
+}
+
 #[tokio::test]
 #[cfg_attr(stock, ignore)]
 async fn the_share_of_supported_statements_is_a_metric() {
     let model = Model::start(Behaviour::Says(LIES)).await;
     let server = server(setup(&model)).await;
     ask(&server).await;
-    let metrics = server.admin(reqwest::Method::GET, "/metrics").send().await.unwrap();
-    let metrics = metrics.text().await.unwrap();
+    let metrics = metrics(&server).await;
     for supported in ["true", "false"] {
         let line = format!(
             "ragtime_statements_total{{gen_ai_provider_name=\"openai\",supported=\"{supported}\"}} 1"
@@ -482,4 +375,99 @@ async fn a_collection_may_ask_the_model_in_its_own_way() {
             .unwrap()
             .ends_with("Question: Who wrote the Maple Leaf Rag?")
     );
+}
+
+/// A conversation whose last question only what was said before it explains.
+fn follow_up(generator: &str) -> Value {
+    json!({"model": "ragtime/default", "generator": generator, "messages": [
+        {"role": "user", "content": "Who wrote the Maple Leaf Rag?"},
+        {"role": "assistant", "content": "Scott Joplin. The harbour of Aarlund is another matter."},
+        {"role": "user", "content": "And the quay there, when was that one finished?"},
+    ]})
+}
+
+const QUAY: &str = "The quay of Aarlund was finished in 1871 by a firm from Hull.";
+
+/// What the model makes of the follow-up. Without it, nothing says what `there` is.
+const REWRITTEN: &str = "When was the quay of Aarlund finished?";
+
+#[tokio::test]
+async fn a_model_makes_a_follow_up_understood_alone_where_that_is_set() {
+    let model = Model::start(Behaviour::Rewrites(
+        &["<think>The quay.</think>", "\"", REWRITTEN, "\""],
+        &["In 1871 [1]."],
+    ))
+    .await;
+    let server = server(setup(&model).set("GENERATOR__REWRITE", "follow-ups")).await;
+    server.document("quay", QUAY).await;
+    let quoted = server.post("/v1/chat/completions", follow_up("extractive")).await;
+    assert_eq!(quoted.body["choices"][0]["message"]["content"], QUAY, "{}", quoted.text);
+    assert_eq!(model.times_asked(), 1, "quotes answer what the model has put in words");
+    let written = server.post("/v1/chat/completions", follow_up("openai")).await;
+    assert_eq!(written.body["choices"][0]["message"]["content"], "In 1871 [1].");
+    let asked: Vec<_> = model.asked.lock().unwrap().iter().map(|(_, body)| body.clone()).collect();
+    let [_, rewriting, answering] = asked.as_slice() else { panic!("{asked:?}") };
+    let transcript = rewriting["messages"][1]["content"].as_str().unwrap();
+    assert!(transcript.contains("Assistant: Scott Joplin."), "{transcript}");
+    assert!(transcript.ends_with("when was that one finished?"), "{transcript}");
+    assert_eq!(rewriting["max_tokens"], 512);
+    let last = answering["messages"].as_array().unwrap().last().unwrap().clone();
+    let last = last["content"].as_str().unwrap();
+    assert!(last.starts_with("<source number=\"1\">") && last.contains(QUAY), "{last}");
+    assert!(last.ends_with("Question: And the quay there, when was that one finished?"), "{last}");
+    let alone = json!({"model": "ragtime/default", "generator": "extractive", "messages": [
+        {"role": "user", "content": REWRITTEN},
+    ]});
+    server.post("/v1/chat/completions", alone).await;
+    assert_eq!(model.times_asked(), 3, "a question that follows none is as it is");
+}
+
+#[tokio::test]
+async fn a_follow_up_that_the_model_does_not_rewrite_is_searched_for_all_the_same() {
+    for behaviour in [
+        Behaviour::Status(503),
+        Behaviour::RewritesNever,
+        Behaviour::Rewrites(&["I am afraid.\nThat is unclear."], &["No."]),
+    ] {
+        let model = Model::start(behaviour).await;
+        let set = setup(&model)
+            .set("GENERATOR__REWRITE", "follow-ups")
+            .set("GENERATOR__REWRITE_TIMEOUT_MS", 300);
+        let server = server(set).await;
+        let body = json!({"model": "ragtime/default", "generator": "extractive", "messages": [
+            {"role": "user", "content": "Who wrote the Maple Leaf Rag?"},
+            {"role": "assistant", "content": "Scott Joplin."},
+            {"role": "user", "content": "When did he write it?"},
+        ]});
+        let answer = server.post("/v1/chat/completions", body).await;
+        let said = answer.body["choices"][0]["message"]["content"].as_str().unwrap();
+        assert!(said.contains("1899"), "{}", answer.text);
+        server.logged(&["did not rewrite"]).await;
+    }
+    harness::survived(
+        "A language model that does not rewrite a follow-up, or takes too long",
+        "the questions before it tell what is meant",
+        "nothing",
+    );
+}
+
+#[tokio::test]
+#[cfg_attr(stock, ignore)]
+async fn a_client_that_goes_away_ends_the_rewriting() {
+    let closed = Arc::new(tokio::sync::Notify::new());
+    let model = Model::start(Behaviour::Stalls(Arc::clone(&closed))).await;
+    let set = setup(&model)
+        .set("GENERATOR__REWRITE", "follow-ups")
+        .set("GENERATOR__REWRITE_TIMEOUT_MS", 600_000);
+    let server = server(set).await;
+    let request = server.request(reqwest::Method::POST, "/v1/chat/completions");
+    let sent = tokio::spawn(request.json(&follow_up("extractive")).send());
+    while model.times_asked() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    sent.abort();
+    tokio::time::timeout(Duration::from_secs(10), closed.notified()).await.unwrap();
+    while !metrics(&server).await.contains("ragtime_rewrites_total{outcome=\"Cancelled\"} 1") {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

@@ -13,6 +13,6 @@ pub(crate) use ragtime::documents::{details, listing, store};
 pub(crate) use ragtime::health::readiness;
 pub(crate) use ragtime::keys::keyring;
 pub(crate) use ragtime::logging::log;
-pub(crate) use ragtime::models::{assessment, embedding, generation, measure};
+pub(crate) use ragtime::models::{assessment, embedding, generation, measure, rewriting};
 pub(crate) use ragtime::rate_limit::admission;
 pub(crate) use ragtime::retrieval::search;

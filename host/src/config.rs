@@ -549,6 +549,13 @@ pub struct Generator {
     pub fallback: bool,
     /// What becomes of a statement that names a source which does not say so.
     pub unsupported: Unsupported,
+    /// Whether the language model makes of a follow-up a question that can be
+    /// understood alone, before the search. The default spares the call.
+    pub rewrite: Rewrite,
+    /// How long that may take, retries included; then the search goes on without it.
+    pub rewrite_timeout_ms: u64,
+    /// The longest question to ask for, in tokens: some sentences, and thoughts.
+    pub rewrite_max_tokens: u32,
     /// The confidence, 0 to 1, below which `extractive` declines. The default declines
     /// 3 of 100 questions of XQuAD in English that have an answer; `docs/answers.md` has
     /// the curve.
@@ -571,9 +578,22 @@ impl Default for Generator {
             breaker_cooldown_ms: 10_000,
             fallback: true,
             unsupported: Unsupported::Mark,
+            rewrite: Rewrite::Never,
+            rewrite_timeout_ms: 5_000,
+            rewrite_max_tokens: 512,
             min_confidence: ragtime_extractive::Settings::default().min_confidence,
         }
     }
+}
+
+/// Whether a language model rewrites questions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rewrite {
+    /// Follow-ups are understood by the questions before them.
+    Never,
+    /// Each question that follows others is rewritten.
+    FollowUps,
 }
 
 /// Who can answer.

@@ -37,6 +37,7 @@ pub const CANNOT: &[(&str, &str)] = &[
     ("durability::keys_survive_and_the_first_key_is_made_once", KEYS),
     ("durability::no_secret_is_in_any_file", KEYS),
     ("generator::a_client_that_goes_away_ends_the_models_work", GONE),
+    ("generator::a_client_that_goes_away_ends_the_rewriting", GONE),
     ("generator::a_stream_whose_key_is_revoked_ends_with_the_model_behind_it", KEYS),
     ("generator::the_share_of_supported_statements_is_a_metric", METRICS),
 ];

@@ -19,6 +19,7 @@ wit_bindgen::generate!({
             export ragtime:models/measure@0.1.0;
             export ragtime:models/generation@0.1.0;
             export ragtime:models/assessment@0.1.0;
+            export ragtime:models/rewriting@0.1.0;
         }
     ",
     path: "../../wit",
@@ -33,6 +34,6 @@ pub(crate) use exports::ragtime::documents::{details, listing, store};
 pub(crate) use exports::ragtime::health::readiness;
 pub(crate) use exports::ragtime::keys::keyring;
 pub(crate) use exports::ragtime::logging::log;
-pub(crate) use exports::ragtime::models::{assessment, embedding, generation, measure};
+pub(crate) use exports::ragtime::models::{assessment, embedding, generation, measure, rewriting};
 pub(crate) use exports::ragtime::rate_limit::admission;
 pub(crate) use exports::ragtime::retrieval::search;

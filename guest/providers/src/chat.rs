@@ -3,7 +3,9 @@
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
+use ragtime_openai::Unreadable;
 use ragtime_openai::chat::{Message, Piece, Reader, Request};
+use ragtime_openai::rewritten::Rewritten;
 use ragtime_policy::breaker::CircuitBreaker;
 
 use crate::settings::Generator;
@@ -38,15 +40,39 @@ impl Chat {
         Self { settings, breaker, started: Instant::now() }
     }
 
-    /// Asks, and returns with the first piece of the answer. Asks again only
-    /// before that, since what was said cannot be unsaid.
-    pub(crate) async fn ask(&self, messages: &[Message]) -> Result<Tokens, Error> {
+    /// Asks for an answer, and returns with its first piece.
+    pub(crate) async fn answer(&self, messages: &[Message]) -> Result<Tokens, Error> {
+        self.ask(messages, self.settings.max_tokens).await
+    }
+
+    /// The question that the model makes of `messages`; none where it is not set to.
+    pub(crate) async fn rewrite(&self, messages: &[Message]) -> Result<Option<String>, Error> {
+        if !self.settings.rewrites {
+            return Ok(None);
+        }
+        let asked = async {
+            let mut tokens = self.ask(messages, self.settings.rewrite_max_tokens).await?;
+            let mut rewritten = Rewritten::default();
+            while let Some(piece) = tokens.next().await? {
+                if !rewritten.push(&piece) {
+                    break;
+                }
+            }
+            Ok(rewritten.question().ok_or(Unreadable("no question"))?)
+        };
+        within(self.settings.rewrite_timeout, asked).await.map(Some)
+    }
+
+    /// Asks for at most `max_tokens` tokens, and returns with the first piece of the
+    /// answer. Asks again only before that, since what was said cannot be unsaid.
+    async fn ask(&self, messages: &[Message], max_tokens: u32) -> Result<Tokens, Error> {
         let mut attempt = 0;
         loop {
             if !self.breaker.borrow_mut().allows(self.started.elapsed()) {
                 return Err(Error::Open);
             }
-            let begun = within(self.settings.first_token_timeout, self.begin(messages)).await;
+            let begun =
+                within(self.settings.first_token_timeout, self.begin(messages, max_tokens)).await;
             let error = match begun {
                 Ok(tokens) => {
                     self.breaker.borrow_mut().succeeded();
@@ -67,10 +93,10 @@ impl Chat {
         }
     }
 
-    async fn begin(&self, messages: &[Message]) -> Result<Tokens, Error> {
-        let Generator { endpoint, max_tokens, total_timeout, .. } = &self.settings;
+    async fn begin(&self, messages: &[Message], max_tokens: u32) -> Result<Tokens, Error> {
+        let Generator { endpoint, total_timeout, .. } = &self.settings;
         let deadline = Instant::now() + *total_timeout;
-        let request = Request::new(&endpoint.model, messages, *max_tokens);
+        let request = Request::new(&endpoint.model, messages, max_tokens);
         let body = post(endpoint, "/chat/completions", &request).await?;
         let mut tokens =
             Tokens { body, reader: Reader::default(), deadline, total: *total_timeout };

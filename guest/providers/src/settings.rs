@@ -35,6 +35,12 @@ pub struct Generator {
     pub fallback: bool,
     /// What becomes of a statement that no source supports.
     pub unsupported: Unsupported,
+    /// Whether it makes of a follow-up a question that can be understood alone.
+    pub rewrites: bool,
+    /// How long that may take.
+    pub rewrite_timeout: Duration,
+    /// The longest question to ask for.
+    pub rewrite_max_tokens: u32,
     /// The longest answer to ask for.
     pub max_tokens: u32,
     /// How long it may take to begin to answer.
@@ -92,6 +98,13 @@ impl Generator {
                 Some(_) => return Err(section.invalid("UNSUPPORTED")),
             },
             max_tokens: section.number("MAX_TOKENS", 1_024)?,
+            rewrites: match section.text("REWRITE").as_deref() {
+                None | Some("never") => false,
+                Some("follow-ups") => true,
+                Some(_) => return Err(section.invalid("REWRITE")),
+            },
+            rewrite_timeout: section.milliseconds("REWRITE_TIMEOUT_MS", 5_000)?,
+            rewrite_max_tokens: section.number("REWRITE_MAX_TOKENS", 512)?,
             first_token_timeout: section.milliseconds("FIRST_TOKEN_TIMEOUT_MS", 30_000)?,
             total_timeout: section.milliseconds("TOTAL_TIMEOUT_MS", 180_000)?,
             max_retries: section.number("MAX_RETRIES", 2)?,

@@ -8,8 +8,8 @@ use ragtime_api::fusion::Ranking;
 use ragtime_api::problem::{Code, Problem};
 use ragtime_api::resource::documents::chunk_id;
 use ragtime_api::resource::query::{self as api, QueryResponse, Source};
-use ragtime_api::resource::raw;
 use ragtime_api::resource::search::Mode;
+use ragtime_api::resource::{raw, rules};
 use ragtime_api::variety::Variety;
 use ragtime_api::{json, limits, parameters, prompt};
 
@@ -17,8 +17,8 @@ use super::answer::{Answering, Whole};
 use super::search::{Wanted, retrieve, took_ms};
 use super::{Answer, events};
 use crate::bindings::admission::Permit;
-use crate::bindings::generation;
 use crate::bindings::search::Passage;
+use crate::bindings::{generation, rewriting};
 use crate::call::{Call, Origin};
 use crate::reply;
 
@@ -47,7 +47,7 @@ pub(super) async fn query(mut call: Call) -> Answer {
 pub(super) struct Question {
     /// Where the passages are.
     pub(super) collection: String,
-    /// What to search for.
+    /// What to search for, as far as the questions before it tell.
     pub(super) search: String,
     /// What to answer.
     pub(super) question: String,
@@ -71,9 +71,10 @@ pub(super) async fn prepare(
     started: Instant,
 ) -> Result<Answering, Problem> {
     let generator = generator(asked.generator.as_deref())?;
+    let understood = understood(&permit, &asked).await;
     let wanted = Wanted {
         collection: asked.collection.clone(),
-        text: asked.search.clone(),
+        text: understood.clone(),
         // A question is prose; its quotation marks quote.
         required: Vec::new(),
         excluded: Vec::new(),
@@ -90,7 +91,7 @@ pub(super) async fn prepare(
         variety: asked.variety,
     };
     let hits = retrieve(&permit, wanted).await?.hits;
-    let Question { collection, question, search: understood, earlier, .. } = asked;
+    let Question { collection, question, earlier, .. } = asked;
     Ok(Answering {
         permit,
         origin,
@@ -102,6 +103,20 @@ pub(super) async fn prepare(
         hits,
         started,
     })
+}
+
+/// The question as who has not heard what was said before can understand it: as the
+/// language model puts it where it is set to, else with the questions before it.
+async fn understood(permit: &Permit, asked: &Question) -> String {
+    if !asked.earlier.is_empty() {
+        let messages = prompt::rewriting(&asked.question, &asked.earlier);
+        let messages = messages.into_iter().map(generation::Message::from).collect();
+        let rewritten = rewriting::rewrite(permit, messages).await;
+        if let Some(question) = rewritten.filter(|question| rules::query(question).is_ok()) {
+            return question;
+        }
+    }
+    asked.search.clone()
 }
 
 /// The generator's name, which must be known before there is work for it.

@@ -143,7 +143,7 @@ async fn written(call: Call, request: wit::Request) -> Result<Answer, wit::Error
     let answering = call.answering(openai::NAME);
     let asked = async {
         let model = call.services.generators.openai.as_ref();
-        Some(model?.ask(&messages, answering.context()).await)
+        Some(model?.answer(&messages, answering.context()).await)
     };
     let tokens = match call.until_gone(asked).await {
         None => return Err(gone()),
@@ -253,7 +253,7 @@ fn failed(error: &UpstreamError) -> wit::Event {
     wit::Event::Failed(Some(error.to_string()))
 }
 
-fn message(message: &wit::Message) -> Message {
+pub(super) fn message(message: &wit::Message) -> Message {
     let role = match message.role {
         wit::Role::System => Role::System,
         wit::Role::User => Role::User,

@@ -17,6 +17,7 @@ mod logging;
 mod measure;
 pub mod rate_limit;
 mod retrieval;
+mod rewriting;
 
 use std::sync::{Arc, Weak};
 

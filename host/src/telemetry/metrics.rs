@@ -50,6 +50,7 @@ pub struct Metrics {
     tokens: ByGeneration<TokenLabels>,
     answers: ByGeneration<AnswerLabels>,
     statements: Family<StatementLabels, Counter>,
+    rewrites: Family<RewriteLabels, Counter>,
     /// Panics of the host.
     pub panics: Counter,
     /// Spans that were not exported.
@@ -106,6 +107,22 @@ struct DocumentLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct WarningLabels {
     code: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RewriteLabels {
+    outcome: Rewriting,
+}
+
+/// What became of a question that was to be rewritten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Rewriting {
+    /// The search was for the question that the model made.
+    Rewritten,
+    /// The model was out of reach or too slow, or said no question.
+    Failed,
+    /// The client left.
+    Cancelled,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -224,6 +241,11 @@ impl Metrics {
                 r,
                 "ragtime_statements",
                 "Statements of language models that name sources, by whether one says so too",
+            ),
+            rewrites: add(
+                r,
+                "ragtime_rewrites",
+                "Questions that a language model was asked to make understood alone",
             ),
             panics: add(r, "ragtime_panics", "Panics of the host, each a bug"),
             dropped_spans: add(r, "ragtime_spans_dropped", "Spans that were not exported"),
@@ -354,7 +376,12 @@ impl Metrics {
         self.statements.get_or_create(&labels).inc();
     }
 
-    /// The tokens of an answer.
+    /// A question was rewritten, or was not.
+    pub fn rewrote(&self, outcome: Rewriting) {
+        self.rewrites.get_or_create(&RewriteLabels { outcome }).inc();
+    }
+
+    /// The tokens of an answer or of a question that was rewritten.
     pub fn tokens(&self, generator: &'static str, input: u32, output: u32) {
         for (kind, count) in [("input", input), ("output", output)] {
             let labels = TokenLabels { gen_ai_provider_name: generator, gen_ai_token_type: kind };

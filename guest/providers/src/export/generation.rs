@@ -57,7 +57,7 @@ type Events = wit_bindgen::StreamReader<wit::Event>;
 /// Where it is noted what is known of an answer.
 type Known = Rc<RefCell<Option<Assessed>>>;
 
-fn chat() -> Option<Rc<Chat>> {
+pub(super) fn chat() -> Option<Rc<Chat>> {
     state().ok()?.borrow().chat.clone()
 }
 
@@ -85,7 +85,7 @@ async fn written(
     assessed: Known,
 ) -> Result<Events, wit::Error> {
     let messages: Vec<_> = request.messages.iter().map(message).collect();
-    let tokens = match chat.ask(&messages).await {
+    let tokens = match chat.answer(&messages).await {
         Ok(tokens) => tokens,
         Err(error) => {
             log("warn", "the language model did not answer", &error.to_string());
@@ -170,7 +170,7 @@ fn quote(place: usize, span: Range<usize>, starts: &[u64]) -> Option<wit::Event>
     Some(wit::Event::Quote(wit::Quoted { source: u32::try_from(place).ok()?, span }))
 }
 
-fn message(message: &wit::Message) -> Message {
+pub(super) fn message(message: &wit::Message) -> Message {
     let role = match message.role {
         wit::Role::System => Role::System,
         wit::Role::User => Role::User,

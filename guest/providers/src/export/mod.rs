@@ -13,6 +13,7 @@ mod listing;
 mod logging;
 mod measure;
 mod retrieval;
+mod rewriting;
 
 use std::rc::Rc;
 

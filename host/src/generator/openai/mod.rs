@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use ragtime_openai::Unreadable;
 use ragtime_openai::chat;
 pub use ragtime_openai::chat::{Message, Role};
+use ragtime_openai::rewritten::Rewritten;
 use ragtime_policy::breaker::{CircuitBreaker, Limits};
 use reqwest::{Client, Response, StatusCode};
 
-use crate::config;
+use crate::config::{self, Rewrite};
 use crate::telemetry::trace::{TRACEPARENT, TraceContext};
 pub use tokens::{Piece, Tokens};
 
@@ -75,11 +76,12 @@ impl OpenAi {
         }))
     }
 
-    /// Asks, and returns with the first piece of the answer. Asks again only
-    /// before that, since what was said cannot be unsaid.
-    pub async fn ask(
+    /// Asks for at most `max_tokens` tokens, and returns with the first piece of the
+    /// answer. Asks again only before that, since what was said cannot be unsaid.
+    async fn ask(
         &self,
         messages: &[Message],
+        max_tokens: u32,
         trace: &TraceContext,
     ) -> Result<Tokens, UpstreamError> {
         let mut attempt = 0;
@@ -87,7 +89,7 @@ impl OpenAi {
             if !self.breaker().allows(self.started.elapsed()) {
                 return Err(UpstreamError::Open);
             }
-            let error = match self.begin(messages, trace).await {
+            let error = match self.begin(messages, max_tokens, trace).await {
                 Ok(tokens) => {
                     self.breaker().succeeded();
                     return Ok(tokens);
@@ -107,15 +109,56 @@ impl OpenAi {
         }
     }
 
+    /// Asks for an answer, and returns with its first piece.
+    pub async fn answer(
+        &self,
+        messages: &[Message],
+        trace: &TraceContext,
+    ) -> Result<Tokens, UpstreamError> {
+        self.ask(messages, self.settings.max_tokens, trace).await
+    }
+
+    /// The question that the model makes of `messages`, and the tokens that it read and
+    /// wrote; nothing where it is not set to.
+    pub async fn rewrite(
+        &self,
+        messages: &[Message],
+        trace: &TraceContext,
+    ) -> Result<Option<(String, u32, u32)>, UpstreamError> {
+        match self.settings.rewrite {
+            Rewrite::Never => return Ok(None),
+            Rewrite::FollowUps => {}
+        }
+        let limit = Duration::from_millis(self.settings.rewrite_timeout_ms);
+        let asked = async {
+            let mut tokens = self.ask(messages, self.settings.rewrite_max_tokens, trace).await?;
+            let (mut rewritten, mut usage) = (Rewritten::default(), (0, 0));
+            while let Some(piece) = tokens.next().await? {
+                if let Piece::Usage(input, output) = piece {
+                    usage = (input, output);
+                }
+                if !rewritten.push(&piece) {
+                    break;
+                }
+            }
+            Ok((rewritten.question(), usage))
+        };
+        let asked = tokio::time::timeout(limit, asked).await;
+        let (question, (input, output)) = asked.unwrap_or(Err(UpstreamError::Slow(limit)))?;
+        let question = question.ok_or(Unreadable("no question"))?;
+        Ok(Some((question, input, output)))
+    }
+
     async fn begin(
         &self,
         messages: &[Message],
+        max_tokens: u32,
         trace: &TraceContext,
     ) -> Result<Tokens, UpstreamError> {
         let total = Duration::from_millis(self.settings.total_timeout_ms);
         let first = Duration::from_millis(self.settings.first_token_timeout_ms);
         let begun = async {
-            let response = self.send(messages, trace).await?;
+            let response = self.send(messages, max_tokens, trace).await?;
             Tokens::begin(response, tokio::time::Instant::now() + total, total).await
         };
         tokio::time::timeout(first, begun).await.unwrap_or(Err(UpstreamError::Slow(first)))
@@ -124,9 +167,10 @@ impl OpenAi {
     async fn send(
         &self,
         messages: &[Message],
+        max_tokens: u32,
         trace: &TraceContext,
     ) -> Result<Response, UpstreamError> {
-        let body = chat::Request::new(&self.settings.model, messages, self.settings.max_tokens);
+        let body = chat::Request::new(&self.settings.model, messages, max_tokens);
         let mut request =
             self.client.post(&self.url).header(TRACEPARENT, trace.traceparent()).json(&body);
         if let Some(key) = &self.settings.api_key {

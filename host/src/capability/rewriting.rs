@@ -1,0 +1,54 @@
+//! `ragtime:models/rewriting`
+
+use ragtime_policy::scope::Scope;
+use wasmtime::component::{Accessor, Resource};
+
+use super::bindings::ragtime::models::rewriting as wit;
+use super::generation::message;
+use super::rate_limit::Permit;
+use super::{Call, call};
+use crate::generator::openai;
+use crate::runtime::state::{Capabilities, CapabilityView};
+use crate::telemetry::Rewriting;
+
+impl wit::Host for CapabilityView<'_> {}
+
+impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
+    async fn rewrite(
+        accessor: &Accessor<T, Self>,
+        permit: Resource<Permit>,
+        messages: Vec<wit::Message>,
+    ) -> wasmtime::Result<Option<String>> {
+        match call(accessor, &permit)? {
+            Some(call) => Ok(rewritten(call, &messages).await),
+            None => Ok(None),
+        }
+    }
+}
+
+async fn rewritten(call: Call, messages: &[wit::Message]) -> Option<String> {
+    call.permit.allows(Scope::Read).ok()?;
+    let model = call.services.generators.openai.as_ref()?;
+    call.pay_for_search().ok()?;
+    let messages: Vec<_> = messages.iter().map(message).collect();
+    let metrics = &call.services.telemetry.metrics;
+    // One that is dropped was cancelled by its client.
+    let rewritten = call.until_gone(model.rewrite(&messages, &call.request.trace)).await;
+    match rewritten {
+        Some(Ok(Some((question, input, output)))) => {
+            metrics.tokens(openai::NAME, input, output);
+            metrics.rewrote(Rewriting::Rewritten);
+            Some(question)
+        }
+        Some(Ok(None)) => None,
+        Some(Err(error)) => {
+            tracing::warn!(request_id = call.request.id, %error, "the language model did not rewrite a question");
+            metrics.rewrote(Rewriting::Failed);
+            None
+        }
+        None => {
+            metrics.rewrote(Rewriting::Cancelled);
+            None
+        }
+    }
+}
