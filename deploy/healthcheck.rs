@@ -38,7 +38,8 @@ fn ask(address: &str, path: &str) -> io::Result<String> {
     let mut server = TcpStream::connect_timeout(&address, TIMEOUT)?;
     server.set_read_timeout(Some(TIMEOUT))?;
     server.set_write_timeout(Some(TIMEOUT))?;
-    write!(server, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    let head = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    server.write_all(head.as_bytes())?;
     let mut answer = Vec::new();
     server.take(MAX_BYTES).read_to_end(&mut answer)?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
