@@ -279,7 +279,7 @@ fn the_image_has_the_binary_and_the_notices_and_no_root() {
     assert!(stage[0].starts_with("FROM gcr.io/distroless/"), "{}", stage[0]);
     assert!(!stage.iter().any(|line| line.starts_with("RUN ")));
     let copies: Vec<_> = stage.iter().filter_map(|line| line.strip_prefix("COPY ")).collect();
-    let owner = format!("--from=build --chown={USER}:{USER} --chmod=700 /out/data /data");
+    let owner = format!("--from=build --chown={USER}:{USER} /out/data /data");
     assert_eq!(
         copies,
         [
