@@ -11,7 +11,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 tools=target/deploy-tools
-port=8080
 
 main() {
     fetch_tools
@@ -140,31 +139,29 @@ serve_as_in_the_image() {
     unshare --mount --net --pid --fork --kill-child -- "$0" --inside "$root"
 }
 
-# In namespaces of its own: mounts, starts, asks, ends.
+# In namespaces of its own: mounts, starts, asks, backs up, ends.
 inside() {
-    local root=$1 server code=0
+    local root=$1 programs=/usr/local/bin server variables image
     ip link set lo up
     mount --bind "$root" "$root"
     mount --bind "$root/data" "$root/data"
     mount -t proc proc "$root/proc"
     mount -o remount,bind,ro "$root"
-    local variables
-    # The ENV of the image; no model, as there is no network here.
-    variables=$(sed -n '/^ENV RAGTIME_/,/[^\\]$/p' deploy/Dockerfile | grep --only-matching 'RAGTIME_[A-Z_]*=[^ ]*')
-    # shellcheck disable=SC2086  # No value has a space.
-    env --ignore-environment $variables RAGTIME_MODEL__SOURCE=none \
-        RAGTIME_AUTH__BOOTSTRAP_KEY="$(deploy/new-key.sh)" \
-        setpriv --no-new-privs chroot --userspec=65532:65532 "$root" /usr/local/bin/ragtime serve &
+    # What the image sets.
+    mapfile -t variables < <(sed -n '/^ENV RAGTIME_/,/[^\\]$/p' deploy/Dockerfile |
+        grep --only-matching 'RAGTIME_[A-Z_]*=[^ ]*')
+    # Without a model, as there is no network here.
+    image=(env --ignore-environment PATH="$PATH" "${variables[@]}" RAGTIME_MODEL__SOURCE=none
+        setpriv --no-new-privs chroot --userspec=65532:65532 "$root")
+    "${image[@]}" "$programs/ragtime" serve &
     server=$!
-    for _ in $(seq 60); do
-        code=0
-        chroot --userspec=65532:65532 "$root" /usr/local/bin/healthcheck "127.0.0.1:$port" /readyz || code=$?
-        [ $code -ne 0 ] || break
+    until "${image[@]}" "$programs/healthcheck" 127.0.0.1:8080 /readyz; do
+        kill -0 "$server"
         sleep 1
     done
+    "${image[@]}" "$programs/ragtime" backup /data/backups/first
     kill -TERM "$server"
     wait "$server"
-    return $code
 }
 
 if [ "${1:-}" = --inside ]; then

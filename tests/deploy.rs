@@ -412,7 +412,6 @@ fn the_unit_is_hardened() {
         ("LimitCORE", "0"),
         // Handlers are machine code that is made at run time.
         ("MemoryDenyWriteExecute", "no"),
-        ("ProcSubset", "pid"),
         ("ProtectProc", "invisible"),
         ("ProtectSystem", "strict"),
         ("Restart", "on-failure"),
