@@ -92,3 +92,11 @@ clients:
 # Make up requests for every route from the OpenAPI document
 schemathesis cases="450":
     RAGTIME_CASES_PER_ROUTE={{cases}} cargo test --workspace --test ecosystem -- --ignored made_up
+
+# Hold the files under deploy/ and the workflows against schemas and linters
+deploy *arguments:
+    deploy/check.sh {{arguments}}
+
+# Have systemd-analyze verify the unit
+deploy-unit:
+    cargo test --workspace --test deploy -- --ignored

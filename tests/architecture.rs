@@ -71,11 +71,17 @@ fn only_capabilities_name_the_generated_bindings() {
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// Pages outside of `docs/`.
-const PAGES: [&str; 5] =
-    ["README.md", "ARCHITECTURE.md", "SECURITY.md", "CONTRIBUTING.md", "tests/README.md"];
+const PAGES: [&str; 6] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "SECURITY.md",
+    "CONTRIBUTING.md",
+    "deploy/README.md",
+    "tests/README.md",
+];
 
 /// What the name of a file begins with, where a page names one.
-const FOLDERS: [&str; 5] = ["docs/", "guest/", "host/", "tests/", "wit/"];
+const FOLDERS: [&str; 7] = [".github/", "deploy/", "docs/", "guest/", "host/", "tests/", "wit/"];
 
 /// The pages of `docs/`, from the root.
 fn docs() -> Vec<String> {

@@ -1,0 +1,518 @@
+//! What is under `deploy/`: each setting that it names is one, what it starts has no more
+//! rights than it needs, and what is said twice is said alike.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use ragtime_policy::key::Credential;
+use saphyr_parser::{Event, Parser};
+use serde_json::{Map, Value, json};
+
+/// The root of the workspace.
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+/// The user of the image, who owns `/data` in it.
+const USER: &str = "65532";
+
+fn text(path: &str) -> String {
+    std::fs::read_to_string(Path::new(ROOT).join(path)).unwrap()
+}
+
+/// The files below a folder, with their text.
+fn files(folder: &str) -> Vec<(PathBuf, String)> {
+    let entries = walkdir::WalkDir::new(Path::new(ROOT).join(folder)).into_iter();
+    let paths = entries.map(|entry| entry.unwrap().into_path()).filter(|path| path.is_file());
+    // What an operator keeps there is not ours to read.
+    let paths = paths.filter(|path| !path.components().any(|part| part.as_os_str() == "secrets"));
+    paths.map(|path| (path.clone(), std::fs::read_to_string(path).unwrap())).collect()
+}
+
+/// The documents of a YAML file. Every scalar is text.
+fn yaml(source: &str) -> Vec<Value> {
+    /// A list or a mapping that is not closed, and the key that waits for its value.
+    enum Open {
+        List(Vec<Value>),
+        Mapping(Map<String, Value>, Option<String>),
+    }
+    let (mut documents, mut open) = (Vec::new(), Vec::<Open>::new());
+    for event in Parser::new_from_str(source) {
+        let value = match event.unwrap().0 {
+            Event::Scalar(text, ..) => Value::String(text.into_owned()),
+            Event::SequenceStart(..) => {
+                open.push(Open::List(Vec::new()));
+                continue;
+            }
+            Event::MappingStart(..) => {
+                open.push(Open::Mapping(Map::new(), None));
+                continue;
+            }
+            Event::SequenceEnd | Event::MappingEnd => match open.pop().unwrap() {
+                Open::List(list) => Value::Array(list),
+                Open::Mapping(mapping, _) => Value::Object(mapping),
+            },
+            _ => continue,
+        };
+        match open.last_mut() {
+            None => documents.push(value),
+            Some(Open::List(list)) => list.push(value),
+            Some(Open::Mapping(mapping, key)) => match key.take() {
+                None => *key = Some(value.as_str().unwrap().to_owned()),
+                Some(key) => assert!(mapping.insert(key, value).is_none(), "a key is there twice"),
+            },
+        }
+    }
+    documents
+}
+
+/// The one document of a YAML file.
+fn manifest(path: &str) -> Value {
+    let mut documents = yaml(&text(path));
+    assert_eq!(documents.len(), 1, "{path}");
+    documents.remove(0)
+}
+
+fn kubernetes(name: &str) -> Value {
+    manifest(&format!("deploy/kubernetes/{name}.yaml"))
+}
+
+fn compose() -> Value {
+    manifest("deploy/compose.yaml")["services"]["ragtime"].take()
+}
+
+/// What the StatefulSet makes a pod of.
+fn pod() -> Value {
+    kubernetes("statefulset")["spec"]["template"].take()
+}
+
+fn toml(source: &str) -> Value {
+    let source = config::File::from_str(source, config::FileFormat::Toml);
+    config::Config::builder().add_source(source).build().unwrap().try_deserialize().unwrap()
+}
+
+/// `section.key` of all settings, those too that have no default.
+fn settings() -> BTreeSet<String> {
+    let source = text("host/src/config.rs");
+    let sections = toml(&text("ragtime.example.toml")).as_object().unwrap().clone();
+    let mut settings = BTreeSet::new();
+    for section in sections.keys() {
+        let (first, rest) = section.split_at(1);
+        let head = format!("pub struct {}{rest} {{", first.to_uppercase());
+        let body = source.split(&head).nth(1).unwrap().split("\n}").next().unwrap();
+        let fields = body.lines().filter_map(|line| line.strip_prefix("    pub "));
+        let names = fields.filter_map(|field| field.split_once(':'));
+        settings.extend(names.map(|(name, _)| format!("{section}.{name}")));
+    }
+    settings
+}
+
+/// The names in a text that begin with `RAGTIME_`.
+fn variables(text: &str) -> impl Iterator<Item = String> {
+    text.split("RAGTIME_").skip(1).map(|rest| {
+        let end = rest.find(|char: char| !(char.is_ascii_uppercase() || char == '_'));
+        format!("RAGTIME_{}", &rest[..end.unwrap_or(rest.len())])
+    })
+}
+
+/// A setting of the example file, as text.
+fn default_of(section: &str, key: &str) -> String {
+    match &toml(&text("ragtime.example.toml"))[section][key] {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn port_of(section: &str) -> String {
+    default_of(section, "listen").rsplit(':').next().unwrap().to_owned()
+}
+
+fn drain_seconds() -> u64 {
+    default_of("server", "drain_timeout_ms").parse::<u64>().unwrap() / 1000
+}
+
+/// The version in `[workspace.package]`.
+fn version() -> String {
+    toml(&text("Cargo.toml"))["workspace"]["package"]["version"].as_str().unwrap().to_owned()
+}
+
+/// The instructions of the Dockerfile, each on one line, without comments.
+fn instructions() -> Vec<String> {
+    let dockerfile = text("deploy/Dockerfile");
+    let lines = dockerfile.lines().filter(|line| !line.starts_with('#'));
+    let joined = lines.collect::<Vec<_>>().join("\n").replace("\\\n", " ");
+    let lines = joined.lines().filter(|line| !line.is_empty());
+    lines.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+}
+
+/// Those of the last stage.
+fn last_stage() -> Vec<String> {
+    let instructions = instructions();
+    let last = instructions.iter().rposition(|line| line.starts_with("FROM ")).unwrap();
+    instructions[last..].to_vec()
+}
+
+/// The settings in force with these variables.
+fn in_force(variables: &[(String, String)]) -> Value {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ragtime"));
+    command.args(["config", "--json"]).env_clear().envs(variables.iter().cloned());
+    let output = command.current_dir(std::env::temp_dir()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The variables that the image sets.
+fn of_the_image() -> Vec<(String, String)> {
+    let stage = last_stage();
+    let variables = stage.iter().filter_map(|line| line.strip_prefix("ENV "));
+    let variables = variables.flat_map(|line| line.split(' '));
+    let variables = variables.map(|variable| variable.split_once('=').unwrap());
+    variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// `Name=value` of the unit file, in its order.
+fn unit() -> Vec<(String, String)> {
+    let unit = text("deploy/systemd/ragtime.service");
+    let lines = unit.lines().filter(|line| !line.starts_with('#'));
+    let lines = lines.filter_map(|line| line.split_once('='));
+    lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+#[test]
+fn every_variable_is_one_that_is_read() {
+    let settings = settings();
+    assert!(settings.contains("server.listen") && settings.contains("auth.bootstrap_key"));
+    // Those of the command line.
+    let read: BTreeSet<_> =
+        files("host/src").iter().flat_map(|(_, text)| variables(text)).collect();
+    for (path, text) in files("deploy").into_iter().chain(files(".github")) {
+        for variable in variables(&text) {
+            let known = match variable["RAGTIME_".len()..].split_once("__") {
+                Some((section, key)) => {
+                    settings.contains(&format!("{section}.{key}").to_lowercase())
+                }
+                None => read.contains(&variable),
+            };
+            assert!(known, "{}: {variable}", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_key_of_a_settings_file_is_a_setting() {
+    let settings = settings();
+    for (path, text) in files("deploy") {
+        if path.extension().is_none_or(|extension| extension != "toml") {
+            continue;
+        }
+        for (section, keys) in toml(&text).as_object().unwrap() {
+            for key in keys.as_object().unwrap().keys() {
+                let name = format!("{section}.{key}");
+                assert!(settings.contains(&name), "{}: {name}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_server_takes_the_settings_of_each_deployment() {
+    let image = of_the_image();
+    let limits = ["handler.max_total_memory_bytes", "data.max_loaded_index_bytes"];
+    let compose = compose();
+    let compose = compose["environment"].as_object().unwrap().iter();
+    // The file is the operator's.
+    let compose = compose.filter(|(name, _)| *name != "RAGTIME_CONFIG");
+    let compose = compose.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()));
+    let file = Path::new(ROOT).join("deploy/kubernetes/ragtime.toml");
+    let kubernetes = [("RAGTIME_CONFIG".to_owned(), file.to_str().unwrap().to_owned())];
+    for further in [compose.collect::<Vec<_>>(), kubernetes.to_vec()] {
+        let settings = in_force(&[image.clone(), further].concat());
+        assert_eq!(settings["server"]["listen"], format!("0.0.0.0:{}", port_of("server")));
+        assert_eq!(settings["admin"]["listen"], default_of("admin", "listen"));
+        assert_eq!(settings["data"]["dir"], "/data/store");
+        assert_eq!(settings["model"]["dir"], "/data/model");
+        for limit in limits {
+            let (section, key) = limit.split_once('.').unwrap();
+            assert_eq!(settings[section][key], 1 << 30, "{limit}");
+        }
+    }
+}
+
+#[test]
+fn ports_are_the_defaults_and_the_admin_port_is_published_nowhere() {
+    let (port, admin) = (port_of("server"), port_of("admin"));
+    let stage = last_stage();
+    assert!(stage.contains(&format!("EXPOSE {port}")));
+    let check = json!(["healthcheck", format!("127.0.0.1:{port}"), "/readyz"]);
+    let line = stage.iter().find(|line| line.starts_with("HEALTHCHECK ")).unwrap();
+    let command = line.split_once(" CMD ").unwrap().1;
+    assert_eq!(serde_json::from_str::<Value>(command).unwrap(), check);
+    let compose = compose();
+    assert_eq!(compose["ports"], json!([format!("127.0.0.1:{port}:{port}")]));
+    assert_eq!(compose["healthcheck"]["test"].as_array().unwrap()[1..], *check.as_array().unwrap());
+    assert_eq!(kubernetes("service")["spec"]["ports"][0]["port"], port);
+    let pod = pod();
+    let ports = &pod["spec"]["containers"][0]["ports"];
+    assert_eq!(*ports, json!([{ "name": "http", "containerPort": port }]));
+    for (path, text) in files("deploy/kubernetes") {
+        assert!(!text.contains(&admin), "{}", path.display());
+    }
+}
+
+#[test]
+fn versions_are_those_of_the_workspace() {
+    let toolchain = toml(&text("rust-toolchain.toml"))["toolchain"]["channel"].take();
+    let argument = format!("ARG RUST_VERSION={}", toolchain.as_str().unwrap());
+    assert!(instructions().contains(&argument), "{argument}");
+    let version = version();
+    assert!(last_stage().contains(&format!("ARG VERSION={version}")));
+    assert_eq!(compose()["image"], format!("ragtime:{version}"));
+    assert_eq!(kubernetes("kustomization")["images"][0]["newTag"], version);
+}
+
+#[test]
+fn the_image_has_the_binary_and_the_notices_and_no_root() {
+    let stage = last_stage();
+    assert!(stage[0].starts_with("FROM gcr.io/distroless/"), "{}", stage[0]);
+    assert!(!stage.iter().any(|line| line.starts_with("RUN ")));
+    let copies: Vec<_> = stage.iter().filter_map(|line| line.strip_prefix("COPY ")).collect();
+    let owner = format!("--from=build --chown={USER}:{USER} /out/data /data");
+    assert_eq!(
+        copies,
+        [
+            "--from=build /out/ragtime /out/healthcheck /usr/local/bin/",
+            "--from=build /out/LICENSE /out/NOTICE.md /usr/share/doc/ragtime/",
+            &owner,
+        ]
+    );
+    let user = stage.iter().position(|line| *line == format!("USER {USER}:{USER}")).unwrap();
+    assert!(!stage[user + 1..].iter().any(|line| line.starts_with("USER ")));
+    assert!(stage.contains(&"VOLUME [\"/data\"]".to_owned()));
+}
+
+#[test]
+fn the_container_of_compose_has_no_rights_and_bounds() {
+    let service = compose();
+    assert_eq!(service["read_only"], "true");
+    assert_eq!(service["cap_drop"], json!(["ALL"]));
+    assert_eq!(service["security_opt"], json!(["no-new-privileges:true"]));
+    assert_eq!(service["user"], format!("{USER}:{USER}"));
+    assert_eq!(service["volumes"], json!(["data:/data"]));
+    let limits = &service["deploy"]["resources"]["limits"];
+    for limit in ["cpus", "memory", "pids"] {
+        assert!(limits[limit].is_string(), "{limit}");
+    }
+    let grace = service["stop_grace_period"].as_str().unwrap().trim_end_matches('s');
+    assert!(grace.parse::<u64>().unwrap() > drain_seconds());
+    let secret = &manifest("deploy/compose.yaml")["secrets"]["settings"]["file"];
+    let ignored = text("deploy/.gitignore");
+    let folder = secret.as_str().unwrap().trim_start_matches('.').rsplit_once('/').unwrap().0;
+    assert!(ignored.lines().any(|line| line.trim_end_matches('/') == folder), "{secret}");
+}
+
+#[test]
+fn the_pod_is_of_the_restricted_profile() {
+    let pod = pod();
+    let spec = &pod["spec"];
+    let context = json!({
+        "runAsNonRoot": "true", "runAsUser": USER, "runAsGroup": USER, "fsGroup": USER,
+        "fsGroupChangePolicy": "OnRootMismatch", "seccompProfile": { "type": "RuntimeDefault" },
+    });
+    assert_eq!(spec["securityContext"], context);
+    let context = json!({
+        "allowPrivilegeEscalation": "false", "readOnlyRootFilesystem": "true",
+        "capabilities": { "drop": ["ALL"] },
+    });
+    assert_eq!(spec["containers"].as_array().unwrap().len(), 1);
+    assert_eq!(spec["containers"][0]["securityContext"], context);
+    assert_eq!(spec["automountServiceAccountToken"], "false");
+    assert_eq!(spec["enableServiceLinks"], "false");
+    let labels = &kubernetes("namespace")["metadata"]["labels"];
+    assert_eq!(labels["pod-security.kubernetes.io/enforce"], "restricted");
+}
+
+#[test]
+fn the_pod_is_one_is_asked_how_it_is_and_has_time_to_end() {
+    assert_eq!(kubernetes("statefulset")["spec"]["replicas"], "1");
+    let pod = pod();
+    let container = &pod["spec"]["containers"][0];
+    for (probe, path) in
+        [("startupProbe", "/livez"), ("livenessProbe", "/livez"), ("readinessProbe", "/readyz")]
+    {
+        assert_eq!(container[probe]["httpGet"], json!({ "path": path, "port": "http" }));
+    }
+    for bound in [&container["resources"]["requests"], &container["resources"]["limits"]] {
+        assert!(bound["memory"].is_string());
+    }
+    let grace = pod["spec"]["terminationGracePeriodSeconds"].as_str().unwrap();
+    assert!(grace.parse::<u64>().unwrap() > drain_seconds());
+}
+
+#[test]
+fn the_manifests_belong_together() {
+    let pod = pod();
+    let labels = &pod["metadata"]["labels"];
+    assert!(labels.as_object().is_some_and(|labels| !labels.is_empty()));
+    assert_eq!(kubernetes("service")["spec"]["selector"], *labels);
+    for (name, selector) in [
+        ("statefulset", "selector"),
+        ("poddisruptionbudget", "selector"),
+        ("networkpolicy", "podSelector"),
+    ] {
+        assert_eq!(kubernetes(name)["spec"][selector]["matchLabels"], *labels, "{name}");
+    }
+    let secret = kubernetes("secret.example");
+    let container = &pod["spec"]["containers"][0];
+    let variables = container["env"].as_array().unwrap().iter();
+    let mut wanted = variables.filter_map(|one| one.pointer("/valueFrom/secretKeyRef"));
+    assert!(wanted.all(|one| {
+        one["name"] == secret["metadata"]["name"]
+            && secret["stringData"].get(one["key"].as_str().unwrap()).is_some()
+    }));
+    // Every manifest is named but the example, and is there.
+    let kustomization = kubernetes("kustomization");
+    let named = kustomization["resources"].as_array().unwrap();
+    for (path, _) in files("deploy/kubernetes") {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let other = ["kustomization.yaml", "secret.example.yaml", "ragtime.toml"].contains(&name);
+        assert_eq!(named.contains(&json!(name)), !other, "{name}");
+    }
+}
+
+#[test]
+fn the_unit_is_hardened() {
+    let unit = unit();
+    let has = |name: &str, value: &str| unit.iter().any(|(n, v)| n == name && v == value);
+    for name in [
+        "LockPersonality",
+        "NoNewPrivileges",
+        "PrivateDevices",
+        "PrivateMounts",
+        "PrivateTmp",
+        "PrivateUsers",
+        "ProtectClock",
+        "ProtectControlGroups",
+        "ProtectHome",
+        "ProtectHostname",
+        "ProtectKernelLogs",
+        "ProtectKernelModules",
+        "ProtectKernelTunables",
+        "RemoveIPC",
+        "RestrictNamespaces",
+        "RestrictRealtime",
+        "RestrictSUIDSGID",
+    ] {
+        assert!(has(name, "yes"), "{name}");
+    }
+    for (name, value) in [
+        ("CapabilityBoundingSet", ""),
+        ("LimitCORE", "0"),
+        // Handlers are machine code that is made at run time.
+        ("MemoryDenyWriteExecute", "no"),
+        ("ProtectProc", "invisible"),
+        ("ProtectSystem", "strict"),
+        ("Restart", "on-failure"),
+        ("RestrictAddressFamilies", "AF_INET AF_INET6 AF_UNIX AF_NETLINK"),
+        ("SystemCallArchitectures", "native"),
+        ("SystemCallFilter", "@system-service"),
+        ("SystemCallFilter", "~@privileged"),
+        ("UMask", "0077"),
+        ("User", "ragtime"),
+    ] {
+        assert!(has(name, value), "{name}={value}");
+    }
+    let (_, stop) = unit.iter().find(|(name, _)| name == "TimeoutStopSec").unwrap();
+    assert!(stop.parse::<u64>().unwrap() > drain_seconds());
+    assert!(
+        text("deploy/systemd/ragtime.sysusers").lines().any(|line| line.starts_with("u ragtime "))
+    );
+}
+
+#[test]
+#[ignore = "it needs systemd-analyze of systemd 250 or later: apt-get install systemd"]
+fn systemd_takes_the_unit() {
+    let folder = tempfile::tempdir().unwrap();
+    // It looks whether the program is there.
+    let unit = text("deploy/systemd/ragtime.service")
+        .replace("/usr/local/bin/ragtime", env!("CARGO_BIN_EXE_ragtime"));
+    let path = folder.path().join("ragtime.service");
+    std::fs::write(&path, unit).unwrap();
+    let output = Command::new("systemd-analyze").arg("verify").arg(&path).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
+}
+
+#[test]
+fn workflows_have_the_least_permissions_and_actions_of_github_only() {
+    for name in ["ci", "release"] {
+        let workflow = manifest(&format!(".github/workflows/{name}.yaml"));
+        // What is not said is given, so it is said; writing is for single jobs.
+        let all = workflow["permissions"].as_object().unwrap();
+        assert!(all.values().all(|access| access == "read"), "{name}");
+        for (name, job) in workflow["jobs"].as_object().unwrap() {
+            let steps = job.get("steps").and_then(Value::as_array).into_iter().flatten();
+            for used in steps.filter_map(|step| step["uses"].as_str()) {
+                assert!(used.starts_with("actions/") && used.contains('@'), "{name}: {used}");
+            }
+        }
+    }
+    let gate = manifest(".github/workflows/ci.yaml")["jobs"]["gate"].take();
+    let steps = gate["steps"].as_array().unwrap();
+    assert!(steps.iter().any(|step| step["run"] == ".ci/run"));
+}
+
+/// Answers one request, and says with what.
+fn answer_once(response: &'static str) -> (String, std::thread::JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let asked = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut head = [0; 1024];
+        let length = client.read(&mut head).unwrap();
+        client.write_all(response.as_bytes()).unwrap();
+        String::from_utf8_lossy(&head[..length]).into_owned()
+    });
+    (address, asked)
+}
+
+#[test]
+fn the_health_check_fails_when_the_server_is_not_ready() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("healthcheck");
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let built = Command::new(rustc)
+        .args(["--edition", "2024", "-D", "warnings", "-o"])
+        .arg(&program)
+        .arg(Path::new(ROOT).join("deploy/healthcheck.rs"))
+        .status();
+    assert!(built.unwrap().success());
+    let check = |address: &str| -> Output {
+        Command::new(&program).args([address, "/readyz"]).output().unwrap()
+    };
+    let (address, asked) = answer_once("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(check(&address).status.code(), Some(0));
+    assert!(asked.join().unwrap().starts_with("GET /readyz HTTP/1.1\r\n"));
+    let refused = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 8\r\n\r\nthe disk";
+    let (address, _asked) = answer_once(refused);
+    let output = check(&address);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("the disk"));
+    // Nobody listens there any more.
+    assert_eq!(check(&address).status.code(), Some(1));
+}
+
+#[test]
+fn a_new_key_is_one_that_the_server_takes() {
+    let made = || {
+        let output = Command::new(Path::new(ROOT).join("deploy/new-key.sh")).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (one, other) = (made(), made());
+    assert_ne!(one, other);
+    for key in [one, other] {
+        assert_eq!(Credential::parse(&key).unwrap().expose(), key);
+    }
+}
