@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use crate::digest::{hex, sha256};
+
 const WEIGHTS: Expected = Expected {
     name: "model.safetensors",
     bytes: 90_868_376,
@@ -132,18 +134,6 @@ pub fn find(dir: &Path) -> Result<ModelFiles, FetchError> {
         });
     }
     Err(FetchError::Missing(dir.display().to_string()))
-}
-
-/// SHA-256 of a file, lower-case hex.
-fn sha256(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut hash = Sha256::new();
-    io::copy(&mut file, &mut hash)?;
-    Ok(hex(&hash.finalize()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The files in `dir`, fetched if they are not there. Blocking; two processes

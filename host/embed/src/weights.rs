@@ -1,82 +1,108 @@
-//! Reads `model.safetensors`.
+//! The network from its tensors.
 
-use std::fs::File;
-use std::path::Path;
-
-use memmap2::Mmap;
-use rten_gemm::GemmExecutor;
-use rten_tensor::NdTensorView;
-use safetensors::{Dtype, SafeTensors};
+use std::path::PathBuf;
 
 use crate::LoadError;
-use crate::bert::{Bert, FEED_FORWARD, HIDDEN, LAYERS, Layer, Linear, Norm, Table};
+use crate::checkpoint::{Checkpoint, Mapped};
+use crate::config::{Config, Family};
+use crate::encoder::{Encoder, Layer, Norm};
+use crate::head::Head;
+use crate::linear::{Kernels, Linear, Precision};
 
-/// Words in the vocabulary.
-const VOCABULARY: usize = 30_522;
-/// Positions the model knows, of which 256 are used.
-const POSITIONS: usize = 512;
-
-/// Loads the model. The embedding tables stay in the file; the rest is packed
+/// Loads an encoder. The embedding tables stay in their file; the rest is packed
 /// for the kernels.
-pub(crate) fn load(path: &Path) -> Result<Bert, LoadError> {
-    let unreadable = |error| LoadError::Unreadable { path: path.display().to_string(), error };
-    let file = File::open(path).map_err(unreadable)?;
-    let whole = map(&file).map_err(unreadable)?;
-    let tensors =
-        SafeTensors::deserialize(&whole).map_err(|error| LoadError::Weights(error.to_string()))?;
-    let reader =
-        Reader { tensors: &tensors, base: whole.as_ptr() as usize, gemm: GemmExecutor::new() };
-    let words = reader.table("embeddings.word_embeddings.weight", VOCABULARY)?;
-    let positions = reader.table("embeddings.position_embeddings.weight", POSITIONS)?;
-    let kinds = reader.floats("embeddings.token_type_embeddings.weight", &[2, HIDDEN])?;
-    let norm = reader.norm("embeddings.LayerNorm")?;
-    let layers = (0..LAYERS).map(|layer| reader.layer(layer)).collect::<Result<Vec<_>, _>>()?;
-    let first_kind = kinds.into_iter().take(HIDDEN).collect();
-    // A fresh view: of this one only the rows that texts use come into memory.
-    let map = map(&file).map_err(unreadable)?;
-    Ok(Bert { words, positions, first_kind, norm, layers, map })
+pub(crate) fn encoder(
+    files: &[PathBuf],
+    config: Config,
+    precision: Precision,
+) -> Result<Encoder, LoadError> {
+    let files = map(files)?;
+    Reader::new(&files, &config, precision)?.encoder()
 }
 
-#[allow(unsafe_code)]
-fn map(file: &File) -> std::io::Result<Mmap> {
-    // SAFETY: the file is written once under another name and renamed, so
-    // nothing changes it. If somebody truncates it all the same, the process
-    // is ended by a signal; no memory is corrupted.
-    unsafe { Mmap::map(file) }
+/// Loads an encoder and the classifier behind it.
+pub(crate) fn classifier(
+    files: &[PathBuf],
+    config: Config,
+    precision: Precision,
+) -> Result<(Encoder, Head), LoadError> {
+    let files = map(files)?;
+    let reader = Reader::new(&files, &config, precision)?;
+    Ok((reader.encoder()?, reader.head()?))
+}
+
+fn map(files: &[PathBuf]) -> Result<Vec<Mapped>, LoadError> {
+    files.iter().map(|path| Mapped::open(path)).collect()
 }
 
 struct Reader<'a> {
-    tensors: &'a SafeTensors<'a>,
-    base: usize,
-    gemm: GemmExecutor,
+    tensors: Checkpoint<'a>,
+    kernels: Kernels,
+    config: &'a Config,
+    precision: Precision,
 }
 
-impl Reader<'_> {
-    fn bytes(&self, name: &str, shape: &[usize]) -> Result<&[u8], LoadError> {
-        let wrong = |what: String| LoadError::Weights(format!("{name}: {what}"));
-        let tensor = self.tensors.tensor(name).map_err(|error| wrong(error.to_string()))?;
-        if tensor.dtype() != Dtype::F32 || tensor.shape() != shape {
-            return Err(wrong(format!("{:?} of shape {:?}", tensor.dtype(), tensor.shape())));
-        }
-        Ok(tensor.data())
+impl<'a> Reader<'a> {
+    fn new(
+        files: &'a [Mapped],
+        config: &'a Config,
+        precision: Precision,
+    ) -> Result<Self, LoadError> {
+        let tensors = Checkpoint::read(files)?;
+        Ok(Self { tensors, kernels: Kernels::new(), config, precision })
     }
 
-    fn floats(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, LoadError> {
-        let (values, _) = self.bytes(name, shape)?.as_chunks::<4>();
-        Ok(values.iter().map(|value| f32::from_le_bytes(*value)).collect())
+    fn encoder(&self) -> Result<Encoder, LoadError> {
+        let config = self.config;
+        let table = |name: &str, rows: usize| {
+            self.tensors.table(&format!("embeddings.{name}.weight"), rows, config.hidden)
+        };
+        let kinds = "embeddings.token_type_embeddings.weight";
+        Ok(Encoder {
+            words: table("word_embeddings", config.vocabulary)?,
+            positions: table("position_embeddings", config.positions)?,
+            kinds: self.tensors.floats(kinds, &[config.kinds, config.hidden])?,
+            norm: self.norm("embeddings.LayerNorm")?,
+            layers: (0..config.layers)
+                .map(|layer| self.layer(layer))
+                .collect::<Result<Vec<_>, _>>()?,
+            config: config.clone(),
+        })
     }
 
-    /// Where a table stands in the file.
-    fn table(&self, name: &str, rows: usize) -> Result<Table, LoadError> {
-        let bytes = self.bytes(name, &[rows, HIDDEN])?;
-        let start = (bytes.as_ptr() as usize).saturating_sub(self.base);
-        Ok(Table { start, rows })
+    /// BERT's pooler and classifier, or XLM-RoBERTa's classification head. They
+    /// stay in floats: they take one row of each pair.
+    fn head(&self) -> Result<Head, LoadError> {
+        let hidden = self.config.hidden;
+        let linear = |weights: Vec<f32>, bias: Vec<f32>| {
+            self.kernels.linear(&weights, bias, hidden, Precision::F32)
+        };
+        let outside = |name: &str, outputs: usize| {
+            let weights = self.tensors.outside(&format!("{name}.weight"), &[outputs, hidden])?;
+            let bias = self.tensors.outside(&format!("{name}.bias"), &[outputs])?;
+            Ok(linear(weights, bias))
+        };
+        Ok(match self.config.family {
+            Family::Bert => Head {
+                dense: linear(
+                    self.tensors.floats("pooler.dense.weight", &[hidden, hidden])?,
+                    self.tensors.floats("pooler.dense.bias", &[hidden])?,
+                ),
+                output: outside("classifier", 1)?,
+            },
+            Family::XlmRoberta => Head {
+                dense: outside("classifier.dense", hidden)?,
+                output: outside("classifier.out_proj", 1)?,
+            },
+        })
     }
 
     fn norm(&self, name: &str) -> Result<Norm, LoadError> {
+        let shape = [self.config.hidden];
         Ok(Norm {
-            scale: self.floats(&format!("{name}.weight"), &[HIDDEN])?,
-            bias: self.floats(&format!("{name}.bias"), &[HIDDEN])?,
+            scale: self.tensors.floats(&format!("{name}.weight"), &shape)?,
+            bias: self.tensors.floats(&format!("{name}.bias"), &shape)?,
+            epsilon: self.config.epsilon,
         })
     }
 
@@ -84,24 +110,23 @@ impl Reader<'_> {
     fn linear(&self, names: &[String], outputs: usize, inputs: usize) -> Result<Linear, LoadError> {
         let (mut weights, mut bias) = (Vec::new(), Vec::new());
         for name in names {
-            weights.extend(self.floats(&format!("{name}.weight"), &[outputs, inputs])?);
-            bias.extend(self.floats(&format!("{name}.bias"), &[outputs])?);
+            weights.extend(self.tensors.floats(&format!("{name}.weight"), &[outputs, inputs])?);
+            bias.extend(self.tensors.floats(&format!("{name}.bias"), &[outputs])?);
         }
-        // Stored output by input; the kernels want input by output.
-        let stored = NdTensorView::from_data([names.len() * outputs, inputs], weights.as_slice());
-        Ok(Linear { weights: self.gemm.prepack_b(stored.transposed()), bias })
+        Ok(self.kernels.linear(&weights, bias, inputs, self.precision))
     }
 
     fn layer(&self, layer: usize) -> Result<Layer, LoadError> {
+        let (hidden, wide) = (self.config.hidden, self.config.feed_forward);
         let name = |part: &str| format!("encoder.layer.{layer}.{part}");
         let attention =
             ["query", "key", "value"].map(|part| name(&format!("attention.self.{part}")));
         Ok(Layer {
-            attention: self.linear(&attention, HIDDEN, HIDDEN)?,
-            attention_output: self.linear(&[name("attention.output.dense")], HIDDEN, HIDDEN)?,
+            attention: self.linear(&attention, hidden, hidden)?,
+            attention_output: self.linear(&[name("attention.output.dense")], hidden, hidden)?,
             attention_norm: self.norm(&name("attention.output.LayerNorm"))?,
-            expand: self.linear(&[name("intermediate.dense")], FEED_FORWARD, HIDDEN)?,
-            contract: self.linear(&[name("output.dense")], HIDDEN, FEED_FORWARD)?,
+            expand: self.linear(&[name("intermediate.dense")], wide, hidden)?,
+            contract: self.linear(&[name("output.dense")], hidden, wide)?,
             output_norm: self.norm(&name("output.LayerNorm"))?,
         })
     }
