@@ -10,14 +10,14 @@ use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 
 use crate::LoadError;
-use crate::folder::{Folder, inside};
+use crate::folder::{Folder, MAX_JSON_BYTES, inside};
 
 /// All weights in one file.
 pub(crate) const WHOLE: &str = "model.safetensors";
 /// Which of several files holds a tensor.
 pub(crate) const INDEX: &str = "model.safetensors.index.json";
 /// The largest models that fit the bounds of `config.json` are a few files.
-pub(crate) const MAX_SHARDS: usize = 64;
+const MAX_SHARDS: usize = 64;
 
 #[derive(Deserialize)]
 struct Index {
@@ -44,11 +44,10 @@ pub(crate) fn shards(index: &[u8]) -> Result<BTreeSet<String>, LoadError> {
 
 /// The files with a model's weights.
 pub(crate) fn files(folder: &Folder) -> Result<Vec<PathBuf>, LoadError> {
-    const MAX_INDEX_BYTES: u64 = 16 << 20;
     if let Some(path) = folder.file(WHOLE)? {
         return Ok(vec![path]);
     }
-    let names = match folder.bytes(INDEX, MAX_INDEX_BYTES)? {
+    let names = match folder.bytes(INDEX, MAX_JSON_BYTES)? {
         Some(index) => shards(&index)?,
         None => BTreeSet::from([WHOLE.to_owned()]),
     };

@@ -9,6 +9,8 @@ use crate::LoadError;
 
 /// The file that this module reads.
 pub(crate) const FILE: &str = "config.json";
+/// It is some hundred bytes, but for the names of labels.
+pub(crate) const MAX_BYTES: u64 = 1 << 20;
 
 const MAX_LAYERS: u64 = 64;
 const MAX_HIDDEN: u64 = 4_096;
@@ -171,6 +173,19 @@ impl Config {
         };
         bound("the number of tokens read at once", config.max_tokens() as u64, 2, MAX_POSITIONS)?;
         Ok(config)
+    }
+
+    /// The most bytes that files with the weights can have: twice the numbers of
+    /// the network in single precision, for heads of training that are left
+    /// there, and for the names.
+    pub(crate) fn most_weight_bytes(&self) -> u64 {
+        const NAMES: u64 = 1 << 20;
+        let [hidden, wide] = [self.hidden, self.feed_forward].map(|size| size as u64);
+        let rows = (self.vocabulary + self.positions + self.kinds) as u64;
+        let layer = hidden * (4 * hidden + 2 * wide + 16) + wide;
+        let head = hidden * (2 * hidden + 16);
+        let numbers = rows * hidden + self.layers as u64 * layer + head;
+        2 * size_of::<f32>() as u64 * numbers + NAMES
     }
 
     /// The tokens that the network reads at once, special ones included.

@@ -16,7 +16,6 @@ use crate::{EmbedError, LoadError, weights};
 
 /// The name of the file that a tokenizer is in.
 pub(crate) const TOKENIZER: &str = "tokenizer.json";
-const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
 /// What the caller decides about a model; the rest is in the model's files.
 #[derive(Debug, Clone, Default)]
@@ -212,7 +211,7 @@ impl Embedder {
 
 /// The configuration of a model that serves this purpose.
 pub(crate) fn read_config(folder: &Folder, purpose: Purpose) -> Result<Config, LoadError> {
-    let config = Config::parse(&folder.required(config::FILE, MAX_CONFIG_BYTES)?)?;
+    let config = Config::parse(&folder.required(config::FILE, config::MAX_BYTES)?)?;
     if config.purpose == purpose {
         return Ok(config);
     }

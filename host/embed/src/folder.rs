@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::LoadError;
 use crate::digest::sha256;
 
-/// Configuration files are some hundred bytes.
-const MAX_JSON_BYTES: u64 = 16 << 20;
+/// Configuration files are some hundred bytes; an index of weights names every
+/// tensor.
+pub(crate) const MAX_JSON_BYTES: u64 = 16 << 20;
 /// The largest tokenizers in use, of a million tokens, are some 40 MB.
 pub(crate) const MAX_TOKENIZER_BYTES: u64 = 128 << 20;
 
@@ -42,7 +43,7 @@ impl Folder {
     /// Opens a folder. If it has a manifest, every file that the manifest names
     /// is read and compared.
     pub(crate) fn open(path: &Path) -> Result<Self, LoadError> {
-        let mut folder = Self { path: path.to_owned(), manifest: None };
+        let mut folder = Self::unchecked(path);
         let manifest: Option<Manifest> = folder.json(Manifest::FILE)?;
         if let Some(manifest) = &manifest {
             for (name, expected) in &manifest.files {
@@ -51,6 +52,11 @@ impl Folder {
         }
         folder.manifest = manifest;
         Ok(folder)
+    }
+
+    /// A folder whose manifest is left out of account.
+    pub(crate) fn unchecked(path: &Path) -> Self {
+        Self { path: path.to_owned(), manifest: None }
     }
 
     /// The manifest, if the folder has one.

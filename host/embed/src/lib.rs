@@ -15,6 +15,7 @@ mod error;
 pub mod files;
 mod folder;
 mod head;
+pub mod hub;
 mod linear;
 mod modules;
 mod passes;

@@ -14,6 +14,8 @@ const MODULES: &str = "modules.json";
 const PROMPTS: &str = "config_sentence_transformers.json";
 const LENGTH: &str = "sentence_bert_config.json";
 const TOKENIZER: &str = "tokenizer_config.json";
+/// The files that a model may have or not.
+pub(crate) const FILES: [&str; 4] = [MODULES, PROMPTS, LENGTH, TOKENIZER];
 
 /// How the rows of a text become its vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
