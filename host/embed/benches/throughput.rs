@@ -1,40 +1,73 @@
-//! Prints what the model does on this machine: `cargo bench -p ragtime-embed`.
+//! Prints what the model does on this machine, in floats and in 8-bit integers:
+//! `cargo bench -p ragtime-embed`. `peers.py` beside this file measures other
+//! libraries with the same texts.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use ragtime_embed::Embedder;
-use ragtime_embed::files::{Source, ensure};
+use ragtime_embed::files::{ModelFiles, Source, ensure};
+use ragtime_embed::{Embedder, Options, Pooling, Precision};
 
 const TEXTS: usize = 256;
 const QUERIES: usize = 200;
+const ROUNDS: usize = 5;
+/// The published `config.json`, without what is not read.
+const CONFIG: &str = r#"{
+    "architectures": ["BertModel"], "model_type": "bert", "vocab_size": 30522,
+    "hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12,
+    "intermediate_size": 1536, "max_position_embeddings": 512, "type_vocab_size": 2,
+    "hidden_act": "gelu", "layer_norm_eps": 1e-12, "pad_token_id": 0
+}"#;
 
 fn main() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let dir = std::env::home_dir().unwrap().join(".cache/ragtime/models").join(Embedder::NAME);
     let files = ensure(&dir, Source::Auto, &mut |_| ()).unwrap();
-    let started = Instant::now();
-    let embedder = Embedder::load(&files.weights, &files.tokenizer).unwrap();
-    println!("load                {:>8.1} ms", millis(started.elapsed()));
+    let folder = tempfile::tempdir().unwrap();
+    lay_out(&files, folder.path());
+    for (name, precision) in [("f32", Precision::F32), ("int8", Precision::Int8)] {
+        let pooling = Some(Pooling::Mean);
+        let options = Options { precision, pooling, ..Options::default() };
+        let started = Instant::now();
+        let embedder = Embedder::open(folder.path(), options).unwrap();
+        println!("{name}, load                {:>8.1} ms", millis(started.elapsed()));
+        println!("{name}, weights             {:>8.1} MB", embedder.memory_bytes() as f64 / 1e6);
+        measure(name, &embedder);
+    }
+}
 
+/// The model's files as a hub has them.
+fn lay_out(files: &ModelFiles, folder: &Path) {
+    std::fs::write(folder.join("config.json"), CONFIG).unwrap();
+    std::os::unix::fs::symlink(&files.weights, folder.join("model.safetensors")).unwrap();
+    std::os::unix::fs::symlink(&files.tokenizer, folder.join("tokenizer.json")).unwrap();
+}
+
+fn measure(name: &str, embedder: &Embedder) {
     // 126 words of one token each and the two special tokens.
     let text = "wing ".repeat(126);
     let texts = vec![text.as_str(); TEXTS];
     let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    let all = rayon::ThreadPoolBuilder::new().build().unwrap();
-    for (name, pool) in [("one thread", &one), ("all threads", &all)] {
-        let best =
-            (0..3).map(|_| pool.install(|| time(|| drop(embedder.embed(&texts).unwrap())))).min();
-        let rate = TEXTS as f64 / best.unwrap().as_secs_f64();
-        println!("128 tokens, {name:<11} {rate:>5.1} chunks/s");
-    }
+    // Many texts run on the embedder's own threads, one text on the caller's.
+    let best = (0..ROUNDS).map(|_| time(|| drop(embedder.embed(&texts).unwrap()))).min();
+    let rate = TEXTS as f64 / best.unwrap().as_secs_f64();
+    println!("{name}, 128 tokens, all threads {rate:>8.1} texts/s");
+    let single =
+        || time(|| texts.iter().take(TEXTS / 4).for_each(|text| drop(embedder.embed(&[text]))));
+    let best = (0..ROUNDS).map(|_| one.install(single)).min();
+    let rate = (TEXTS / 4) as f64 / best.unwrap().as_secs_f64();
+    println!("{name}, 128 tokens, one thread  {rate:>8.1} texts/s");
     let query = "what similarity laws must be obeyed when constructing aeroelastic models";
     let mut times: Vec<_> = (0..QUERIES)
         .map(|_| one.install(|| time(|| drop(embedder.embed(&[query]).unwrap()))))
         .collect();
     times.sort();
-    println!("one query, median   {:>8.2} ms", millis(times.get(QUERIES / 2).copied().unwrap()));
+    println!(
+        "{name}, one query, median   {:>8.2} ms",
+        millis(times.get(QUERIES / 2).copied().unwrap())
+    );
 }
 
 fn time(work: impl FnOnce()) -> Duration {
