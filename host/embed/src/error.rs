@@ -93,11 +93,9 @@ pub enum EmbedError {
         most: usize,
     },
     /// A query leaves no fair room for a passage.
-    #[error("the query has {tokens} tokens, and a reranker reads {most} of a query")]
+    #[error("the query has more than {most} tokens, which is what the reranker reads of one")]
     QueryTooLong {
-        /// The number of tokens of the query.
-        tokens: usize,
-        /// The most that a query may have.
+        /// The most tokens that a query may have.
         most: usize,
     },
     /// Nobody wants the vectors any more.

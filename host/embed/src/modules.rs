@@ -71,7 +71,7 @@ struct Module {
 #[derive(Deserialize)]
 struct RawPrompts {
     #[serde(default)]
-    prompts: BTreeMap<String, String>,
+    prompts: BTreeMap<String, Option<String>>,
     default_prompt_name: Option<String>,
 }
 
@@ -80,6 +80,7 @@ struct RawLength {
     max_seq_length: Option<u64>,
     #[serde(default)]
     do_lower_case: bool,
+    transformer_task: Option<String>,
 }
 
 /// The folder of the pooling module's configuration, or nothing if the model
@@ -154,10 +155,13 @@ pub(crate) fn prompts(folder: &Folder) -> Result<Prompts, LoadError> {
     let Some(raw) = folder.json::<RawPrompts>(PROMPTS)? else {
         return Ok(Prompts::default());
     };
-    // The names that Sentence Transformers looks for, in its order.
+    // The names that Sentence Transformers looks for, in its order. It writes an
+    // empty one for "document" into the files of models that have "passage", so
+    // empty ones are passed over.
     let first = |names: &[&str]| {
-        let named = names.iter().copied().chain(raw.default_prompt_name.as_deref());
-        named.filter_map(|name| raw.prompts.get(name)).next().cloned().unwrap_or_default()
+        let mut named = names.iter().copied().chain(raw.default_prompt_name.as_deref());
+        let prompt = |name| raw.prompts.get(name)?.clone().filter(|prompt| !prompt.is_empty());
+        named.find_map(prompt).unwrap_or_default()
     };
     Ok(Prompts { query: first(&["query"]), passage: first(&["document", "passage", "corpus"]) })
 }
@@ -167,6 +171,10 @@ pub(crate) fn max_length(folder: &Folder) -> Result<Option<u64>, LoadError> {
     if let Some(length) = folder.json::<RawLength>(LENGTH)? {
         if length.do_lower_case {
             return Err(LoadError::unsupported("the option of the network", "do_lower_case"));
+        }
+        match length.transformer_task.as_deref() {
+            None | Some("feature-extraction") => (),
+            Some(task) => return Err(LoadError::unsupported("for embeddings, the task", task)),
         }
         if length.max_seq_length.is_some() {
             return Ok(length.max_seq_length);
@@ -239,7 +247,8 @@ mod tests {
 
     #[test]
     fn prompts_and_lengths_are_those_of_the_files() {
-        let prompts_file = json!({"prompts": {"query": "query: ", "passage": "passage: "}});
+        let prompts_file =
+            json!({"prompts": {"query": "query: ", "document": "", "passage": "passage: "}});
         let (_dir, folder) = with(&[
             (PROMPTS, prompts_file),
             (LENGTH, json!({"max_seq_length": 128})),
@@ -249,6 +258,12 @@ mod tests {
         assert_eq!((found.of(Role::Query), found.of(Role::Passage)), ("query: ", "passage: "));
         assert_eq!(max_length(&folder).unwrap(), Some(128));
         assert_eq!(tokenizer_length(&folder).unwrap(), Some(512));
+        let one_for_all = json!({"prompts": {"a": "all: ", "b": null}, "default_prompt_name": "a"});
+        let (_dir, folder) = with(&[(PROMPTS, one_for_all)]);
+        let found = prompts(&folder).unwrap();
+        assert_eq!((found.query.as_str(), found.passage.as_str()), ("all: ", "all: "));
+        let (_dir, folder) = with(&[(LENGTH, json!({"transformer_task": "fill-mask"}))]);
+        assert!(max_length(&folder).unwrap_err().to_string().contains("fill-mask"));
         let (_dir, folder) = with(&[(TOKENIZER, json!({"model_max_length": 1e30}))]);
         assert_eq!(max_length(&folder).unwrap(), None);
     }

@@ -148,9 +148,9 @@ impl Reranker {
     /// Blocking.
     pub fn tokens(&self, query: &str, passages: &[&str]) -> Result<Vec<Pair>, EmbedError> {
         let most = self.max_query_tokens();
-        let query = self.tokens.some(query, usize::MAX)?;
+        let query = self.tokens.some(query, most + 1)?;
         if query.len() > most {
-            return Err(EmbedError::QueryTooLong { tokens: query.len(), most });
+            return Err(EmbedError::QueryTooLong { most });
         }
         let room = self.room().saturating_sub(query.len());
         self.batches.map(passages, |passage| {

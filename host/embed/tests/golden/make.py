@@ -38,6 +38,8 @@ SIZES = {
     "intermediate_size": 48,
 }
 MAX_TOKENS = 32
+# BERT with XLM-RoBERTa's tokenizer, as multilingual MiniLM models are.
+REWRITTEN = "bert-unigram-rewritten"
 WORDS = "the wing of a plane in air flow is what lift drag and speed at heat query passage".split()
 LONG = "what is the drag of a wing in the flow " * 9
 TEXTS = [
@@ -159,6 +161,14 @@ def modules(folder, pooling, prompts):
           {"prompts": prompts, "default_prompt_name": None, "similarity_fn_name": "cosine"})
 
 
+def rewrite(folder):
+    """Has today's library write the files in its own way."""
+    model = SentenceTransformer(str(folder), device="cpu", model_kwargs={"dtype": torch.float32})
+    model.max_seq_length = MAX_TOKENS - 8
+    shutil.rmtree(folder)
+    model.save(str(folder), create_model_card=False)
+
+
 def bert_config(tokenizer, **more):
     return BertConfig(vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=40,
                       type_vocab_size=2, layer_norm_eps=1e-12, **SIZES, **more)
@@ -202,6 +212,7 @@ def main():
         "bert-tanh-f16": (BertModel, bert_config(bert, hidden_act="gelu_new"), torch.float16,
                           "1GB", "mean", {}),
         "bert-bf16-shards": (BertModel, bert_config(bert), torch.bfloat16, "10KB", "mean", {}),
+        REWRITTEN: (BertModel, bert_config(xlmr), f32, "1GB", "mean", e5),
         "xlmr-mean-prompts": (XLMRobertaModel, xlmr_config(xlmr), f32, "1GB", "mean", e5),
         "xlmr-cls": (XLMRobertaModel, xlmr_config(xlmr), f32, "1GB", "cls", {}),
     }
@@ -213,9 +224,12 @@ def main():
     for name, (kind, config, dtype, shard, pooling, prompts) in embedders.items():
         folder = HERE / name
         shutil.rmtree(folder, ignore_errors=True)
-        tokenizer = (bert, bert_special) if kind is BertModel else (xlmr, xlmr_special)
+        of_bert = kind is BertModel and name != REWRITTEN
+        tokenizer = (bert, bert_special) if of_bert else (xlmr, xlmr_special)
         save(folder, kind, config, *tokenizer, dtype, shard)
         modules(folder, pooling, prompts)
+        if name == REWRITTEN:
+            rewrite(folder)
         golden[name] = embed(folder)
     for name, (kind, config) in rerankers.items():
         folder = HERE / name
