@@ -8,6 +8,7 @@ use crate::bindings::generation;
 use crate::bindings::keyring::KeyError;
 use crate::bindings::log::{self, Level};
 use crate::bindings::principals::AuthError;
+use crate::bindings::reranking;
 use crate::bindings::store;
 use crate::gate::from_wit;
 
@@ -64,10 +65,24 @@ impl From<embedding::Error> for Problem {
     fn from(error: embedding::Error) -> Self {
         use embedding::Error;
         match error {
+            Error::UnknownModel => Code::UnknownModel.into(),
             Error::Unavailable => Code::EmbeddingUnavailable.into(),
             Error::ScopeRequired => Self::scope_required("read"),
             Error::Invalid(detail) => Self::new(Code::InvalidRequest, detail),
             Error::Other(text) => internal("embedding", text),
+        }
+    }
+}
+
+impl From<reranking::Error> for Problem {
+    fn from(error: reranking::Error) -> Self {
+        use reranking::Error;
+        match error {
+            Error::UnknownModel => Code::UnknownReranker.into(),
+            Error::Unavailable => Code::RerankingUnavailable.into(),
+            Error::ScopeRequired => Self::scope_required("read"),
+            Error::Invalid(detail) => Self::new(Code::InvalidRequest, detail),
+            Error::Other(text) => internal("rerank", text),
         }
     }
 }

@@ -43,8 +43,9 @@ enum Command {
     Restore(WithSettings<cli::data::RestoreArgs>),
     /// Compare documents and indexes, and have made anew what differs
     Check(WithSettings<cli::data::CheckArgs>),
-    /// Fetch the embedding model now, rather than at the first start
-    Model(SettingsArgs),
+    /// List, fetch, check and measure models; without more, fetch the built-in one now,
+    /// rather than at the first start
+    Model(ModelArgs),
     /// Show the settings in force, secrets left out
     Config(ConfigArgs),
     /// Print the script that completes commands in a shell
@@ -87,6 +88,14 @@ struct ServeArgs {
     /// Serve this component, or built-in, instead of what served last
     #[arg(long, value_name = "FILE.wasm")]
     handler: Option<PathBuf>,
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct ModelArgs {
+    #[command(subcommand)]
+    action: Option<cli::models::Action>,
     #[command(flatten)]
     settings: SettingsArgs,
 }
@@ -187,9 +196,15 @@ pub async fn run(args: Args) -> ExitCode {
         Command::Backup(with) => with.run(cli::data::backup),
         Command::Restore(with) => with.run(cli::data::restore),
         Command::Check(with) => with.run(cli::data::check),
-        Command::Model(args) => {
-            outcome(args.load().and_then(|settings| serve::fetch_model(&settings)))
-        }
+        Command::Model(args) => match args.settings.load() {
+            Ok(settings) => match &args.action {
+                Some(action) => cli::outcome(tokio::task::block_in_place(|| {
+                    cli::models::run(action, &settings)
+                })),
+                None => outcome(serve::fetch_model(&settings)),
+            },
+            Err(error) => outcome(Err(error)),
+        },
         Command::Compile(args) => match compiler::run(&args) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {

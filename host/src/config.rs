@@ -3,6 +3,8 @@
 //! Every limit is here, with its unit in its name, and the reason for its
 //! default beside it. Unknown keys are errors.
 
+mod models;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,6 +14,9 @@ use ragtime_policy::bounds::Bounds;
 use serde::{Deserialize, Serialize};
 
 use crate::network::Network;
+pub use models::{
+    Embedding, Files, InvalidModel, Models, Pooling, Precision, RerankShape, Reranking, Runs,
+};
 
 /// Everything that can be set.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
@@ -29,8 +34,10 @@ pub struct Settings {
     pub data: Data,
     /// Keys and budgets.
     pub auth: Auth,
-    /// The embedding model.
+    /// The built-in embedding model.
     pub model: Model,
+    /// Other models.
+    pub models: Models,
     /// Who answers questions.
     pub generator: Generator,
     /// What is logged, and how.
@@ -412,6 +419,7 @@ impl Data {
             loaded_indexes: self.max_loaded_indexes,
             loaded_index_bytes: self.max_loaded_index_bytes,
             index_writers: self.max_index_writers,
+            ..ragtime_store::Settings::default()
         }
     }
 }
@@ -491,9 +499,7 @@ pub struct Model {
 impl Default for Model {
     fn default() -> Self {
         Self {
-            dir: user_dir("XDG_CACHE_HOME", ".cache")
-                .join("ragtime/models")
-                .join(ragtime_embed::Embedder::NAME),
+            dir: models_folder().join(ragtime_embed::Embedder::NAME),
             source: ModelSource::Auto,
             cached_queries: 4_096,
             languages: ragtime_embed::Embedder::LANGUAGES.join(","),
@@ -732,6 +738,11 @@ impl Settings {
 /// names with a section count.
 fn sections_of(vars: impl Iterator<Item = (String, String)>) -> config::Map<String, String> {
     vars.filter(|(name, _)| name.starts_with("RAGTIME_") && name.contains("__")).collect()
+}
+
+/// Where models are kept that are fetched.
+fn models_folder() -> PathBuf {
+    user_dir("XDG_CACHE_HOME", ".cache").join("ragtime/models")
 }
 
 fn user_dir(variable: &str, under_home: &str) -> PathBuf {

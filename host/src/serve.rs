@@ -14,14 +14,13 @@ use ragtime_policy::bucket::{LEAST_BURST, Limits};
 use ragtime_policy::key::Credential;
 use ragtime_policy::scope::{Scope, Scopes};
 use ragtime_store::Store;
-use ragtime_text::ModelLanguages;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::admin::Admin;
 use crate::config::{ConfigError, Secret, Settings};
 use crate::keyring::{Actor, Change, Keyring, KeyringError, NewKey};
-use crate::model::{self, Embeddings};
+use crate::model::{self, Embeddings, Rerankers};
 use crate::panics;
 use crate::runtime::engine;
 use crate::server::callers::Callers;
@@ -49,9 +48,12 @@ pub enum ServeError {
     /// The first key could not be made.
     #[error("the first key could not be made: {0}")]
     Key(#[from] KeyringError),
-    /// `model.languages` names what is no language.
-    #[error("model.languages: {0:?} is not the code of a language")]
-    ModelLanguages(String),
+    /// The settings of a model.
+    #[error(transparent)]
+    Models(#[from] crate::config::InvalidModel),
+    /// A model that cannot be waited for.
+    #[error(transparent)]
+    ModelStart(#[from] model::StartError),
     /// `auth.bootstrap_key` is not a key.
     #[error("auth.bootstrap_key is not of the form rt_ID_SECRET")]
     BootstrapKey,
@@ -273,12 +275,20 @@ impl Bound {
 async fn bind(settings: Settings) -> Result<Bound, ServeError> {
     let folder = settings.data.dir.clone();
     make_private(&folder)?;
+    let embeddings = Arc::new(Embeddings::new(&settings)?);
     let (started, store) = tokio::task::block_in_place(|| {
         std::thread::scope(|scope| {
             // Compiling and opening the store have nothing to do with each other,
             // as long as the handler is the one that is most likely.
             let started = scope.spawn(|| start_engine(&settings));
-            let store = Store::open(&folder, settings.data.store());
+            let store = Store::open(
+                &folder,
+                ragtime_store::Settings {
+                    models: embeddings.names(),
+                    default_model: embeddings.default_name().map(str::to_owned),
+                    ..settings.data.store()
+                },
+            );
             (started.join(), store)
         })
     });
@@ -289,11 +299,9 @@ async fn bind(settings: Settings) -> Result<Bound, ServeError> {
     };
     let first = tokio::task::block_in_place(|| handler::first(&engine, likely, &store, &settings))?;
     let keyring = tokio::task::block_in_place(|| Keyring::open(store.clone()))?;
-    let languages =
-        ModelLanguages::parse(&settings.model.languages).map_err(ServeError::ModelLanguages)?;
-    let embeddings = Arc::new(Embeddings::new(settings.model.cached_queries, languages));
-    model::start(settings.model.clone(), Arc::clone(&embeddings), store.clone())?;
-    let services = Arc::new(Services::new(store, keyring, embeddings, &settings)?);
+    model::start(&settings, &embeddings, &store)?;
+    let rerankers = Rerankers::start(&settings.models)?;
+    let services = Arc::new(Services::new(store, keyring, (embeddings, rerankers), &settings)?);
     panics::watch(Arc::clone(&services.telemetry));
     let (routing, swaps) = handler::serve(engine, first, &services, &settings).await?;
     tokio::spawn(upkeep::run(Arc::clone(&routing), Arc::clone(&services)));

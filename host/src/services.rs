@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use crate::config;
 use crate::generator::{Extractive, Generators};
 use crate::keyring::{Keyring, unix_now};
-use crate::model::Embeddings;
+use crate::model::{Embeddings, Rerankers};
 use crate::runtime::memory::MemoryBudget;
 use crate::telemetry::Telemetry;
 
@@ -21,8 +21,10 @@ pub struct Services {
     pub store: Store,
     /// Who may call.
     pub keyring: Keyring,
-    /// The embedding model, when there is one.
+    /// The models that embed.
     pub embeddings: Arc<Embeddings>,
+    /// The models that rerank.
+    pub rerankers: Rerankers,
     /// Who answers questions.
     pub generators: Generators,
     /// The budget of a key that does not say otherwise.
@@ -47,7 +49,7 @@ impl Services {
     pub fn new(
         store: Store,
         keyring: Keyring,
-        embeddings: Arc<Embeddings>,
+        (embeddings, rerankers): (Arc<Embeddings>, Rerankers),
         settings: &config::Settings,
     ) -> reqwest::Result<Self> {
         let extractive = Extractive::new(
@@ -63,6 +65,7 @@ impl Services {
             store,
             keyring,
             embeddings,
+            rerankers,
             bounds: settings.handler.clone(),
             memory: MemoryBudget::new(settings.handler.max_total_memory_bytes),
             key_limits: Limits {

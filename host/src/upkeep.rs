@@ -12,7 +12,6 @@ use http::{Method, Request, StatusCode};
 use ragtime_store::Store;
 use serde_json::Value;
 
-use crate::model::LoadState;
 use crate::runtime::request::Purpose;
 use crate::runtime::routing::Routing;
 use crate::services::Services;
@@ -27,8 +26,9 @@ const DEADLINE: Duration = Duration::from_secs(120);
 const MAX_LAG_CHUNKS: u64 = 2_048;
 /// How often to look whether the indexes have caught up.
 const BREATH: Duration = Duration::from_millis(50);
-/// How often to look whether the model has come.
-const LOOK: Duration = Duration::from_secs(1);
+/// How long to wait at most where there was nothing to do: another model may serve a
+/// collection by now, which nobody tells.
+const MAX_WAIT: Duration = Duration::from_secs(60);
 /// After how long to try again what failed.
 const RETRY: Duration = Duration::from_secs(60);
 
@@ -44,9 +44,13 @@ enum Stuck {
 pub async fn run(routing: Arc<Routing>, services: Arc<Services>) {
     let mut upkeep = Upkeep { routing, services };
     while !upkeep.services.draining() {
-        let model = upkeep.services.embeddings.state();
-        let wait = if upkeep.everything().await { Duration::MAX } else { RETRY };
-        upkeep.until_wanted(model, wait).await;
+        let change = upkeep.services.embeddings.change();
+        let wait = if upkeep.everything().await { MAX_WAIT } else { RETRY };
+        tokio::select! {
+            () = upkeep.services.recut.notified() => {}
+            () = change => {}
+            () = tokio::time::sleep(wait) => {}
+        }
     }
 }
 
@@ -56,20 +60,6 @@ struct Upkeep {
 }
 
 impl Upkeep {
-    /// Waits for a change of settings, another state of the model, or so long.
-    async fn until_wanted(&self, model: LoadState, wait: Duration) {
-        let changed = async {
-            while self.services.embeddings.state() == model && !self.services.draining() {
-                tokio::time::sleep(LOOK).await;
-            }
-        };
-        tokio::select! {
-            () = self.services.recut.notified() => {}
-            () = changed => {}
-            () = tokio::time::sleep(wait.min(Duration::from_secs(86_400))) => {}
-        }
-    }
-
     /// Goes through all collections; false when something is left to be tried
     /// again.
     async fn everything(&mut self) -> bool {

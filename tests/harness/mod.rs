@@ -8,6 +8,7 @@
 pub mod clients;
 mod compiled;
 mod contract;
+pub mod endpoint;
 pub mod model;
 pub mod raw;
 pub mod stock;

@@ -96,7 +96,8 @@ async fn serve(
 const HEAD: &str =
     "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
 
-async fn request(stream: &mut TcpStream) -> (String, Value) {
+/// A whole request: its head, and its body as JSON.
+pub async fn request(stream: &mut TcpStream) -> (String, Value) {
     let mut bytes = Vec::new();
     loop {
         let mut buffer = [0; 65536];

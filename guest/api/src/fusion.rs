@@ -213,6 +213,7 @@ pub fn explain(candidates: &[Candidate], ranking: &Ranking, chunk: u64) -> Optio
         ),
         vector: leg(|candidate| candidate.vector, scale.vector, scale.weight),
         fused: scale.fused(found, ranking.mode)?,
+        rerank: None,
     })
 }
 

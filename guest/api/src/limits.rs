@@ -227,6 +227,16 @@ pub const MAX_MESSAGE_PARTS: usize = 256;
 /// Bytes of one message, as many as OpenAI's API takes: people paste documents.
 pub const MAX_MESSAGE_BYTES: usize = 1_048_576;
 
+/// Passages that are reranked where a request does not say how many: beyond some dozens
+/// rerankers find little that is better (Nogueira and Cho 2019, figure 3).
+pub const DEFAULT_RERANK_DEPTH: u32 = 50;
+
+/// The most passages that one search reranks: some seconds of a small model.
+pub const MAX_RERANK_DEPTH: u32 = 200;
+
+/// The most texts that `POST /v1/rerank` takes.
+pub const MAX_RERANK_DOCUMENTS: usize = 1_000;
+
 /// Bytes of the conversation, counted from its end, that a language model sees:
 /// about 1,000 tokens, which leaves room for the sources.
 pub const MAX_CONVERSATION_BYTES: usize = 4_096;

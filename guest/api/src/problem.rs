@@ -118,6 +118,10 @@ catalogue! {
         "Search with `\"mode\": \"lexical\"`, or have the operator load a model.";
     UnknownModel = "unknown_model", 404, "No model has this name",
         "List what exists with `GET /v1/models`; a collection is the model `ragtime/{collection}`.";
+    UnknownReranker = "unknown_reranker", 422, "No reranker has this name",
+        "Leave `rerank` or `model` out, or ask the operator which rerankers are configured.";
+    RerankingUnavailable = "reranking_unavailable", 503, "The reranker cannot be reached",
+        "Try again later, or leave `rerank` out.";
     UnknownGenerator = "unknown_generator", 422, "No generator has this name",
         "Leave `generator` out to use the default, or ask the operator which are configured.";
     GeneratorUnavailable = "generator_unavailable", 503, "The generator cannot be reached",

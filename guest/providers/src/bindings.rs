@@ -20,6 +20,9 @@ wit_bindgen::generate!({
             export ragtime:models/generation@0.1.0;
             export ragtime:models/assessment@0.1.0;
             export ragtime:models/rewriting@0.1.0;
+            export ragtime:models/embedding@0.2.0;
+            export ragtime:models/collections@0.2.0;
+            export ragtime:models/reranking@0.2.0;
         }
     ",
     path: "../../wit",
@@ -34,6 +37,9 @@ pub(crate) use exports::ragtime::documents::{details, listing, store};
 pub(crate) use exports::ragtime::health::readiness;
 pub(crate) use exports::ragtime::keys::keyring;
 pub(crate) use exports::ragtime::logging::log;
-pub(crate) use exports::ragtime::models::{assessment, embedding, generation, measure, rewriting};
+pub(crate) use exports::ragtime::models0_1_0::{
+    assessment, embedding, generation, measure, rewriting,
+};
+pub(crate) use exports::ragtime::models0_2_0 as named;
 pub(crate) use exports::ragtime::rate_limit::admission;
 pub(crate) use exports::ragtime::retrieval::search;

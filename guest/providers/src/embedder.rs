@@ -69,7 +69,7 @@ impl Embedder {
 
     async fn ask(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, Error> {
         let endpoint = &self.settings.endpoint;
-        let request = Request { model: &endpoint.model, input: texts };
+        let request = Request { model: &endpoint.model, input: texts, dimensions: None };
         let body = post(endpoint, "/embeddings", &request).await?.whole(MAX_BODY_BYTES).await?;
         Ok(vectors(&body, texts.len())?)
     }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use ragtime_api::problem::{Code, Problem};
 use ragtime_api::prompt::{self, Role};
 use ragtime_api::resource::query::{self, Citation, Statement, Usage};
+use ragtime_api::resource::search::Reranked;
 use wit_bindgen::StreamReader;
 
 use super::collections;
@@ -44,6 +45,8 @@ pub(super) struct Answering {
     pub(super) generator: String,
     /// From what, best first.
     pub(super) hits: Vec<(Passage, f64)>,
+    /// How those were reranked, if they were.
+    pub(super) reranked: Option<Reranked>,
     /// When the request came.
     pub(super) started: Instant,
 }

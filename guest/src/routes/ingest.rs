@@ -17,7 +17,7 @@ use ragtime_api::{limits, records};
 use super::{Answer, documents::summary, jobs};
 use crate::bindings::admission::Permit;
 use crate::bindings::details::{self, DetailedInput, Details};
-use crate::bindings::measure::{self, Measured};
+use crate::bindings::embedding::{self, Measured};
 use crate::bindings::store::{self, ChunkInput, Cut, DocumentInput, Outcome};
 use crate::call::Call;
 use crate::{multipart, reply};
@@ -155,7 +155,7 @@ pub(super) async fn prepare(
             language: document.given_language(),
         };
         let texts = group.iter().map(measured).collect();
-        let tokens = measure::tokens(permit, texts).await?;
+        let tokens = embedding::tokens(permit, cut.model.clone(), texts).await?;
         let inputs = group
             .into_iter()
             .zip(tokens)
@@ -211,7 +211,7 @@ pub(super) async fn recut(mut call: Call) -> Answer {
         text: document.text.clone(),
         language: known.language,
     });
-    let tokens = measure::tokens(permit, texts.collect()).await?;
+    let tokens = embedding::tokens(permit, cut.model.clone(), texts.collect()).await?;
     let mut recut = 0;
     for (document, tokens) in documents.into_iter().zip(tokens) {
         let extracted = Extracted::restored(document.text, &document.outline);

@@ -219,7 +219,7 @@ async fn run(permit: Permit, origin: Origin, called: tools::Call) -> Result<Stri
         tools::Call::Search { collection, request } => {
             search::answer(&permit, collection, request, started).await
         }
-        tools::Call::Answer { collection, question, top_k, filter } => {
+        tools::Call::Answer { collection, question, top_k, filter, rerank } => {
             let asked = Question {
                 collection,
                 search: question.clone(),
@@ -229,6 +229,7 @@ async fn run(permit: Permit, origin: Origin, called: tools::Call) -> Result<Stri
                 filter,
                 generator: None,
                 variety: Variety::default(),
+                rerank,
             };
             query::answer(&query::prepare(permit, origin, asked, started).await?).await
         }

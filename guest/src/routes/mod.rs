@@ -12,6 +12,7 @@ mod keys;
 pub(crate) mod mcp;
 mod openai;
 mod query;
+mod rerank;
 mod search;
 
 use axum::extract::Request;
@@ -70,6 +71,7 @@ pub(crate) async fn keyed(operation: Operation, call: Call) -> Answer {
         Operation::GetModel => openai::models::get(call).await,
         Operation::GetCollectionModel => openai::models::get_collection(call).await,
         Operation::CreateEmbeddings => openai::embeddings::create(call).await,
+        Operation::Rerank => rerank::rerank(call).await,
         Operation::ListFiles => openai::files::list(call).await,
         Operation::UploadFile => openai::files::upload(call).await,
         Operation::GetFile => openai::files::get(call).await,

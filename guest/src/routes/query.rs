@@ -14,7 +14,7 @@ use ragtime_api::variety::Variety;
 use ragtime_api::{json, limits, parameters, prompt};
 
 use super::answer::{Answering, Whole};
-use super::search::{Wanted, retrieve, took_ms};
+use super::search::{Found, Wanted, retrieve, took_ms};
 use super::{Answer, events};
 use crate::bindings::admission::Permit;
 use crate::bindings::search::Passage;
@@ -37,6 +37,7 @@ pub(super) async fn query(mut call: Call) -> Answer {
         filter: request.filter,
         generator: request.generator,
         variety: request.variety,
+        rerank: request.rerank,
     };
     let (permit, origin) = call.into_leave();
     let answering = prepare(permit, origin, question, started).await?;
@@ -61,6 +62,8 @@ pub(super) struct Question {
     pub(super) generator: Option<String>,
     /// How little the sources may repeat each other.
     pub(super) variety: Variety,
+    /// How many of the best passages are reranked, if any.
+    pub(super) rerank: Option<u32>,
 }
 
 /// Finds the passages to answer from.
@@ -89,8 +92,9 @@ pub(super) async fn prepare(
             depth: limits::depth(asked.top_k) as usize,
         },
         variety: asked.variety,
+        rerank: asked.rerank,
     };
-    let hits = retrieve(&permit, wanted).await?.hits;
+    let Found { hits, reranked, .. } = retrieve(&permit, wanted).await?;
     let Question { collection, question, earlier, .. } = asked;
     Ok(Answering {
         permit,
@@ -101,6 +105,7 @@ pub(super) async fn prepare(
         earlier,
         generator,
         hits,
+        reranked,
         started,
     })
 }
@@ -154,6 +159,7 @@ pub(super) async fn answer(answering: &Answering) -> Result<String, Problem> {
         known: known.told(),
         citations: &citations,
         sources: sources(&answering.hits),
+        reranked: answering.reranked.as_ref(),
         generator: &completion.generator,
         usage: completion.usage.into(),
         took_ms: took_ms(answering.started),

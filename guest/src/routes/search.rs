@@ -9,14 +9,14 @@ use ragtime_api::fusion::{self, Candidate, Ranked, Ranking};
 use ragtime_api::problem::{Code, Problem};
 use ragtime_api::resource::documents::chunk_id;
 use ragtime_api::resource::search::{
-    self as api, Mode, SearchRequest, SearchResponse, SearchResult,
+    self as api, Explanation, Mode, Reranked, SearchRequest, SearchResponse, SearchResult,
 };
 use ragtime_api::resource::{Span, raw};
 use ragtime_api::variety::{self, Variety};
 use ragtime_api::wording::Wording;
 use ragtime_api::{json, limits, parameters};
 
-use super::Answer;
+use super::{Answer, rerank};
 use crate::bindings::admission::Permit;
 use crate::bindings::details::{self, Details};
 use crate::bindings::search::{self, Legs, Passage};
@@ -39,6 +39,8 @@ pub(super) struct Wanted {
     pub(super) ranking: Ranking,
     /// How little it may repeat itself.
     pub(super) variety: Variety,
+    /// How many of the best are reranked, if any.
+    pub(super) rerank: Option<u32>,
 }
 
 /// What was found.
@@ -49,6 +51,8 @@ pub(super) struct Found {
     pub(super) hits: Vec<(Passage, f64)>,
     /// How they were ranked, in the mode in effect.
     pub(super) ranking: Ranking,
+    /// How they were reranked, if they were.
+    pub(super) reranked: Option<Reranked>,
 }
 
 /// `POST …/search`
@@ -86,6 +90,7 @@ pub(super) async fn answer(
         filter: request.filter,
         ranking,
         variety: request.variety,
+        rerank: request.rerank,
     };
     let found = retrieve(permit, wanted).await?;
     let mode = found.ranking.mode;
@@ -103,6 +108,7 @@ pub(super) async fn answer(
         results: results.collect(),
         mode: mode.name(),
         degraded: mode != request.mode,
+        reranked: found.reranked.as_ref(),
         took_ms: took_ms(started),
     };
     Ok(json::encode(&response))
@@ -125,7 +131,9 @@ async fn highlights(
 
 /// Finds the best passages.
 pub(super) async fn retrieve(permit: &Permit, wanted: Wanted) -> Result<Found, Problem> {
-    let Wanted { collection, text, required, excluded, filter, mut ranking, variety } = wanted;
+    let Wanted { collection, text, required, excluded, filter, mut ranking, variety, rerank } =
+        wanted;
+    let asked = text.clone();
     let depth = u32::try_from(ranking.depth).unwrap_or(limits::MIN_DEPTH);
     let legs = legs(ranking.mode);
     let mut query = search::Query {
@@ -145,20 +153,38 @@ pub(super) async fn retrieve(permit: &Permit, wanted: Wanted) -> Result<Found, P
         found = search::find_candidates(permit, query).await?;
     }
     let candidates = candidates(&found);
-    let ranked = match variety.is_wanted() {
-        true => fusion::rank(&candidates, &Ranking { top_k: pool(ranking.top_k), ..ranking }),
-        false => fusion::rank(&candidates, &ranking),
+    let wide = match rerank {
+        // What is good enough is what the reranker finds so.
+        Some(depth) => {
+            let top_k = pool_of(&ranking, variety).max(depth as usize);
+            Ranking { top_k, min_score: None, ..ranking }
+        }
+        None => Ranking { top_k: pool_of(&ranking, variety), ..ranking },
     };
+    let ranked = fusion::rank(&candidates, &wide);
     let chunks: Vec<_> = ranked.iter().map(|ranked| ranked.chunk).collect();
     let passages = match chunks.is_empty() {
         true => Vec::new(),
         false => search::passages(permit, collection, chunks).await?,
     };
     let mut hits = with_scores(passages, &ranked);
+    let mut reranked = None;
+    if let Some(depth) = rerank {
+        let (ordered, how) = rerank::hits(permit, asked, depth, hits).await?;
+        hits = ordered;
+        hits.retain(|(_, score)| ranking.min_score.is_none_or(|least| *score >= least));
+        hits.truncate(pool_of(&ranking, variety));
+        reranked = Some(how);
+    }
     if variety.is_wanted() {
         hits = varied(hits, variety, ranking.top_k);
     }
-    Ok(Found { candidates, hits, ranking })
+    Ok(Found { candidates, hits, ranking, reranked })
+}
+
+/// How many passages are looked at for those that are returned.
+fn pool_of(ranking: &Ranking, variety: Variety) -> usize {
+    if variety.is_wanted() { pool(ranking.top_k) } else { ranking.top_k }
 }
 
 fn pool(top_k: usize) -> usize {
@@ -206,7 +232,12 @@ fn with_scores(passages: Vec<Passage>, ranked: &[Ranked]) -> Vec<(Passage, f64)>
 }
 
 fn result<'a>(passage: &'a Passage, score: f64, explained: Option<&Found>) -> SearchResult<'a> {
-    let explain = |found: &Found| fusion::explain(&found.candidates, &found.ranking, passage.chunk);
+    let explain = |found: &Found| {
+        let explained = fusion::explain(&found.candidates, &found.ranking, passage.chunk)?;
+        // One that was not scored has the score 0.
+        let rerank = found.reranked.as_ref().map(|_| score).filter(|score| *score > 0.0);
+        Some(Explanation { rerank, ..explained })
+    };
     SearchResult {
         document_id: &passage.document_id,
         chunk_id: chunk_id(&passage.document_id, passage.span.into()),

@@ -14,6 +14,9 @@ pub struct Request<'a> {
     pub model: &'a str,
     /// One text for each vector.
     pub input: &'a [&'a str],
+    /// The length to shorten vectors to, where the model can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dimensions: Option<u32>,
 }
 
 #[derive(Deserialize)]

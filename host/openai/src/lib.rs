@@ -9,6 +9,7 @@ pub mod chat;
 pub mod checked;
 mod cited;
 pub mod embeddings;
+pub mod reranking;
 pub mod rewritten;
 pub mod sse;
 mod watched;

@@ -12,12 +12,32 @@ use super::body::AdminBody;
 use super::guest::page;
 use super::{Admin, Answered, json};
 use crate::model::LoadState;
+use crate::services::Services;
 use crate::swap::SwapError;
-use crate::telemetry::Snapshot;
+use crate::telemetry::{ModelSnapshot, Snapshot};
 
 /// The media type of OpenMetrics 1.0, which Prometheus asks for first.
 const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+
+/// How the models are.
+fn models(services: &Services) -> Vec<ModelSnapshot> {
+    let snapshot = |kind, name: &str, state: LoadState, memory: usize| ModelSnapshot {
+        kind,
+        name: name.to_owned(),
+        state: state.name(),
+        memory_bytes: memory as u64,
+    };
+    let embedding = services
+        .embeddings
+        .all()
+        .map(|model| snapshot("embedding", model.name(), model.state(), model.memory_bytes()));
+    let reranking = services
+        .rerankers
+        .all()
+        .map(|model| snapshot("reranking", model.name(), model.state(), model.memory_bytes()));
+    embedding.chain(reranking).collect()
+}
 
 impl Admin {
     /// Counts and durations, for Prometheus.
@@ -38,6 +58,7 @@ impl Admin {
                     ("store", status.writable),
                     ("embedding-model", services.embeddings.state() == LoadState::Ready),
                 ],
+                models: models(&services),
             })
         });
         let text = text.await.map_err(|_| SwapError::Host("metrics panicked".into()))?;

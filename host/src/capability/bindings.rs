@@ -9,7 +9,7 @@ wasmtime::component::bindgen!({
         "ragtime:auth/principals.[method]principal.identity": store | trappable,
         "ragtime:logging/log.write": store | trappable,
         "ragtime:rate-limit/admission.[method]permit.quota": store | trappable,
-        "ragtime:models/assessment.last": store | trappable,
+        "ragtime:models/assessment@0.1.0.last": store | trappable,
         default: trappable,
     },
     with: {

@@ -8,13 +8,10 @@ use wasmtime::component::{Accessor, Resource};
 use super::bindings::ragtime::documents::details as wit;
 use super::call;
 use super::documents::{
-    allowed, allowed_in_all, document_from_wit, error_to_wit, ingest, put, read,
+    allowed, allowed_in_all, bounded, document_from_wit, error_to_wit, ingest, put, read,
 };
 use super::rate_limit::Permit;
 use crate::runtime::state::{Capabilities, CapabilityView};
-
-/// Documents or jobs asked about at once, so that one call cannot fill the memory.
-const MAX_IDS: usize = 1_000;
 
 type Answer<R> = wasmtime::Result<Result<R, wit::Error>>;
 
@@ -151,13 +148,6 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
             ids.iter().map(|id| Ok(job_warnings_to_wit(of(id)?))).collect()
         })
         .await)
-    }
-}
-
-fn bounded(ids: &[String]) -> Result<(), store::Error> {
-    match ids.len() <= MAX_IDS {
-        true => Ok(()),
-        false => Err(store::Error::Invalid(format!("at most {MAX_IDS} ids are taken at once"))),
     }
 }
 

@@ -12,6 +12,10 @@ use super::rate_limit::{Denied, Permit};
 use super::{Call, GONE, call};
 use crate::runtime::state::{Capabilities, CapabilityView};
 
+/// Documents, jobs or collections asked about at once, so that one call cannot fill the
+/// memory.
+const MAX_IDS: usize = 1_000;
+
 type Answer<R> = wasmtime::Result<Result<R, wit::Error>>;
 
 impl wit::Host for CapabilityView<'_> {}
@@ -46,7 +50,7 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         };
         call.request.set_wrote();
         let chunking = chunking.map(chunking_from_wit);
-        let created = call.services.store.create_collection(&name, chunking).await;
+        let created = call.services.store.create_collection(&name, chunking, None).await;
         Ok(created.map(collection_to_wit).map_err(error_to_wit))
     }
 
@@ -601,5 +605,13 @@ fn job_to_wit(job: store::Job) -> wit::Job {
         pending: job.pending,
         failed: job.failed.into_iter().map(failure_to_wit).collect(),
         created_at: job.created_at,
+    }
+}
+
+/// Refuses more than are asked about at once.
+pub(super) fn bounded(ids: &[String]) -> Result<(), store::Error> {
+    match ids.len() <= MAX_IDS {
+        true => Ok(()),
+        false => Err(store::Error::Invalid(format!("at most {MAX_IDS} ids are taken at once"))),
     }
 }

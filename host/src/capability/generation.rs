@@ -13,7 +13,7 @@ use wasmtime::component::{
 };
 use wasmtime::{AsContextMut, StoreContextMut};
 
-use super::bindings::ragtime::models::generation as wit;
+use super::bindings::ragtime::models0_1_0::generation as wit;
 use super::rate_limit::{Denied, Permit};
 use super::{Call, GONE, Owner, call};
 use crate::generator::openai::{self, Message, Piece, Role, Tokens, UpstreamError};

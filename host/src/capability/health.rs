@@ -5,6 +5,16 @@ use crate::model::LoadState;
 use crate::panics;
 use crate::runtime::state::CapabilityView;
 
+/// One of several models. Search goes on without it, so it is no reason to be passed by.
+fn named(kind: &str, name: &str, state: LoadState) -> wit::Component {
+    let (state, detail) = match state {
+        LoadState::Ready | LoadState::Off => (wit::State::Ready, None),
+        LoadState::Coming => (wit::State::Degraded, Some("on its way")),
+        LoadState::Failed(_) => (wit::State::Degraded, Some("could not be had, see the log")),
+    };
+    wit::Component { name: format!("{kind}/{name}"), state, detail: detail.map(str::to_owned) }
+}
+
 impl wit::Host for CapabilityView<'_> {
     fn check(&mut self) -> wasmtime::Result<Vec<wit::Component>> {
         let services = self.services;
@@ -22,6 +32,10 @@ impl wit::Host for CapabilityView<'_> {
             false => (wit::State::Degraded, Some("writes fail, see the log")),
         };
         let model = match services.embeddings.state() {
+            LoadState::Ready if status.models.iter().any(|model| model.failing) => (
+                wit::State::Degraded,
+                Some("a model fails, search is by words where it is asked, see the log"),
+            ),
             LoadState::Ready if status.vectors_complete => (wit::State::Ready, None),
             LoadState::Ready => (
                 wit::State::Degraded,
@@ -31,7 +45,7 @@ impl wit::Host for CapabilityView<'_> {
             LoadState::Coming => {
                 (wit::State::Degraded, Some("on its way, search is lexical only until then"))
             }
-            LoadState::Failed => {
+            LoadState::Failed(_) => {
                 (wit::State::Degraded, Some("could not be had, search is lexical only"))
             }
         };
@@ -40,6 +54,13 @@ impl wit::Host for CapabilityView<'_> {
             state,
             detail: detail.map(str::to_owned),
         };
-        Ok(vec![part("server", server), part("store", store), part("embedding-model", model)])
+        let mut parts =
+            vec![part("server", server), part("store", store), part("embedding-model", model)];
+        let default = services.embeddings.default_name();
+        let others = services.embeddings.all().filter(|model| Some(model.name()) != default);
+        parts.extend(others.map(|model| named("embedding-model", model.name(), model.state())));
+        let rerankers = services.rerankers.all();
+        parts.extend(rerankers.map(|model| named("reranking-model", model.name(), model.state())));
+        Ok(parts)
     }
 }

@@ -1,10 +1,12 @@
 //! `ragtime:models/measure`
 
+use std::sync::Arc;
+
 use ragtime_text::{Language, detect};
 use wasmtime::component::{Accessor, Resource};
 
-use super::bindings::ragtime::models::embedding::Error;
-use super::bindings::ragtime::models::measure as wit;
+use super::bindings::ragtime::models0_1_0::embedding::Error;
+use super::bindings::ragtime::models0_1_0::measure as wit;
 use super::call;
 use super::embedding::{allowed, counted, token_starts};
 use super::rate_limit::Permit;
@@ -27,8 +29,9 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
             let of = |one: &wit::Measured| {
                 let given = one.language.as_deref().and_then(Language::parse);
                 let language = given.or_else(|| detect(&one.text, None));
-                let model = embeddings.model().filter(|_| embeddings.languages().knows(language));
-                token_starts(model, &one.text)
+                let model =
+                    embeddings.default_model().filter(|model| model.languages().knows(language));
+                token_starts(model.map(Arc::as_ref), &one.text)
             };
             texts.iter().map(of).collect()
         });

@@ -15,6 +15,7 @@ mod keys;
 mod listing;
 mod logging;
 mod measure;
+mod models;
 pub mod rate_limit;
 mod retrieval;
 mod rewriting;

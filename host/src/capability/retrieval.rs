@@ -1,5 +1,7 @@
 //! `ragtime:retrieval/search`
 
+use std::sync::Arc;
+
 use ragtime_policy::scope::Scope;
 use ragtime_store as store;
 use wasmtime::component::{Accessor, Resource};
@@ -9,6 +11,7 @@ use super::bindings::ragtime::retrieval::search as wit;
 use super::documents::{allowed, read};
 use super::rate_limit::Permit;
 use super::{Call, call};
+use crate::model::EmbeddingModel;
 use crate::panics;
 use crate::runtime::state::{Capabilities, CapabilityView};
 
@@ -85,11 +88,14 @@ fn find(call: &Call, query: &wit::Query) -> Result<wit::Candidates, store::Error
         )));
     }
     let filter = query.filter.as_deref().map(store::Filter::parse).transpose()?;
-    let vector = match wants_vector(call, query)? {
-        true => call.services.embeddings.query(&query.text).transpose(),
-        false => Ok(None),
+    let model = match query.legs.contains(wit::Legs::VECTOR) {
+        true => call.services.embeddings.serving(&call.services.store, &query.collection)?,
+        false => None,
     };
-    let vector = vector.map_err(|error| store::Error::Internal(error.to_string()))?;
+    let vector = match model {
+        Some(model) if wants_vector(call, query, model)? => query_vector(call, query, model),
+        Some(_) | None => None,
+    };
     let vector = vector.map(|vector| with_feedback(call, query, &vector)).transpose()?;
     let legs = if vector.is_some() { query.legs } else { query.legs & wit::Legs::LEXICAL };
     let items = call.services.store.candidates(
@@ -98,11 +104,12 @@ fn find(call: &Call, query: &wit::Query) -> Result<wit::Candidates, store::Error
             text: &query.text,
             lexical: legs.contains(wit::Legs::LEXICAL),
             vector: vector.as_deref(),
+            model: model.map(|model| model.name()),
             depth: query.depth as usize,
             filter: filter.as_ref(),
             required: &query.required,
             excluded: &query.excluded,
-            known: Some(call.services.embeddings.languages()),
+            known: model.map(|model| model.languages()),
         },
     )?;
     let items = items
@@ -120,12 +127,28 @@ fn find(call: &Call, query: &wit::Query) -> Result<wit::Candidates, store::Error
 /// Whether the vector leg is to run. Beside the lexical leg it runs only for a query
 /// that the model understands: of others its order is noise, and mixed in it makes
 /// the better order worse.
-fn wants_vector(call: &Call, query: &wit::Query) -> Result<bool, store::Error> {
-    if !query.legs.contains(wit::Legs::VECTOR | wit::Legs::LEXICAL) {
-        return Ok(query.legs.contains(wit::Legs::VECTOR));
+fn wants_vector(
+    call: &Call,
+    query: &wit::Query,
+    model: &EmbeddingModel,
+) -> Result<bool, store::Error> {
+    if !query.legs.contains(wit::Legs::LEXICAL) {
+        return Ok(true);
     }
     let language = call.services.store.language_of(&query.collection, &query.text)?;
-    Ok(call.services.embeddings.understands(&query.text, language))
+    Ok(model.understands(&query.text, language))
+}
+
+/// The query's vector; none where the model fails, which leaves the search to words.
+fn query_vector(call: &Call, query: &wit::Query, model: &EmbeddingModel) -> Option<Arc<[f32]>> {
+    match model.query(&query.text) {
+        Ok(vector) => Some(vector),
+        Err(error) => {
+            let request_id = &call.request.id;
+            tracing::warn!(%error, request_id, model = model.name(), "a query was not embedded");
+            None
+        }
+    }
 }
 
 /// The query's vector and the mean of the feedback's, half and half (Rocchio

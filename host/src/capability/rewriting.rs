@@ -3,7 +3,7 @@
 use ragtime_policy::scope::Scope;
 use wasmtime::component::{Accessor, Resource};
 
-use super::bindings::ragtime::models::rewriting as wit;
+use super::bindings::ragtime::models0_1_0::rewriting as wit;
 use super::generation::message;
 use super::rate_limit::Permit;
 use super::{Call, call};

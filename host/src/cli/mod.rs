@@ -9,6 +9,7 @@ pub mod ingest;
 pub mod keys;
 pub mod mcp;
 mod metrics;
+pub mod models;
 pub mod out;
 pub mod query;
 pub mod search;

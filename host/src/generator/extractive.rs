@@ -7,7 +7,7 @@ use ragtime_extractive::{Passage, Settings, Similarity, answer};
 use ragtime_store::Store;
 use ragtime_text::detect;
 
-use crate::model::Embeddings;
+use crate::model::{EmbeddingModel, Embeddings};
 
 /// Its name in requests and responses.
 pub const NAME: &str = "extractive";
@@ -67,9 +67,11 @@ impl Extractive {
         let texts: Vec<_> = passages.iter().map(as_read).collect();
         let main = texts.first().and_then(|best| detect(best.text, None));
         let language = detect(question, main).or(main);
-        let understood = self.embeddings.understands(question, language);
-        let turn = &self.turn;
-        let similarity = ToQuestion { embeddings: &self.embeddings, turn, question, understood };
+        // An endpoint would be asked for each sentence while somebody waits.
+        let serving = self.embeddings.serving(&self.store, collection)?;
+        let model = serving.filter(|model| model.local().is_some()).map(Arc::as_ref);
+        let understood = model.filter(|model| model.understands(question, language));
+        let similarity = ToQuestion { model: understood, turn: &self.turn, question };
         let picked = answer(question, &texts, &similarity, &self.settings);
         let sentences: Vec<_> = picked
             .quotes
@@ -89,20 +91,20 @@ impl Extractive {
             .collect();
         let read = std::iter::once(question).chain(texts.iter().map(|passage| passage.text));
         Ok(Extract {
-            input_tokens: read.map(|text| self.count(text)).sum(),
-            output_tokens: sentences.iter().map(|sentence| self.count(&sentence.text)).sum(),
+            input_tokens: read.map(|text| count(model, text)).sum(),
+            output_tokens: sentences.iter().map(|sentence| count(model, &sentence.text)).sum(),
             abstained: picked.abstained,
             confidence: picked.confidence,
             sentences,
         })
     }
+}
 
-    /// Tokens as the embedding model counts them, or words without a model.
-    fn count(&self, text: &str) -> u32 {
-        let tokens = self.embeddings.model().and_then(|model| model.token_starts(text).ok());
-        let count = tokens.map_or_else(|| text.split_whitespace().count(), |tokens| tokens.len());
-        u32::try_from(count).unwrap_or(u32::MAX)
-    }
+/// Tokens as the embedding model counts them, or words without a model.
+fn count(model: Option<&EmbeddingModel>, text: &str) -> u32 {
+    let tokens = model.and_then(|model| model.token_starts(text).ok());
+    let count = tokens.map_or_else(|| text.split_whitespace().count(), |tokens| tokens.len());
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 fn as_read(passage: &ragtime_store::Passage) -> Passage<'_> {
@@ -110,22 +112,18 @@ fn as_read(passage: &ragtime_store::Passage) -> Passage<'_> {
 }
 
 struct ToQuestion<'a> {
-    embeddings: &'a Embeddings,
+    /// The model, if it knows the question's language.
+    model: Option<&'a EmbeddingModel>,
     turn: &'a FairMutex<()>,
     question: &'a str,
-    /// Whether the model knows the question's language.
-    understood: bool,
 }
 
 impl Similarity for ToQuestion<'_> {
     fn to_question(&self, texts: &[&str]) -> Option<Vec<f32>> {
-        if !self.understood {
-            return None;
-        }
-        let question = self.embeddings.query(self.question)?.ok()?;
-        let model = self.embeddings.model()?;
+        let model = self.model?;
+        let question = model.query(self.question).ok()?;
         let _turn = self.turn.lock();
-        let vectors = model.embed(texts).ok()?;
+        let vectors = model.passages(texts).ok()?;
         let dot = |vector: &Vec<f32>| vector.iter().zip(question.iter()).map(|(a, b)| a * b).sum();
         Some(vectors.iter().map(dot).collect())
     }

@@ -1,134 +1,133 @@
-//! The embedding model: absent at first, perhaps for good.
+//! The models that embed: each absent at first, perhaps for good.
 
+mod embedding;
+mod endpoint;
 mod load;
+mod reranking;
+mod upstream;
 
-pub use load::{fetch, start};
+pub use embedding::{EmbeddingModel, LoadState, ModelError};
+pub use load::{LoadError, StartError, fetch, fetched, start};
+pub use reranking::{RerankError, Rerankers, open_reranker};
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::sync::Arc;
 
-use lru::LruCache;
 use ragtime_embed::Embedder;
-use ragtime_text::{Language, ModelLanguages};
+use ragtime_store::Store;
+use ragtime_text::ModelLanguages;
 use tokio::sync::Semaphore;
 
-/// How often [`Embeddings::settled`] looks.
-const SETTLED_POLL: Duration = Duration::from_millis(5);
+use crate::config::{InvalidModel, ModelSource, Settings};
 
-/// The share of a text's tokens from which the model has not read the text. A rare
-/// sign or two in a sentence stay below; a script that it does not have is above.
-const MAX_UNKNOWN_SHARE: f32 = 0.2;
+/// The embedding model of this name, loaded or asked for the first time. Blocking.
+///
+/// # Errors
+///
+/// Why there is none.
+pub fn open(settings: &Settings, name: &str) -> Result<EmbeddingModel, LoadError> {
+    let backend = load::backend(settings, name, &tokio::runtime::Handle::current())?;
+    let model = EmbeddingModel::new(name.to_owned(), 1, ModelLanguages::default());
+    model.set_backend(backend);
+    Ok(model)
+}
 
-/// The model once it is there, and the queries it has embedded of late.
+/// All of them, by name.
 pub struct Embeddings {
-    model: OnceLock<Embedder>,
-    state: Mutex<LoadState>,
-    queries: Mutex<LruCache<String, Arc<[f32]>>>,
+    models: BTreeMap<String, Arc<EmbeddingModel>>,
+    default: Option<String>,
     /// Who looks at the tokens of whole texts. More at once would be no faster,
     /// and each holds a piece of its text many times over.
     pub tokenising: Semaphore,
-    languages: ModelLanguages,
-}
-
-/// How far the model is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LoadState {
-    /// Being fetched or loaded.
-    Coming,
-    /// Loaded.
-    Ready,
-    /// Not wanted.
-    Off,
-    /// Could not be had.
-    Failed,
 }
 
 impl Embeddings {
-    /// No model yet, which will know these languages, and room for `cached_queries`.
-    pub fn new(cached_queries: usize, languages: ModelLanguages) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let capacity = NonZeroUsize::new(cached_queries).unwrap_or(NonZeroUsize::MIN);
-        Self {
-            model: OnceLock::new(),
-            state: Mutex::new(LoadState::Coming),
-            queries: Mutex::new(LruCache::new(capacity)),
-            tokenising: Semaphore::new(cores),
-            languages,
-        }
-    }
-
-    /// The model, if it is there.
-    pub fn model(&self) -> Option<&Embedder> {
-        self.model.get()
-    }
-
-    /// The languages that the model knows.
-    pub fn languages(&self) -> &ModelLanguages {
-        &self.languages
-    }
-
-    /// Whether what the model makes of a text says something: its language is one
-    /// that the model knows, and so are nearly all of its tokens.
-    pub fn understands(&self, text: &str, language: Option<Language>) -> bool {
-        let unknown = || self.model().and_then(|model| model.unknown_share(text).ok());
-        self.languages.knows(language) && unknown().is_none_or(|share| share <= MAX_UNKNOWN_SHARE)
-    }
-
-    /// How far the model is.
-    pub fn state(&self) -> LoadState {
-        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
-    }
-
-    fn set_state(&self, state: LoadState) {
-        *self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = state;
-    }
-
-    /// Resolves when it is known whether there will be a model.
-    pub async fn settled(&self) {
-        while self.state() == LoadState::Coming {
-            tokio::time::sleep(SETTLED_POLL).await;
-        }
-    }
-
-    /// The vector of a query, from memory when it was asked of late. `None`
-    /// without a model. Blocking: a short query takes some milliseconds.
-    pub fn query(&self, text: &str) -> Option<Result<Arc<[f32]>, ragtime_embed::EmbedError>> {
-        let model = self.model()?;
-        if let Some(vector) = self.queries().get(text) {
-            return Some(Ok(Arc::clone(vector)));
-        }
-        let vector: Arc<[f32]> = match model.embed(&[text]) {
-            Ok(vectors) => vectors.into_iter().next().unwrap_or_default().into(),
-            Err(error) => return Some(Err(error)),
+    /// Those that the settings name, none of which is there yet.
+    ///
+    /// # Errors
+    ///
+    /// What of the settings cannot be.
+    pub fn new(settings: &Settings) -> Result<Self, InvalidModel> {
+        let built_in = (settings.model.source != ModelSource::None).then_some(Embedder::NAME);
+        settings.models.check(built_in)?;
+        let cached = settings.model.cached_queries;
+        let mut models = BTreeMap::new();
+        let mut add = |name: &str, codes: &str| {
+            let languages = ModelLanguages::parse(codes)
+                .map_err(|code| InvalidModel::Languages(name.to_owned(), code))?;
+            let model = EmbeddingModel::new(name.to_owned(), cached, languages);
+            models.insert(name.to_owned(), Arc::new(model));
+            Ok(())
         };
-        self.queries().put(text.to_owned(), Arc::clone(&vector));
-        Some(Ok(vector))
+        if let Some(name) = built_in {
+            add(name, &settings.model.languages)?;
+        }
+        for (name, model) in &settings.models.embedding {
+            add(name, &model.languages)?;
+        }
+        let only = || models.keys().next().filter(|_| models.len() == 1).map(String::as_str);
+        let default = settings.models.default_embedding.as_deref().or(built_in).or_else(only);
+        let default = default.map(str::to_owned);
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Ok(Self { models, default, tokenising: Semaphore::new(cores) })
     }
 
-    fn queries(&self) -> std::sync::MutexGuard<'_, LruCache<String, Arc<[f32]>>> {
-        self.queries.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-}
-
-/// The store's view of the model.
-pub struct StoreEmbedder(pub Arc<Embeddings>);
-
-/// The store asked for vectors before the model was there.
-#[derive(Debug, thiserror::Error)]
-#[error("the embedding model is not loaded")]
-struct NotLoaded;
-
-impl ragtime_store::Embed for StoreEmbedder {
-    fn dimensions(&self) -> usize {
-        Embedder::DIMENSIONS
+    /// Their names.
+    pub fn names(&self) -> BTreeSet<String> {
+        self.models.keys().cloned().collect()
     }
 
-    fn name(&self) -> &str {
-        Embedder::NAME
+    /// The name of the one of collections that choose none.
+    pub fn default_name(&self) -> Option<&str> {
+        self.default.as_deref()
     }
 
-    fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, ragtime_store::BoxError> {
-        Ok(self.0.model().ok_or(NotLoaded)?.embed(texts)?)
+    /// All of them, by name.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<EmbeddingModel>> {
+        self.models.values()
+    }
+
+    /// One of them.
+    pub fn get(&self, name: &str) -> Option<&Arc<EmbeddingModel>> {
+        self.models.get(name)
+    }
+
+    /// The one of collections that choose none.
+    pub fn default_model(&self) -> Option<&Arc<EmbeddingModel>> {
+        self.get(self.default.as_deref()?)
+    }
+
+    /// The one whose vectors serve a collection, once it is ready. Blocking.
+    pub fn serving(
+        &self,
+        store: &Store,
+        collection: &str,
+    ) -> Result<Option<&Arc<EmbeddingModel>>, ragtime_store::Error> {
+        let name = store.serving_model(collection)?;
+        Ok(name.and_then(|name| self.get(&name)).filter(|model| model.is_ready()))
+    }
+
+    /// How far the default model is.
+    pub fn state(&self) -> LoadState {
+        self.default_model().map_or(LoadState::Off, |model| model.state())
+    }
+
+    /// Resolves when it is known of each model whether it will be there.
+    pub async fn settled(&self) {
+        for model in self.all() {
+            model.settled().await;
+        }
+    }
+
+    /// Resolves when the state of a model is another than it is at this call.
+    pub fn change(&self) -> impl Future<Output = ()> + Send + use<> {
+        let changes: Vec<_> = self.all().map(|model| Box::pin(model.change())).collect();
+        async move {
+            match changes.is_empty() {
+                true => std::future::pending().await,
+                false => drop(futures::future::select_all(changes).await),
+            }
+        }
     }
 }

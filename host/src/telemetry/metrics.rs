@@ -66,6 +66,8 @@ struct Scraped {
     chunks: Gauge,
     index_lag: Gauge,
     ready: Family<PartLabels, Gauge>,
+    models: Family<ModelStateLabels, Gauge>,
+    model_memory: Family<ModelLabels, Gauge>,
     memory: Gauge,
     descriptors: Gauge,
 }
@@ -85,7 +87,25 @@ pub struct Snapshot {
     pub index_lag: u64,
     /// The parts of readiness, and whether each is ready.
     pub parts: [(&'static str, bool); 3],
+    /// The models, and how each is.
+    pub models: Vec<ModelSnapshot>,
 }
+
+/// How a model is.
+#[derive(Debug)]
+pub struct ModelSnapshot {
+    /// `embedding` or `reranking`.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// `loading`, `ready` or `failed`.
+    pub state: &'static str,
+    /// Bytes of memory that its weights take.
+    pub memory_bytes: u64,
+}
+
+/// What a model may be.
+const MODEL_STATES: [&str; 3] = ["loading", "ready", "failed"];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -107,6 +127,19 @@ struct DocumentLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct WarningLabels {
     code: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ModelLabels {
+    kind: &'static str,
+    model: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ModelStateLabels {
+    kind: &'static str,
+    model: String,
+    state: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -420,6 +453,12 @@ impl Scraped {
                 "Chunks on disk that search does not find yet",
             ),
             ready: add(r, "ragtime_ready", "Whether a part is ready, 1 or 0"),
+            models: add(r, "ragtime_model_state", "Whether a model is in this state, 1 or 0"),
+            model_memory: add(
+                r,
+                "ragtime_model_memory_bytes",
+                "Memory that the weights of a model take",
+            ),
             memory: add(r, "process_resident_memory_bytes", "Resident memory"),
             descriptors: add(r, "process_open_fds", "Open file descriptors"),
         }
@@ -434,6 +473,15 @@ impl Scraped {
         self.index_lag.set(number(snapshot.index_lag));
         for (part, ready) in snapshot.parts {
             self.ready.get_or_create(&PartLabels { part }).set(i64::from(ready));
+        }
+        for model in &snapshot.models {
+            for state in MODEL_STATES {
+                let labels =
+                    ModelStateLabels { kind: model.kind, model: model.name.clone(), state };
+                self.models.get_or_create(&labels).set(i64::from(state == model.state));
+            }
+            let labels = ModelLabels { kind: model.kind, model: model.name.clone() };
+            self.model_memory.get_or_create(&labels).set(number(model.memory_bytes));
         }
         let (memory, descriptors) = process::usage();
         self.memory.set(number(memory.unwrap_or_default()));

@@ -15,7 +15,7 @@ use std::time::SystemTime;
 use crate::config;
 pub use answer::Answering;
 use export::Exporter;
-pub use metrics::{Alive, Lost, Metrics, Rewriting, Snapshot};
+pub use metrics::{Alive, Lost, Metrics, ModelSnapshot, Rewriting, Snapshot};
 pub use requests::{Ended, Flight, Phase, Requests};
 pub use route::{Route, Templates};
 use trace::{Span, TraceContext};

@@ -155,7 +155,7 @@ fn document(first: u64) -> NewDocument {
 
 /// Ends when search finds every row. One job waits while another is indexed.
 async fn ingest(store: &Store, rows: u64) -> Duration {
-    store.create_collection(COLLECTION, None).await.unwrap();
+    store.create_collection(COLLECTION, None, None).await.unwrap();
     let start = Instant::now();
     let mut before = 0;
     let per_job = CHUNKS_PER_DOCUMENT * DOCUMENTS_PER_JOB;
@@ -190,6 +190,7 @@ fn search(
         filter: None,
         required: &[],
         excluded: &[],
+        model: None,
         known: None,
     };
     let start = Instant::now();

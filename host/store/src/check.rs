@@ -1,6 +1,6 @@
 //! Whether the truth is whole, and whether the indexes say what it says.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -10,6 +10,7 @@ use crate::documents::slice;
 use crate::folders;
 use crate::index::decode_vector;
 use crate::lexical::Lexical;
+use crate::models::Slot;
 use crate::types::{Error, OpenError};
 use crate::{DATABASE, INDEXES, lock, schema};
 
@@ -49,11 +50,13 @@ pub fn check(dir: &Path, repair: bool) -> Result<Report, OpenError> {
     let mut report = Report::default();
     database(&db, &mut report)?;
     documents(&db, &mut report)?;
-    let bad = vectors(&db, &mut report)?;
-    if repair {
-        let mut delete = db.prepare("DELETE FROM vectors WHERE chunk = ?1")?;
-        for chunk in bad {
-            delete.execute([chunk])?;
+    for table in Slot::BOTH.map(Slot::vectors) {
+        let bad = vectors(&db, table, &mut report)?;
+        if repair {
+            let mut delete = db.prepare(&format!("DELETE FROM {table} WHERE chunk = ?1"))?;
+            for chunk in bad {
+                delete.execute([chunk])?;
+            }
         }
     }
     for folder in indexes(&db, &dir.join(INDEXES), &mut report)? {
@@ -110,18 +113,23 @@ fn documents(db: &Connection, report: &mut Report) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// The chunks whose vectors cannot be right.
-fn vectors(db: &Connection, report: &mut Report) -> rusqlite::Result<Vec<u64>> {
-    let mut statement = db.prepare("SELECT chunk, vector FROM vectors")?;
+/// The chunks whose vectors in a table cannot be right: those of one collection are of
+/// one length.
+fn vectors(db: &Connection, table: &str, report: &mut Report) -> rusqlite::Result<Vec<u64>> {
+    let mut statement = db.prepare(&format!(
+        "SELECT chunk, vector, collection FROM {table} JOIN chunks ON chunks.id = chunk
+         ORDER BY chunk"
+    ))?;
     let mut rows = statement.query([])?;
-    let (mut bad, mut dimensions) = (Vec::new(), None);
+    let (mut bad, mut dimensions) = (Vec::new(), HashMap::<i64, usize>::new());
     while let Some(row) = rows.next()? {
         report.vectors += 1;
         let vector = row.get_ref(1)?.as_blob().ok().and_then(decode_vector);
+        let collection = row.get(2)?;
         let right = vector.is_some_and(|vector| {
             let norm = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
             (norm - 1.0).abs() <= UNIT_TOLERANCE
-                && *dimensions.get_or_insert(vector.len()) == vector.len()
+                && *dimensions.entry(collection).or_insert(vector.len()) == vector.len()
         });
         if !right {
             let chunk = row.get(0)?;

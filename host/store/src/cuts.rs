@@ -4,13 +4,16 @@
 //! have the new ones too. Then the old ones go, in the same transaction that
 //! makes the new ones the document's own; a crash in between resumes there.
 
+use std::sync::Arc;
+
 use ragtime_policy::chunking::{Chunking, Cut};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::cursor;
+use crate::models::Known;
 use crate::types::{Error, NewChunk, NewDocument, Uncut};
 use crate::writer::Effects;
-use crate::{details, documents};
+use crate::{details, documents, models};
 
 /// `cut` is how the newest chunks were made; `next_last` and `next_count`
 /// stand there while those are not yet the document's own.
@@ -100,21 +103,24 @@ fn uncut(
 }
 
 /// How many they are, with those whose new chunks are not their own yet.
-pub(crate) fn count(db: &Connection, collection: i64, model: Option<&str>) -> Result<u64, Error> {
+pub(crate) fn count(db: &Connection, collection: i64, known: &Known) -> Result<u64, Error> {
     let mut count = db
         .prepare_cached(
             "SELECT count(*) FROM cuts WHERE next_last IS NOT NULL AND collection = ?1",
         )?
         .query_row([collection], |row| row.get(0))?;
-    uncut(db, collection, &wanted(db, collection, model)?, 0, u64::MAX >> 1, |_| {
+    uncut(db, collection, &wanted(db, collection, known)?, 0, u64::MAX >> 1, |_| {
         count += 1;
         Ok(true)
     })?;
     Ok(count)
 }
 
-/// How a collection's texts are to be cut.
-pub(crate) fn wanted(db: &Connection, collection: i64, model: Option<&str>) -> Result<Cut, Error> {
+/// How a collection's texts are to be cut: by the tokens of the model whose vectors
+/// serve, if it counts them.
+pub(crate) fn wanted(db: &Connection, collection: i64, known: &Known) -> Result<Cut, Error> {
+    let models = models::of(db, collection)?;
+    let model = models.effective(known).filter(|model| known.counting.contains(*model));
     Ok(Cut { chunking: chunking(db, collection)?, model: model.map(str::to_owned) })
 }
 
@@ -122,7 +128,7 @@ pub(crate) fn wanted(db: &Connection, collection: i64, model: Option<&str>) -> R
 pub(crate) fn next(
     db: &Connection,
     collection: &str,
-    model: Option<&str>,
+    known: &Known,
     after: Option<&str>,
     limit: usize,
     through: u64,
@@ -135,7 +141,7 @@ pub(crate) fn next(
         None => 0,
     };
     let mut numbers = Vec::new();
-    uncut(db, key, &wanted(db, key, model)?, after, through, |number| {
+    uncut(db, key, &wanted(db, key, known)?, after, through, |number| {
         numbers.push(number);
         Ok(numbers.len() <= limit)
     })?;
@@ -169,7 +175,7 @@ pub(crate) fn next(
 /// Names of collections with documents to be cut.
 pub(crate) fn collections(
     db: &Connection,
-    model: Option<&str>,
+    known: &Known,
     through: u64,
 ) -> Result<Vec<String>, Error> {
     let mut statement = db.prepare_cached("SELECT key, name FROM collections ORDER BY name")?;
@@ -178,7 +184,7 @@ pub(crate) fn collections(
     let mut named = Vec::new();
     for (key, name) in all {
         let mut any = false;
-        uncut(db, key, &wanted(db, key, model)?, 0, through, |_| {
+        uncut(db, key, &wanted(db, key, known)?, 0, through, |_| {
             any = true;
             Ok(false)
         })?;
@@ -190,7 +196,7 @@ pub(crate) fn collections(
 }
 
 /// Gives a document new chunks, if its text is still this one and it is not
-/// being cut already; true if it did. `embeds` when there is a model to embed them.
+/// being cut already; true if it did.
 pub(crate) fn recut(
     db: &Connection,
     collection: &str,
@@ -198,7 +204,7 @@ pub(crate) fn recut(
     sha256: &str,
     chunks: &[NewChunk],
     cut: &Cut,
-    embeds: bool,
+    known: &Arc<Known>,
 ) -> Result<bool, Error> {
     let collection = documents::collection_key(db, collection)?;
     let found: Option<(i64, Option<String>, String, String, String)> = db
@@ -226,7 +232,7 @@ pub(crate) fn recut(
         outline: String::new(),
         details: details::of_row(db, key)?,
     };
-    let prepared = documents::prepare(document, embeds)?;
+    let prepared = documents::prepare(document, known)?;
     if !documents::has_chunks(db, key, prepared.chunks())? {
         let last_given = documents::last_chunk_ever(db)?;
         documents::add_chunks(db, collection, key, last_given, &prepared)?;

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
+use std::sync::Arc;
 
 use ragtime_policy::bounds::Bounds;
 use ragtime_policy::chunking::Chunking;
@@ -11,12 +12,13 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use sha2::{Digest, Sha256};
 
 use crate::Filter;
+use crate::models::Known;
 use crate::types::{
     Between, Chunk, Collection, Document, DocumentSummary, Error, MAX_OUTLINE_EXTRA, NewChunk,
     NewDocument, Outcome, Passage, Put, Quote, Warning,
 };
 use crate::writer::Effects;
-use crate::{cursor, cuts, details, embedding_queue};
+use crate::{cursor, cuts, details, embedding_queue, models};
 
 /// The collection that is always there.
 const DEFAULT: &str = "default";
@@ -52,23 +54,23 @@ pub(crate) fn exists(connection: &Connection, key: i64) -> Result<bool, Error> {
 
 pub(crate) fn collections(
     connection: &Connection,
-    model: Option<&str>,
+    known: &Known,
 ) -> Result<Vec<Collection>, Error> {
     let mut statement = connection.prepare_cached("SELECT name FROM collections ORDER BY name")?;
     let names: Vec<String> =
         statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    names.iter().map(|name| collection(connection, name, model)).collect()
+    names.iter().map(|name| collection(connection, name, known)).collect()
 }
 
-/// A collection, with the embedding model there is.
+/// A collection, with the embedding models there are.
 pub(crate) fn collection(
     connection: &Connection,
     name: &str,
-    model: Option<&str>,
+    known: &Known,
 ) -> Result<Collection, Error> {
     let key = collection_key(connection, name)?;
     let (chunking, uncut) =
-        (cuts::chunking(connection, key)?, cuts::count(connection, key, model)?);
+        (cuts::chunking(connection, key)?, cuts::count(connection, key, known)?);
     let mut statement = connection.prepare_cached(
         "SELECT name, created_at,
              (SELECT count(*) FROM documents WHERE collection = collections.key),
@@ -92,7 +94,8 @@ pub(crate) fn create_collection(
     connection: &Connection,
     name: &str,
     chunking: Option<Chunking>,
-    bounds: Bounds,
+    model: Option<&str>,
+    (known, bounds): (&Known, Bounds),
     now: u64,
 ) -> Result<Collection, Error> {
     names::check_collection(name).map_err(|error| Error::Invalid(error.to_string()))?;
@@ -111,7 +114,8 @@ pub(crate) fn create_collection(
     if let Some(chunking) = chunking {
         cuts::set_chunking(connection, collection_key(connection, name)?, chunking)?;
     }
-    collection(connection, name, None)
+    models::choose(connection, collection_key(connection, name)?, model, known)?;
+    collection(connection, name, known)
 }
 
 pub(crate) fn delete_collection(
@@ -139,12 +143,12 @@ pub(crate) struct Prepared {
     fingerprint: Vec<u8>,
     /// The language that the text tells.
     detected: Option<ragtime_text::Language>,
-    /// Whether there is a model to embed it.
-    embeds: bool,
+    /// The models there are to embed it.
+    known: Arc<Known>,
 }
 
-/// Checks and hashes a document; `embeds` when there is a model to embed it.
-pub(crate) fn prepare(document: NewDocument, embeds: bool) -> Result<Prepared, Error> {
+/// Checks and hashes a document.
+pub(crate) fn prepare(document: NewDocument, known: &Arc<Known>) -> Result<Prepared, Error> {
     let id = match &document.id {
         Some(id) => id.clone(),
         None => uuid::Uuid::now_v7().to_string(),
@@ -185,7 +189,7 @@ pub(crate) fn prepare(document: NewDocument, embeds: bool) -> Result<Prepared, E
     let sha256 = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
     let detected = ragtime_text::detect(&document.text, None);
     let fingerprint = hash.finalize().to_vec();
-    Ok(Prepared { id, sha256, fingerprint, embeds, document, detected })
+    Ok(Prepared { id, sha256, fingerprint, known: Arc::clone(known), document, detected })
 }
 
 impl Prepared {
@@ -326,7 +330,7 @@ pub(crate) fn add_chunks(
         insert.execute((id, collection, document, start, end, headings, chunk.page))?;
     }
     let count = chunks.len() as u64;
-    if prepared.embeds && count > 0 {
+    if count > 0 && models::embeds(connection, collection, &prepared.known)? {
         embedding_queue::push(connection, collection, document, last_given + count, count)?;
     }
     Ok(())

@@ -7,6 +7,7 @@
 
 use rusqlite::Connection;
 
+use crate::models::{SERVING, SERVING_VECTOR};
 use crate::pending::{self, Pending};
 use crate::types::{Error, Seq};
 
@@ -76,15 +77,16 @@ pub(crate) fn is_job_waiting(db: &Connection, job: &str) -> Result<bool, Error> 
     Ok(statement.query_row([job], |row| row.get(0))?)
 }
 
-/// Whether chunks after `from` up to `through` have no vector and do not wait for one
-/// here: they were written before there was a model.
-pub(crate) fn leaves_out(db: &Connection, from: u64, through: u64) -> Result<bool, Error> {
-    let mut statement = db.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM chunks LEFT JOIN vectors ON vectors.chunk = chunks.id
-             WHERE chunks.id > ?1 AND chunks.id <= ?2 AND vector IS NULL AND NOT EXISTS
-                 (SELECT 1 FROM embedding_queue WHERE document = chunks.document))",
-    )?;
-    Ok(statement.query_row([from, through], |row| row.get(0))?)
+/// The models that serve chunks after `from` up to `through` which have no vector and
+/// do not wait for one here: they were written before the model was there.
+pub(crate) fn leaves_out(db: &Connection, from: u64, through: u64) -> Result<Vec<String>, Error> {
+    let mut statement = db.prepare_cached(&format!(
+        "SELECT DISTINCT vectors_model FROM chunks {SERVING}
+         WHERE chunks.id > ?1 AND chunks.id <= ?2 AND vectors_model IS NOT NULL
+         AND {SERVING_VECTOR} IS NULL AND NOT EXISTS
+             (SELECT 1 FROM embedding_queue WHERE document = chunks.document)"
+    ))?;
+    Ok(statement.query_map([from, through], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
 /// Chunks in the queue that are found by their words, which all are `through` here.
@@ -111,44 +113,36 @@ struct Turn {
     through: u64,
 }
 
-/// The next chunks to embed, at most `limit`, of documents that are indexed
+/// The next chunks to embed by `model`, at most `limit`, of documents that are indexed
 /// `through` here. The collection after `last` has the first turn; the one that had
 /// the last turn is returned.
 pub(crate) fn next(
     db: &Connection,
+    model: &str,
     last: i64,
     through: u64,
     limit: usize,
 ) -> Result<(Vec<Share>, i64), Error> {
-    let collections = turns(db, last, limit.div_ceil(SHARE))?;
+    let collections = turns(db, model, last, limit.div_ceil(SHARE))?;
     let each = limit / collections.len().max(1);
     let mut shares = Vec::new();
     for collection in &collections {
         let turn = Turn { collection: *collection, through };
-        take(db, turn.smallest(db, each)?, each / 2, &mut shares)?;
-        take(db, turn.oldest(db, each)?, each - each / 2, &mut shares)?;
+        take(db, model, turn.smallest(db, each)?, each / 2, &mut shares)?;
+        take(db, model, turn.oldest(db, each)?, each - each / 2, &mut shares)?;
     }
     Ok((shares, collections.last().copied().unwrap_or(last)))
 }
 
-/// Up to `most` collections with documents in the queue, in a ring that begins after
-/// `last`.
-fn turns(db: &Connection, last: i64, most: usize) -> Result<Vec<i64>, Error> {
+/// Up to `most` collections of this model with documents in the queue, in a ring that
+/// begins after `last`.
+fn turns(db: &Connection, model: &str, last: i64, most: usize) -> Result<Vec<i64>, Error> {
     let mut after = db.prepare_cached(
-        "SELECT coalesce(
-             (SELECT min(collection) FROM embedding_queue WHERE collection > ?1),
-             (SELECT min(collection) FROM embedding_queue))",
+        "SELECT key FROM collections WHERE vectors_model = ?2
+         AND EXISTS (SELECT 1 FROM embedding_queue WHERE collection = key)
+         ORDER BY key <= ?1, key LIMIT ?3",
     )?;
-    let mut found = Vec::new();
-    let mut at = last;
-    while found.len() < most {
-        match after.query_row([at], |row| row.get::<_, Option<i64>>(0))? {
-            Some(next) if !found.contains(&next) => found.push(next),
-            Some(_) | None => break,
-        }
-        at = found.last().copied().unwrap_or(at);
-    }
-    Ok(found)
+    Ok(after.query_map((last, model, most), |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
 impl Turn {
@@ -176,6 +170,7 @@ impl Turn {
 /// Takes up to `most` chunks of these rows, beyond what the shares have of them.
 fn take(
     db: &Connection,
+    model: &str,
     rows: Vec<(u64, u64)>,
     most: usize,
     shares: &mut Vec<Share>,
@@ -190,7 +185,7 @@ fn take(
             Some(place) => shares.swap_remove(place),
             None => Share { last_chunk, done, chunks: Vec::new() },
         };
-        let chunks = pending::without_vector(db, share.done, last_chunk, left)?;
+        let chunks = pending::without_vector(db, model, share.done, last_chunk, left)?;
         let full = chunks.len() == left;
         left -= chunks.len();
         let reached = chunks.last().filter(|_| full).map(|chunk| chunk.chunk);
@@ -228,9 +223,19 @@ impl Progress {
     }
 }
 
-/// Empties the queue, when the model does not work and when the store opens, perhaps
-/// without one. What was in it counts as found, by its words, and gets its vectors as
-/// the chunks do that were there before the model.
+/// Takes out of the queue what waits for `model`, when it does not work. What was in it
+/// counts as found, by its words, and gets its vectors as the chunks do that were there
+/// before the model.
+pub(crate) fn give_up(db: &Connection, model: &str) -> Result<(), Error> {
+    db.execute(
+        "DELETE FROM embedding_queue WHERE collection IN
+             (SELECT key FROM collections WHERE vectors_model = ?1)",
+        [model],
+    )?;
+    Ok(())
+}
+
+/// The same for all models, when the store opens, perhaps without one.
 pub(crate) fn clear(db: &Connection) -> Result<(), Error> {
     db.execute("DELETE FROM embedding_queue", [])?;
     Ok(())

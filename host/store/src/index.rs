@@ -14,6 +14,7 @@ use crate::documents;
 use crate::folders;
 use crate::lexical::{Constraint, Lexical, LexicalSearch};
 use crate::live::Live;
+use crate::models;
 use crate::pending::Pending;
 use crate::reader::Readers;
 use crate::types::{Candidate, CandidateQuery, Error, Settings};
@@ -39,7 +40,13 @@ pub(crate) struct CollectionIndex {
     /// Where that is.
     folder: Mutex<PathBuf>,
     live: Arc<RwLock<Live>>,
+    /// Being read to take its place, with the vectors of another model.
+    incoming: Mutex<Option<Live>>,
 }
+
+/// Chunks that are read in one step while the lock of what is read is held, which a
+/// deletion waits for: some milliseconds.
+const READ_AT_ONCE: i64 = 4_096;
 
 impl Indexes {
     pub(crate) fn new(
@@ -79,6 +86,7 @@ impl Indexes {
             live: Arc::new(RwLock::new(
                 self.readers.read(|connection| Live::load(connection, collection, through))?,
             )),
+            incoming: Mutex::new(None),
         });
         loaded.put(collection, Arc::clone(&index));
         self.make_room(&mut loaded);
@@ -135,6 +143,9 @@ impl Indexes {
         for (collection, chunk) in removed {
             if let Some(index) = loaded.peek(collection) {
                 index.write().remove(*chunk);
+                if let Some(incoming) = index.incoming().as_mut() {
+                    incoming.remove(*chunk);
+                }
             }
         }
     }
@@ -187,9 +198,34 @@ impl Indexes {
         }
     }
 
-    /// Forgets all vectors: they are of another model.
-    pub(crate) fn unload_all(&self) {
-        self.lock().clear();
+    /// Reads the chunks and vectors of a collection anew, after another model's have
+    /// taken their place. Searches go on with the old ones until the new ones are read;
+    /// only the indexer calls this, so that no chunk comes meanwhile.
+    pub(crate) fn reread(&self, collection: i64) -> Result<(), Error> {
+        let Some(index) = self.loaded(collection) else { return Ok(()) };
+        let through = *self.watermark.borrow();
+        *index.incoming() = Some(Live::default());
+        let read = self.readers.read(|db| {
+            let model = models::of(db, collection)?.serving;
+            // Removals that came since are kept.
+            if let Some(incoming) = index.incoming().as_mut() {
+                incoming.set_model(model);
+            }
+            let mut last = Some(0);
+            while let Some(after) = last {
+                let mut incoming = index.incoming();
+                let Some(incoming) = incoming.as_mut() else { break };
+                last = incoming.extend(db, collection, (after, through), READ_AT_ONCE)?;
+            }
+            Ok(())
+        });
+        let _loaded = self.lock();
+        let incoming = index.incoming().take();
+        if let (Ok(()), Some(mut incoming)) = (&read, incoming) {
+            incoming.caught_up(through);
+            *index.write() = incoming;
+        }
+        read
     }
 
     /// The folder of a collection's lexical index, in use or not.
@@ -236,9 +272,17 @@ impl CollectionIndex {
         live.caught_up(through);
     }
 
-    /// Adds vectors to chunks that had none.
-    pub(crate) fn add_vectors(&self, chunks: &[Pending]) {
+    /// The model that the vectors are of.
+    pub(crate) fn model(&self) -> Option<String> {
+        self.read().model().map(str::to_owned)
+    }
+
+    /// Adds vectors of `model` to chunks that had none, if theirs are of it.
+    pub(crate) fn add_vectors(&self, model: &str, chunks: &[Pending]) {
         let mut live = self.write();
+        if !live.adopt(model) {
+            return;
+        }
         for new in chunks {
             if let Some(vector) = &new.vector {
                 live.add_vector(new.chunk, vector);
@@ -254,17 +298,21 @@ impl CollectionIndex {
     ) -> Result<Vec<Candidate>, Error> {
         let documents = documents.map(Arc::new);
         let lexical = self.lexical();
+        // Another model's vectors may have come to serve since this one was made.
+        let vector = query
+            .vector
+            .filter(|_| query.model.is_none_or(|model| self.read().model() == Some(model)));
         let constraint = lexical.constraint(query.required, query.excluded)?.map(Arc::new);
         let search = if query.lexical { lexical.search(query.text)? } else { None };
         let by_words = || match &search {
             Some(search) => self.by_words(search, query.depth, &documents, &constraint),
             None => Ok(Vec::new()),
         };
-        let by_vector = || match query.vector {
+        let by_vector = || match vector {
             Some(vector) => self.by_vector(vector, query.depth, &documents, &constraint),
             None => Vec::new(),
         };
-        let both = search.is_some() && query.vector.is_some();
+        let both = search.is_some() && vector.is_some();
         let (words, vectors) = if both && self.read().is_large() {
             std::thread::scope(|scope| {
                 let words = scope.spawn(by_words);
@@ -297,7 +345,7 @@ impl CollectionIndex {
             None => HashSet::new(),
         };
         let live = self.read();
-        let complete = |candidate| live.complete(candidate, query.vector);
+        let complete = |candidate| live.complete(candidate, vector);
         let voted = |mut candidate: Candidate| {
             candidate.vector = candidate.vector.filter(|_| !silent.contains(&candidate.chunk));
             candidate
@@ -352,6 +400,10 @@ impl CollectionIndex {
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Live> {
         self.live.read().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn incoming(&self) -> std::sync::MutexGuard<'_, Option<Live>> {
+        self.incoming.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, Live> {

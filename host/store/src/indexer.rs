@@ -1,29 +1,29 @@
-//! The indexer: one thread that brings the indexes up to the database.
+//! The indexer: one thread that brings the lexical indexes up to the database.
 //!
-//! It follows chunk ids. What it has not done before a crash it does after:
-//! every lexical index records how far it has come, and vectors are in the
-//! database itself, so that no chunk is embedded twice.
+//! It follows chunk ids. What it has not done before a crash it does after: every
+//! lexical index records how far it has come. Vectors are made by threads of their own,
+//! one for each model ([`crate::embedders`]).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use lru::LruCache;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 use tokio::sync::watch;
 
-use crate::embedding_queue::{self, Share};
-use crate::index::{CollectionIndex, Indexes, encode_vector};
+use crate::embedders::Embedders;
+use crate::embedding_queue;
+use crate::index::{CollectionIndex, Indexes};
 use crate::lexical::{LexicalWriter, Progress};
 use crate::pending::{self, Pending};
 use crate::reader::Readers;
 use crate::rebuild::Rebuild;
-use crate::types::{Embed, Error};
+use crate::types::Error;
 use crate::writer::Writer;
-use crate::{cuts, isolate, jobs};
+use crate::{cuts, models};
 
 /// Writers without work are closed after this long; one holds 15 MB.
 const WRITER_IDLE: Duration = Duration::from_secs(10);
@@ -37,19 +37,12 @@ const MAX_DOUBLINGS: u32 = 6;
 /// than a search takes between finding and reading.
 const SETTLE_AFTER: Duration = Duration::from_secs(2);
 
-/// Batches of words for one batch of vectors, when there are both: hundreds of
-/// chunks a second are embedded, tens of thousands indexed. So words are found
-/// soon, and vectors do not wait for the end of a large import.
-const MAX_INDEXED_IN_A_ROW: usize = 8;
-
 /// What wakes the indexer.
 pub(crate) enum Wake {
     /// Something was written.
     Written,
-    /// A model has come.
-    Embedder,
-    /// What could not be embedded may be tried again.
-    Retry,
+    /// A collection seems to have all vectors of this model, which is its next.
+    Made(i64, String),
     /// A collection's texts are in another language now.
     Language,
     /// The store closes.
@@ -61,16 +54,10 @@ pub(crate) struct Indexer {
     pub(crate) readers: Arc<Readers>,
     pub(crate) writer: Arc<Writer>,
     pub(crate) indexes: Arc<Indexes>,
-    pub(crate) embedder: Arc<OnceLock<Arc<dyn Embed>>>,
+    pub(crate) embedders: Arc<Embedders>,
     pub(crate) watermark: watch::Sender<u64>,
-    pub(crate) vectors_complete: Arc<AtomicBool>,
     /// Chunks in the queue for vectors; told after each batch.
-    pub(crate) queue_length: watch::Sender<u64>,
-    pub(crate) embed_batch: usize,
-    /// The collection that had the last turn of being embedded.
-    pub(crate) last_embedded: i64,
-    /// Batches of words since the last batch of vectors.
-    pub(crate) indexed_in_a_row: usize,
+    pub(crate) queue_length: Arc<watch::Sender<u64>>,
     pub(crate) batch: usize,
     /// Writers of lexical indexes, kept for the next batch.
     pub(crate) open: LruCache<i64, LexicalWriter>,
@@ -79,18 +66,16 @@ pub(crate) struct Indexer {
     pub(crate) rebuild: Option<Rebuild>,
     /// Whether every lexical index is known to be of this analysis.
     pub(crate) rebuilt: bool,
-    /// Whether the vectors in the database are known to be of this model.
-    pub(crate) adopted: bool,
-    /// Every chunk up to this id is known to have its vector.
-    pub(crate) filled: u64,
+    /// Collections whose next model may serve.
+    pub(crate) made: Vec<(i64, String)>,
     /// When the old chunks of documents may go that were cut anew up to a chunk.
     pub(crate) settling: VecDeque<(Instant, u64)>,
 }
 
 /// Chunks of one collection, and removals.
 #[derive(Default)]
-struct Work {
-    chunks: Vec<Pending>,
+pub(crate) struct Work {
+    pub(crate) chunks: Vec<Pending>,
     removals: Vec<(i64, u64)>,
 }
 
@@ -116,19 +101,16 @@ impl Indexer {
             };
             match wakes.recv_timeout(wait) {
                 Ok(Wake::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-                Ok(Wake::Written | Wake::Embedder) => {}
+                Ok(Wake::Written) => {}
                 Ok(Wake::Language) => self.rebuilt = false,
-                Ok(Wake::Retry) => {
-                    self.filled = 0;
-                    self.vectors_complete.store(false, Relaxed);
-                }
+                Ok(Wake::Made(collection, model)) => self.made.push((collection, model)),
                 Err(RecvTimeoutError::Timeout) if wait == WRITER_IDLE => self.close_down_to(0),
                 Err(RecvTimeoutError::Timeout) => {}
             }
         }
     }
 
-    /// A model that panics must not end the indexing.
+    /// A panic must not end the indexing.
     fn step_or_error(&mut self) -> Result<bool, Error> {
         catch_unwind(AssertUnwindSafe(|| self.step()))
             .unwrap_or_else(|_| Err(Error::Internal("the indexer panicked".into())))
@@ -136,23 +118,14 @@ impl Indexer {
 
     /// Does one batch; true when there may be more.
     fn step(&mut self) -> Result<bool, Error> {
-        if let Some(embedder) = self.embedder.get()
-            && !self.adopted
-        {
-            self.adopt_model(embedder.name().to_owned())?;
-            self.adopted = true;
-        }
         self.settle()?;
-        let indexed = self.index_batch()?;
-        if indexed && self.indexed_in_a_row < MAX_INDEXED_IN_A_ROW {
-            self.indexed_in_a_row += 1;
+        while let Some((collection, model)) = self.made.pop() {
+            self.switch(collection, model)?;
+        }
+        if self.index_batch()? {
             return Ok(true);
         }
-        self.indexed_in_a_row = 0;
-        if self.embed_queued()? || indexed {
-            return Ok(true);
-        }
-        Ok(self.rebuild_batch()? || self.fill_vectors()?)
+        Ok(self.rebuild_batch()? || self.clean()?)
     }
 
     /// Takes a lexical index that another analysis made one batch further towards
@@ -211,14 +184,13 @@ impl Indexer {
                 Ok(())
             })?;
         }
-        if self.embedder.get().is_some()
-            && self.readers.read(|db| embedding_queue::leaves_out(db, from, through))?
-        {
-            self.vectors_complete.store(false, Relaxed);
+        for model in self.readers.read(|db| embedding_queue::leaves_out(db, from, through))? {
+            self.embedders.is_behind(&model);
         }
         // Before the watermark: what is behind must not look done for a moment.
         self.tell_queue(through)?;
         self.watermark.send_replace(through);
+        self.embedders.wake_all();
         drop(held);
         self.indexes.shrink();
         Ok(true)
@@ -306,141 +278,47 @@ impl Indexer {
         }
     }
 
-    /// Embeds the next chunks of the queue; true when there were any. What the model
-    /// fails at altogether is left to [`Self::fill_vectors`], which tries again.
-    fn embed_queued(&mut self) -> Result<bool, Error> {
-        let Some(embedder) = self.embedder.get().cloned() else { return Ok(false) };
-        let through = *self.watermark.borrow();
-        let (mut shares, last) = self
-            .readers
-            .read(|db| embedding_queue::next(db, self.last_embedded, through, self.embed_batch))?;
-        if shares.is_empty() {
-            return Ok(false);
-        }
-        self.last_embedded = last;
-        let mut chunks: Vec<_> = shares.iter_mut().flat_map(|share| &mut share.chunks).collect();
-        if let Err(error) = self.embed(embedder.as_ref(), &mut chunks) {
-            tracing::error!(%error, "embedding failed and will be tried again");
-            self.vectors_complete.store(false, Relaxed);
-            self.writer.write_blocking(|db, _| embedding_queue::clear(db))?;
-        } else {
-            let vectors = encoded(shares.iter().flat_map(|share| &share.chunks));
-            let progress: Vec<_> = shares.iter().map(Share::progress).collect();
-            self.writer.write_blocking(move |db, _| {
-                save(db, &vectors)?;
-                progress.iter().try_for_each(|progress| progress.save(db))
-            })?;
-            self.show(shares.into_iter().flat_map(|share| share.chunks).collect());
-        }
-        self.tell_queue(through)?;
-        Ok(true)
-    }
-
     /// Tells how many chunks wait for their vectors.
     fn tell_queue(&self, through: u64) -> Result<(), Error> {
         self.queue_length.send_replace(self.readers.read(|db| embedding_queue::len(db, through))?);
         Ok(())
     }
 
-    /// Gives each chunk its vector. One at which the model fails gets none, and its
-    /// document's jobs say so.
-    ///
-    /// # Errors
-    ///
-    /// What the model says when it fails at everything.
-    fn embed(&self, model: &dyn Embed, chunks: &mut [&mut Pending]) -> Result<(), Error> {
-        let texts: Vec<_> = chunks.iter().map(|chunk| chunk.words.text.as_str()).collect();
-        let vectors = isolate::embed_each(model, &texts).map_err(Error::Internal)?;
-        for (chunk, vector) in chunks.iter_mut().zip(vectors) {
-            match vector {
-                Ok(vector) => chunk.vector = Some(vector),
-                Err(error) => self.leave_out(chunk.chunk, &error)?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Has search find chunks by the vectors that were saved. A collection that is not
-    /// in memory reads them from the database.
-    fn show(&self, chunks: Vec<Pending>) {
-        for (collection, work) in by_collection(chunks, Vec::new()) {
-            if let Some(index) = self.indexes.loaded(collection) {
-                index.add_vectors(&work.chunks);
-            }
-        }
-    }
-
-    /// Makes vectors for chunks that were indexed before there was a model.
-    fn fill_vectors(&mut self) -> Result<bool, Error> {
-        let Some(embedder) =
-            self.embedder.get().filter(|_| !self.vectors_complete.load(Relaxed)).cloned()
-        else {
-            return Ok(false);
+    /// Has the vectors of a collection's next model serve, if none is missing.
+    fn switch(&self, collection: i64, model: String) -> Result<(), Error> {
+        let switch = {
+            let model = model.clone();
+            move |db: &Connection, _: &mut _| models::switch(db, collection, &model)
         };
-        let through = *self.watermark.borrow();
-        let mut missing = self
-            .readers
-            .read(|db| pending::without_vector(db, self.filled, through, self.embed_batch))?;
-        let Some(last) = missing.last().map(|pending| pending.chunk) else {
-            self.filled = through;
-            self.vectors_complete.store(true, Relaxed);
+        match self.writer.write_blocking(switch) {
+            Ok(true) => {
+                self.indexes.reread(collection)?;
+                tracing::info!(collection, model, "the vectors of another model serve");
+                self.embedders.wake_all();
+                Ok(())
+            }
+            Ok(false) | Err(Error::UnknownCollection) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes some vectors of a model out that serves no more; true when there were any.
+    fn clean(&self) -> Result<bool, Error> {
+        if !self.readers.read(models::is_any_stale)? {
             return Ok(false);
-        };
-        self.embed(embedder.as_ref(), &mut missing.iter_mut().collect::<Vec<_>>())?;
-        let vectors = encoded(&missing);
-        self.writer.write_blocking(move |db, _| save(db, &vectors))?;
-        self.show(missing);
-        self.filled = last;
-        Ok(true)
-    }
-
-    /// A chunk that the model fails at holds up no other.
-    fn leave_out(&self, chunk: u64, error: &str) -> Result<(), Error> {
-        tracing::error!(chunk, error, "a chunk cannot be embedded");
-        self.writer.write_blocking(move |db, _| jobs::not_embedded(db, chunk))
-    }
-
-    /// Vectors of another model are of no use to this one.
-    fn adopt_model(&self, name: String) -> Result<(), Error> {
-        const KEY: &str = "embedding_model";
-        let known = self.readers.read(|db| {
-            let mut statement = db.prepare_cached("SELECT value FROM meta WHERE name = ?1")?;
-            Ok(statement.query_row([KEY], |row| row.get::<_, String>(0)).optional()?)
-        })?;
-        if known.as_deref() == Some(&name) {
-            return Ok(());
         }
-        self.writer.write_blocking(move |db, _| {
-            db.execute("DELETE FROM vectors", [])?;
-            jobs::forget_not_embedded(db)?;
-            db.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)", (KEY, name))?;
-            Ok(())
-        })?;
-        if known.is_some() {
-            self.indexes.unload_all();
-        }
-        Ok(())
+        let known = self.embedders.known();
+        let more = self.writer.write_blocking(move |db, _| models::clean(db, &known))?;
+        self.embedders.wake_all();
+        Ok(more)
     }
 }
 
-/// Chunks that have a vector, and the vector as it is stored.
-fn encoded<'a>(chunks: impl IntoIterator<Item = &'a Pending>) -> Vec<(u64, Vec<u8>)> {
-    let vector = |chunk: &Pending| Some((chunk.chunk, encode_vector(chunk.vector.as_deref()?)));
-    chunks.into_iter().filter_map(vector).collect()
-}
-
-/// Stores vectors. A chunk may have been deleted while its vector was made.
-fn save(db: &Connection, vectors: &[(u64, Vec<u8>)]) -> Result<(), Error> {
-    let mut insert = db.prepare_cached(
-        "INSERT OR REPLACE INTO vectors (chunk, vector) SELECT id, ?2 FROM chunks WHERE id = ?1",
-    )?;
-    for (chunk, vector) in vectors {
-        insert.execute((chunk, vector))?;
-    }
-    Ok(())
-}
-
-fn by_collection(pending: Vec<Pending>, removals: Vec<pending::Removal>) -> BTreeMap<i64, Work> {
+/// Work by collection.
+pub(crate) fn by_collection(
+    pending: Vec<Pending>,
+    removals: Vec<pending::Removal>,
+) -> BTreeMap<i64, Work> {
     let mut all: BTreeMap<i64, Work> = BTreeMap::new();
     for chunk in pending {
         all.entry(chunk.collection).or_default().chunks.push(chunk);

@@ -13,6 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::cursor;
 use crate::documents::{self, Prepared};
+use crate::models::Slot;
 use crate::types::{Error, Failure, Fate, Job, JobItem, JobWarnings, Outcome, Seq};
 use crate::writer::Effects;
 
@@ -143,14 +144,18 @@ pub(crate) fn cancel(
 /// Has what was stored and failed later tried again.
 pub(crate) fn retry(connection: &Connection, id: &str) -> Result<(), Error> {
     let (job, _) = number(connection, id)?;
-    connection.execute(
-        "DELETE FROM unembedded WHERE chunk IN (
-             SELECT chunks.id FROM job_items
-             JOIN documents ON documents.last_chunk = job_items.last_chunk
-             JOIN chunks ON chunks.document = documents.key
-             WHERE job = ?1 AND failure IS NOT NULL)",
-        [job],
-    )?;
+    for table in Slot::BOTH.map(Slot::unembedded) {
+        connection.execute(
+            &format!(
+                "DELETE FROM {table} WHERE chunk IN (
+                     SELECT chunks.id FROM job_items
+                     JOIN documents ON documents.last_chunk = job_items.last_chunk
+                     JOIN chunks ON chunks.document = documents.key
+                     WHERE job = ?1 AND failure IS NOT NULL)"
+            ),
+            [job],
+        )?;
+    }
     connection.execute(
         "UPDATE job_items SET failure = NULL
          WHERE job = ?1 AND failure IS NOT NULL AND last_chunk IS NOT NULL",
@@ -159,13 +164,9 @@ pub(crate) fn retry(connection: &Connection, id: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Notes that a chunk cannot be embedded, in the account of every job that its
+/// Notes that a chunk cannot be embedded in the account of every job that its
 /// document is part of.
 pub(crate) fn not_embedded(connection: &Connection, chunk: u64) -> Result<(), Error> {
-    connection.execute(
-        "INSERT OR IGNORE INTO unembedded (chunk) SELECT id FROM chunks WHERE id = ?1",
-        [chunk],
-    )?;
     connection.execute(
         "UPDATE job_items SET failure = ?2 WHERE failure IS NULL AND last_chunk = (
              SELECT last_chunk FROM documents JOIN chunks ON chunks.document = documents.key
@@ -175,11 +176,13 @@ pub(crate) fn not_embedded(connection: &Connection, chunk: u64) -> Result<(), Er
     Ok(())
 }
 
-/// Another model may embed what this one could not.
-pub(crate) fn forget_not_embedded(connection: &Connection) -> Result<(), Error> {
-    connection.execute_batch(
-        "DELETE FROM unembedded;
-         UPDATE job_items SET failure = NULL WHERE failure IS NOT NULL AND last_chunk IS NOT NULL;",
+/// Another model may embed what this one could not of a collection's documents.
+pub(crate) fn forget_not_embedded(connection: &Connection, collection: i64) -> Result<(), Error> {
+    connection.execute(
+        "UPDATE job_items SET failure = NULL WHERE failure IS NOT NULL AND last_chunk IS NOT NULL
+         AND job IN (SELECT n FROM jobs WHERE collection =
+             (SELECT name FROM collections WHERE key = ?1))",
+        [collection],
     )?;
     Ok(())
 }

@@ -13,6 +13,7 @@ mod cuts;
 mod deployments;
 mod details;
 mod documents;
+mod embedders;
 mod embedding_queue;
 mod folders;
 mod index;
@@ -22,6 +23,7 @@ mod jobs;
 mod keys;
 mod lexical;
 mod live;
+mod models;
 mod pending;
 mod reader;
 mod rebuild;
@@ -42,9 +44,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -55,8 +56,10 @@ use ragtime_policy::version::Condition;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
+use embedders::{Embedders, Tools};
 use index::Indexes;
 use indexer::{Indexer, Wake};
+use models::Known;
 use reader::Readers;
 use writer::{Effects, Writer};
 
@@ -76,14 +79,14 @@ struct Shared {
     writer: Arc<Writer>,
     readers: Arc<Readers>,
     indexes: Arc<Indexes>,
-    embedder: Arc<OnceLock<Arc<dyn Embed>>>,
+    embedders: Arc<Embedders>,
+    tools: Tools,
     watermark: watch::Receiver<u64>,
-    vectors_complete: Arc<AtomicBool>,
     queue: watch::Receiver<u64>,
     wake: Sender<Wake>,
     max_index_lag: u64,
     bounds: Bounds,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    indexer: Mutex<Option<JoinHandle<()>>>,
     /// Held as long as the store is open: two processes would disagree about
     /// the indexes.
     _lock: File,
@@ -98,6 +101,12 @@ impl Store {
         let database = dir.join(DATABASE);
         let connection = schema::open_writer(&database)?;
         embedding_queue::clear(&connection)?;
+        let known = Known {
+            configured: settings.models.clone(),
+            default: settings.default_model.clone(),
+            ..Known::default()
+        };
+        models::plan_all(&connection, &known)?;
         let readers = Arc::new(Readers::new(database));
         let (sender, watermark) = watch::channel(0);
         let indexes =
@@ -113,29 +122,33 @@ impl Store {
             // at the next start.
             let _ = wake_writer.send(Wake::Written);
         });
-        let (writer, writer_thread) = Writer::start(connection, &settings, after)?;
+        let writer = Writer::start(connection, &settings, after)?;
         let writer = Arc::new(writer);
-        let embedder = Arc::new(OnceLock::new());
-        let vectors_complete = Arc::new(AtomicBool::new(false));
+        let embedders = Arc::new(Embedders::new(known));
         let (queue_length, queue) = watch::channel(0);
+        let queue_length = Arc::new(queue_length);
+        let tools = Tools {
+            readers: Arc::clone(&readers),
+            writer: Arc::clone(&writer),
+            indexes: Arc::clone(&indexes),
+            watermark: watermark.clone(),
+            queue_length: Arc::clone(&queue_length),
+            indexer: wake.clone(),
+            batch: settings.embed_batch.max(1),
+        };
         let indexer = Indexer {
             readers: Arc::clone(&readers),
             writer: Arc::clone(&writer),
             indexes: Arc::clone(&indexes),
-            embedder: Arc::clone(&embedder),
+            embedders: Arc::clone(&embedders),
             watermark: sender,
-            vectors_complete: Arc::clone(&vectors_complete),
             queue_length,
-            embed_batch: settings.embed_batch.max(1),
-            last_embedded: 0,
-            indexed_in_a_row: 0,
             batch: settings.index_batch,
             open: LruCache::unbounded(),
             max_open: settings.index_writers.max(1),
             rebuild: None,
             rebuilt: false,
-            adopted: false,
-            filled: 0,
+            made: Vec::new(),
             settling: VecDeque::new(),
         };
         let indexer_thread = std::thread::Builder::new()
@@ -145,23 +158,23 @@ impl Store {
             writer,
             readers,
             indexes,
-            embedder,
+            embedders,
+            tools,
             watermark,
-            vectors_complete,
             queue,
             wake,
             max_index_lag: settings.max_index_lag,
             bounds: settings.bounds,
-            threads: Mutex::new(vec![indexer_thread, writer_thread]),
+            indexer: Mutex::new(Some(indexer_thread)),
             _lock: lock,
         })))
     }
 
-    /// Brings a model in. Chunks that have no vector yet get one in the
-    /// background. A second model is ignored.
+    /// Brings a model in. Chunks of its collections that have no vector yet get one in
+    /// the background. A second model of the same name is ignored.
     pub fn set_embedder(&self, embedder: Arc<dyn Embed>) {
-        if self.0.embedder.set(embedder).is_ok() {
-            let _ = self.0.wake.send(Wake::Embedder);
+        if let Err(error) = self.0.embedders.add(embedder, self.0.tools.clone()) {
+            tracing::error!(%error, "there is no thread for an embedding model");
         }
     }
 
@@ -210,11 +223,12 @@ impl Store {
         let through = self.through();
         self.0.writer.probe();
         let last = self.0.readers.read(documents::last_chunk_ever);
+        let models = self.0.embedders.status();
         Status {
             writable: self.0.writer.healthy() && last.is_ok(),
             index_lag: last.map_or(0, |last| last.saturating_sub(through)) + self.queued(),
-            vectors_complete: self.0.embedder.get().is_none()
-                || self.0.vectors_complete.load(Relaxed),
+            vectors_complete: models.iter().all(|model| model.complete),
+            models,
         }
     }
 
@@ -222,14 +236,13 @@ impl Store {
     /// start.
     pub async fn close(&self) {
         let _ = self.0.wake.send(Wake::Stop);
-        let thread = {
-            let mut threads =
-                self.0.threads.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            (!threads.is_empty()).then(|| threads.remove(0))
-        };
-        if let Some(thread) = thread {
-            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
-        }
+        let mut threads = self.0.embedders.stop();
+        let indexer = &self.0.indexer;
+        threads.extend(indexer.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take());
+        let joined = tokio::task::spawn_blocking(move || {
+            threads.into_iter().for_each(|thread| drop(thread.join()));
+        });
+        let _ = joined.await;
     }
 
     fn through(&self) -> u64 {
@@ -246,9 +259,8 @@ impl Store {
         Room { through: self.through(), queued: self.queued(), max_index_lag }
     }
 
-    /// Whether documents that are written now get vectors.
-    fn embeds(&self) -> bool {
-        self.0.embedder.get().is_some()
+    fn known(&self) -> Arc<Known> {
+        self.0.embedders.known()
     }
 }
 
@@ -256,12 +268,12 @@ impl Store {
 impl Store {
     /// All of them, by name. Blocking.
     pub fn collections(&self) -> Result<Vec<Collection>, Error> {
-        self.0.readers.read(|db| documents::collections(db, self.model()))
+        self.0.readers.read(|db| documents::collections(db, &self.known()))
     }
 
     /// One of them. Blocking.
     pub fn collection(&self, name: &str) -> Result<Collection, Error> {
-        self.0.readers.read(|db| documents::collection(db, name, self.model()))
+        self.0.readers.read(|db| documents::collection(db, name, &self.known()))
     }
 
     /// Makes an empty one.
@@ -269,12 +281,50 @@ impl Store {
         &self,
         name: &str,
         chunking: Option<Chunking>,
+        model: Option<String>,
     ) -> Result<Collection, Error> {
-        let (name, bounds) = (name.to_owned(), self.0.bounds);
+        let (name, bounds, known) = (name.to_owned(), self.0.bounds, self.known());
         let create = move |db: &Connection, _: &mut _| {
-            documents::create_collection(db, &name, chunking, bounds, now())
+            let within = (known.as_ref(), bounds);
+            documents::create_collection(db, &name, chunking, model.as_deref(), within, now())
         };
         self.0.writer.write(create).await
+    }
+
+    /// Chooses the embedding model of one; none for the default. Vectors of the one it
+    /// had serve until there are all of the new one.
+    pub async fn set_collection_model(
+        &self,
+        name: &str,
+        model: Option<String>,
+    ) -> Result<(), Error> {
+        let (name, known) = (name.to_owned(), self.known());
+        let choose = move |db: &Connection, _: &mut _| {
+            models::choose(db, documents::collection_key(db, &name)?, model.as_deref(), &known)
+        };
+        self.0.writer.write(choose).await?;
+        self.0.embedders.are_behind();
+        Ok(())
+    }
+
+    /// The models of collections, in the order asked; nothing for one that is not there.
+    /// Blocking.
+    pub fn collection_models(&self, names: &[String]) -> Result<Vec<CollectionModels>, Error> {
+        let known = self.known();
+        self.0.readers.read(|db| {
+            let of = |name: &String| match documents::collection_key(db, name) {
+                Ok(key) => models::told(db, key, &known),
+                Err(Error::UnknownCollection) => Ok(CollectionModels::default()),
+                Err(error) => Err(error),
+            };
+            names.iter().map(of).collect()
+        })
+    }
+
+    /// The model whose vectors are compared in one, if there are any. Blocking.
+    pub fn serving_model(&self, name: &str) -> Result<Option<String>, Error> {
+        let key = self.0.readers.read(|db| documents::collection_key(db, name))?;
+        Ok(self.0.indexes.get(key)?.model())
     }
 
     /// Changes how the texts of one are cut. Those that are there stay as they
@@ -333,13 +383,13 @@ impl Store {
     pub fn wanted_cut(&self, name: &str) -> Result<Cut, Error> {
         self.0
             .readers
-            .read(|db| cuts::wanted(db, documents::collection_key(db, name)?, self.model()))
+            .read(|db| cuts::wanted(db, documents::collection_key(db, name)?, &self.known()))
     }
 
     /// Names of those with documents that are not cut so. Blocking.
     pub fn uncut_collections(&self) -> Result<Vec<String>, Error> {
         let through = self.through();
-        self.0.readers.read(|db| cuts::collections(db, self.model(), through))
+        self.0.readers.read(|db| cuts::collections(db, &self.known(), through))
     }
 
     /// Such documents, and the cursor of the next page. Blocking.
@@ -350,7 +400,7 @@ impl Store {
         limit: usize,
     ) -> Result<(Vec<Uncut>, Option<String>), Error> {
         let through = self.through();
-        self.0.readers.read(|db| cuts::next(db, collection, self.model(), cursor, limit, through))
+        self.0.readers.read(|db| cuts::next(db, collection, &self.known(), cursor, limit, through))
     }
 
     /// Gives a document new chunks, if its text is still the one with this
@@ -364,16 +414,11 @@ impl Store {
         cut: Cut,
     ) -> Result<bool, Error> {
         let (collection, id, sha256) = (collection.to_owned(), id.to_owned(), sha256.to_owned());
-        let embeds = self.embeds();
+        let known = self.known();
         let recut = move |db: &Connection, _: &mut _| {
-            cuts::recut(db, &collection, &id, &sha256, &chunks, &cut, embeds)
+            cuts::recut(db, &collection, &id, &sha256, &chunks, &cut, &known)
         };
         self.0.writer.write(recut).await
-    }
-
-    /// The name of the embedding model, once there is one.
-    fn model(&self) -> Option<&str> {
-        self.0.embedder.get().map(|embedder| embedder.name())
     }
 
     /// Deletes one with all that is in it.
@@ -396,7 +441,7 @@ impl Store {
         document: NewDocument,
         condition: Condition,
     ) -> Result<Put, Error> {
-        let prepared = documents::prepare(document, self.embeds())?;
+        let prepared = documents::prepare(document, &self.known())?;
         let collection = collection.to_owned();
         let room = self.room();
         let write = move |db: &Connection, effects: &mut Effects| {
@@ -415,7 +460,7 @@ impl Store {
         documents: Vec<NewDocument>,
         failures: Vec<Failure>,
     ) -> Result<(Job, Seq), Error> {
-        let items = items_of(documents, failures, self.embeds());
+        let items = items_of(documents, failures, &self.known());
         let (collection, bounds) = (collection.to_owned(), self.0.bounds);
         let room = self.room();
         let write = move |db: &Connection, effects: &mut Effects| {
@@ -542,7 +587,7 @@ impl Store {
     pub async fn retry_job(&self, id: &str) -> Result<(), Error> {
         let id = id.to_owned();
         self.0.writer.write(move |db, _| jobs::retry(db, &id)).await?;
-        let _ = self.0.wake.send(Wake::Retry);
+        self.0.embedders.are_behind();
         Ok(())
     }
 
@@ -733,14 +778,14 @@ impl Room {
 fn items_of(
     documents: Vec<NewDocument>,
     failures: Vec<Failure>,
-    embeds: bool,
+    known: &Arc<Known>,
 ) -> Vec<(u32, jobs::Item)> {
     let taken: std::collections::HashSet<u32> =
         failures.iter().map(|failure| failure.position).collect();
     let free = (0..).filter(|position| !taken.contains(position));
     let prepared = free.zip(documents).map(|(position, document)| {
         let id = document.id.clone();
-        let item = documents::prepare(document, embeds).map_err(|error| Failure {
+        let item = documents::prepare(document, known).map_err(|error| Failure {
             position,
             id,
             reason: error.to_string(),

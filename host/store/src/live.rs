@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use rusqlite::Connection;
 
 use crate::index::decode_vector;
+use crate::models;
 use crate::types::{Candidate, Error};
 use crate::vectors::Vectors;
 
@@ -18,6 +19,8 @@ const MIN_DEAD: usize = 1_024;
 pub(crate) struct Live {
     entries: Vec<Entry>,
     vectors: Vectors,
+    /// The model that the vectors are of.
+    model: Option<String>,
     /// Removed before the indexer brought them.
     doomed: HashSet<u64>,
     /// Entries that are not alive.
@@ -39,19 +42,49 @@ impl Live {
         collection: i64,
         through: u64,
     ) -> Result<Self, Error> {
-        let mut live = Self::default();
-        let mut statement = connection.prepare(
-            "SELECT chunks.id, chunks.document, vectors.vector FROM chunks
-             LEFT JOIN vectors ON vectors.chunk = chunks.id
-             WHERE chunks.collection = ?1 AND chunks.id <= ?2 ORDER BY chunks.id",
-        )?;
-        let mut rows = statement.query((collection, through))?;
+        let model = models::of(connection, collection)?.serving;
+        let mut live = Self { model, ..Self::default() };
+        live.extend(connection, collection, (0, through), i64::MAX)?;
+        Ok(live)
+    }
+
+    /// Takes in at most `limit` chunks of a collection after the first of the range up
+    /// to the second; the last of them, and none when there are no more.
+    pub(crate) fn extend(
+        &mut self,
+        connection: &Connection,
+        collection: i64,
+        (after, through): (u64, u64),
+        limit: i64,
+    ) -> Result<Option<u64>, Error> {
+        let slot = models::of(connection, collection)?.slot;
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT chunks.id, chunks.document, vector FROM chunks
+             LEFT JOIN {} ON chunk = chunks.id
+             WHERE collection = ?1 AND chunks.id > ?2 AND chunks.id <= ?3
+             ORDER BY chunks.id LIMIT ?4",
+            slot.vectors()
+        ))?;
+        let mut rows = statement.query((collection, after, through, limit))?;
+        let mut last = None;
         while let Some(row) = rows.next()? {
             let blob = row.get_ref(2)?.as_blob_or_null().map_err(rusqlite::Error::from)?;
             let vector = blob.and_then(decode_vector);
-            live.add(row.get(0)?, row.get(1)?, vector.as_deref());
+            let chunk = row.get(0)?;
+            self.add(chunk, row.get(1)?, vector.as_deref());
+            last = Some(chunk);
         }
-        Ok(live)
+        Ok(last)
+    }
+
+    /// Says whose the vectors are that will come.
+    pub(crate) fn set_model(&mut self, model: Option<String>) {
+        self.model = model;
+    }
+
+    /// The model that the vectors are of.
+    pub(crate) fn model(&self) -> Option<&str> {
+        self.model.as_deref()
     }
 
     /// Makes a chunk findable. Ids ascend; one that is there already, since a
@@ -89,6 +122,21 @@ impl Live {
     fn push_vector(&mut self, chunk: u64, vector: &[f32]) -> Option<u32> {
         let row = u32::try_from(self.vectors.len()).ok()?;
         self.vectors.push(chunk, vector).then_some(row)
+    }
+
+    /// Whether vectors of this model may come: theirs are those that are there, or
+    /// there are none yet.
+    pub(crate) fn adopt(&mut self, model: &str) -> bool {
+        if self.model.as_deref() == Some(model) {
+            return true;
+        }
+        if self.entries.iter().any(|entry| entry.alive && entry.row.is_some()) {
+            return false;
+        }
+        self.vectors = Vectors::default();
+        self.entries.iter_mut().for_each(|entry| entry.row = None);
+        self.model = Some(model.to_owned());
+        true
     }
 
     /// Hides a chunk.

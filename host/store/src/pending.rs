@@ -8,6 +8,7 @@ use rusqlite::{Connection, Params};
 use crate::details;
 use crate::documents::{headings_from_json, indexed_text, last_chunk_ever, slice};
 use crate::index::decode_vector;
+use crate::models::{SERVING, SERVING_FAILED, SERVING_VECTOR};
 use crate::types::Error;
 
 /// A chunk that is to be indexed.
@@ -69,17 +70,20 @@ pub(crate) fn of_collection(
     read(db, which, (collection, from, through, limit))
 }
 
-/// The first `limit` of these that have no vector and can have one.
+/// The first `limit` of these that have no vector of `model`, which serves their
+/// collection, and can have one.
 pub(crate) fn without_vector(
     db: &Connection,
+    model: &str,
     from: u64,
     through: u64,
     limit: usize,
 ) -> Result<Vec<Pending>, Error> {
-    let which = "chunks.id > ?1 AND chunks.id <= ?2 AND vector IS NULL
-        AND NOT EXISTS (SELECT 1 FROM unembedded WHERE chunk = chunks.id)
-        ORDER BY chunks.id LIMIT ?3";
-    read(db, which, (from, through, limit))
+    let which = format!(
+        "chunks.id > ?1 AND chunks.id <= ?2 AND vectors_model = ?4
+         AND {SERVING_VECTOR} IS NULL AND NOT {SERVING_FAILED} ORDER BY chunks.id LIMIT ?3"
+    );
+    read(db, &which, (from, through, limit, model))
 }
 
 /// Every removal that the indexes may not have yet.
@@ -99,10 +103,15 @@ struct Source {
     file: Option<String>,
 }
 
-fn read(db: &Connection, which: &str, params: impl Params) -> Result<Vec<Pending>, Error> {
+/// Chunks that meet `which`, with the vectors that serve.
+pub(crate) fn read(
+    db: &Connection,
+    which: &str,
+    params: impl Params,
+) -> Result<Vec<Pending>, Error> {
     let mut chunks = db.prepare_cached(&format!(
-        "SELECT chunks.id, document, collection, start, end, headings, vector
-         FROM chunks LEFT JOIN vectors ON vectors.chunk = chunks.id WHERE {which}"
+        "SELECT chunks.id, document, collection, start, end, headings, {SERVING_VECTOR}
+         FROM chunks {SERVING} WHERE {which}"
     ))?;
     let mut documents =
         db.prepare_cached("SELECT id, title, text FROM documents WHERE key = ?1")?;

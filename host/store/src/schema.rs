@@ -142,10 +142,15 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     connection.execute_batch(crate::cuts::CREATE)?;
     connection.execute_batch(crate::details::CREATE)?;
     connection.execute_batch(crate::embedding_queue::CREATE)?;
+    connection.execute_batch(crate::models::CREATE)?;
     connection.execute_batch(crate::replays::CREATE)?;
     for (table, column, kind) in ADD_COLUMNS {
         add_column(&connection, table, column, kind)?;
     }
+    for (column, kind) in crate::models::COLUMNS {
+        add_column(&connection, "collections", column, kind)?;
+    }
+    crate::models::migrate(&connection)?;
     Ok(connection)
 }
 

@@ -6,6 +6,7 @@
 pub use ragtime_policy::bounds::Bounds;
 use ragtime_policy::chunking::{Chunking, Cut};
 pub use ragtime_policy::details::{Details, JobWarning, JobWarnings, Prompt, Warning};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -17,6 +18,10 @@ pub trait Embed: Send + Sync {
     fn dimensions(&self) -> usize;
     /// Names the model; vectors of another model are made anew.
     fn name(&self) -> &str;
+    /// Whether texts are cut by its tokens. An endpoint does not tell them.
+    fn counts_tokens(&self) -> bool {
+        true
+    }
     /// One vector of unit length for each text.
     fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, BoxError>;
 }
@@ -51,6 +56,12 @@ pub struct Settings {
     /// Lexical indexes open for writing at once. One holds three threads and up
     /// to 15 MB.
     pub index_writers: usize,
+    /// Names of the embedding models there will be. Vectors of another serve until
+    /// those of one of these are there, and those of none are dropped.
+    pub models: BTreeSet<String>,
+    /// The model of collections that chose none; the first that comes if it is not
+    /// said.
+    pub default_model: Option<String>,
 }
 
 impl Default for Settings {
@@ -65,6 +76,8 @@ impl Default for Settings {
             loaded_indexes: 128,
             loaded_index_bytes: 4 * 1024 * 1024 * 1024,
             index_writers: 8,
+            models: BTreeSet::new(),
+            default_model: None,
         }
     }
 }
@@ -300,6 +313,8 @@ pub struct CandidateQuery<'a> {
     pub lexical: bool,
     /// The query's vector; without it the vector leg does not run.
     pub vector: Option<&'a [f32]>,
+    /// The model that made it, if it is known: vectors of another are not compared.
+    pub model: Option<&'a str>,
     /// The most chunks to take from each leg.
     pub depth: usize,
     pub filter: Option<&'a crate::Filter>,
@@ -344,8 +359,31 @@ pub struct StoredKey {
     pub last_used_at: Option<u64>,
 }
 
+/// The embedding models of a collection.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CollectionModels {
+    /// What was chosen; none for the default.
+    pub chosen: Option<String>,
+    /// Whose vectors are compared.
+    pub serving: Option<String>,
+    /// Whose vectors are being made meanwhile.
+    pub next: Option<String>,
+    /// Chunks that have theirs.
+    pub next_made: u64,
+}
+
+/// How an embedding model is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelStatus {
+    pub name: String,
+    /// Whether every chunk that search finds by it has its vector.
+    pub complete: bool,
+    /// Whether it failed at the last texts that it was given.
+    pub failing: bool,
+}
+
 /// How the store is doing.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Status {
     /// Whether the last write reached the disk.
     pub writable: bool,
@@ -354,6 +392,8 @@ pub struct Status {
     /// Whether every chunk that search finds has its vector, as far as there
     /// is a model.
     pub vectors_complete: bool,
+    /// The models that are there.
+    pub models: Vec<ModelStatus>,
 }
 
 /// Rows and where the next ones begin, if there are more.

@@ -1,7 +1,6 @@
 //! The writer: one thread, one connection, many writes in one transaction.
 
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -70,14 +69,14 @@ impl Writer {
         connection: Connection,
         settings: &Settings,
         after: AfterCommit,
-    ) -> std::io::Result<(Self, JoinHandle<()>)> {
+    ) -> std::io::Result<Self> {
         let (sender, receiver) = mpsc::channel(settings.queued_writes);
         let health = Arc::<Health>::default();
         let told = Arc::clone(&health);
-        let thread = std::thread::Builder::new()
+        std::thread::Builder::new()
             .name("ragtime-writer".into())
             .spawn(move || run(connection, receiver, &after, &told))?;
-        Ok((Self { sender, wait: settings.write_wait, health }, thread))
+        Ok(Self { sender, wait: settings.write_wait, health })
     }
 
     /// Whether the last transaction reached the disk and the thread lives.
@@ -245,7 +244,7 @@ mod tests {
         });
         let write_wait = Duration::from_millis(20);
         let settings = Settings { queued_writes, write_wait, ..Settings::default() };
-        (Writer::start(connection, &settings, after).unwrap().0, told)
+        (Writer::start(connection, &settings, after).unwrap(), told)
     }
 
     fn insert(n: u64) -> impl FnOnce(&Connection, &mut Effects) -> Result<(), Error> {

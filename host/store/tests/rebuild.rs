@@ -43,6 +43,7 @@ fn found(store: &Store, text: &str) -> usize {
         filter: None,
         required: &[],
         excluded: &[],
+        model: None,
         known: None,
     };
     store.candidates("default", &query).unwrap().len()

@@ -84,22 +84,28 @@ fn find(store: &Store, text: &str) -> Vec<String> {
     find_with(store, text, None, None)
 }
 
+/// A query by words, yet to be said which.
+fn by_text() -> CandidateQuery<'static> {
+    CandidateQuery {
+        text: "",
+        lexical: true,
+        vector: None,
+        depth: 10,
+        filter: None,
+        required: &[],
+        excluded: &[],
+        model: None,
+        known: None,
+    }
+}
+
 fn find_with(
     store: &Store,
     text: &str,
     vector: Option<&[f32]>,
     filter: Option<&Filter>,
 ) -> Vec<String> {
-    let query = CandidateQuery {
-        text,
-        lexical: vector.is_none(),
-        vector,
-        depth: 10,
-        filter,
-        required: &[],
-        excluded: &[],
-        known: None,
-    };
+    let query = CandidateQuery { text, lexical: vector.is_none(), vector, filter, ..by_text() };
     let mut found = store.candidates("default", &query).unwrap();
     let score = |c: &ragtime_store::Candidate| c.lexical.or(c.vector).unwrap();
     found.sort_by(|a, b| score(b).total_cmp(&score(a)).then(a.chunk.cmp(&b.chunk)));
@@ -328,6 +334,7 @@ async fn each_leg_gives_its_score_for_what_the_other_found() {
         filter: None,
         required: &[],
         excluded: &[],
+        model: None,
         known: None,
     };
     let found = store.candidates("default", &query).unwrap();
@@ -356,6 +363,7 @@ async fn a_search_that_meets_a_deletion_leaves_no_folder_behind() {
                     filter,
                     required,
                     excluded,
+                    model: None,
                     known: None,
                 };
                 match store.candidates("passing", &query) {
@@ -367,7 +375,7 @@ async fn a_search_that_meets_a_deletion_leaves_no_folder_behind() {
         }
     });
     while !searching.is_finished() {
-        store.create_collection("passing", None).await.unwrap();
+        store.create_collection("passing", None, None).await.unwrap();
         store.delete_collection("passing").await.unwrap();
     }
     searching.join().unwrap();
@@ -400,6 +408,7 @@ async fn words_that_are_conditions_bind_the_vector_leg_too() {
             filter,
             required,
             excluded,
+            model: None,
             known: None,
         };
         store.candidates("default", &query).unwrap().len()
@@ -502,7 +511,7 @@ async fn a_quote_is_the_stored_bytes_or_an_error() {
 async fn collections_do_not_see_each_other() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    store.create_collection("other", None).await.unwrap();
+    store.create_collection("other", None, None).await.unwrap();
     let put = store.put("other", document("a", "secret"), Condition::default()).await.unwrap();
     store.wait_searchable(put.seq).await;
     assert!(find(&store, "secret").is_empty());
@@ -511,8 +520,11 @@ async fn collections_do_not_see_each_other() {
     store.delete_collection("other").await.unwrap();
     assert!(matches!(store.document("other", "a"), Err(Error::UnknownCollection)));
     assert!(matches!(store.delete_collection("default").await, Err(Error::CollectionProtected)));
-    assert!(matches!(store.create_collection("No!", None).await, Err(Error::Invalid(_))));
-    assert!(matches!(store.create_collection("default", None).await, Err(Error::CollectionExists)));
+    assert!(matches!(store.create_collection("No!", None, None).await, Err(Error::Invalid(_))));
+    assert!(matches!(
+        store.create_collection("default", None, None).await,
+        Err(Error::CollectionExists)
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -737,7 +749,7 @@ async fn a_large_document_holds_up_no_small_one() {
     let store = open(dir.path());
     let (model, leave) = Noting::held();
     store.set_embedder(Arc::clone(&model) as Arc<dyn Embed>);
-    store.create_collection("other", None).await.unwrap();
+    store.create_collection("other", None, None).await.unwrap();
     let words: Vec<_> = (0..2_000).map(|n| format!("word{n}")).collect();
     let large = by_words("large", &words.join(" "), &Cut::default());
     let large = store.put("default", large, Condition::default()).await.unwrap();
@@ -751,6 +763,9 @@ async fn a_large_document_holds_up_no_small_one() {
         small.push(put.unwrap());
     }
     assert_eq!(store.status().index_lag, 2_002);
+    // Only what is found by its words is embedded, and this model takes no time.
+    let query = CandidateQuery { text: "zebra", ..by_text() };
+    until(|| store.candidates("other", &query).unwrap().len() == 1).await;
     leave.send(()).unwrap();
     for put in small {
         store.wait_document_searchable(put.seq).await;

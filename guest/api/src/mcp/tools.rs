@@ -49,6 +49,8 @@ pub enum Call {
         top_k: u32,
         /// A filter on metadata, as JSON.
         filter: Option<String>,
+        /// How many of the best passages are reranked, if any.
+        rerank: Option<u32>,
     },
     /// Reads a document.
     GetDocument {
@@ -64,8 +66,10 @@ const COLLECTION: Field = Field::optional(
     FieldKind::String(&rules::COLLECTION),
     "Where the documents are. Default: default.",
 );
-const SEARCH: &[Field] = &[COLLECTION, search::TERMS, search::TOP_K, search::FILTER];
-const ANSWER_FIELDS: &[Field] = &[COLLECTION, search::QUERY, search::TOP_K, search::FILTER];
+const SEARCH: &[Field] =
+    &[COLLECTION, search::TERMS, search::TOP_K, search::FILTER, search::RERANK];
+const ANSWER_FIELDS: &[Field] =
+    &[COLLECTION, search::QUERY, search::TOP_K, search::FILTER, search::RERANK];
 const GET_DOCUMENT: &[Field] = &[
     COLLECTION,
     Field::required("id", FieldKind::String(&rules::DOCUMENT_ID), "The document's id."),
@@ -212,6 +216,7 @@ fn arguments_of(tool: Tool, arguments: Json<'_>, faults: &mut Faults) -> Option<
     let query = fields.string("query", faults);
     let top_k = fields.integer("top_k", faults);
     let filter = fields.tree("filter", faults);
+    let rerank = search::rerank(&mut fields, faults);
     let query = query?.into();
     Some(match tool {
         Tool::Answer => Call::Answer {
@@ -219,6 +224,7 @@ fn arguments_of(tool: Tool, arguments: Json<'_>, faults: &mut Faults) -> Option<
             question: query,
             top_k: top_k.unwrap_or(limits::DEFAULT_QUERY_TOP_K),
             filter,
+            rerank,
         },
         _ => Call::Search {
             collection,
@@ -232,6 +238,7 @@ fn arguments_of(tool: Tool, arguments: Json<'_>, faults: &mut Faults) -> Option<
                 highlight: false,
                 per_document: true,
                 variety: Variety::default(),
+                rerank,
             },
         },
     })

@@ -7,6 +7,7 @@ use crate::json::lenient_object;
 use crate::limits;
 use crate::problem::Code;
 use crate::resource::openai::files::{Deleted, File, List, PURPOSES};
+use crate::resource::openai::listing::STATES;
 use crate::resource::openai::store::{ContentPage, FileBatch, Results, Store, StoreFile};
 use crate::resource::openai::stores;
 use crate::routes::Operation;
@@ -60,7 +61,7 @@ const STORE_FILES: &[Query] = &[
     Query {
         name: "filter",
         description: "What has become of the files.",
-        schema: || json!({"enum": ["in_progress", "completed", "failed", "cancelled"]}),
+        schema: || json!({"enum": STATES}),
     },
 ];
 

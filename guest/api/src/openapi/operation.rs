@@ -8,7 +8,7 @@ use crate::json::{Field, Rule, lenient_object, object};
 use crate::limits;
 use crate::problem::{Code, Entry, Problem};
 use crate::resource::openai::{chat, completions, embeddings, models, response, responses};
-use crate::resource::{collections, documents, health, keys, query, rules, search};
+use crate::resource::{collections, documents, health, keys, query, rerank, rules, search};
 use crate::routes::{Access, Open, Operation};
 
 /// One route, described.
@@ -291,7 +291,7 @@ fn keyed(operation: Operation) -> Description {
         | Do::UpdateCollection
         | Do::RecutCollection
         | Do::DeleteCollection => of_collections(operation),
-        Do::Search | Do::Query => of_questions(operation),
+        Do::Search | Do::Query | Do::Rerank => of_questions(operation),
         Do::SpeakMcp => of_tools(),
         Do::CompleteChat
         | Do::CompleteText
@@ -516,7 +516,19 @@ fn of_questions(operation: Operation) -> Description {
                 |body| search::read(body).map(drop),
             )
             .json::<search::SearchResponse<'_>>(200, "Passages, best first.")
-            .problems(&[Code::EmbeddingUnavailable]),
+            .problems(&[
+                Code::EmbeddingUnavailable,
+                Code::UnknownReranker,
+                Code::RerankingUnavailable,
+            ]),
+        Operation::Rerank => about("rerank", "Order texts by how well they answer")
+            .body(
+                || lenient_object(rerank::FIELDS),
+                r#"{"query": "What holds an aircraft in the air?", "documents": ["Lift does.", {"text": "Nothing."}], "top_n": 1, "return_documents": true}"#,
+                |body| rerank::read(body).map(drop),
+            )
+            .json::<rerank::RerankResponse<'_>>(200, "Best first.")
+            .problems(&[Code::UnknownReranker, Code::RerankingUnavailable]),
         _ => about("query", "Ask, and get an answer with citations")
             .body(
                 fields!(query::FIELDS),
@@ -532,6 +544,8 @@ fn of_questions(operation: Operation) -> Description {
                 Code::UnknownGenerator,
                 Code::GeneratorUnavailable,
                 Code::GenerationFailed,
+                Code::UnknownReranker,
+                Code::RerankingUnavailable,
             ]),
     }
 }

@@ -51,17 +51,31 @@ const PROMPT: Field = Field::optional(
     "How language models are asked about it; an empty object is the default.",
 );
 
+const EMBEDDING_MODEL: Field = Field::optional(
+    "embedding_model",
+    Kind::String(&rules::MODEL),
+    "The model that embeds it, as `GET /v1/models` names it; `default` is the operator's choice. Vectors of the model before serve until all of the new one are there.",
+);
+
+/// The name that stands for whatever model is the default.
+const DEFAULT_MODEL: &str = "default";
+
 /// Members of the body of `POST /v1/collections`.
 pub const FIELDS: &[Field] = &[
     Field::required("name", Kind::String(&rules::COLLECTION), "The collection's name."),
     Field::optional("chunking", CHUNKING, "How its texts are cut."),
     LANGUAGE,
     PROMPT,
+    EMBEDDING_MODEL,
 ];
 
 /// Members of the body of `PATCH /v1/collections/{collection}`.
-pub const CHANGE_FIELDS: &[Field] =
-    &[Field::optional("chunking", CHUNKING, "How its texts are cut."), LANGUAGE, PROMPT];
+pub const CHANGE_FIELDS: &[Field] = &[
+    Field::optional("chunking", CHUNKING, "How its texts are cut."),
+    LANGUAGE,
+    PROMPT,
+    EMBEDDING_MODEL,
+];
 
 /// How the texts of a collection are cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -92,6 +106,8 @@ pub struct NewCollection {
     pub language: Option<String>,
     /// How language models are asked about it.
     pub prompt: Option<Prompt>,
+    /// The model that embeds it.
+    pub embedding_model: Option<String>,
 }
 
 /// What is to change of a collection.
@@ -104,6 +120,8 @@ pub struct Change {
     pub language: Option<Option<String>>,
     /// How language models are asked about it, if that changes.
     pub prompt: Option<Prompt>,
+    /// The model that embeds it, if that changes: none takes the default.
+    pub embedding_model: Option<Option<String>>,
 }
 
 /// Reads the body of `POST /v1/collections`.
@@ -118,7 +136,8 @@ pub fn read(body: &[u8]) -> Result<NewCollection, Problem> {
         let chunking = chunking(&mut fields, faults);
         let language = language(&mut fields, faults).flatten();
         let prompt = prompt(&mut fields, faults);
-        Some(NewCollection { name: name?, chunking, language, prompt })
+        let embedding_model = embedding_model(&mut fields, faults).flatten();
+        Some(NewCollection { name: name?, chunking, language, prompt, embedding_model })
     })
 }
 
@@ -133,7 +152,8 @@ pub fn read_change(body: &[u8]) -> Result<Change, Problem> {
         let chunking = chunking(&mut fields, faults);
         let language = language(&mut fields, faults);
         let prompt = prompt(&mut fields, faults);
-        Some(Change { chunking, language, prompt })
+        let embedding_model = embedding_model(&mut fields, faults);
+        Some(Change { chunking, language, prompt, embedding_model })
     })
 }
 
@@ -142,6 +162,12 @@ fn language(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<Option<S
     let tag = fields.string("language", faults)?;
     let language = Language::parse(tag.as_ref())?;
     Some((language.code() != rules::UNDETERMINED).then(|| language.code().to_owned()))
+}
+
+/// The name of a model, where one is chosen: none for the default.
+fn embedding_model(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<Option<String>> {
+    let name = fields.string("embedding_model", faults)?;
+    Some((name != DEFAULT_MODEL).then(|| name.into()))
 }
 
 fn prompt(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<Prompt> {
@@ -178,8 +204,23 @@ pub struct Collection {
     pub prompt: Prompt,
     /// Documents that are still to be cut so; they are found as they are.
     pub uncut_documents: u64,
+    /// The models that embed it.
+    pub embedding: Embedding,
     /// RFC 3339.
     pub created_at: String,
+}
+
+/// The models that embed a collection.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+pub struct Embedding {
+    /// The model that was chosen; null for the default.
+    pub chosen: Option<String>,
+    /// The model whose vectors are compared; null while search is by words alone.
+    pub model: Option<String>,
+    /// The model whose vectors are being made, while those of another serve.
+    pub next_model: Option<String>,
+    /// Chunks that have theirs, of `chunks`.
+    pub next_chunks: u64,
 }
 
 /// The answer of `POST /v1/collections/{collection}/recut`.
@@ -206,8 +247,13 @@ mod tests {
     #[test]
     fn a_name_is_read_and_checked() {
         let read_name = read(br#"{"name":"papers"}"#).unwrap();
-        let papers =
-            NewCollection { name: "papers".into(), chunking: None, language: None, prompt: None };
+        let papers = NewCollection {
+            name: "papers".into(),
+            chunking: None,
+            language: None,
+            prompt: None,
+            embedding_model: None,
+        };
         assert_eq!(read_name, papers);
         assert_eq!(
             read(br#"{"name":"P"}"#).unwrap_err().faults[0].pointer.as_deref(),

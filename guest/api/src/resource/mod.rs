@@ -6,6 +6,7 @@ pub mod health;
 pub mod keys;
 pub mod openai;
 pub mod query;
+pub mod rerank;
 pub mod rules;
 pub mod search;
 

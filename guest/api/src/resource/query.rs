@@ -25,6 +25,8 @@ pub struct QueryRequest {
     pub generator: Option<String>,
     /// How little the sources may repeat each other.
     pub variety: Variety,
+    /// How many of the best passages are reranked, if any.
+    pub rerank: Option<u32>,
 }
 
 /// Members of the body of `POST …/query`.
@@ -40,6 +42,7 @@ pub const FIELDS: &[Field] = &[
     ),
     search::DEDUPE,
     search::DIVERSITY,
+    search::RERANK,
 ];
 
 /// Reads the body of `POST …/query`.
@@ -56,7 +59,9 @@ pub fn read(body: &[u8]) -> Result<QueryRequest, Problem> {
         let filter = fields.tree("filter", faults);
         let generator = fields.string("generator", faults).map(Into::into);
         let variety = search::variety(&mut fields, faults);
-        Some(QueryRequest { query: query?.into(), top_k, stream, filter, generator, variety })
+        let rerank = search::rerank(&mut fields, faults);
+        let query = query?.into();
+        Some(QueryRequest { query, top_k, stream, filter, generator, variety, rerank })
     })
 }
 
@@ -74,6 +79,9 @@ pub struct QueryResponse<'a> {
     pub citations: &'a [Citation],
     /// What the generator was given, best first.
     pub sources: Vec<Source<'a>>,
+    /// How the sources were reranked, where that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reranked: Option<&'a search::Reranked>,
     /// Who answered.
     pub generator: &'a str,
     /// What it took.

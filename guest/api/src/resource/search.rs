@@ -4,9 +4,10 @@ use ragtime_text::Language;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::{Span, rules, words};
-use crate::json::{self, Faults, Field, Fields, Kind, Location, Tree};
+use crate::json::{self, Faults, Field, Fields, Json, Kind, Location, Tree};
 use crate::limits;
 use crate::problem::Problem;
 use crate::variety::Variety;
@@ -58,6 +59,60 @@ pub struct SearchRequest {
     pub per_document: bool,
     /// How little the results may repeat each other.
     pub variety: Variety,
+    /// How many of the best are reranked, if any.
+    pub rerank: Option<u32>,
+}
+
+/// Whether a reranker orders what was found.
+pub(crate) const RERANK: Field = Field::optional(
+    "rerank",
+    Kind::Other(rerank_schema),
+    "Orders the best passages by a model that reads each with the query: true, or how many. \
+     Default: false.",
+);
+
+fn rerank_schema() -> Value {
+    json!({"anyOf": [
+        {"type": "boolean"},
+        {"type": "integer", "minimum": 1, "maximum": limits::MAX_RERANK_DEPTH},
+    ]})
+}
+
+/// Takes [`RERANK`].
+pub(crate) fn rerank(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<u32> {
+    let most = limits::MAX_RERANK_DEPTH;
+    match fields.take(RERANK.name, faults)? {
+        Json::Bool(true) => Some(limits::DEFAULT_RERANK_DEPTH),
+        Json::Bool(false) => None,
+        Json::Number(number) => {
+            let depth = json::whole(&number).filter(|depth| (1..=most).contains(depth));
+            if depth.is_none() {
+                fields.fault(
+                    RERANK.name,
+                    format!("must be a whole number from 1 to {most}"),
+                    faults,
+                );
+            }
+            depth
+        }
+        other => {
+            let detail = format!("must be a boolean or a number, not {}", other.kind());
+            fields.fault(RERANK.name, detail, faults);
+            None
+        }
+    }
+}
+
+/// How what was found was reranked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Reranked {
+    /// The model that did it.
+    pub model: String,
+    /// How many of the best it was given.
+    pub depth: u32,
+    /// Whether its time ran out: those that were not scored stand behind the others, in
+    /// the order in which they were found, with the score 0.
+    pub cut: bool,
 }
 
 /// What to answer.
@@ -137,6 +192,7 @@ pub const FIELDS: &[Field] = &[
     ),
     DEDUPE,
     DIVERSITY,
+    RERANK,
 ];
 
 /// Reads the body of `POST …/search`.
@@ -156,6 +212,7 @@ pub fn read(body: &[u8]) -> Result<SearchRequest, Problem> {
         let highlight = fields.boolean("highlight", faults).unwrap_or(false);
         let per_document = fields.boolean("per_document", faults).unwrap_or(true);
         let variety = variety(&mut fields, faults);
+        let rerank = rerank(&mut fields, faults);
         Some(SearchRequest {
             query: query?.into(),
             top_k,
@@ -166,6 +223,7 @@ pub fn read(body: &[u8]) -> Result<SearchRequest, Problem> {
             highlight,
             per_document,
             variety,
+            rerank,
         })
     })
 }
@@ -180,6 +238,9 @@ pub struct SearchResponse<'a> {
     pub mode: &'static str,
     /// Whether `mode` is less than what was asked.
     pub degraded: bool,
+    /// How the results were reranked, where that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reranked: Option<&'a Reranked>,
     /// Milliseconds.
     pub took_ms: u64,
 }
@@ -192,7 +253,7 @@ pub struct SearchResult<'a> {
     /// The chunk's id in its collection.
     pub chunk_id: String,
     /// Higher is better: 0 to 1 in hybrid mode, BM25 in lexical, cosine in
-    /// vector.
+    /// vector; reranked, the reranker's 0 to 1.
     pub score: f64,
     /// The document's title.
     pub title: Option<&'a str>,
@@ -234,6 +295,10 @@ pub struct Explanation {
     /// The score: in hybrid mode the sum of each leg's `weight` × `normalised`,
     /// else the raw score of the one leg.
     pub fused: f64,
+    /// What the reranker says, 0 to 1, which then is the score; null where it was not
+    /// asked, or not in time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rerank: Option<f64>,
 }
 
 /// What one leg says of a chunk.

@@ -12,6 +12,7 @@ mod keys;
 mod listing;
 mod logging;
 mod measure;
+mod named;
 mod retrieval;
 mod rewriting;
 

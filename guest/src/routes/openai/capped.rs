@@ -85,6 +85,7 @@ async fn ended(answering: &Answering, told: Option<Completion>, most: u32) -> Co
 }
 
 async fn token_starts(permit: &Permit, text: &str) -> Result<Vec<u32>, embedding::Error> {
-    let mut starts = embedding::tokens(permit, vec![text.to_owned()]).await?;
+    let measured = embedding::Measured { text: text.to_owned(), language: None };
+    let mut starts = embedding::tokens(permit, None, vec![measured]).await?;
     Ok(starts.pop().unwrap_or_default())
 }

@@ -48,6 +48,7 @@ async fn answer(call: Call, request: ChatRequest, form: Form) -> Answer {
         filter: request.filter,
         generator: request.generator,
         variety: Variety::default(),
+        rerank: None,
     };
     let (permit, origin) = call.into_leave();
     let answering = prepare(permit, origin, question, started).await.map_err(unknown)?;

@@ -15,14 +15,14 @@ pub(in crate::routes) async fn list(call: Call) -> Answer {
     let collections = store::collections(&call.permit).await?.into_iter();
     // Nothing can be asked of files as they came.
     let collections = collections.filter(|collection| collection.name != files::COLLECTION);
-    let data = collections.map(model).chain(embedding_model()).collect();
+    let data = collections.map(model).chain(embedding_models()).collect();
     Ok(reply::json(StatusCode::OK, &List { object: "list", data }))
 }
 
 /// `GET /v1/models/{id}`
 pub(in crate::routes) async fn get(mut call: Call) -> Answer {
     let id = call.id().await?;
-    if let Some(model) = embedding_model().filter(|model| model.id == id) {
+    if let Some(model) = embedding_models().find(|model| model.id == id) {
         return Ok(reply::json(StatusCode::OK, &model));
     }
     let collection = openai::collection(&id).ok_or(Code::UnknownModel)?.to_owned();
@@ -52,6 +52,9 @@ fn model(collection: store::Collection) -> Model {
     Model::new(openai::model(&collection.name), collection.created_at)
 }
 
-fn embedding_model() -> Option<Model> {
-    embedding::current().map(|model| Model::new(model.name, 0))
+/// Those that embed now.
+fn embedding_models() -> impl Iterator<Item = Model> {
+    let ready = |model: &embedding::Model| matches!(model.state, embedding::State::Ready);
+    let models = embedding::models().into_iter().filter(ready);
+    models.map(|model| Model::new(model.name, 0))
 }

@@ -59,6 +59,7 @@ pub(in crate::routes) async fn create(mut call: Call) -> Answer {
         filter: both(filter, by_tool.flatten()),
         generator: request.generator,
         variety: Variety::default(),
+        rerank: None,
     };
     let (permit, origin) = call.into_leave();
     let id = origin.request_id.clone();

@@ -134,8 +134,16 @@ pub(in crate::routes) async fn search(mut call: Call) -> Answer {
     };
     let Wording { text, required, excluded } = Wording::read(&request.query);
     let variety = Variety::default();
-    let wanted =
-        Wanted { collection, text, required, excluded, filter: request.filter, ranking, variety };
+    let wanted = Wanted {
+        collection,
+        text,
+        required,
+        excluded,
+        filter: request.filter,
+        ranking,
+        variety,
+        rerank: None,
+    };
     let found = retrieve(&call.permit, wanted).await.map_err(unknown_problem)?;
     let data = found.hits.iter().map(|(passage, score)| Found {
         file_id: &passage.document_id,

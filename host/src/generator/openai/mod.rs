@@ -56,19 +56,12 @@ impl OpenAi {
     /// The model that the settings name, if any.
     pub fn new(settings: &config::Generator) -> reqwest::Result<Option<Self>> {
         let Some(base) = &settings.url else { return Ok(None) };
-        let client = Client::builder()
-            .connect_timeout(Duration::from_millis(settings.connect_timeout_ms))
-            .redirect(reqwest::redirect::Policy::none());
-        // Plain HTTP works without the system's certificates, which a small
-        // container image does not have.
-        let plain = base.starts_with("http://");
-        let client = if plain { client.tls_certs_only([]) } else { client };
         let limits = Limits {
             failures: settings.breaker_failures.max(1),
             cooldown: Duration::from_millis(settings.breaker_cooldown_ms),
         };
         Ok(Some(Self {
-            client: client.build()?,
+            client: client(base, settings.connect_timeout_ms)?,
             url: format!("{}/chat/completions", base.trim_end_matches('/')),
             settings: settings.clone(),
             breaker: Mutex::new(CircuitBreaker::new(limits)),
@@ -200,12 +193,28 @@ impl UpstreamError {
     }
 }
 
-/// The URL stays out: it may hold a password.
+/// A client of an endpoint with this base, which follows nobody elsewhere.
+pub fn client(base: &str, connect_timeout_ms: u64) -> reqwest::Result<Client> {
+    let client = Client::builder()
+        .connect_timeout(Duration::from_millis(connect_timeout_ms))
+        .redirect(reqwest::redirect::Policy::none());
+    // Plain HTTP works without the system's certificates, which a small container
+    // image does not have.
+    let plain = base.starts_with("http://");
+    let client = if plain { client.tls_certs_only([]) } else { client };
+    client.build()
+}
+
 fn unreachable(error: reqwest::Error) -> UpstreamError {
+    UpstreamError::Unreachable(cause(error))
+}
+
+/// The deepest cause of an error. The URL stays out: it may hold a password.
+pub fn cause(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut cause: &dyn std::error::Error = &error;
     while let Some(deeper) = cause.source() {
         cause = deeper;
     }
-    UpstreamError::Unreachable(cause.to_string())
+    cause.to_string()
 }

@@ -10,7 +10,7 @@ use crate::json::{self, Fault, Faults, Field, Fields, Json, Kind, Location};
 use crate::limits;
 use crate::problem::Problem;
 use crate::resource::openai::tokens::{self, Decoder};
-use crate::resource::rules;
+use crate::resource::{rules, words};
 
 /// What to embed.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,7 +23,27 @@ pub struct EmbeddingRequest {
     pub dimensions: Option<u32>,
     /// Whether vectors come as base64 of little-endian 32-bit floats.
     pub base64: bool,
+    /// What the texts are to a search.
+    pub role: Role,
 }
+
+/// What a text is to a search: models trained with prompts have one for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// What is searched for.
+    Query,
+    /// What is searched through.
+    Passage,
+}
+
+/// As other servers name them.
+const ROLES: &[(&str, Role)] = &[
+    ("query", Role::Query),
+    ("passage", Role::Passage),
+    ("document", Role::Passage),
+    ("search_query", Role::Query),
+    ("search_document", Role::Passage),
+];
 
 /// Members of the body.
 pub const FIELDS: &[Field] = &[
@@ -42,6 +62,11 @@ pub const FIELDS: &[Field] = &[
         "dimensions",
         Kind::Integer(1, u32::MAX),
         "Must be the model's. Default: the model's.",
+    ),
+    Field::optional(
+        "input_type",
+        Kind::Choice(|| words(ROLES)),
+        "What the texts are to a search, for models that have a prompt for each. Default: passage.",
     ),
 ];
 
@@ -74,6 +99,7 @@ pub fn read(body: &[u8]) -> Result<EmbeddingRequest, Problem> {
             input: input?,
             dimensions: fields.integer("dimensions", faults),
             base64: base64.unwrap_or(false),
+            role: fields.choice("input_type", ROLES, faults).unwrap_or(Role::Passage),
         })
     })
 }

@@ -8,6 +8,9 @@ use crate::problem::Problem;
 /// The parameters that are read.
 const KNOWN: [&str; 6] = ["limit", "order", "after", "before", "purpose", "filter"];
 
+/// What may have become of a file.
+pub const STATES: [&str; 4] = ["in_progress", "completed", "failed", "cancelled"];
+
 /// A place in a list, and how much there is wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listing {
@@ -58,7 +61,11 @@ impl Listing {
             Some("asc") => false,
             Some(_) => return Err(fault("order", "must be \"asc\" or \"desc\"".to_owned())),
         };
-        let [after, before, purpose, filter] = ["after", "before", "purpose", "filter"].map(get);
+        let filter = get("filter");
+        if filter.as_deref().is_some_and(|filter| !STATES.contains(&filter)) {
+            return Err(fault("filter", format!("must be one of {}", STATES.join(", "))));
+        }
+        let [after, before, purpose] = ["after", "before", "purpose"].map(get);
         Ok(Self { after, before, descending, limit: limit as usize, purpose, filter })
     }
 
@@ -156,9 +163,14 @@ mod tests {
         assert_eq!((listing.limit, listing.bounds()), (100, (Some("a/b"), None)));
         assert_eq!((listing.purpose.as_deref(), listing.filter), (Some("assistants"), None));
         assert_eq!(read("after=a").unwrap().bounds(), (None, Some("a")));
-        for wrong in
-            ["filter=failed&filter=failed", "after=a&after=b", "limit=0", "limit=x", "order=up"]
-        {
+        for wrong in [
+            "filter=failed&filter=failed",
+            "filter=null",
+            "after=a&after=b",
+            "limit=0",
+            "limit=x",
+            "order=up",
+        ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
     }

@@ -1,0 +1,140 @@
+//! A model's endpoint: one URL that takes JSON and answers with JSON.
+
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use ragtime_openai::Unreadable;
+use ragtime_policy::breaker::{CircuitBreaker, Limits};
+use reqwest::header::RETRY_AFTER;
+use reqwest::{Client, Response, StatusCode};
+use serde::Serialize;
+
+use crate::config::Secret;
+use crate::generator::openai::{cause, client};
+
+/// Reaches an endpoint, and leaves it alone after failures in a row.
+pub(super) struct Upstream {
+    client: Client,
+    url: String,
+    api_key: Option<Secret>,
+    breaker: Mutex<CircuitBreaker>,
+    started: Instant,
+}
+
+/// Why there is no answer. Fit for the log: no text and no key.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// It has failed too often lately.
+    #[error("it is left alone after failing too often")]
+    Open,
+    /// No connection, or a broken one.
+    #[error("it cannot be reached: {0}")]
+    Unreachable(String),
+    /// It refused, perhaps saying when to come back.
+    #[error("it answered {0}")]
+    Refused(StatusCode, Option<Duration>),
+    /// It took too long.
+    #[error("it took longer than {0:?}")]
+    Slow(Duration),
+    /// It sent what is no answer.
+    #[error("it sent what cannot be read: {0}")]
+    Unreadable(#[from] Unreadable),
+}
+
+impl UpstreamError {
+    /// How long to wait at least until the same request may succeed; none where it will
+    /// not.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused(status, after) => {
+                let again = status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS;
+                again.then_some(after.unwrap_or_default())
+            }
+            Self::Unreachable(_) | Self::Slow(_) | Self::Unreadable(_) => Some(Duration::ZERO),
+            Self::Open => None,
+        }
+    }
+}
+
+impl Upstream {
+    /// The endpoint at this URL.
+    pub(super) fn new(
+        url: String,
+        api_key: Option<Secret>,
+        connect_timeout_ms: u64,
+        limits: Limits,
+    ) -> reqwest::Result<Self> {
+        Ok(Self {
+            client: client(&url, connect_timeout_ms)?,
+            url,
+            api_key,
+            breaker: Mutex::new(CircuitBreaker::new(limits)),
+            started: Instant::now(),
+        })
+    }
+
+    /// Does work that asks the endpoint if the circuit is closed, and notes how it
+    /// ended.
+    pub(super) async fn guarded<R>(
+        &self,
+        work: impl Future<Output = Result<R, UpstreamError>>,
+    ) -> Result<R, UpstreamError> {
+        if !self.breaker.lock().allows(self.started.elapsed()) {
+            return Err(UpstreamError::Open);
+        }
+        let done = work.await;
+        let mut breaker = self.breaker.lock();
+        match &done {
+            // A request that it does not like says nothing about its health.
+            Err(error) if error.retry_after().is_some() => breaker.failed(self.started.elapsed()),
+            Ok(_) | Err(_) => breaker.succeeded(),
+        }
+        done
+    }
+
+    /// The body of the answer to a request, of at most `most` bytes.
+    pub(super) async fn post(
+        &self,
+        body: &impl Serialize,
+        most: usize,
+    ) -> Result<Vec<u8>, UpstreamError> {
+        let mut request = self.client.post(&self.url).json(body);
+        if let Some(key) = &self.api_key {
+            request = request.bearer_auth(key.expose());
+        }
+        let response = request.send().await.map_err(unreachable)?;
+        match response.status() {
+            StatusCode::OK => bounded(response, most).await,
+            status => Err(UpstreamError::Refused(status, retry_after(&response))),
+        }
+    }
+}
+
+/// Gives up after `limit`.
+pub(super) async fn within<R>(
+    limit: Duration,
+    work: impl Future<Output = Result<R, UpstreamError>>,
+) -> Result<R, UpstreamError> {
+    tokio::time::timeout(limit, work).await.unwrap_or(Err(UpstreamError::Slow(limit)))
+}
+
+/// `Retry-After` in seconds; a date is none, as clocks differ.
+fn retry_after(response: &Response) -> Option<Duration> {
+    let value = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
+    value.trim().parse().ok().map(Duration::from_secs)
+}
+
+async fn bounded(mut response: Response, most: usize) -> Result<Vec<u8>, UpstreamError> {
+    let mut body = Vec::new();
+    while let Some(bytes) = response.chunk().await.map_err(unreachable)? {
+        body.extend_from_slice(&bytes);
+        if body.len() > most {
+            return Err(Unreadable("a body that does not end").into());
+        }
+    }
+    Ok(body)
+}
+
+fn unreachable(error: reqwest::Error) -> UpstreamError {
+    UpstreamError::Unreachable(cause(error))
+}
