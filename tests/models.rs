@@ -188,13 +188,8 @@ async fn an_endpoint_that_fails_leaves_search_to_words_and_is_caught_up_with() {
         assert!(degraded.text.contains("degraded"), "{behaviour:?}: {}", degraded.text);
         endpoint.behave(Behaviour::Works);
         ready(&server).await;
-        loop {
-            let found = search(&server, "default", json!({"query": "fox again"})).await;
-            let found =
-                found["mode"] == "hybrid" && found["results"][1]["score"].as_f64() > Some(0.0);
-            if found {
-                break;
-            }
+        let query = json!({"query": "fox", "mode": "vector"});
+        while search(&server, "default", query.clone()).await["results"][1].is_null() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         assert!(!server.log().join("\n").contains("sk-embeddings-secret"));
@@ -307,7 +302,7 @@ async fn a_reranking_endpoint_is_asked_in_its_shape_and_in_time() {
     }
     let server = Setup::new().start();
     let body = json!({"query": "fox", "documents": ["a"]});
-    server.post("/v1/rerank", body).await.assert_problem(400, "invalid_value");
+    server.post("/v1/rerank", body).await.assert_problem(422, "unknown_reranker");
     harness::survived(
         "A reranking endpoint that is slow or fails",
         "what was found in its order and `cut`, or a 503 that says what to do",
@@ -329,6 +324,35 @@ async fn a_model_that_is_none_is_refused_with_its_name() {
         .unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && told.contains("`hub` with `revision`"), "{told}");
+}
+
+/// A script for the kept handler: authenticate, be admitted, embed and count tokens by
+/// `models@0.1.0`, and search.
+const SCRIPT: &str = "0000050001000b00120000000b00130000000b000e03000003050000010101";
+
+#[tokio::test]
+async fn a_handler_of_the_contract_before_serves_in_turn_with_one_of_todays() {
+    let server = two().start();
+    ready(&server).await;
+    server.document("mine", "mine is a word").await;
+    let mut first = String::new();
+    for round in 0..2 {
+        let kept = std::fs::read(root().join("tests/fixtures/kept/models-0.1.wasm")).unwrap();
+        let swapped = server.swap(kept, "").await;
+        assert_eq!(swapped.status, 200, "{swapped:?}");
+        let done = server.get(&format!("/script?{SCRIPT}")).await.text;
+        assert_eq!(done.lines().filter(|line| line.starts_with("LOOT")).count(), 5, "{done}");
+        assert!(!done.contains("refused"), "{done}");
+        let embedded = done.lines().nth(2).unwrap().to_owned();
+        if round == 0 {
+            first = embedded;
+        } else {
+            assert_eq!(embedded, first, "by the default model, as before");
+        }
+        assert_eq!(server.swap(harness::built_in(), "").await.status, 200);
+        let found = search(&server, "default", json!({"query": "mine", "mode": "vector"})).await;
+        assert_eq!(found["results"][0]["document_id"], "mine", "{found}");
+    }
 }
 
 fn model(arguments: &[&str]) -> (bool, String) {

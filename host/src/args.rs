@@ -43,8 +43,7 @@ enum Command {
     Restore(WithSettings<cli::data::RestoreArgs>),
     /// Compare documents and indexes, and have made anew what differs
     Check(WithSettings<cli::data::CheckArgs>),
-    /// List, fetch, check and measure models; without more, fetch the built-in one now,
-    /// rather than at the first start
+    /// Fetch the built-in model now, or list, fetch, check and measure others
     Model(ModelArgs),
     /// Show the settings in force, secrets left out
     Config(ConfigArgs),

@@ -45,6 +45,7 @@ const WIT: &[File] = files!("wit":
     "deps/ragtime-keys.wit",
     "deps/ragtime-logging.wit",
     "deps/ragtime-models.wit",
+    "deps/ragtime-models-0.2.wit",
     "deps/ragtime-rate-limit.wit",
     "deps/ragtime-retrieval.wit",
     "deps/wasi-cli.wit",
