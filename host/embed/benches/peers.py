@@ -1,7 +1,7 @@
 """Measures ONNX Runtime (floats, and 8 bits by dynamic quantization) and
 sentence-transformers with the texts of throughput.rs, and throughput.rs itself, in
-turns, so that all of them meet the same load of the machine. Prints the best of the
-turns for each.
+turns, so that all of them meet the same load of the machine: on one core, and on
+all. Prints the best of the turns for each.
 
     pip install torch==2.13.0 transformers==5.24.0 sentence-transformers==6.2.0 \
         tokenizers==0.23.3 onnx==1.23.2 onnxscript==0.7.2 onnxruntime==1.32.0
@@ -108,7 +108,7 @@ def onnx_embed(session, tokenizer):
 
 def transformer_embed(folder, threads):
     network = models.Transformer(str(folder), model_kwargs={"dtype": torch.float32})
-    pooling = models.Pooling(network.get_word_embedding_dimension(), "mean")
+    pooling = models.Pooling(network.get_embedding_dimension(), "mean")
     model = SentenceTransformer(modules=[network, pooling, models.Normalize()], device="cpu")
 
     def embed(texts):
@@ -123,13 +123,11 @@ def timed(work):
     return time.perf_counter() - started
 
 
-def turn(embed, all_threads):
-    if all_threads:
-        return {"128 tokens, all threads": TEXTS / timed(lambda: embed([TEXT] * TEXTS))}
-    some = TEXTS // 4
+def turn(embed):
+    embed([TEXT] * BATCH)
     queries = sorted(timed(lambda: embed([QUERY])) for _ in range(QUERIES))
     return {
-        "128 tokens, one thread": some / timed(lambda: embed([TEXT] * some)),
+        "128 tokens": TEXTS / timed(lambda: embed([TEXT] * TEXTS)),
         "one query, median": -1000 * queries[len(queries) // 2],
     }
 
@@ -152,22 +150,21 @@ def main():
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         tokenizer.no_padding()
         tokenizer.enable_truncation(256)
-        cores = os.cpu_count()
-        runs = []
-        for name, path in export(folder).items():
-            for threads in [1, cores]:
-                runs.append((name, onnx_embed(session(path, threads), tokenizer), threads > 1))
-        for threads in [1, cores]:
-            runs.append(("sentence-transformers, f32", transformer_embed(folder, threads),
-                         threads > 1))
+        cores = sorted(os.sched_getaffinity(0))
+        exported = export(folder)
         for at in range(turns):
-            found = ours()
-            for name, embed, all_threads in runs:
-                embed([TEXT] * BATCH)
-                for what, number in turn(embed, all_threads).items():
-                    found[name, what] = number
-            for key, number in found.items():
-                best[key] = max(number, best.get(key, number))
+            for name, some in [("one core", cores[-1:]), ("all cores", cores)]:
+                # Of this thread, and of those that it starts.
+                os.sched_setaffinity(0, some)
+                runs = {name: onnx_embed(session(path, len(some)), tokenizer)
+                        for name, path in exported.items()}
+                runs["sentence-transformers, f32"] = transformer_embed(folder, len(some))
+                found = ours()
+                for peer, embed in runs.items():
+                    found |= {(peer, what): number for what, number in turn(embed).items()}
+                for (peer, what), number in found.items():
+                    key = (peer, f"{what}, {name}")
+                    best[key] = max(number, best.get(key, number))
             print(f"turn {at + 1} of {turns} done", flush=True)
     for what in sorted({what for _, what in best}):
         print(what)

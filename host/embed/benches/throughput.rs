@@ -1,6 +1,6 @@
 //! Prints what the model does on this machine, in floats and in 8-bit integers:
-//! `cargo bench -p ragtime-embed`. `peers.py` beside this file measures other
-//! libraries with the same texts.
+//! `cargo bench -p ragtime-embed`. It uses the cores that the process may run on.
+//! `peers.py` beside this file measures other libraries with the same texts.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
@@ -49,20 +49,12 @@ fn measure(name: &str, embedder: &Embedder) {
     // 126 words of one token each and the two special tokens.
     let text = "wing ".repeat(126);
     let texts = vec![text.as_str(); TEXTS];
-    let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    // Many texts run on the embedder's own threads, one text on the caller's.
     let best = (0..ROUNDS).map(|_| time(|| drop(embedder.embed(&texts).unwrap()))).min();
     let rate = TEXTS as f64 / best.unwrap().as_secs_f64();
-    println!("{name}, 128 tokens, all threads {rate:>8.1} texts/s");
-    let single =
-        || time(|| texts.iter().take(TEXTS / 4).for_each(|text| drop(embedder.embed(&[text]))));
-    let best = (0..ROUNDS).map(|_| one.install(single)).min();
-    let rate = (TEXTS / 4) as f64 / best.unwrap().as_secs_f64();
-    println!("{name}, 128 tokens, one thread  {rate:>8.1} texts/s");
+    println!("{name}, 128 tokens         {rate:>8.1} texts/s");
     let query = "what similarity laws must be obeyed when constructing aeroelastic models";
-    let mut times: Vec<_> = (0..QUERIES)
-        .map(|_| one.install(|| time(|| drop(embedder.embed(&[query]).unwrap()))))
-        .collect();
+    let mut times: Vec<_> =
+        (0..QUERIES).map(|_| time(|| drop(embedder.embed(&[query]).unwrap()))).collect();
     times.sort();
     println!(
         "{name}, one query, median   {:>8.2} ms",

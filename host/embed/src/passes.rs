@@ -43,7 +43,9 @@ impl Batches {
         let run = |items: &[&T]| if wanted() { run(items) } else { Err(EmbedError::CalledOff) };
         match items {
             [] => Ok(Vec::new()),
-            [item] => run(&[item]),
+            // The kernels share their work among the common threads; from one of
+            // these, each of some hundred products does not have to wait for them.
+            [item] => rayon::scope(|_| run(&[item])),
             items => self.0.install(|| {
                 let mut order: Vec<(usize, &T)> = items.iter().enumerate().collect();
                 order.sort_by_key(|(_, item)| std::cmp::Reverse(tokens(item)));

@@ -94,11 +94,11 @@ fn words(tokenizer: &Tokenizer) -> Result<Parting, LoadError> {
         _ => return Err(LoadError::unsupported("a WordPiece tokenizer", "without BERT's words")),
     }
     match tokenizer.get_normalizer() {
-        Some(NormalizerWrapper::BertNormalizer(normalizer)) if normalizer.handle_chinese_chars => {
-            Ok(Parting::Words)
+        Some(NormalizerWrapper::BertNormalizer(normalizer)) => {
+            let chinese = normalizer.handle_chinese_chars;
+            Ok(if chinese { Parting::Words } else { Parting::Spaces })
         }
-        // At a space between letters, words end whatever the normalizer does.
-        _ => Ok(Parting::Spaces),
+        _ => Err(LoadError::unsupported("a WordPiece tokenizer", "without BERT's normalizer")),
     }
 }
 

@@ -161,6 +161,7 @@ fn forms_that_would_be_run_wrongly_are_refused_with_their_name() {
         ("sentence_bert_config.json", "/max_seq_length", json!(1), "length"),
         ("tokenizer.json", "/model/type", json!("WordLevel"), "WordLevel"),
         ("tokenizer.json", "/pre_tokenizer/type", json!("Whitespace"), "WordPiece"),
+        ("tokenizer.json", "/normalizer", json!(null), "BERT's normalizer"),
         ("tokenizer.json", "/post_processor", json!(null), "special tokens"),
     ];
     for (file, pointer, value, said) in cases {
@@ -170,6 +171,21 @@ fn forms_that_would_be_run_wrongly_are_refused_with_their_name() {
         let error = Embedder::open(copy.path(), Options::default()).err().unwrap().to_string();
         assert!(error.contains(said), "{file}{pointer}: {error}");
     }
+}
+
+#[test]
+fn unigrams_that_cannot_be_parted_are_refused() {
+    let refused = |pre_tokenizer: Value, said: &str| {
+        let copy = changed("xlmr-cls", "tokenizer.json", |tokenizer| {
+            tokenizer["pre_tokenizer"] = pre_tokenizer.clone();
+        });
+        let error = Embedder::open(copy.path(), Options::default()).err().unwrap().to_string();
+        assert!(error.contains(said), "{error}");
+    };
+    let first = json!({"type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": "first"});
+    refused(first, "prepend_scheme First");
+    refused(json!({"type": "WhitespaceSplit"}), "without Metaspace");
+    refused(json!(null), "without Metaspace");
 }
 
 #[test]
