@@ -181,17 +181,17 @@ impl Embedder {
     }
 
     /// One vector of unit length for each list of [`Self::tokens`], as long as
-    /// they are wanted: `wanted` is asked before each pass, which is some tens of
-    /// milliseconds. Blocking, as [`Self::embed`] is.
+    /// they are wanted: `wanted` is asked before each layer of each pass, which is
+    /// some milliseconds of a small model. Blocking, as [`Self::embed`] is.
     pub fn embed_tokens(
         &self,
         ids: &[Vec<u32>],
         wanted: &(dyn Fn() -> bool + Sync),
     ) -> Result<Vec<Vec<f32>>, EmbedError> {
-        self.batches.run(ids, Vec::len, wanted, |pass| {
+        self.batches.run(ids, Vec::len, |pass| {
             let sequences: Vec<Sequence<'_>> =
                 pass.iter().map(|ids| Sequence { ids, kinds: &[] }).collect();
-            let rows = self.encoder.rows(&Kernels::new(), &sequences)?;
+            let rows = self.encoder.rows(&Kernels::new(), &sequences, wanted)?;
             let lengths = pass.iter().map(|ids| ids.len());
             Ok(pool(self.pooling, lengths, &rows, self.dimensions()))
         })

@@ -62,11 +62,13 @@ struct Scratch {
 }
 
 impl Encoder {
-    /// The last layer's rows, one for each token, sequence behind sequence.
+    /// The last layer's rows, one for each token, sequence behind sequence, as
+    /// long as they are wanted: `wanted` is asked before each layer.
     pub(crate) fn rows(
         &self,
         kernels: &Kernels,
         sequences: &[Sequence<'_>],
+        wanted: &(dyn Fn() -> bool + Sync),
     ) -> Result<Vec<f32>, EmbedError> {
         sequences.iter().try_for_each(|sequence| self.check(sequence))?;
         let rows: usize = sequences.iter().map(|sequence| sequence.ids.len()).sum();
@@ -82,6 +84,9 @@ impl Encoder {
         let lengths: Vec<usize> = sequences.iter().map(|sequence| sequence.ids.len()).collect();
         let shape = Shape { hidden: width, heads: self.config.heads };
         for layer in &self.layers {
+            if !wanted() {
+                return Err(EmbedError::CalledOff);
+            }
             layer.attend(kernels, shape, &lengths, &mut hidden, &mut scratch)?;
             layer.feed_forward(kernels, self.config.activation, &mut hidden, &mut scratch)?;
         }

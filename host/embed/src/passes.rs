@@ -31,16 +31,14 @@ impl Batches {
         }
     }
 
-    /// Runs items in passes and gives the results in the items' order. `wanted`
-    /// is asked before each pass; `run` gives one result for each item of a pass.
+    /// Runs items in passes and gives the results in the items' order. `run` gives
+    /// one result for each item of a pass; once it fails, no pass is begun.
     pub(crate) fn run<T: Sync, R: Send>(
         &self,
         items: &[T],
         tokens: impl Fn(&T) -> usize + Sync,
-        wanted: &(dyn Fn() -> bool + Sync),
         run: impl Fn(&[&T]) -> Result<Vec<R>, EmbedError> + Sync,
     ) -> Result<Vec<R>, EmbedError> {
-        let run = |items: &[&T]| if wanted() { run(items) } else { Err(EmbedError::CalledOff) };
         match items {
             [] => Ok(Vec::new()),
             // The kernels share their work among the common threads; from one of
@@ -82,8 +80,6 @@ fn passes<T>(order: &[T], tokens: impl Fn(&T) -> usize) -> Vec<&[T]> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
     use super::*;
 
     #[test]
@@ -99,22 +95,18 @@ mod tests {
         let batches = Batches::new().unwrap();
         let items: Vec<usize> = (0..500).map(|n| n * 37 % 101).collect();
         let double = |pass: &[&usize]| Ok(pass.iter().map(|item| **item * 2).collect());
-        let results = batches.run(&items, |item| *item, &|| true, double).unwrap();
+        let results = batches.run(&items, |item| *item, double).unwrap();
         assert_eq!(results, items.iter().map(|item| item * 2).collect::<Vec<_>>());
     }
 
     #[test]
-    fn nothing_runs_once_nobody_wants_it() {
+    fn a_pass_that_fails_fails_the_whole() {
         let batches = Batches::new().unwrap();
-        for count in [1, 50] {
-            let ran = AtomicUsize::new(0);
-            let run = |pass: &[&usize]| {
-                ran.fetch_add(1, Ordering::Relaxed);
-                Ok(vec![(); pass.len()])
-            };
-            let called_off = batches.run(&vec![100; count], |item| *item, &|| false, run);
-            assert!(matches!(called_off, Err(EmbedError::CalledOff)));
-            assert_eq!(ran.load(Ordering::Relaxed), 0);
-        }
+        let fail = |pass: &[&usize]| match pass {
+            [_] => Err(EmbedError::CalledOff),
+            pass => Ok(vec![(); pass.len()]),
+        };
+        let failed = batches.run(&[600, 600, 1, 1], |item| *item, fail);
+        assert!(matches!(failed, Err(EmbedError::CalledOff)));
     }
 }

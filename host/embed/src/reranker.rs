@@ -130,8 +130,8 @@ impl Reranker {
     }
 
     /// A score for each passage, as long as they are wanted: `wanted` is asked
-    /// before each pass, which is some tens of milliseconds. Blocking; uses all
-    /// cores for many passages and one for a single one.
+    /// before each layer of each pass, which is some milliseconds of a small
+    /// model. Blocking; uses all cores for many passages and one for a single one.
     ///
     /// A pair that is too long loses the passage's end. A query is never cut: one
     /// of more than [`Self::max_query_tokens`] is refused.
@@ -166,11 +166,11 @@ impl Reranker {
         pairs: &[Pair],
         wanted: &(dyn Fn() -> bool + Sync),
     ) -> Result<Vec<Score>, EmbedError> {
-        self.batches.run(pairs, Pair::len, wanted, |pass| {
+        self.batches.run(pairs, Pair::len, |pass| {
             let kernels = Kernels::new();
             let sequences: Vec<Sequence<'_>> =
                 pass.iter().map(|pair| Sequence { ids: &pair.ids, kinds: &pair.kinds }).collect();
-            let rows = self.encoder.rows(&kernels, &sequences)?;
+            let rows = self.encoder.rows(&kernels, &sequences, wanted)?;
             let lengths: Vec<usize> = pass.iter().map(|pair| pair.len()).collect();
             let width = self.encoder.config.hidden;
             let logits = self.head.logits(&kernels, &lengths, &rows, width)?;

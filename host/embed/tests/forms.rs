@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ragtime_embed::{Embedder, LoadError, Options, Pooling, Precision, Reranker, Role};
+use ragtime_embed::{EmbedError, Embedder, LoadError, Options, Pooling, Precision, Reranker, Role};
 use serde_json::{Value, json};
 
 /// Rounding of 32-bit floats through two layers.
@@ -210,6 +211,20 @@ fn a_length_beyond_the_positions_is_refused() {
     assert_eq!(embedder.tokens(&["wing ".repeat(99).as_str()]).unwrap()[0].len(), 40);
     let refused = Embedder::open(&folder("xlmr-cls"), options(41));
     assert!(matches!(refused, Err(LoadError::Bound { found: 41, most: 40, .. })));
+}
+
+#[test]
+fn what_is_called_off_stops_at_the_next_layer() {
+    let embedder = Embedder::open(&folder("bert-mean"), Options::default()).unwrap();
+    for texts in [1, 200] {
+        let ids = vec![vec![2, 3]; texts];
+        let asked = AtomicUsize::new(0);
+        // Wanted when the first layer asks, and no longer when the second does.
+        let wanted = || asked.fetch_add(1, Ordering::Relaxed) == 0;
+        let called_off = embedder.embed_tokens(&ids, &wanted);
+        assert!(matches!(called_off, Err(EmbedError::CalledOff)));
+        assert_eq!(asked.into_inner(), 2);
+    }
 }
 
 #[test]
