@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use ragtime_embed::files::{ModelFiles, Source, ensure};
 use ragtime_embed::{Embedder, Options, Pooling, Precision};
 
-const TEXTS: usize = 256;
+const TEXTS: usize = 128;
 const QUERIES: usize = 200;
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 3;
 /// The published `config.json`, without what is not read.
 const CONFIG: &str = r#"{
     "architectures": ["BertModel"], "model_type": "bert", "vocab_size": 30522,
