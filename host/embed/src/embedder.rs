@@ -191,9 +191,10 @@ impl Embedder {
         self.batches.run(ids, Vec::len, |pass| {
             let sequences: Vec<Sequence<'_>> =
                 pass.iter().map(|ids| Sequence { ids, kinds: &[] }).collect();
-            let rows = self.encoder.rows(&Kernels::new(), &sequences, wanted)?;
-            let lengths = pass.iter().map(|ids| ids.len());
-            Ok(pool(self.pooling, lengths, &rows, self.dimensions()))
+            let needed = self.pooling.rows();
+            let rows = self.encoder.rows(&Kernels::new(), &sequences, needed, wanted)?;
+            let counts = pass.iter().map(|ids| needed.of(ids.len()));
+            Ok(pool(counts, &rows, self.dimensions()))
         })
     }
 

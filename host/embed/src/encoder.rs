@@ -26,6 +26,26 @@ pub(crate) struct Sequence<'a> {
     pub(crate) kinds: &'a [u32],
 }
 
+/// Which rows of the last layer are needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rows {
+    /// That of every token.
+    All,
+    /// Each sequence's first. Nothing is computed of the others behind the last
+    /// layer's attention, which is most of that layer.
+    First,
+}
+
+impl Rows {
+    /// Of how many rows of a sequence there are.
+    pub(crate) fn of(self, tokens: usize) -> usize {
+        match self {
+            Self::All => tokens,
+            Self::First => tokens.min(1),
+        }
+    }
+}
+
 /// The network without what stands behind its last layer.
 pub(crate) struct Encoder {
     pub(crate) config: Config,
@@ -62,12 +82,14 @@ struct Scratch {
 }
 
 impl Encoder {
-    /// The last layer's rows, one for each token, sequence behind sequence, as
-    /// long as they are wanted: `wanted` is asked before each layer.
+    /// The last layer's rows, one for each token or for each sequence's first,
+    /// sequence behind sequence, as long as they are wanted: `wanted` is asked
+    /// before each layer.
     pub(crate) fn rows(
         &self,
         kernels: &Kernels,
         sequences: &[Sequence<'_>],
+        needed: Rows,
         wanted: &(dyn Fn() -> bool + Sync),
     ) -> Result<Vec<f32>, EmbedError> {
         sequences.iter().try_for_each(|sequence| self.check(sequence))?;
@@ -83,11 +105,17 @@ impl Encoder {
         };
         let lengths: Vec<usize> = sequences.iter().map(|sequence| sequence.ids.len()).collect();
         let shape = Shape { hidden: width, heads: self.config.heads };
-        for layer in &self.layers {
+        for (place, layer) in self.layers.iter().enumerate() {
             if !wanted() {
                 return Err(EmbedError::CalledOff);
             }
-            layer.attend(kernels, shape, &lengths, &mut hidden, &mut scratch)?;
+            layer.attention.apply(kernels, &hidden, &mut scratch.attention)?;
+            attend(kernels, shape, &lengths, &scratch.attention, &mut scratch.mixed)?;
+            if needed == Rows::First && place + 1 == self.layers.len() {
+                hidden = first_rows(&hidden, &lengths, width);
+                scratch.mixed = first_rows(&scratch.mixed, &lengths, width);
+            }
+            layer.merge(kernels, &mut hidden, &mut scratch)?;
             layer.feed_forward(kernels, self.config.activation, &mut hidden, &mut scratch)?;
         }
         Ok(hidden)
@@ -132,6 +160,17 @@ impl Encoder {
     }
 }
 
+/// The first row of each sequence.
+fn first_rows(rows: &[f32], lengths: &[usize], width: usize) -> Vec<f32> {
+    let mut first = Vec::with_capacity(lengths.len() * width);
+    let mut rest = rows.chunks_exact(width);
+    for length in lengths {
+        let own = rest.by_ref().take(*length).enumerate();
+        own.filter(|(place, _)| *place == 0).for_each(|(_, row)| first.extend_from_slice(row));
+    }
+    first
+}
+
 /// The row of the table of positions for each token. XLM-RoBERTa counts from
 /// behind the padding token's id, and gives a padding token, which a text may
 /// spell out, the position of that id.
@@ -148,18 +187,16 @@ fn positions(config: &Config, ids: &[u32]) -> impl Iterator<Item = usize> {
 }
 
 impl Layer {
-    fn attend(
+    /// Adds what attention found to the rows.
+    fn merge(
         &self,
         kernels: &Kernels,
-        shape: Shape,
-        lengths: &[usize],
         hidden: &mut [f32],
         scratch: &mut Scratch,
     ) -> Result<(), EmbedError> {
-        self.attention.apply(kernels, hidden, &mut scratch.attention)?;
-        attend(kernels, shape, lengths, &scratch.attention, &mut scratch.mixed)?;
-        self.attention_output.apply(kernels, &scratch.mixed, &mut scratch.narrow)?;
-        add(hidden, &scratch.narrow);
+        let narrow = scratch.narrow.get_mut(..hidden.len()).unwrap_or_default();
+        self.attention_output.apply(kernels, &scratch.mixed, narrow)?;
+        add(hidden, narrow);
         self.attention_norm.apply(hidden);
         Ok(())
     }

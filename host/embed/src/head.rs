@@ -3,29 +3,19 @@
 use crate::EmbedError;
 use crate::encoder::add;
 use crate::linear::{Kernels, Linear};
-use crate::modules::Pooling;
 
-/// A vector of unit length for each sequence of so many rows.
+/// A vector of unit length for each sequence of so many rows, in the direction of
+/// their mean. The mean is the sum at another length, and that is made 1.
 pub(crate) fn pool(
-    pooling: Pooling,
-    lengths: impl Iterator<Item = usize>,
-    hidden: &[f32],
+    counts: impl Iterator<Item = usize>,
+    rows: &[f32],
     width: usize,
 ) -> Vec<Vec<f32>> {
-    let mut rows = hidden.chunks_exact(width);
-    lengths
-        .map(|length| {
+    let mut rows = rows.chunks_exact(width);
+    counts
+        .map(|count| {
             let mut sum = vec![0.0; width];
-            let own = rows.by_ref().take(length);
-            // A mean is the sum at another length, and that is made 1 below.
-            match pooling {
-                Pooling::Mean => own.for_each(|row| add(&mut sum, row)),
-                Pooling::Cls => own.enumerate().for_each(|(place, row)| {
-                    if place == 0 {
-                        add(&mut sum, row);
-                    }
-                }),
-            }
+            rows.by_ref().take(count).for_each(|row| add(&mut sum, row));
             normalize(&mut sum);
             sum
         })
@@ -47,24 +37,12 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// A logit for each sequence of so many rows.
-    pub(crate) fn logits(
-        &self,
-        kernels: &Kernels,
-        lengths: &[usize],
-        hidden: &[f32],
-        width: usize,
-    ) -> Result<Vec<f32>, EmbedError> {
-        let mut first = Vec::with_capacity(lengths.len() * width);
-        let mut start = 0;
-        for length in lengths {
-            first.extend_from_slice(hidden.get(start..start + width).unwrap_or_default());
-            start += length * width;
-        }
-        let mut inner = vec![0.0; first.len()];
-        self.dense.apply(kernels, &first, &mut inner)?;
+    /// A logit for each pair's first row.
+    pub(crate) fn logits(&self, kernels: &Kernels, rows: &[f32]) -> Result<Vec<f32>, EmbedError> {
+        let mut inner = vec![0.0; rows.len()];
+        self.dense.apply(kernels, rows, &mut inner)?;
         inner.iter_mut().for_each(|value| *value = value.tanh());
-        let mut logits = vec![0.0; lengths.len()];
+        let mut logits = vec![0.0; rows.len() / self.dense.outputs()];
         self.output.apply(kernels, &inner, &mut logits)?;
         Ok(logits)
     }

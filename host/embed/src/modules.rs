@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::LoadError;
+use crate::encoder::Rows;
 use crate::folder::{Folder, inside};
 
 const MODULES: &str = "modules.json";
@@ -27,6 +28,14 @@ pub enum Pooling {
 }
 
 impl Pooling {
+    /// The rows that it looks at.
+    pub(crate) fn rows(self) -> Rows {
+        match self {
+            Self::Mean => Rows::All,
+            Self::Cls => Rows::First,
+        }
+    }
+
     /// The name that listings show.
     pub(crate) fn name(self) -> &'static str {
         match self {

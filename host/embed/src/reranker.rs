@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::checkpoint;
 use crate::config::{Purpose, bound};
 use crate::embedder::{Options, TOKENIZER, describe, max_tokens, read_config};
-use crate::encoder::{Encoder, Sequence};
+use crate::encoder::{Encoder, Rows, Sequence};
 use crate::folder::{Folder, MAX_TOKENIZER_BYTES, Manifest};
 use crate::head::Head;
 use crate::linear::{Kernels, Precision};
@@ -170,10 +170,8 @@ impl Reranker {
             let kernels = Kernels::new();
             let sequences: Vec<Sequence<'_>> =
                 pass.iter().map(|pair| Sequence { ids: &pair.ids, kinds: &pair.kinds }).collect();
-            let rows = self.encoder.rows(&kernels, &sequences, wanted)?;
-            let lengths: Vec<usize> = pass.iter().map(|pair| pair.len()).collect();
-            let width = self.encoder.config.hidden;
-            let logits = self.head.logits(&kernels, &lengths, &rows, width)?;
+            let rows = self.encoder.rows(&kernels, &sequences, Rows::First, wanted)?;
+            let logits = self.head.logits(&kernels, &rows)?;
             Ok(logits.into_iter().map(Score::new).collect())
         })
     }
