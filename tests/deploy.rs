@@ -96,7 +96,7 @@ fn toml(source: &str) -> Value {
 
 /// `section.key` of all settings, those too that have no default.
 fn settings() -> BTreeSet<String> {
-    let source = text("host/src/config.rs");
+    let source = text("host/src/config.rs") + &text("host/src/config/models.rs");
     let sections = toml(&text("ragtime.example.toml")).as_object().unwrap().clone();
     let mut settings = BTreeSet::new();
     for section in sections.keys() {

@@ -51,7 +51,7 @@ async fn what_a_handler_keeps_of_a_request_is_worth_nothing_after_it() {
             answer.text.lines().all(|line| line.starts_with("refused: ")),
             "{name}: {answer:?}"
         );
-        let expected = if name == "kept-permit" { 25 } else { 1 };
+        let expected = if name == "kept-permit" { 31 } else { 1 };
         assert_eq!(answer.text.lines().count(), expected, "{name}: {answer:?}");
     }
 }

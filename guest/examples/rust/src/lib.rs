@@ -15,7 +15,7 @@ mod bindings {
 }
 
 use bindings::ragtime::auth::principals::authenticate;
-use bindings::ragtime::models::generation::{self, Event};
+use bindings::ragtime::models0_1_0::generation::{self, Event};
 use bindings::ragtime::rate_limit::admission::{Permit, admit};
 use bindings::ragtime::retrieval::search::{self, CitationRequest, Legs, Passage, Query};
 
