@@ -9,6 +9,7 @@ mod harness;
 use std::time::Duration;
 
 use harness::endpoint::{Behaviour, Endpoint};
+use harness::model::{Behaviour as LanguageModel, Model as Says};
 use harness::{ADMIN, Answer, Server, Setup, binary, root};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -102,6 +103,10 @@ async fn another_model_takes_over_while_search_goes_on() {
     // Killed half-way or not begun: the change goes on.
     server.kill();
     let server = two().in_folder_of(&server).start();
+    // What was stored before the kill is indexed after it.
+    while search(&server, "default", json!({"query": "fox"})).await["results"][9].is_null() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     loop {
         let found = search(&server, "default", json!({"query": "fox"})).await;
         assert_eq!(found["results"].as_array().unwrap().len(), 10, "{found}");
@@ -324,6 +329,36 @@ async fn a_model_that_is_none_is_refused_with_its_name() {
         .unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && told.contains("`hub` with `revision`"), "{told}");
+}
+
+#[tokio::test]
+async fn several_language_models_answer_by_their_names() {
+    let says = Says::start(LanguageModel::Says(&["From the second [1]."])).await;
+    let other = Says::start(LanguageModel::Says(&["From the first [1]."])).await;
+    let server = Setup::new()
+        .set("GENERATOR__URL", &other.url)
+        .set("MODELS__GENERATION__SECOND__URL", &says.url)
+        .set("MODELS__GENERATION__SECOND__MODEL", "large")
+        .set("MODELS__DEFAULT_GENERATION", "second")
+        .start();
+    server.document("a", "A fox.").await;
+    let ask = async |generator: Value| {
+        let body = json!({"query": "fox", "generator": generator});
+        server.post("/v1/collections/default/query", body).await.body
+    };
+    for (asked, name, said) in [
+        (Value::Null, "second", "From the second [1]."),
+        (json!("second"), "second", "From the second [1]."),
+        (json!("openai"), "openai", "From the first [1]."),
+        (json!("extractive"), "extractive", ""),
+    ] {
+        let answer = ask(asked.clone()).await;
+        assert_eq!(answer["generator"], name, "{asked}: {answer}");
+        if !said.is_empty() {
+            assert_eq!(answer["answer"], said, "{asked}: {answer}");
+        }
+    }
+    assert_eq!(says.asked.lock().unwrap()[0].1["model"], "large");
 }
 
 /// A script for the kept handler: authenticate, be admitted, embed and count tokens by

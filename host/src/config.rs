@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::network::Network;
 pub use models::{
-    Embedding, Files, InvalidModel, Models, Pooling, Precision, RerankShape, Reranking, Runs,
+    Embedding, Files, Generation, InvalidModel, Models, Pooling, Precision, RerankShape, Reranking,
+    Runs,
 };
 
 /// Everything that can be set.

@@ -58,7 +58,7 @@ impl Services {
             settings.generator.min_confidence,
         );
         Ok(Self {
-            generators: Generators::new(extractive, &settings.generator)?,
+            generators: Generators::new(extractive, settings)?,
             max_concurrent: settings.auth.max_concurrent,
             searchable_timeout: Duration::from_millis(settings.data.searchable_timeout_ms),
             telemetry: Telemetry::new(&settings.telemetry)?,

@@ -16,7 +16,7 @@ use wasmtime::{AsContextMut, StoreContextMut};
 use super::bindings::ragtime::models0_1_0::generation as wit;
 use super::rate_limit::{Denied, Permit};
 use super::{Call, GONE, Owner, call};
-use crate::generator::openai::{self, Message, Piece, Role, Tokens, UpstreamError};
+use crate::generator::openai::{Message, Piece, Role, Tokens, UpstreamError};
 use crate::generator::{Assessed, EXTRACTIVE, Extract};
 use crate::runtime::state::{Capabilities, CapabilityView};
 use crate::telemetry::Answering;
@@ -45,9 +45,9 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         }
         let names = call.services.generators.names();
         let asked = request.generator.as_deref().or(names.first().copied()).unwrap_or(EXTRACTIVE);
-        let answer = match names.iter().find(|name| **name == asked) {
-            Some(&openai::NAME) => written(call, request).await,
-            Some(_) => quoted(call, request).await,
+        let answer = match names.into_iter().find(|name| *name == asked) {
+            Some(EXTRACTIVE) => quoted(call, request).await,
+            Some(name) => written(call, request, name).await,
             None => Err(wit::Error::UnknownGenerator),
         };
         match answer {
@@ -138,11 +138,15 @@ fn events(extract: Extract) -> Vec<wit::Event> {
 }
 
 /// An answer by a language model; by quotes, when it does not begin to answer.
-async fn written(call: Call, request: wit::Request) -> Result<Answer, wit::Error> {
+async fn written(
+    call: Call,
+    request: wit::Request,
+    name: &'static str,
+) -> Result<Answer, wit::Error> {
     let messages: Vec<_> = request.messages.iter().map(message).collect();
-    let answering = call.answering(openai::NAME);
+    let answering = call.answering(name);
     let asked = async {
-        let model = call.services.generators.openai.as_ref();
+        let model = call.services.generators.model(name);
         Some(model?.answer(&messages, answering.context()).await)
     };
     let tokens = match call.until_gone(asked).await {
@@ -152,7 +156,7 @@ async fn written(call: Call, request: wit::Request) -> Result<Answer, wit::Error
         Some(Some(Err(error))) => {
             answering.fail();
             let fallback = call.services.generators.fallback;
-            tracing::warn!(request_id = call.request.id, %error, fallback, "the language model did not answer");
+            tracing::warn!(request_id = call.request.id, %error, model = name, fallback, "the language model did not answer");
             return if fallback {
                 quoted(call, request).await
             } else {
@@ -172,7 +176,7 @@ async fn written(call: Call, request: wit::Request) -> Result<Answer, wit::Error
     let (sender, events) = mpsc::channel(MAX_WAITING_EVENTS);
     let cancelled = call.request.cancelled.clone();
     let owner = call.permit.owner.clone();
-    let told = (answering, owner, call.services.generators.unsupported);
+    let told = (answering, owner, call.services.generators.unsupported, name);
     // Ends with the client, the handler's interest, or the answer: whichever
     // comes first closes the connection to the model.
     tokio::spawn(async move {
@@ -196,7 +200,7 @@ async fn tell(
     mut tokens: Tokens,
     passages: Vec<(String, u64)>,
     to: mpsc::Sender<wit::Event>,
-    (answering, owner, unsupported): (Answering, Owner, Unsupported),
+    (answering, owner, unsupported, name): (Answering, Owner, Unsupported, &'static str),
 ) {
     let (texts, starts): (Vec<_>, Vec<_>) = passages.into_iter().unzip();
     let mut checked = Checked::new(texts, unsupported);
@@ -232,7 +236,7 @@ async fn tell(
     let statements = checked.into_statements();
     answering.complete(usage.input_tokens, usage.output_tokens, &statements);
     assess(&owner, Assessed { confidence: None, ending, statements });
-    let done = wit::Completion { abstained, generator: openai::NAME.into(), usage };
+    let done = wit::Completion { abstained, generator: name.into(), usage };
     let _ = to.send(wit::Event::Done(done)).await;
 }
 

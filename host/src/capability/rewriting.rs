@@ -7,7 +7,6 @@ use super::bindings::ragtime::models0_1_0::rewriting as wit;
 use super::generation::message;
 use super::rate_limit::Permit;
 use super::{Call, call};
-use crate::generator::openai;
 use crate::runtime::state::{Capabilities, CapabilityView};
 use crate::telemetry::Rewriting;
 
@@ -28,7 +27,7 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
 
 async fn rewritten(call: Call, messages: &[wit::Message]) -> Option<String> {
     call.permit.allows(Scope::Read).ok()?;
-    let model = call.services.generators.openai.as_ref()?;
+    let model = call.services.generators.rewriter()?;
     call.pay_for_search().ok()?;
     let messages: Vec<_> = messages.iter().map(message).collect();
     let metrics = &call.services.telemetry.metrics;
@@ -36,7 +35,7 @@ async fn rewritten(call: Call, messages: &[wit::Message]) -> Option<String> {
     let rewritten = call.until_gone(model.rewrite(&messages, &call.request.trace)).await;
     match rewritten {
         Some(Ok(Some((question, input, output)))) => {
-            metrics.tokens(openai::NAME, input, output);
+            metrics.tokens(model.name(), input, output);
             metrics.rewrote(Rewriting::Rewritten);
             Some(question)
         }

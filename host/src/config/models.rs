@@ -16,6 +16,11 @@ pub struct Models {
     pub default_embedding: Option<String>,
     /// The reranker of requests that name none; the only one there is unless it is said.
     pub default_reranking: Option<String>,
+    /// Who answers when a question names nobody: one of `generation`, or else what
+    /// `generator.default` says.
+    pub default_generation: Option<String>,
+    /// `[models.generation.NAME]`
+    pub generation: BTreeMap<String, Generation>,
     /// `[models.embedding.NAME]`
     pub embedding: BTreeMap<String, Embedding>,
     /// `[models.reranking.NAME]`
@@ -126,6 +131,21 @@ impl Default for Embedding {
     }
 }
 
+/// `[models.generation.NAME]`: a language model behind an OpenAI-compatible API, beside
+/// that of `[generator]`, whose times, retries and checks hold for it too.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Generation {
+    /// The base of the API, as in `http://127.0.0.1:11434/v1`.
+    pub url: String,
+    /// The model to ask for there; the name of this section unless it is set.
+    pub model: Option<String>,
+    /// The key for it. It never enters a handler.
+    pub api_key: Option<Secret>,
+    /// The longest answer to ask for, in tokens; `generator.max_tokens` unless it is set.
+    pub max_tokens: Option<u32>,
+}
+
 /// `[models.reranking.NAME]`: either files or an endpoint.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -222,6 +242,12 @@ pub enum InvalidModel {
     /// Neither files nor an endpoint, or both.
     #[error("[models.{0}.{1}] needs `dir`, or `hub` with `revision`, or `url`, and one of these")]
     Source(&'static str, String),
+    /// A generator that is there already has this name.
+    #[error("[models.generation.{0}] has the name of a generator that is there already")]
+    Generator(String),
+    /// A generation model without an endpoint.
+    #[error("[models.generation.{0}] needs `url`")]
+    Url(String),
     /// No model has the name that is the default.
     #[error("models.default_{0} is {1:?}, and no model has this name")]
     Default(&'static str, String),
@@ -229,6 +255,9 @@ pub enum InvalidModel {
     #[error("models.embedding.{0}.languages: {1:?} is not the code of a language")]
     Languages(String, String),
 }
+
+/// Names of the generators that are not of this section.
+const GENERATORS: [&str; 2] = [crate::generator::EXTRACTIVE, crate::generator::openai::NAME];
 
 /// The longest name of a model.
 const MAX_NAME_CHARS: usize = 64;
@@ -251,6 +280,20 @@ impl Models {
         for (name, settings) in &self.reranking {
             check_name("reranking", name)?;
             settings.runs(name)?;
+        }
+        for (name, settings) in &self.generation {
+            check_name("generation", name)?;
+            if GENERATORS.contains(&name.as_str()) {
+                return Err(InvalidModel::Generator(name.clone()));
+            }
+            if settings.url.is_empty() {
+                return Err(InvalidModel::Url(name.clone()));
+            }
+        }
+        if let Some(name) = &self.default_generation
+            && !self.generation.contains_key(name)
+        {
+            return Err(InvalidModel::Default("generation", name.clone()));
         }
         if let Some(name) = &self.default_embedding
             && !self.embedding.contains_key(name)
@@ -365,6 +408,9 @@ mod tests {
         assert!(refused(both).contains("one of these"));
         assert!(refused("default_embedding = 'e5'").contains("no model has this name"));
         assert!(refused("[embedding.built-in]\ndir = '/a'").contains("built-in model"));
+        assert!(refused("[generation.small]").contains("needs `url`"));
+        assert!(refused("[generation.openai]\nurl = 'http://a'").contains("already"));
+        assert!(refused("default_generation = 'small'").contains("no model has this name"));
         assert!(refused("[embedding.'a b']\ndir = '/a'").contains("letters, digits"));
     }
 }

@@ -29,9 +29,9 @@ pub struct EmbeddingModel {
 /// What embeds.
 pub(super) enum Backend {
     /// This process.
-    Local(Embedder),
+    Local(Box<Embedder>),
     /// An endpoint.
-    Endpoint(Endpoint),
+    Endpoint(Box<Endpoint>),
 }
 
 /// How far a model is.

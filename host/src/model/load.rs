@@ -39,7 +39,9 @@ pub fn start(
         let runtime = Handle::current();
         bring_in(model, store, move || match backend(&settings, &name, &runtime)? {
             Backend::Local(model) => Ok(Backend::Local(model)),
-            Backend::Endpoint(endpoint) => Ok(Backend::Endpoint(reached(&asked, endpoint))),
+            Backend::Endpoint(endpoint) => {
+                Ok(Backend::Endpoint(Box::new(reached(&asked, *endpoint))))
+            }
         })?;
     }
     Ok(())
@@ -54,13 +56,14 @@ pub(super) fn backend(
 ) -> Result<Backend, LoadError> {
     if name == Embedder::NAME {
         let files = fetch(&settings.model)?;
-        return Ok(Backend::Local(Embedder::load(&files.weights, &files.tokenizer)?));
+        let model = Embedder::load(&files.weights, &files.tokenizer)?;
+        return Ok(Backend::Local(Box::new(model)));
     }
     let settings = settings.models.embedding.get(name).ok_or(LoadError::Unknown)?;
     match settings.runs(name)? {
-        Runs::Here(files) => Ok(Backend::Local(local(settings, &files)?)),
+        Runs::Here(files) => Ok(Backend::Local(Box::new(local(settings, &files)?))),
         Runs::Endpoint(base) => {
-            Ok(Backend::Endpoint(Endpoint::new(name, &base, settings, runtime)?))
+            Ok(Backend::Endpoint(Box::new(Endpoint::new(name, &base, settings, runtime)?)))
         }
     }
 }

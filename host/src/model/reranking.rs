@@ -36,7 +36,7 @@ pub struct RerankingModel {
 }
 
 enum Backend {
-    Local(Reranker),
+    Local(Box<Reranker>),
     Endpoint { upstream: Upstream, model: String, shape: RerankShape, runtime: Handle },
 }
 
@@ -135,7 +135,7 @@ impl RerankingModel {
             }
             Runs::Here(files) => {
                 let (this, settings) = (Arc::clone(self), settings.clone());
-                let load = move || Ok(Backend::Local(open_reranker(&settings, &files)?));
+                let load = move || Ok(Backend::Local(Box::new(open_reranker(&settings, &files)?)));
                 std::thread::Builder::new()
                     .name("ragtime-model".into())
                     .spawn(move || this.arrived(load()))?;

@@ -93,8 +93,13 @@ async fn search(
         .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     let results = found.iter().map(|(passage, score)| result(passage, *score)).collect();
     let took_ms = started.elapsed().as_millis() as u64;
-    let mut response =
-        json_of(&SearchResponse { results, mode: "lexical", degraded: false, took_ms });
+    let mut response = json_of(&SearchResponse {
+        results,
+        mode: "lexical",
+        degraded: false,
+        reranked: None,
+        took_ms,
+    });
     let policy = quota.policy_header().parse().unwrap();
     response.headers_mut().insert(HeaderName::from_static("ratelimit-policy"), policy);
     let state = quota.state_header().parse().unwrap();
@@ -132,6 +137,7 @@ fn find(store: &Store, request: &api::SearchRequest) -> Vec<(Passage, f64)> {
         filter: None,
         required: &[],
         excluded: &[],
+        model: None,
         known: None,
     };
     let candidates: Vec<_> = store

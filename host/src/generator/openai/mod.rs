@@ -16,7 +16,7 @@ use crate::config::{self, Rewrite};
 use crate::telemetry::trace::{TRACEPARENT, TraceContext};
 pub use tokens::{Piece, Tokens};
 
-/// Its name in requests and responses.
+/// The name of that of `[generator]` in requests and responses.
 pub const NAME: &str = "openai";
 
 /// How long to wait before asking again the first time; doubled each time.
@@ -24,6 +24,7 @@ const BACKOFF: Duration = Duration::from_millis(200);
 
 /// Reaches the model.
 pub struct OpenAi {
+    name: &'static str,
     client: Client,
     url: String,
     settings: config::Generator,
@@ -53,14 +54,15 @@ pub enum UpstreamError {
 }
 
 impl OpenAi {
-    /// The model that the settings name, if any.
-    pub fn new(settings: &config::Generator) -> reqwest::Result<Option<Self>> {
+    /// The model of this name that the settings tell of, if they do.
+    pub fn new(name: &'static str, settings: &config::Generator) -> reqwest::Result<Option<Self>> {
         let Some(base) = &settings.url else { return Ok(None) };
         let limits = Limits {
             failures: settings.breaker_failures.max(1),
             cooldown: Duration::from_millis(settings.breaker_cooldown_ms),
         };
         Ok(Some(Self {
+            name,
             client: client(base, settings.connect_timeout_ms)?,
             url: format!("{}/chat/completions", base.trim_end_matches('/')),
             settings: settings.clone(),
@@ -100,6 +102,11 @@ impl OpenAi {
             tokio::time::sleep(BACKOFF * 2_u32.saturating_pow(attempt)).await;
             attempt += 1;
         }
+    }
+
+    /// Its name in requests and responses.
+    pub fn name(&self) -> &'static str {
+        self.name
     }
 
     /// Asks for an answer, and returns with its first piece.
