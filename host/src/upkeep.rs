@@ -26,9 +26,8 @@ const DEADLINE: Duration = Duration::from_secs(120);
 const MAX_LAG_CHUNKS: u64 = 2_048;
 /// How often to look whether the indexes have caught up.
 const BREATH: Duration = Duration::from_millis(50);
-/// How long to wait at most where there was nothing to do: another model may serve a
-/// collection by now, which nobody tells.
-const MAX_WAIT: Duration = Duration::from_secs(60);
+/// How long to wait at most where there was nothing to do.
+const MAX_WAIT: Duration = Duration::from_secs(86_400);
 /// After how long to try again what failed.
 const RETRY: Duration = Duration::from_secs(60);
 
@@ -45,10 +44,13 @@ pub async fn run(routing: Arc<Routing>, services: Arc<Services>) {
     let mut upkeep = Upkeep { routing, services };
     while !upkeep.services.draining() {
         let change = upkeep.services.embeddings.change();
+        let mut switches = upkeep.services.store.model_switches();
         let wait = if upkeep.everything().await { MAX_WAIT } else { RETRY };
         tokio::select! {
             () = upkeep.services.recut.notified() => {}
             () = change => {}
+            // The sender lives as long as the store.
+            _ = switches.changed() => {}
             () = tokio::time::sleep(wait) => {}
         }
     }

@@ -32,6 +32,8 @@ const MAX_DOUBLINGS: u32 = 6;
 
 /// Those that are there.
 pub(crate) struct Embedders {
+    /// How often another model's vectors have come to serve a collection.
+    switches: watch::Sender<u64>,
     known: Mutex<Arc<Known>>,
     running: Mutex<BTreeMap<String, Running>>,
 }
@@ -79,7 +81,8 @@ pub(crate) struct Tools {
 impl Embedders {
     /// None yet of those that are known.
     pub(crate) fn new(known: Known) -> Self {
-        Self { known: Mutex::new(Arc::new(known)), running: Mutex::default() }
+        let switches = watch::Sender::new(0);
+        Self { switches, known: Mutex::new(Arc::new(known)), running: Mutex::default() }
     }
 
     /// The models there are, as of now.
@@ -123,6 +126,17 @@ impl Embedders {
             .spawn(move || worker.run(&calls))?;
         running.insert(name, Running { wake, state, thread });
         Ok(true)
+    }
+
+    /// Another model's vectors serve a collection.
+    pub(crate) fn has_switched(&self) {
+        self.switches.send_modify(|count| *count += 1);
+        self.wake_all();
+    }
+
+    /// Tells whenever another model's vectors serve a collection.
+    pub(crate) fn switches(&self) -> watch::Receiver<u64> {
+        self.switches.subscribe()
     }
 
     /// Has every thread look for something to do.

@@ -294,7 +294,7 @@ impl Indexer {
             Ok(true) => {
                 self.indexes.reread(collection)?;
                 tracing::info!(collection, model, "the vectors of another model serve");
-                self.embedders.wake_all();
+                self.embedders.has_switched();
                 Ok(())
             }
             Ok(false) | Err(Error::UnknownCollection) => Ok(()),

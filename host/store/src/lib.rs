@@ -321,6 +321,12 @@ impl Store {
         })
     }
 
+    /// Tells whenever another model's vectors have come to serve a collection, which may
+    /// want its texts cut anew then.
+    pub fn model_switches(&self) -> watch::Receiver<u64> {
+        self.0.embedders.switches()
+    }
+
     /// The model whose vectors are compared in one, if there are any. Blocking.
     pub fn serving_model(&self, name: &str) -> Result<Option<String>, Error> {
         let key = self.0.readers.read(|db| documents::collection_key(db, name))?;
