@@ -417,6 +417,11 @@ fn models_are_listed_checked_and_measured_from_the_shell() {
     assert!(checked && told.contains("cross-encoder"), "{told}");
     let (measured, told) = model(&["bench", "mean"]);
     assert!(measured && told.contains("passages a second"), "{told}");
+    let settings = tempfile::tempdir().unwrap();
+    let file = settings.path().join("ragtime.toml");
+    std::fs::write(&file, "[models.embedding.filed]\nurl = 'http://127.0.0.1:1/v1'\n").unwrap();
+    let (_, told) = model(&["list", "--config", file.to_str().unwrap()]);
+    assert!(told.contains("filed"), "settings may be named behind the action: {told}");
     let (fetched, told) = model(&["fetch", "nobody"]);
     assert!(!fetched && told.contains("ragtime model list"), "{told}");
 }

@@ -60,19 +60,19 @@ enum Command {
 #[command(next_help_heading = "Settings")]
 pub struct SettingsArgs {
     /// The settings file [default: ragtime.toml, if there is one]
-    #[arg(long, env = "RAGTIME_CONFIG", value_name = "FILE")]
+    #[arg(global = true, long, env = "RAGTIME_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where documents, indexes and compiled handlers live
-    #[arg(long, value_name = "DIR")]
+    #[arg(global = true, long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Do without the embedding model: search is lexical only
-    #[arg(long)]
+    #[arg(global = true, long)]
     no_model: bool,
     /// How log lines look
-    #[arg(long, value_enum, value_name = "FORMAT")]
+    #[arg(global = true, long, value_enum, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
     /// What is logged: a level, or directives as in info,ragtime=debug
-    #[arg(long, value_name = "LEVEL")]
+    #[arg(global = true, long, value_name = "LEVEL")]
     log_level: Option<String>,
 }
 

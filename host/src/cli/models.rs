@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use ragtime_embed::{Embedder, Role};
+use ragtime_embed::Role;
 use serde_json::{Value, json};
 
 use super::error::CliError;
@@ -228,8 +228,5 @@ fn bench(settings: &Settings, name: &str) -> Result<(), CliError> {
     times.sort_by(f64::total_cmp);
     let median = times.get(BENCH_QUERIES / 2).copied().unwrap_or_default();
     out::data(&format!("{median:.1} ms a query in the median"));
-    if name == Embedder::NAME {
-        out::note("this is the built-in model");
-    }
     Ok(())
 }
