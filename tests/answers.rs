@@ -11,7 +11,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 /// What Ragtime says about itself.
-const OWN: [(&str, &str); 12] = [
+const OWN: [(&str, &str); 13] = [
     ("README.md", include_str!("../README.md")),
     ("ARCHITECTURE.md", include_str!("../ARCHITECTURE.md")),
     ("SECURITY.md", include_str!("../SECURITY.md")),
@@ -24,6 +24,7 @@ const OWN: [(&str, &str); 12] = [
     ("command-line.md", include_str!("../docs/command-line.md")),
     ("documents.md", include_str!("../docs/documents.md")),
     ("languages.md", include_str!("../docs/languages.md")),
+    ("models.md", include_str!("../docs/models.md")),
 ];
 
 /// The corpus: this project's own pages, a document for each paragraph.
