@@ -60,9 +60,25 @@ pub(crate) fn is_rule(line: &str) -> bool {
     line.contains('-') && line.chars().all(|one| matches!(one, '|' | '-' | ':' | ' ' | '+' | '='))
 }
 
-/// Whether a row names the columns of the rows below it.
-pub(crate) fn names_columns(row: &str) -> bool {
-    !row.chars().any(char::is_numeric) && row.chars().any(char::is_alphabetic)
+/// Whether a row names the columns of the row below it and of those that follow.
+pub(crate) fn names_columns(row: &str, below: &str) -> bool {
+    let digits = row.chars().any(char::is_numeric);
+    row.chars().any(char::is_alphabetic) && (!digits || is_above_numbers(row, below))
+}
+
+/// Whether numbers stand under words: the name of a column may have a digit, as in
+/// `nDCG@10`.
+fn is_above_numbers(row: &str, below: &str) -> bool {
+    let is_number =
+        |cell: &str| cell.chars().any(char::is_numeric) && !cell.chars().any(char::is_alphabetic);
+    let mut under = false;
+    for (head, cell) in row.split('|').zip(below.split('|')) {
+        if is_number(head) {
+            return false;
+        }
+        under |= is_number(cell);
+    }
+    under
 }
 
 /// Whether a line is part of a drawing: it has lines, corners or boxes.
@@ -142,6 +158,15 @@ pub(crate) fn is_wrapped(lines: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_above_numbers_names_columns_even_if_a_name_has_a_digit() {
+        assert!(names_columns("City | Phone", "Bern | 555-0100"));
+        assert!(names_columns("nDCG@10 | hybrid | lexical", "Cranfield | .576 | .532"));
+        assert!(!names_columns("Bern | 555-0100", "Basel | 555-0199"));
+        assert!(!names_columns("Q1 2024 | low", "Q2 2024 | high"));
+        assert!(!names_columns("1 | 2", "3 | 4"));
+    }
 
     #[test]
     fn code_is_told_from_prose() {

@@ -128,7 +128,8 @@ impl Reader<'_> {
                 continue;
             }
             self.at.block += 1;
-            if place == 0 && lines.len() > 1 && shape::names_columns(text) {
+            let below = texts.iter().skip(1).find(|text| !shape::is_rule(text));
+            if place == 0 && below.is_some_and(|below| shape::names_columns(text, below)) {
                 columns = Some(self.units.len());
                 self.push(line.clone(), Kind::Columns, None, announced);
             } else {

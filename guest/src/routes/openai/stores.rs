@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::{batches, filename, files as kept};
 use crate::bindings::admission::Permit;
 use crate::bindings::listing;
+use crate::bindings::reranking;
 use crate::bindings::store::{self, Collection, Condition, JobState, Page};
 use crate::call::Call;
 use crate::reply;
@@ -142,7 +143,9 @@ pub(in crate::routes) async fn search(mut call: Call) -> Answer {
         filter: request.filter,
         ranking,
         variety,
-        rerank: None,
+        // OpenAI's clients name a ranker of theirs, which this server has not.
+        rerank: (request.rerank && !reranking::rerankers().is_empty())
+            .then_some(limits::DEFAULT_RERANK_DEPTH),
     };
     let found = retrieve(&call.permit, wanted).await.map_err(unknown_problem)?;
     let data = found.hits.iter().map(|(passage, score)| Found {

@@ -131,6 +131,8 @@ pub struct StoreSearch {
     pub filter: Option<String>,
     /// The least score.
     pub min_score: Option<f64>,
+    /// Whether a reranker orders the passages, where there is one.
+    pub rerank: bool,
 }
 
 const NAME: Field = Field::optional("name", Kind::String(&rules::TITLE), "For people.");
@@ -197,7 +199,17 @@ pub const SEARCH_FIELDS: &[Field] = &[
     ),
 ];
 
-const RANKING: &[Field] = &[Field::optional("score_threshold", Kind::Share, "The least score.")];
+const RANKING: &[Field] = &[
+    Field::optional("score_threshold", Kind::Share, "The least score."),
+    Field::optional(
+        "ranker",
+        Kind::Other(|| json!({"type": "string"})),
+        "Any but `none` has a reranker order the passages, where there is one. Default: none.",
+    ),
+];
+
+/// The ranker that leaves passages as they were found.
+const NO_RANKER: &str = "none";
 
 const EXPIRY: [Unsupported; 1] = [unsupported::EXPIRES_AFTER];
 
@@ -296,10 +308,7 @@ pub fn read_search(body: &[u8]) -> Result<StoreSearch, Problem> {
         let mut fields = Fields::open_lenient(json, Location::Root, SEARCH_FIELDS, faults)?;
         let max_num_results = fields.integer("max_num_results", faults);
         let filter = file_search::filters(&mut fields, faults);
-        let min_score = fields.take("ranking_options", faults).and_then(|options| {
-            let place = fields.location("ranking_options");
-            Fields::open_lenient(options, place, RANKING, faults)?.number("score_threshold", faults)
-        });
+        let (min_score, rerank) = ranking(&mut fields, faults);
         let query = match fields.take("query", faults)? {
             Json::String(query) => query.into_owned(),
             Json::Array(queries) => match queries.as_slice() {
@@ -322,8 +331,29 @@ pub fn read_search(body: &[u8]) -> Result<StoreSearch, Problem> {
             max_num_results: max_num_results.unwrap_or(limits::DEFAULT_SEARCH_TOP_K),
             filter,
             min_score,
+            rerank,
         })
     })
+}
+
+/// The least score, and whether a reranker orders the passages.
+fn ranking(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> (Option<f64>, bool) {
+    let options = fields.take("ranking_options", faults);
+    let place = fields.location("ranking_options");
+    let Some(mut options) =
+        options.and_then(|options| Fields::open_lenient(options, place, RANKING, faults))
+    else {
+        return (None, false);
+    };
+    let rerank = match options.take("ranker", faults) {
+        None => false,
+        Some(Json::String(ranker)) => ranker != NO_RANKER,
+        Some(other) => {
+            options.fault("ranker", format!("must be a string, not {}", other.kind()), faults);
+            false
+        }
+    };
+    (options.number("score_threshold", faults), rerank)
 }
 
 /// Clients send no body where they have nothing to say.
@@ -413,11 +443,15 @@ mod tests {
     fn a_search_has_one_query() {
         let search = read_search(br#"{"query":["lift"],"max_num_results":3,"ranking_options":{"ranker":"auto","score_threshold":0.5}}"#).unwrap();
         assert_eq!((search.query.as_str(), search.min_score), ("lift", Some(0.5)));
+        assert!(search.rerank);
+        let none = read_search(br#"{"query":"lift","ranking_options":{"ranker":"none"}}"#).unwrap();
+        assert!(!none.rerank);
         for wrong in [
             r#"{"query":["a","b"]}"#,
             r#"{"query":" "}"#,
             "{}",
             r#"{"query":"a","max_num_results":0}"#,
+            r#"{"query":"a","ranking_options":{"ranker":1}}"#,
         ] {
             assert!(read_search(wrong.as_bytes()).is_err(), "{wrong}");
         }
