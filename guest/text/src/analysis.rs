@@ -94,7 +94,7 @@ impl Analysis {
         }
     }
 
-    fn take(&mut self, source: &str, piece: Piece) {
+    fn take(&mut self, source: &str, piece: Piece<'_>) {
         let goes_on = matches!(piece.gap, Gap::None | Gap::One('\u{200b}'));
         if piece.kind != self.run_kind || !goes_on {
             self.end_run();
@@ -103,7 +103,7 @@ impl Analysis {
             Kind::Cjk | Kind::SouthEastAsian(_) => {
                 self.end_chain();
                 self.run_kind = piece.kind;
-                let units = units(&piece.text, piece.kind);
+                let units = units(piece.text, piece.kind);
                 self.run.extend(units.map(|unit| (unit, piece.span.clone())));
             }
             Kind::Hangul => {
@@ -126,7 +126,7 @@ impl Analysis {
                 let span = span.start..end.end;
                 self.push(Some(format!("{unit}{next}")), None, span, Role::Word);
             }
-            if singles && unit.chars().next().is_some_and(|one| script::of(one) == Script::Han) {
+            if singles && unit.chars().next().is_some_and(|one| script::is(one, Script::Han)) {
                 self.push(Some(unit.clone()), None, span.clone(), Role::Part);
             }
             self.position += 1;
@@ -134,7 +134,7 @@ impl Analysis {
     }
 
     /// Pairs of syllables in their places, and the whole word once more.
-    fn hangul(&mut self, piece: &Piece) {
+    fn hangul(&mut self, piece: &Piece<'_>) {
         let syllables: Vec<char> = piece.text.chars().collect();
         if syllables.len() > MAX_WORD_CHARS {
             self.position += 1;
@@ -142,25 +142,25 @@ impl Analysis {
         }
         let span = || piece.span.clone();
         if syllables.len() < 3 {
-            self.push(Some(piece.text.clone()), None, span(), Role::Word);
+            self.push(Some(piece.text.to_owned()), None, span(), Role::Word);
             self.position += 1;
             if let [first, _] = syllables.as_slice() {
                 self.push(Some(first.to_string()), None, span(), Role::Part);
             }
             return;
         }
-        self.push(Some(piece.text.clone()), None, span(), Role::Form);
+        self.push(Some(piece.text.to_owned()), None, span(), Role::Form);
         for pair in syllables.windows(2) {
             self.push(Some(pair.iter().collect()), None, span(), Role::Word);
             self.position += 1;
         }
     }
 
-    fn word(&mut self, source: &str, piece: Piece) {
-        if !joins(piece.gap, self.chain.last().map(|link| link.word.as_str()), &piece.text) {
+    fn word(&mut self, source: &str, piece: Piece<'_>) {
+        if !joins(piece.gap, self.chain.last().map(|link| link.word.as_str()), piece.text) {
             self.end_chain();
         }
-        let word = lower(&piece.text, self.language);
+        let word = lower(piece.text, self.language);
         if word.chars().count() > MAX_WORD_CHARS {
             self.end_chain();
             self.position += 1;
@@ -178,17 +178,17 @@ impl Analysis {
             }
             None => self.plain(&word, &piece, Role::Word),
         }
-        for hump in humps(&piece.text) {
+        for hump in humps(piece.text) {
             let hump = lower(hump, self.language);
             let stem = self.stems.of(&hump);
             self.push(Some(stem), None, piece.span.clone(), Role::Form);
         }
         self.position += 1;
-        self.chain.push(Link { word, token });
+        self.chain.push(Link { word: word.into_owned(), token });
     }
 
     /// A word by its stem, and as it is.
-    fn plain(&mut self, word: &str, piece: &Piece, role: Role) {
+    fn plain(&mut self, word: &str, piece: &Piece<'_>, role: Role) {
         let stem = self.stems.of(word);
         let exact = Some(word.to_owned());
         self.push(Some(stem), exact, piece.span.clone(), role);
@@ -258,7 +258,7 @@ enum Signed {
     Beside(String),
 }
 
-fn sign(source: &str, piece: &Piece, word: &str) -> Option<Signed> {
+fn sign(source: &str, piece: &Piece<'_>, word: &str) -> Option<Signed> {
     if !word.bytes().all(|byte| byte.is_ascii_alphabetic()) {
         return None;
     }

@@ -7,6 +7,7 @@
 
 mod analysis;
 pub mod bm25;
+mod class;
 mod content;
 mod detect;
 mod highlight;

@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 use unicode_script::Script;
 use unicode_segmentation::UnicodeSegmentation;
 
+use crate::class::Class;
 use crate::detect::{detect, is_function_word};
 use crate::language::Language;
 use crate::script::{self, Kind};
@@ -227,7 +228,7 @@ impl Splitter {
         letters.next().is_none()
             && first.is_some_and(|one| match self.capitals {
                 true => one.is_uppercase(),
-                false => one.is_alphabetic() && script::kind(one) == Kind::Spaced,
+                false => one.is_alphabetic() && script::kind(Class::of(one)) == Kind::Spaced,
             })
     }
 
@@ -341,7 +342,9 @@ fn marks(piece: &str) -> Vec<usize> {
 /// stretches of some length; any other as it is.
 fn stretches(text: &str, sentence: Range<usize>) -> Vec<Range<usize>> {
     let piece = text.get(sentence.clone()).unwrap_or_default();
-    let spaced = |one: char| matches!(script::of(one), Script::Thai | Script::Lao | Script::Khmer);
+    let spaced = |one: char| {
+        [Script::Thai, Script::Lao, Script::Khmer].into_iter().any(|script| script::is(one, script))
+    };
     if piece.len() <= STRETCH || !piece.chars().any(spaced) {
         return vec![sentence];
     }
