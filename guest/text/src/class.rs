@@ -41,6 +41,9 @@ pub(crate) const JOINS: u32 = 1 << 25;
 /// Begins a segment after a solo one.
 pub(crate) const BREAKS: u32 = 1 << 26;
 
+/// A mark on the character before it.
+pub(crate) const MARK: u32 = 1 << 27;
+
 /// What is known of one character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Class(u32);
@@ -78,6 +81,7 @@ impl Class {
         let is_quick = |quick: IsNormalized| quick == IsNormalized::Yes;
         let flags = [
             (WORD, character.is_alphanumeric() || mark),
+            (MARK, mark),
             (ALPHANUMERIC, character.is_alphanumeric()),
             (NUMERIC, character.is_numeric()),
             (IGNORABLE, normal::is_ignorable(character)),
