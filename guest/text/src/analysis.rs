@@ -156,6 +156,11 @@ const BYTES_OF_PIECE: usize = 4;
 pub struct KnownStems(HashMap<Option<Language>, Stems>);
 
 impl KnownStems {
+    /// Words of all languages.
+    pub fn words(&self) -> usize {
+        self.0.values().map(|stems| stems.stems.len()).sum()
+    }
+
     fn of(&mut self, language: Option<Language>) -> &mut Stems {
         self.0.entry(language).or_insert_with(|| Stems::new(language))
     }

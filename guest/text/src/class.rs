@@ -44,6 +44,13 @@ pub(crate) const BREAKS: u32 = 1 << 26;
 /// A mark on the character before it.
 pub(crate) const MARK: u32 = 1 << 27;
 
+/// May end a sentence by Unicode's rules, or nothing is known of that.
+pub(crate) const ENDS: u32 = 1 << 28;
+/// For sure a letter to Unicode's rules for sentences.
+pub(crate) const STANDS: u32 = 1 << 29;
+/// A capital.
+pub(crate) const UPPER: u32 = 1 << 30;
+
 /// What is known of one character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Class(u32);
@@ -82,6 +89,7 @@ impl Class {
         let flags = [
             (WORD, character.is_alphanumeric() || mark),
             (MARK, mark),
+            (UPPER, character.is_uppercase()),
             (ALPHANUMERIC, character.is_alphanumeric()),
             (NUMERIC, character.is_numeric()),
             (IGNORABLE, normal::is_ignorable(character)),
@@ -98,7 +106,14 @@ impl Class {
         ];
         let flags = flags.into_iter().filter(|(_, is)| *is).fold(0, |all, (flag, _)| all | flag);
         let script = u32::from(script(character) as u8);
-        Self(MET_BIT | flags | bounds(character) | u32::from(order) << CCC_SHIFT | script)
+        Self(
+            MET_BIT
+                | flags
+                | bounds(character)
+                | sentences(character)
+                | u32::from(order) << CCC_SHIFT
+                | script,
+        )
     }
 }
 
@@ -137,6 +152,21 @@ fn bounds(character: char) -> u32 {
     if alone { SOLO | BREAKS } else { BREAKS }
 }
 
+/// What Unicode's rules for the bounds of sentences make of a character, in the same way.
+fn sentences(character: char) -> u32 {
+    let c = character;
+    if c.is_ascii() {
+        let ends = matches!(c, '.' | '!' | '?' | '\n' | '\r');
+        return if ends { ENDS } else { u32::from(c.is_ascii_alphabetic()) * STANDS };
+    }
+    if c > '\u{ffff}' {
+        return ENDS;
+    }
+    let ends = format!("a{c} A").split_sentence_bounds().count() > 1;
+    let stands = format!("?{c}A").split_sentence_bounds().next() == Some("?");
+    u32::from(ends) * ENDS | u32::from(stands && !ends) * STANDS
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,6 +182,8 @@ mod tests {
             if character.is_ascii() {
                 let whole = format!("a{character}").split_word_bounds().count() == 1;
                 assert_eq!(class.is(RUN), whole, "{character:?}");
+                let ends = format!("a{character} A").split_sentence_bounds().count() > 1;
+                assert_eq!(class.is(ENDS), ends, "{character:?}");
             }
         }
     }

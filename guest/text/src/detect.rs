@@ -40,9 +40,15 @@ struct Known {
     words: HashMap<&'static str, Mask>,
     /// Bytes of the longest word; most words of a text are longer.
     longest: usize,
-    /// Languages by the letters that few have, in their order.
-    letters: Vec<(char, Mask)>,
+    /// Languages by the letters that few have.
+    letters: Vec<Mask>,
+    /// For each character from the first that is not of ASCII: one more than the place
+    /// of its letter among those, or nothing.
+    places: Vec<u8>,
 }
+
+/// The first character that is not of ASCII.
+const FIRST_LETTER: char = '\u{80}';
 
 /// Beyond it no letter is that few languages have.
 const LAST_LETTER: char = '\u{1fff}';
@@ -61,8 +67,14 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
     // Told by their letters alone.
     known.languages.extend(["sr", "mk", "ne"].into_iter().filter_map(Language::parse));
     known.longest = known.words.keys().map(|word| word.len()).max().unwrap_or(0);
-    let letters = ('\u{80}'..=LAST_LETTER).filter_map(|one| Some((one, letter_codes(one)?)));
-    known.letters = letters.map(|(letter, codes)| (letter, known.mask(codes))).collect();
+    for letter in FIRST_LETTER..=LAST_LETTER {
+        let mask = letter_codes(letter).map(|codes| known.mask(codes));
+        let place = mask.and_then(|mask| {
+            known.letters.push(mask);
+            u8::try_from(known.letters.len()).ok()
+        });
+        known.places.push(place.unwrap_or_default());
+    }
     known
 });
 
@@ -80,8 +92,9 @@ impl Known {
 
     /// The languages of a letter that few have.
     fn letter(&self, letter: char) -> Option<Mask> {
-        let place = self.letters.binary_search_by_key(&letter, |(one, _)| *one).ok()?;
-        self.letters.get(place).map(|(_, mask)| *mask)
+        let code = (letter as usize).checked_sub(FIRST_LETTER as usize)?;
+        let place = usize::from(*self.places.get(code)?).checked_sub(1)?;
+        self.letters.get(place).copied()
     }
 }
 
@@ -230,10 +243,7 @@ impl Votes {
             Some(known) => known.count += 1,
             None => self.scripts.push(Letters { script, one: letter, count: 1 }),
         }
-        if !letter.is_ascii()
-            && letter <= LAST_LETTER
-            && let Some(mask) = KNOWN.letter(letter)
-        {
+        if let Some(mask) = KNOWN.letter(letter) {
             self.letters = true;
             self.vote(mask, LETTER_VOTE);
         }

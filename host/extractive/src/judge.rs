@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ragtime_text::{KnownStems, Language, Segmented, analyse, content, is_function_word, phrase};
 
@@ -55,6 +56,25 @@ pub(crate) struct Candidate {
     pub(crate) words: Vec<u32>,
     /// The columns or the sentence that it shares with its neighbours.
     pub(crate) shared_lead: Option<usize>,
+}
+
+/// Stems of earlier answers: most words of a passage come again in others, and a stem
+/// costs more than finding it. One for each answer that is made at a time, up to a few.
+static KEPT: Mutex<Vec<KnownStems>> = Mutex::new(Vec::new());
+const MAX_KEPT: usize = 4;
+/// Words that one keeps, some two megabytes.
+const MAX_KEPT_WORDS: usize = 20_000;
+
+fn kept() -> MutexGuard<'static, Vec<KnownStems>> {
+    // Nothing that panics holds it, and a list of stems is whole at all times.
+    KEPT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn keep(stems: KnownStems) {
+    let mut kept = kept();
+    if kept.len() < MAX_KEPT && stems.words() <= MAX_KEPT_WORDS {
+        kept.push(stems);
+    }
 }
 
 /// A passage taken apart.
@@ -161,9 +181,11 @@ struct Question {
 
 impl<'a> Reading<'a> {
     pub(crate) fn new(question: &str, passages: &[Passage<'a>]) -> Self {
-        let (mut vocabulary, mut stems) = (Vocabulary::default(), KnownStems::default());
+        let mut vocabulary = Vocabulary::default();
+        let mut stems = kept().pop().unwrap_or_default();
         let read = passages.iter().map(|passage| Read::new(passage, &mut vocabulary, &mut stems));
         let read: Vec<_> = read.collect();
+        keep(stems);
         let mut reading = Self { passages: read, vocabulary, questions: HashMap::new() };
         let languages: Vec<_> = reading.passages.iter().map(|read| read.language).collect();
         for language in languages {
