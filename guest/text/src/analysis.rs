@@ -87,10 +87,8 @@ impl Found<'_> {
 /// The tokens of a text in a language, in order. Words of a text whose language is
 /// not known are stemmed as English where their letters are Latin.
 pub fn analyse(text: &str, language: Option<Language>) -> Vec<Token> {
-    let (mut stems, mut tokens) = (Stems::new(language), Vec::new());
-    let mut analysis = Analysis::new(&mut stems, |found| tokens.push(found.token()));
-    pieces(text, |piece| analysis.take(text, piece));
-    analysis.finish();
+    let mut tokens = Vec::new();
+    KnownStems::default().analyse(text, language, |found| tokens.push(found.token()));
     tokens
 }
 
@@ -159,6 +157,13 @@ impl KnownStems {
     /// Words of all languages.
     pub fn words(&self) -> usize {
         self.0.values().map(|stems| stems.stems.len()).sum()
+    }
+
+    /// Hands out what [`analyse`] finds in a text.
+    pub fn analyse(&mut self, text: &str, language: Option<Language>, take: impl FnMut(Found<'_>)) {
+        let mut analysis = Analysis::new(self.of(language), take);
+        pieces(text, |piece| analysis.take(text, piece));
+        analysis.finish();
     }
 
     fn of(&mut self, language: Option<Language>) -> &mut Stems {

@@ -164,7 +164,11 @@ fn sentences(character: char) -> u32 {
     }
     let ends = format!("a{c} A").split_sentence_bounds().count() > 1;
     let stands = format!("?{c}A").split_sentence_bounds().next() == Some("?");
-    u32::from(ends) * ENDS | u32::from(stands && !ends) * STANDS
+    match (ends, stands) {
+        (true, _) => ENDS,
+        (false, true) => STANDS,
+        (false, false) => 0,
+    }
 }
 
 #[cfg(test)]

@@ -140,6 +140,10 @@ impl Asked {
         if language.is_some_and(|language| matches!(language.code(), "de" | "lb")) {
             return 0.0;
         }
+        // Many scripts have no capitals at all.
+        if !text.chars().any(char::is_uppercase) {
+            return 0.0;
+        }
         let words = text.split(|one: char| !one.is_alphanumeric()).filter(|word| !word.is_empty());
         let mut best: f32 = 0.0;
         for (place, word) in words.enumerate() {

@@ -96,11 +96,13 @@ pub(crate) struct Reading<'a> {
 }
 
 /// Numbers for stems.
-#[derive(Default)]
 struct Vocabulary {
     numbers: HashMap<Box<str>, u32>,
     stems: Vec<Stem>,
 }
+
+/// Bytes of text that have one stem which those before did not.
+const BYTES_OF_NEW_STEM: usize = 16;
 
 /// What is known of a stem.
 struct Stem {
@@ -110,6 +112,13 @@ struct Stem {
 }
 
 impl Vocabulary {
+    /// With room for most of the stems of the passages at once.
+    fn for_texts(passages: &[Passage<'_>]) -> Self {
+        let bytes: usize = passages.iter().map(|passage| passage.text.len()).sum();
+        let room = bytes / BYTES_OF_NEW_STEM;
+        Self { numbers: HashMap::with_capacity(room), stems: Vec::with_capacity(room) }
+    }
+
     fn number(&mut self, stem: &str, says: impl FnOnce() -> bool) -> u32 {
         if let Some(number) = self.numbers.get(stem) {
             return *number;
@@ -181,7 +190,7 @@ struct Question {
 
 impl<'a> Reading<'a> {
     pub(crate) fn new(question: &str, passages: &[Passage<'a>]) -> Self {
-        let mut vocabulary = Vocabulary::default();
+        let mut vocabulary = Vocabulary::for_texts(passages);
         let mut stems = kept().pop().unwrap_or_default();
         let read = passages.iter().map(|passage| Read::new(passage, &mut vocabulary, &mut stems));
         let read: Vec<_> = read.collect();
@@ -298,14 +307,12 @@ impl<'a> Read<'a> {
             let says = || says(token.exact.unwrap_or(stem), language);
             words.push((token.position, vocabulary.number(stem, says)));
         });
-        let named = analyse(&names.join("\n"), language).into_iter();
-        let named = named.filter_map(|token| {
-            let says = || token.exact.as_deref().is_some_and(|word| says(word, language));
-            token.exact.as_ref()?;
-            Some(vocabulary.number(token.stem.as_deref()?, says))
+        let mut named = Vec::new();
+        stems.analyse(&names.join("\n"), language, |token| {
+            let (Some(word), Some(stem)) = (token.exact, token.stem) else { return };
+            named.push(vocabulary.number(stem, || says(word, language)));
         });
-        let names = named.collect();
-        Self { text: passage.text, language, units, words, names }
+        Self { text: passage.text, language, units, words, names: named }
     }
 
     pub(crate) fn unit_text(&self, unit: &Unit) -> &'a str {
