@@ -590,6 +590,16 @@ mod tests {
     }
 
     #[test]
+    fn a_long_text_taken_into_pieces_is_told_by_three_places() {
+        let text = "Das Haus steht am Ende der Straße. ".repeat(2_000);
+        let segmented = Segmented::new(&text);
+        assert_eq!(segmented.language(), Language::parse("de"));
+        let (mut known, mut count) = (KnownStems::default(), 0);
+        segmented.tokens(&mut known, |_| count += 1);
+        assert_eq!((count, known.words()), (14_000, 7));
+    }
+
+    #[test]
     fn places_count_words_and_forms_share_them() {
         let places: Vec<_> = analyse("a foo-bar b 一二三 c", None)
             .into_iter()
@@ -610,6 +620,18 @@ mod tests {
                 prop_assert!(token.stem.as_ref().is_none_or(|stem| !stem.is_empty()));
             }
             prop_assert_eq!(&tokens, &analyse(&text, Language::parse(&language)));
+        }
+
+        #[test]
+        fn a_text_taken_into_pieces_once_has_the_same_tokens(texts in proptest::collection::vec("(\\PC{0,30}|the [a-z.-]{0,9} 中国|und กำ Ö{0,3})", 1..4)) {
+            let mut known = KnownStems::default();
+            for text in &texts {
+                let segmented = Segmented::new(text);
+                let mut tokens = Vec::new();
+                segmented.tokens(&mut known, |found| tokens.push(found.token()));
+                prop_assert_eq!(segmented.language(), detect(text, None));
+                prop_assert_eq!(tokens, analyse(text, segmented.language()));
+            }
         }
 
         #[test]
