@@ -12,9 +12,10 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use frostem::Stemmer;
-use unicode_normalization::char::is_combining_mark;
 use unicode_script::Script;
 
+use crate::class::{Class, MARK, NUMERIC};
+use crate::detect::{Votes, detect, is_read_whole};
 use crate::language::Language;
 use crate::normal::{fold, lower};
 use crate::script::{self, Kind};
@@ -56,45 +57,153 @@ pub struct Token {
     pub(crate) role: Role,
 }
 
+/// A term of a text, as it is found.
+#[derive(Debug, Clone, Copy)]
+pub struct Found<'f> {
+    /// As in [`Token`].
+    pub stem: Option<&'f str>,
+    /// As in [`Token`].
+    pub exact: Option<&'f str>,
+    /// As in [`Token`].
+    pub position: u32,
+    /// The first byte of its span.
+    pub start: usize,
+    end: usize,
+    role: Role,
+}
+
+impl Found<'_> {
+    fn token(self) -> Token {
+        Token {
+            stem: self.stem.map(str::to_owned),
+            exact: self.exact.map(str::to_owned),
+            position: self.position,
+            span: self.start..self.end,
+            role: self.role,
+        }
+    }
+}
+
 /// The tokens of a text in a language, in order. Words of a text whose language is
 /// not known are stemmed as English where their letters are Latin.
 pub fn analyse(text: &str, language: Option<Language>) -> Vec<Token> {
-    let mut analysis = Analysis::new(language);
-    pieces(text, |piece| analysis.take(text, piece));
-    analysis.finish()
+    let mut tokens = Vec::new();
+    KnownStems::default().analyse(text, language, |found| tokens.push(found.token()));
+    tokens
 }
 
-struct Analysis {
+/// A text taken into pieces once, for its language and its tokens.
+pub struct Segmented<'t> {
+    text: &'t str,
     language: Option<Language>,
-    stems: Stems,
-    tokens: Vec<Token>,
+    /// Texts of the pieces, one after another.
+    written: String,
+    pieces: Vec<Segment>,
+}
+
+/// A piece whose text ends at a byte of what is written.
+struct Segment {
+    end: usize,
+    kind: Kind,
+    span: Range<usize>,
+    gap: Gap,
+}
+
+impl<'t> Segmented<'t> {
+    /// Takes a text into pieces and tells its language.
+    pub fn new(text: &'t str) -> Self {
+        let mut votes = Votes::new();
+        let mut written = String::with_capacity(text.len());
+        let mut all = Vec::with_capacity(text.len() / BYTES_OF_PIECE);
+        let whole = is_read_whole(text);
+        pieces(text, |Piece { text, kind, span, gap }| {
+            if whole {
+                votes.count(text);
+            }
+            written.push_str(text);
+            all.push(Segment { end: written.len(), kind, span, gap });
+        });
+        let language = if whole { votes.decide(None) } else { detect(text, None) };
+        Self { text, language, written, pieces: all }
+    }
+
+    /// The language of the text, if it can be told.
+    pub fn language(&self) -> Option<Language> {
+        self.language
+    }
+
+    /// Hands out what [`analyse`] finds in the text in its language. `known` keeps the
+    /// stems for other texts.
+    pub fn tokens(&self, known: &mut KnownStems, take: impl FnMut(Found<'_>)) {
+        let mut analysis = Analysis::new(known.of(self.language), take);
+        let mut start = 0;
+        for Segment { end, kind, span, gap } in &self.pieces {
+            let text = self.written.get(start..*end).unwrap_or_default();
+            analysis.take(self.text, Piece { text, kind: *kind, span: span.clone(), gap: *gap });
+            start = *end;
+        }
+        analysis.finish();
+    }
+}
+
+/// Bytes of a short piece with what is beside it, to make room for all at once.
+const BYTES_OF_PIECE: usize = 4;
+
+/// Stems of words that several texts have, by language.
+#[derive(Default)]
+pub struct KnownStems(HashMap<Option<Language>, Stems>);
+
+impl KnownStems {
+    /// Words of all languages.
+    pub fn words(&self) -> usize {
+        self.0.values().map(|stems| stems.stems.len()).sum()
+    }
+
+    /// Hands out what [`analyse`] finds in a text.
+    pub fn analyse(&mut self, text: &str, language: Option<Language>, take: impl FnMut(Found<'_>)) {
+        let mut analysis = Analysis::new(self.of(language), take);
+        pieces(text, |piece| analysis.take(text, piece));
+        analysis.finish();
+    }
+
+    fn of(&mut self, language: Option<Language>) -> &mut Stems {
+        self.0.entry(language).or_insert_with(|| Stems::new(language))
+    }
+}
+
+struct Analysis<'s, F> {
+    stems: &'s mut Stems,
+    found: F,
     position: u32,
-    /// Units of a run without spaces, and its kind.
-    run: Vec<(String, Range<usize>)>,
+    /// Units of a run without spaces, one after another.
+    run: String,
+    /// Where each ends there, and the bytes of the source that it comes from.
+    run_units: Vec<(usize, Range<usize>)>,
     run_kind: Kind,
-    /// Parts of what may be one name: the word, its gap, and its token.
+    /// Parts of what may be one name.
     chain: Vec<Link>,
 }
 
 struct Link {
     word: String,
-    token: usize,
+    position: u32,
+    span: Range<usize>,
 }
 
-impl Analysis {
-    fn new(language: Option<Language>) -> Self {
+impl<'s, F: FnMut(Found<'_>)> Analysis<'s, F> {
+    fn new(stems: &'s mut Stems, found: F) -> Self {
         Self {
-            language,
-            stems: Stems::new(language),
-            tokens: Vec::new(),
+            stems,
+            found,
             position: 0,
-            run: Vec::new(),
+            run: String::new(),
+            run_units: Vec::new(),
             run_kind: Kind::Spaced,
             chain: Vec::new(),
         }
     }
 
-    fn take(&mut self, source: &str, piece: Piece) {
+    fn take(&mut self, source: &str, piece: Piece<'_>) {
         let goes_on = matches!(piece.gap, Gap::None | Gap::One('\u{200b}'));
         if piece.kind != self.run_kind || !goes_on {
             self.end_run();
@@ -103,8 +212,7 @@ impl Analysis {
             Kind::Cjk | Kind::SouthEastAsian(_) => {
                 self.end_chain();
                 self.run_kind = piece.kind;
-                let units = units(&piece.text, piece.kind);
-                self.run.extend(units.map(|unit| (unit, piece.span.clone())));
+                self.units(&piece);
             }
             Kind::Hangul => {
                 self.end_chain();
@@ -114,129 +222,153 @@ impl Analysis {
         }
     }
 
-    /// A run of one unit stands as it is; else each pair of neighbours is a term.
-    fn end_run(&mut self) {
-        let run = std::mem::take(&mut self.run);
-        let kind = std::mem::replace(&mut self.run_kind, Kind::Spaced);
-        let singles = kind == Kind::Cjk && run.len() > 1;
-        for (at, (unit, span)) in run.iter().enumerate() {
-            if run.len() == 1 {
-                self.push(Some(unit.clone()), None, span.clone(), Role::Word);
-            } else if let Some((next, end)) = run.get(at + 1) {
-                let span = span.start..end.end;
-                self.push(Some(format!("{unit}{next}")), None, span, Role::Word);
+    /// Adds the units that pairs are made of: characters of Han and kana, clusters of
+    /// a base and its marks elsewhere.
+    fn units(&mut self, piece: &Piece<'_>) {
+        let mut before = None;
+        for character in piece.text.chars() {
+            let stacked = before.is_some_and(stacks);
+            let mark = piece.kind != Kind::Cjk && (stacked || Class::of(character).is(MARK));
+            self.run.push(character);
+            match self.run_units.last_mut() {
+                Some((end, _)) if mark && before.is_some() => *end = self.run.len(),
+                _ => self.run_units.push((self.run.len(), piece.span.clone())),
             }
-            if singles && unit.chars().next().is_some_and(|one| script::of(one) == Script::Han) {
-                self.push(Some(unit.clone()), None, span.clone(), Role::Part);
-            }
-            self.position += 1;
+            before = Some(character);
         }
     }
 
+    /// A run of one unit stands as it is; else each pair of neighbours is a term.
+    fn end_run(&mut self) {
+        let kind = std::mem::replace(&mut self.run_kind, Kind::Spaced);
+        if self.run_units.is_empty() {
+            return;
+        }
+        let (run, units) = (std::mem::take(&mut self.run), std::mem::take(&mut self.run_units));
+        let singles = kind == Kind::Cjk && units.len() > 1;
+        let mut start = 0;
+        for (at, (end, span)) in units.iter().enumerate() {
+            let unit = run.get(start..*end).unwrap_or_default();
+            if units.len() == 1 {
+                self.push(Some(unit), None, span, Role::Word);
+            } else if let Some((next, other)) = units.get(at + 1) {
+                self.push(run.get(start..*next), None, &(span.start..other.end), Role::Word);
+            }
+            if singles && unit.chars().next().is_some_and(|one| script::is(one, Script::Han)) {
+                self.push(Some(unit), None, span, Role::Part);
+            }
+            self.position += 1;
+            start = *end;
+        }
+        // The room is for the next run.
+        (self.run, self.run_units) = (run, units);
+        self.run.clear();
+        self.run_units.clear();
+    }
+
     /// Pairs of syllables in their places, and the whole word once more.
-    fn hangul(&mut self, piece: &Piece) {
+    fn hangul(&mut self, piece: &Piece<'_>) {
         let syllables: Vec<char> = piece.text.chars().collect();
         if syllables.len() > MAX_WORD_CHARS {
             self.position += 1;
             return;
         }
-        let span = || piece.span.clone();
         if syllables.len() < 3 {
-            self.push(Some(piece.text.clone()), None, span(), Role::Word);
+            self.push(Some(piece.text), None, &piece.span, Role::Word);
             self.position += 1;
             if let [first, _] = syllables.as_slice() {
-                self.push(Some(first.to_string()), None, span(), Role::Part);
+                let first = first.to_string();
+                self.push(Some(&first), None, &piece.span, Role::Part);
             }
             return;
         }
-        self.push(Some(piece.text.clone()), None, span(), Role::Form);
+        self.push(Some(piece.text), None, &piece.span, Role::Form);
         for pair in syllables.windows(2) {
-            self.push(Some(pair.iter().collect()), None, span(), Role::Word);
+            let pair: String = pair.iter().collect();
+            self.push(Some(&pair), None, &piece.span, Role::Word);
             self.position += 1;
         }
     }
 
-    fn word(&mut self, source: &str, piece: Piece) {
-        if !joins(piece.gap, self.chain.last().map(|link| link.word.as_str()), &piece.text) {
+    fn word(&mut self, source: &str, piece: Piece<'_>) {
+        if !joins(piece.gap, self.chain.last().map(|link| link.word.as_str()), piece.text) {
             self.end_chain();
         }
-        let word = lower(&piece.text, self.language);
+        let language = self.stems.language;
+        let word = lower(piece.text, language);
         if word.chars().count() > MAX_WORD_CHARS {
             self.end_chain();
             self.position += 1;
             return;
         }
-        let token = self.tokens.len();
         match sign(source, &piece, &word) {
             // The bare letter would be another thing.
             Some(Signed::Whole(name)) => {
-                self.push(Some(name.clone()), Some(name), piece.span.clone(), Role::Word);
+                self.push(Some(&name), Some(&name), &piece.span, Role::Word);
             }
             Some(Signed::Beside(name)) => {
-                self.push(Some(name.clone()), Some(name), piece.span.clone(), Role::Word);
+                self.push(Some(&name), Some(&name), &piece.span, Role::Word);
                 self.plain(&word, &piece, Role::Form);
             }
             None => self.plain(&word, &piece, Role::Word),
         }
-        for hump in humps(&piece.text) {
-            let hump = lower(hump, self.language);
-            let stem = self.stems.of(&hump);
-            self.push(Some(stem), None, piece.span.clone(), Role::Form);
+        for hump in humps(piece.text) {
+            self.stemmed(&lower(hump, language), None, &piece.span, Role::Form);
         }
+        self.chain.push(Link {
+            word: word.into_owned(),
+            position: self.position,
+            span: piece.span,
+        });
         self.position += 1;
-        self.chain.push(Link { word, token });
     }
 
     /// A word by its stem, and as it is.
-    fn plain(&mut self, word: &str, piece: &Piece, role: Role) {
-        let stem = self.stems.of(word);
-        let exact = Some(word.to_owned());
-        self.push(Some(stem), exact, piece.span.clone(), role);
+    fn plain(&mut self, word: &str, piece: &Piece<'_>, role: Role) {
+        self.stemmed(word, Some(word), &piece.span, role);
         // Where marks tell words apart, a word without them is found as written.
         if self.stems.keeps_marks
             && let Cow::Owned(folded) = fold(word)
             && folded != word
         {
-            self.push(None, Some(folded), piece.span.clone(), Role::Part);
+            self.push(None, Some(&folded), &piece.span, Role::Part);
         }
+    }
+
+    fn stemmed(&mut self, word: &str, exact: Option<&str>, span: &Range<usize>, role: Role) {
+        let (position, start, end) = (self.position, span.start, span.end);
+        let stem = Some(self.stems.of(word));
+        (self.found)(Found { stem, exact, position, start, end, role });
     }
 
     /// Adds the parts of a name as one word, at the place of its first.
     fn end_chain(&mut self) {
-        let chain = std::mem::take(&mut self.chain);
-        let [first, .., last] = chain.as_slice() else { return };
-        let joined: String = chain.iter().map(|link| link.word.as_str()).collect();
-        let (Some(from), Some(to)) = (self.tokens.get(first.token), self.tokens.get(last.token))
-        else {
-            return;
-        };
-        if chain.len() > MAX_PARTS || joined.len() > MAX_JOINED_BYTES {
-            return;
+        if let [first, .., last] = self.chain.as_slice()
+            && self.chain.len() <= MAX_PARTS
+        {
+            let joined: String = self.chain.iter().map(|link| link.word.as_str()).collect();
+            if joined.len() <= MAX_JOINED_BYTES {
+                (self.found)(Found {
+                    stem: Some(&fold(&joined)),
+                    exact: None,
+                    position: first.position,
+                    start: first.span.start,
+                    end: last.span.end,
+                    role: Role::Form,
+                });
+            }
         }
-        let token = Token {
-            stem: Some(fold(&joined).into_owned()),
-            exact: None,
-            position: from.position,
-            span: from.span.start..to.span.end,
-            role: Role::Form,
-        };
-        self.tokens.push(token);
+        self.chain.clear();
     }
 
-    fn push(
-        &mut self,
-        stem: Option<String>,
-        exact: Option<String>,
-        span: Range<usize>,
-        role: Role,
-    ) {
-        self.tokens.push(Token { stem, exact, position: self.position, span, role });
+    fn push(&mut self, stem: Option<&str>, exact: Option<&str>, span: &Range<usize>, role: Role) {
+        let (position, start, end) = (self.position, span.start, span.end);
+        (self.found)(Found { stem, exact, position, start, end, role });
     }
 
-    fn finish(mut self) -> Vec<Token> {
+    fn finish(mut self) {
         self.end_run();
         self.end_chain();
-        self.tokens
     }
 }
 
@@ -258,7 +390,7 @@ enum Signed {
     Beside(String),
 }
 
-fn sign(source: &str, piece: &Piece, word: &str) -> Option<Signed> {
+fn sign(source: &str, piece: &Piece<'_>, word: &str) -> Option<Signed> {
     if !word.bytes().all(|byte| byte.is_ascii_alphabetic()) {
         return None;
     }
@@ -303,36 +435,24 @@ fn humps(word: &str) -> Vec<&str> {
     parts
 }
 
-/// The units that pairs are made of: characters of Han and kana, clusters of a
-/// base and its marks elsewhere.
-fn units(text: &str, kind: Kind) -> impl Iterator<Item = String> {
-    let mut units: Vec<String> = Vec::new();
-    for character in text.chars() {
-        let stacked = units.last().and_then(|unit| unit.chars().next_back()).is_some_and(stacks);
-        let mark = kind != Kind::Cjk && (is_combining_mark(character) || stacked);
-        match units.last_mut() {
-            Some(unit) if mark => unit.push(character),
-            _ => units.push(character.to_string()),
-        }
-    }
-    units.into_iter()
-}
-
 /// Whether the consonant after it is written below the one before: the coeng of
 /// Khmer, the virama of Myanmar.
 fn stacks(character: char) -> bool {
     matches!(character, '\u{17d2}' | '\u{1039}')
 }
 
-/// Stems of one text's words.
+/// Stems of words in one language.
 struct Stems {
+    language: Option<Language>,
     own: Option<Stemmer>,
-    script: Script,
+    script: u8,
     /// For Latin words in a text of another script, or of no known language: a word
     /// or two tell none, and are English more often than any other.
     english: Option<Stemmer>,
     keeps_marks: bool,
-    known: HashMap<String, String>,
+    /// Places of stems by word.
+    known: HashMap<Box<str>, usize>,
+    stems: Vec<Box<str>>,
 }
 
 impl Stems {
@@ -340,31 +460,36 @@ impl Stems {
         let script = language.map_or(Script::Common, |one| script::of_language(one.code()));
         let foreign = script != Script::Latin;
         Self {
+            language,
             own: language.and_then(|language| language.stemmer()),
-            script,
+            script: script as u8,
             english: Language::ENGLISH.stemmer().filter(|_| foreign),
             keeps_marks: language.is_some_and(|language| language.code() == "vi"),
             known: HashMap::new(),
+            stems: Vec::new(),
         }
     }
 
-    fn of(&mut self, word: &str) -> String {
-        if let Some(known) = self.known.get(word) {
-            return known.clone();
-        }
-        let stem = self.make(word);
-        self.known.insert(word.to_owned(), stem.clone());
-        stem
+    fn of<'w>(&'w mut self, word: &str) -> &'w str {
+        let place = self.known.get(word).copied().unwrap_or_else(|| {
+            let place = self.stems.len();
+            self.stems.push(self.make(word).into());
+            self.known.insert(word.into(), place);
+            place
+        });
+        self.stems.get(place).map_or("", |stem| stem)
     }
 
     fn make(&self, word: &str) -> String {
-        let script = word.chars().next().map_or(Script::Common, script::of);
+        const LATIN: u8 = Script::Latin as u8;
+        let script =
+            word.chars().next().map_or(Script::Common as u8, |one| Class::of(one).script());
         let stemmer = match script {
             script if script == self.script => self.own,
-            Script::Latin => self.english,
+            LATIN => self.english,
             _ => None,
         };
-        let letters = word.chars().all(|one| !one.is_numeric());
+        let letters = word.chars().all(|one| !Class::of(one).is(NUMERIC));
         let stem = match stemmer.filter(|_| letters) {
             Some(stemmer) => stemmer.stem(word),
             None => Cow::Borrowed(word),
@@ -465,6 +590,16 @@ mod tests {
     }
 
     #[test]
+    fn a_long_text_taken_into_pieces_is_told_by_three_places() {
+        let text = "Das Haus steht am Ende der Straße. ".repeat(2_000);
+        let segmented = Segmented::new(&text);
+        assert_eq!(segmented.language(), Language::parse("de"));
+        let (mut known, mut count) = (KnownStems::default(), 0);
+        segmented.tokens(&mut known, |_| count += 1);
+        assert_eq!((count, known.words()), (14_000, 7));
+    }
+
+    #[test]
     fn places_count_words_and_forms_share_them() {
         let places: Vec<_> = analyse("a foo-bar b 一二三 c", None)
             .into_iter()
@@ -485,6 +620,18 @@ mod tests {
                 prop_assert!(token.stem.as_ref().is_none_or(|stem| !stem.is_empty()));
             }
             prop_assert_eq!(&tokens, &analyse(&text, Language::parse(&language)));
+        }
+
+        #[test]
+        fn a_text_taken_into_pieces_once_has_the_same_tokens(texts in proptest::collection::vec("(\\PC{0,30}|the [a-z.-]{0,9} 中国|und กำ Ö{0,3})", 1..4)) {
+            let mut known = KnownStems::default();
+            for text in &texts {
+                let segmented = Segmented::new(text);
+                let mut tokens = Vec::new();
+                segmented.tokens(&mut known, |found| tokens.push(found.token()));
+                prop_assert_eq!(segmented.language(), detect(text, None));
+                prop_assert_eq!(tokens, analyse(text, segmented.language()));
+            }
         }
 
         #[test]

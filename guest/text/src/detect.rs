@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use unicode_script::Script;
 
+use crate::class::Class;
 use crate::language::Language;
 use crate::normal::{compatible, lower};
 use crate::script;
@@ -33,13 +34,27 @@ const WINDOW_BYTES: usize = 16 * 1024;
 type Mask = u64;
 
 /// Languages that are told by words and letters, by the bit that stands for each.
+#[derive(Default)]
 struct Known {
     languages: Vec<Language>,
     words: HashMap<&'static str, Mask>,
+    /// Bytes of the longest word; most words of a text are longer.
+    longest: usize,
+    /// Languages by the letters that few have.
+    letters: Vec<Mask>,
+    /// For each character from the first that is not of ASCII: one more than the place
+    /// of its letter among those, or nothing.
+    places: Vec<u8>,
 }
 
+/// The first character that is not of ASCII.
+const FIRST_LETTER: char = '\u{80}';
+
+/// Beyond it no letter is that few languages have.
+const LAST_LETTER: char = '\u{1fff}';
+
 static KNOWN: LazyLock<Known> = LazyLock::new(|| {
-    let mut known = Known { languages: Vec::new(), words: HashMap::new() };
+    let mut known = Known::default();
     for line in FUNCTION_WORDS.lines() {
         let mut words = line.split(' ');
         let Some(language) = words.next().and_then(Language::parse) else { continue };
@@ -51,6 +66,15 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
     }
     // Told by their letters alone.
     known.languages.extend(["sr", "mk", "ne"].into_iter().filter_map(Language::parse));
+    known.longest = known.words.keys().map(|word| word.len()).max().unwrap_or(0);
+    for letter in FIRST_LETTER..=LAST_LETTER {
+        let mask = letter_codes(letter).map(|codes| known.mask(codes));
+        let place = mask.and_then(|mask| {
+            known.letters.push(mask);
+            u8::try_from(known.letters.len()).ok()
+        });
+        known.places.push(place.unwrap_or_default());
+    }
     known
 });
 
@@ -60,13 +84,26 @@ impl Known {
         let bits = self.languages.iter().enumerate().filter(|(_, language)| named(language));
         bits.map(|(bit, _)| 1 << bit).sum()
     }
+
+    /// The languages that a word holds sentences of together.
+    fn word(&self, word: &str) -> Option<Mask> {
+        if word.len() > self.longest { None } else { self.words.get(word).copied() }
+    }
+
+    /// The languages of a letter that few have.
+    fn letter(&self, letter: char) -> Option<Mask> {
+        let code = (letter as usize).checked_sub(FIRST_LETTER as usize)?;
+        let place = usize::from(*self.places.get(code)?).checked_sub(1)?;
+        self.letters.get(place).copied()
+    }
 }
 
 /// Whether a word in lower case is one of those that hold sentences of a language
 /// together and say little themselves.
 pub fn is_function_word(word: &str, language: Language) -> bool {
+    let Some(mask) = KNOWN.word(word) else { return false };
     let bit = KNOWN.languages.iter().position(|known| *known == language);
-    bit.is_some_and(|bit| KNOWN.words.get(word).is_some_and(|mask| mask & (1 << bit) != 0))
+    bit.is_some_and(|bit| mask & (1 << bit) != 0)
 }
 
 /// Letters that few languages of a script have.
@@ -128,16 +165,21 @@ fn letter_codes(letter: char) -> Option<&'static str> {
 /// The language of a text; none where it cannot be told. `main` is the language
 /// that most texts around it are in, if there is one: a short text needs it.
 pub fn detect(text: &str, main: Option<Language>) -> Option<Language> {
-    let mut votes = Votes::default();
+    let mut votes = Votes::new();
     for window in windows(text) {
-        votes.count(window);
+        pieces(window, |piece| votes.count(piece.text));
     }
     votes.decide(main)
 }
 
+/// Whether all of a text is looked at.
+pub(crate) fn is_read_whole(text: &str) -> bool {
+    text.len() <= 3 * WINDOW_BYTES
+}
+
 /// A short text, or the beginning, middle and end of a long one.
 fn windows(text: &str) -> Vec<&str> {
-    if text.len() <= 3 * WINDOW_BYTES {
+    if is_read_whole(text) {
         return vec![text];
     }
     let middle = (text.len() - WINDOW_BYTES) / 2;
@@ -147,10 +189,9 @@ fn windows(text: &str) -> Vec<&str> {
     starts.into_iter().filter_map(cut).collect()
 }
 
-#[derive(Default)]
-struct Votes {
-    /// Letters of each script.
-    scripts: Vec<(Script, u32)>,
+/// What the pieces of a text say of its language.
+pub(crate) struct Votes {
+    scripts: Vec<Letters>,
     kana: u32,
     /// Words, and those of them that are a language's function words.
     words: u32,
@@ -161,47 +202,61 @@ struct Votes {
     votes: Vec<f32>,
 }
 
+/// Letters of a script.
+struct Letters {
+    /// Its number.
+    script: u8,
+    /// One of them.
+    one: char,
+    count: u32,
+}
+
 impl Votes {
-    fn count(&mut self, text: &str) {
-        self.votes.resize(KNOWN.languages.len(), 0.0);
-        pieces(text, |piece| {
-            let word = lower(&compatible(&piece.text), None);
-            for letter in word.chars() {
-                self.letter(letter);
-            }
-            self.words += 1;
-            if let Some(mask) = KNOWN.words.get(word.as_str()) {
-                self.function_words += 1;
-                self.vote(*mask, 1.0);
-            }
-        });
+    pub(crate) fn new() -> Self {
+        let votes = vec![0.0; KNOWN.languages.len()];
+        Self { scripts: Vec::new(), kana: 0, words: 0, function_words: 0, letters: false, votes }
+    }
+
+    /// Counts a piece of text in compatible form.
+    pub(crate) fn count(&mut self, piece: &str) {
+        let compatible = compatible(piece);
+        let word = lower(&compatible, None);
+        for letter in word.chars() {
+            self.letter(letter);
+        }
+        self.words += 1;
+        if let Some(mask) = KNOWN.word(&word) {
+            self.function_words += 1;
+            self.vote(mask, 1.0);
+        }
     }
 
     fn letter(&mut self, letter: char) {
-        let script = script::of(letter);
-        match script {
-            Script::Common | Script::Inherited => return,
-            Script::Hiragana | Script::Katakana => self.kana += 1,
-            _ => {}
+        const SHARED: [u8; 2] = [Script::Common as u8, Script::Inherited as u8];
+        const KANA: [u8; 2] = [Script::Hiragana as u8, Script::Katakana as u8];
+        let script = Class::of(letter).script();
+        if SHARED.contains(&script) {
+            return;
         }
-        match self.scripts.iter_mut().find(|(known, _)| *known == script) {
-            Some((_, count)) => *count += 1,
-            None => self.scripts.push((script, 1)),
+        self.kana += u32::from(KANA.contains(&script));
+        match self.scripts.iter_mut().find(|known| known.script == script) {
+            Some(known) => known.count += 1,
+            None => self.scripts.push(Letters { script, one: letter, count: 1 }),
         }
-        if !letter.is_ascii()
-            && let Some(codes) = letter_codes(letter)
-        {
+        if let Some(mask) = KNOWN.letter(letter) {
             self.letters = true;
-            self.vote(KNOWN.mask(codes), LETTER_VOTE);
+            self.vote(mask, LETTER_VOTE);
         }
     }
 
     fn vote(&mut self, mask: Mask, worth: f32) {
         let share = worth / mask.count_ones().max(1) as f32;
-        for (bit, votes) in self.votes.iter_mut().enumerate() {
-            if mask & (1 << bit) != 0 {
+        let mut left = mask;
+        while left != 0 {
+            if let Some(votes) = self.votes.get_mut(left.trailing_zeros() as usize) {
                 *votes += share;
             }
+            left &= left - 1;
         }
     }
 
@@ -213,16 +268,17 @@ impl Votes {
             _ => count,
         };
         let mut best: Option<(Script, u32)> = None;
-        for (script, count) in &self.scripts {
-            let worth = worth(*script, *count);
+        for Letters { one, count, .. } in &self.scripts {
+            let script = script::of(*one);
+            let worth = worth(script, *count);
             if best.is_none_or(|(_, most)| worth > most) {
-                best = Some((*script, worth));
+                best = Some((script, worth));
             }
         }
         best.map(|(script, _)| script)
     }
 
-    fn decide(&self, main: Option<Language>) -> Option<Language> {
+    pub(crate) fn decide(&self, main: Option<Language>) -> Option<Language> {
         let script = self.script()?;
         let only = match script {
             Script::Hiragana | Script::Katakana => "ja",
@@ -255,8 +311,8 @@ impl Votes {
     fn han(&self) -> u32 {
         self.scripts
             .iter()
-            .find(|(script, _)| *script == Script::Han)
-            .map_or(0, |(_, count)| *count)
+            .find(|letters| letters.script == Script::Han as u8)
+            .map_or(0, |letters| letters.count)
     }
 
     fn han_language(&self, main: Option<Language>) -> Language {

@@ -7,6 +7,7 @@
 
 mod analysis;
 pub mod bm25;
+mod class;
 mod content;
 mod detect;
 mod highlight;
@@ -19,7 +20,7 @@ mod script;
 mod sentences;
 mod words;
 
-pub use analysis::{Token, analyse};
+pub use analysis::{Found, KnownStems, Segmented, Token, analyse};
 pub use content::content;
 pub use detect::{detect, is_function_word};
 pub use highlight::highlights;

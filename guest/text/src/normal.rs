@@ -6,6 +6,7 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 use unicode_script::Script;
 
+use crate::class::{COMPATIBLE, Class, LOWER, PLAIN};
 use crate::language::Language;
 use crate::script;
 
@@ -20,28 +21,43 @@ pub(crate) fn is_ignorable(character: char) -> bool {
         | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Whether a character is part of a word: a letter, a digit or a mark on one.
-pub(crate) fn is_word(character: char) -> bool {
-    character.is_alphanumeric() || (!character.is_ascii() && is_combining_mark(character))
+/// Whether the compatible form has a character that NFKC does.
+pub(crate) fn is_kept(character: char) -> bool {
+    !is_ignorable(character) && character != TATWEEL && ascii_digit(character) == character
 }
 
 /// A piece of text in its compatibility form (NFKC) without what is not seen.
 /// Its case stays.
 pub(crate) fn compatible(text: &str) -> Cow<'_, str> {
-    if text.is_ascii() {
+    if text.is_ascii() || is_compatible(text) {
         return Cow::Borrowed(text);
     }
     let seen = text.nfkc().filter(|one| !is_ignorable(*one) && *one != TATWEEL);
     Cow::Owned(seen.map(ascii_digit).collect())
 }
 
+/// Whether text is in its compatible form for sure: of such characters, with the marks
+/// on each in order (the quick check of UAX 15).
+fn is_compatible(text: &str) -> bool {
+    let mut before = 0;
+    text.chars().map(Class::of).all(|class| {
+        let order = class.order();
+        let ordered = order == 0 || order >= before;
+        before = order;
+        ordered && class.is(COMPATIBLE)
+    })
+}
+
 /// A stretch of a letter that writes nothing.
 const TATWEEL: char = '\u{640}';
 
 /// Lower case as words are compared, of text in its compatible form.
-pub(crate) fn lower(text: &str, language: Option<Language>) -> String {
+pub(crate) fn lower(text: &str, language: Option<Language>) -> Cow<'_, str> {
+    if text.chars().all(|one| Class::of(one).is(LOWER)) {
+        return Cow::Borrowed(text);
+    }
     if text.is_ascii() && !is_turkic(language) {
-        return text.to_ascii_lowercase();
+        return Cow::Owned(text.to_ascii_lowercase());
     }
     let cased = match is_turkic(language) {
         true => Cow::Owned(text.replace('I', "\u{131}").replace('\u{130}', "i")),
@@ -56,7 +72,13 @@ pub(crate) fn lower(text: &str, language: Option<Language>) -> String {
             other => folded.push(other),
         }
     }
-    folded
+    Cow::Owned(folded)
+}
+
+/// Whether a character is its own lower case.
+pub(crate) fn is_lower(character: char) -> bool {
+    character.to_lowercase().eq([character])
+        && !matches!(character, '\u{df}' | '\u{3c2}' | '\u{307}')
 }
 
 fn is_turkic(language: Option<Language>) -> bool {
@@ -66,7 +88,7 @@ fn is_turkic(language: Option<Language>) -> bool {
 /// A word without the marks that people leave out when they type: those of Latin,
 /// Greek, Arabic and Hebrew letters, ё and nukta.
 pub(crate) fn fold(word: &str) -> Cow<'_, str> {
-    if word.is_ascii() {
+    if word.is_ascii() || word.chars().all(|one| Class::of(one).is(PLAIN)) {
         return Cow::Borrowed(word);
     }
     let mut folded = String::with_capacity(word.len());
@@ -91,6 +113,13 @@ fn drops_mark(base: Script, mark: char) -> bool {
         Script::Devanagari => mark == '\u{93c}',
         _ => false,
     }
+}
+
+/// Whether a letter without marks is written as it is.
+pub(crate) fn is_plain(character: char) -> bool {
+    let mut plain = String::new();
+    push_plain(&mut plain, character);
+    plain.chars().eq([character])
 }
 
 fn push_plain(folded: &mut String, character: char) {

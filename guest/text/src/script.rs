@@ -2,13 +2,16 @@
 
 use unicode_script::{Script, UnicodeScript};
 
+use crate::class::Class;
+
 /// How the words of a script are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Han and kana: no spaces, pairs of characters.
     Cjk,
-    /// Thai, Lao, Khmer, Myanmar: no spaces, pairs of clusters.
-    SouthEastAsian(Script),
+    /// Thai, Lao, Khmer, Myanmar, by the number of the script: no spaces, pairs of
+    /// clusters.
+    SouthEastAsian(u8),
     /// Hangul: spaces, and endings that pairs of syllables see past.
     Hangul,
     /// Letters and digits of a script with spaces.
@@ -26,23 +29,45 @@ pub(crate) fn of(character: char) -> Script {
     }
 }
 
-pub(crate) fn kind(character: char) -> Kind {
-    match of(character) {
-        Script::Han | Script::Hiragana | Script::Katakana | Script::Bopomofo | Script::Yi => {
-            Kind::Cjk
-        }
-        script @ (Script::Thai
-        | Script::Lao
-        | Script::Khmer
-        | Script::Myanmar
-        | Script::Javanese
-        | Script::Balinese
-        | Script::Tai_Le
-        | Script::New_Tai_Lue
-        | Script::Tai_Tham
-        | Script::Tai_Viet) => Kind::SouthEastAsian(script),
-        Script::Hangul => Kind::Hangul,
-        _ => Kind::Spaced,
+/// Whether a character is of a script.
+pub(crate) fn is(character: char, script: Script) -> bool {
+    Class::of(character).script() == script as u8
+}
+
+const CJK: [u8; 5] = [
+    Script::Han as u8,
+    Script::Hiragana as u8,
+    Script::Katakana as u8,
+    Script::Bopomofo as u8,
+    Script::Yi as u8,
+];
+
+const SOUTH_EAST_ASIAN: [u8; 10] = [
+    Script::Thai as u8,
+    Script::Lao as u8,
+    Script::Khmer as u8,
+    Script::Myanmar as u8,
+    Script::Javanese as u8,
+    Script::Balinese as u8,
+    Script::Tai_Le as u8,
+    Script::New_Tai_Lue as u8,
+    Script::Tai_Tham as u8,
+    Script::Tai_Viet as u8,
+];
+
+/// How words are found in the script of a character.
+pub(crate) fn kind(class: Class) -> Kind {
+    let script = class.script();
+    if script == Script::Latin as u8 || script == Script::Common as u8 {
+        Kind::Spaced
+    } else if CJK.contains(&script) {
+        Kind::Cjk
+    } else if SOUTH_EAST_ASIAN.contains(&script) {
+        Kind::SouthEastAsian(script)
+    } else if script == Script::Hangul as u8 {
+        Kind::Hangul
+    } else {
+        Kind::Spaced
     }
 }
 

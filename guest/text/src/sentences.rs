@@ -3,6 +3,7 @@
 //! quotation marks, text without capitals, and scripts that write sentences with
 //! spaces between them.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -10,6 +11,7 @@ use std::sync::LazyLock;
 use unicode_script::Script;
 use unicode_segmentation::UnicodeSegmentation;
 
+use crate::class::{Class, ENDS, STANDS, UPPER};
 use crate::detect::{detect, is_function_word};
 use crate::language::Language;
 use crate::script::{self, Kind};
@@ -74,7 +76,10 @@ pub fn sentences(text: &str, language: Option<Language>, lines: Lines) -> Vec<Ra
     for part in parts(text, lines) {
         let Some(stretch) = text.get(part.clone()) else { continue };
         // A space for each line break keeps every byte in its place.
-        let flat = stretch.replace(['\n', '\r'], " ");
+        let flat = match stretch.contains(['\n', '\r']) {
+            true => Cow::Owned(stretch.replace(['\n', '\r'], " ")),
+            false => Cow::Borrowed(stretch),
+        };
         for sentence in splitter.split(&flat) {
             let span = part.start + sentence.start..part.start + sentence.end;
             found.extend(trimmed(text, span));
@@ -123,7 +128,7 @@ impl Splitter {
     fn new(text: &str, language: Option<Language>) -> Self {
         Self {
             language,
-            capitals: text.chars().any(char::is_uppercase),
+            capitals: text.chars().any(|one| Class::of(one).is(UPPER)),
             danda: text.contains('\u{964}'),
         }
     }
@@ -150,11 +155,13 @@ impl Splitter {
     /// Where Unicode's rules and marks in text without capitals see an end.
     fn bounds(&self, text: &str) -> Vec<usize> {
         let mut bounds = Vec::new();
-        for (at, piece) in text.split_sentence_bound_indices() {
+        let mut at = 0;
+        while let Some(piece) = first_sentence(text.get(at..).unwrap_or_default()) {
             if !self.capitals {
                 bounds.extend(marks(piece).into_iter().map(|mark| at + mark));
             }
-            bounds.push(at + piece.len());
+            at += piece.len();
+            bounds.push(at);
         }
         bounds
     }
@@ -227,7 +234,7 @@ impl Splitter {
         letters.next().is_none()
             && first.is_some_and(|one| match self.capitals {
                 true => one.is_uppercase(),
-                false => one.is_alphabetic() && script::kind(one) == Kind::Spaced,
+                false => one.is_alphabetic() && script::kind(Class::of(one)) == Kind::Spaced,
             })
     }
 
@@ -238,6 +245,23 @@ impl Splitter {
         word.starts_with(char::is_uppercase)
             && self.language.is_none_or(|one| is_function_word(&word.to_lowercase(), one))
     }
+}
+
+/// The first sentence of a text by Unicode's rules, if there is text. They are asked
+/// from the letter before the first mark that may end it: what is before that has no say.
+fn first_sentence(text: &str) -> Option<&str> {
+    let mut stands = 0;
+    for (at, one) in text.char_indices() {
+        let class = Class::of(one);
+        if class.is(ENDS) {
+            let first = text.get(stands..)?.split_sentence_bounds().next()?;
+            return text.get(..stands + first.len());
+        }
+        if class.is(STANDS) {
+            stands = at;
+        }
+    }
+    Some(text).filter(|text| !text.is_empty())
 }
 
 fn first_word(text: &str) -> &str {
@@ -341,7 +365,8 @@ fn marks(piece: &str) -> Vec<usize> {
 /// stretches of some length; any other as it is.
 fn stretches(text: &str, sentence: Range<usize>) -> Vec<Range<usize>> {
     let piece = text.get(sentence.clone()).unwrap_or_default();
-    let spaced = |one: char| matches!(script::of(one), Script::Thai | Script::Lao | Script::Khmer);
+    const SPACED: [u8; 3] = [Script::Thai as u8, Script::Lao as u8, Script::Khmer as u8];
+    let spaced = |one: char| SPACED.contains(&Class::of(one).script());
     if piece.len() <= STRETCH || !piece.chars().any(spaced) {
         return vec![sentence];
     }
@@ -461,6 +486,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn bounds_are_those_of_the_rules(
+            text in "([a-cA-C1-3 .!?:,;()'\"\\n\\r\u{301}\u{ad}\u{200d}\u{85}\u{2028}äÖßة؟。！？，中あกำ।「」“”…‥😀\u{1da88}\u{11141}]|\\PC| ){0,24}"
+        ) {
+            let splitter = Splitter { language: None, capitals: true, danda: false };
+            let expected = text.split_sentence_bound_indices().map(|(at, one)| at + one.len());
+            prop_assert_eq!(splitter.bounds(&text), expected.collect::<Vec<_>>());
+        }
+
         #[test]
         fn no_letter_is_lost_and_none_comes_twice(text in "\\PC{0,120}", end: bool, language in "(en|de|zh|th|)") {
             let lines = if end { Lines::End } else { Lines::Wrapped };

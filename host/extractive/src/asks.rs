@@ -140,12 +140,19 @@ impl Asked {
         if language.is_some_and(|language| matches!(language.code(), "de" | "lb")) {
             return 0.0;
         }
+        // Many scripts have no capitals at all.
+        if !text.chars().any(char::is_uppercase) {
+            return 0.0;
+        }
         let words = text.split(|one: char| !one.is_alphanumeric()).filter(|word| !word.is_empty());
         let mut best: f32 = 0.0;
         for (place, word) in words.enumerate() {
+            if !word.starts_with(char::is_uppercase) {
+                continue;
+            }
             let lower = word.to_lowercase();
             let common = is_function_word(&lower, language.unwrap_or(Language::ENGLISH));
-            if !word.starts_with(char::is_uppercase) || common || has(&self.spaced, &lower, None) {
+            if common || has(&self.spaced, &lower, None) {
                 continue;
             }
             best = best.max(if place == 0 { 0.5 } else { 1.0 });

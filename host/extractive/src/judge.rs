@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ragtime_text::{Language, analyse, content, detect, is_function_word, phrase};
+use ragtime_text::{KnownStems, Language, Segmented, analyse, content, is_function_word, phrase};
 
 use crate::Passage;
 use crate::asks::{self, Asked};
@@ -33,6 +34,8 @@ pub(crate) const COUNT: usize = FEATURES.len();
 
 /// Words that two words of the question may be apart in a text to be neighbours.
 const NEAR: u32 = 3;
+/// What a word counts that is one of the question.
+const SAME: f32 = 1.0;
 /// What a word counts that only shares its beginning with one of the question.
 const SIMILAR: f32 = 0.6;
 /// Characters that it has to share.
@@ -55,6 +58,25 @@ pub(crate) struct Candidate {
     pub(crate) shared_lead: Option<usize>,
 }
 
+/// Stems of earlier answers: most words of a passage come again in others, and a stem
+/// costs more than finding it. One for each answer that is made at a time, up to a few.
+static KEPT: Mutex<Vec<KnownStems>> = Mutex::new(Vec::new());
+const MAX_KEPT: usize = 4;
+/// Words that one keeps, some two megabytes.
+const MAX_KEPT_WORDS: usize = 20_000;
+
+fn kept() -> MutexGuard<'static, Vec<KnownStems>> {
+    // Nothing that panics holds it, and a list of stems is whole at all times.
+    KEPT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn keep(stems: KnownStems) {
+    let mut kept = kept();
+    if kept.len() < MAX_KEPT && stems.words() <= MAX_KEPT_WORDS {
+        kept.push(stems);
+    }
+}
+
 /// A passage taken apart.
 pub(crate) struct Read<'a> {
     pub(crate) text: &'a str,
@@ -74,24 +96,83 @@ pub(crate) struct Reading<'a> {
 }
 
 /// Numbers for stems.
-#[derive(Default)]
 struct Vocabulary {
-    numbers: HashMap<String, u32>,
-    /// Whether a stem is of a word that says something.
-    says: Vec<bool>,
+    numbers: HashMap<Box<str>, u32>,
+    stems: Vec<Stem>,
+}
+
+/// Bytes of text that have one stem which those before did not.
+const BYTES_OF_NEW_STEM: usize = 16;
+
+/// What is known of a stem.
+struct Stem {
+    /// Whether it is of a word that says something.
+    says: bool,
+    shape: Shape,
 }
 
 impl Vocabulary {
-    fn number(&mut self, stem: String, says: impl FnOnce() -> bool) -> u32 {
-        let next = u32::try_from(self.says.len()).unwrap_or(u32::MAX);
-        *self.numbers.entry(stem).or_insert_with(|| {
-            self.says.push(says());
-            next
-        })
+    /// With room for most of the stems of the passages at once.
+    fn for_texts(passages: &[Passage<'_>]) -> Self {
+        let bytes: usize = passages.iter().map(|passage| passage.text.len()).sum();
+        let room = bytes / BYTES_OF_NEW_STEM;
+        Self { numbers: HashMap::with_capacity(room), stems: Vec::with_capacity(room) }
+    }
+
+    fn number(&mut self, stem: &str, says: impl FnOnce() -> bool) -> u32 {
+        if let Some(number) = self.numbers.get(stem) {
+            return *number;
+        }
+        let next = u32::try_from(self.stems.len()).unwrap_or(u32::MAX);
+        self.stems.push(Stem { says: says(), shape: Shape::of(stem) });
+        self.numbers.insert(stem.into(), next);
+        next
     }
 
     fn says(&self, number: u32) -> bool {
-        self.says.get(number as usize).copied().unwrap_or(false)
+        self.stems.get(number as usize).is_some_and(|stem| stem.says)
+    }
+
+    /// How much each stem is one of the words.
+    fn strengths(&self, wanted: &[String]) -> Strengths {
+        let wanted: Vec<_> = wanted.iter().map(|word| (word.as_str(), Shape::of(word))).collect();
+        let mut strengths = Strengths { rows: vec![0; self.stems.len()], all: vec![Vec::new()] };
+        for (stem, number) in &self.numbers {
+            let (Some(known), Some(row)) =
+                (self.stems.get(*number as usize), strengths.rows.get_mut(*number as usize))
+            else {
+                continue;
+            };
+            for (place, (word, shape)) in wanted.iter().enumerate() {
+                let strength = similar((word, shape), (stem, &known.shape));
+                if strength > 0.0 {
+                    if *row == 0 {
+                        *row = strengths.all.len();
+                        strengths.all.push(Vec::new());
+                    }
+                    strengths
+                        .all
+                        .get_mut(*row)
+                        .into_iter()
+                        .for_each(|all| all.push((place, strength)));
+                }
+            }
+        }
+        strengths
+    }
+}
+
+/// By number of a stem: which words of the question that is, and how much so.
+struct Strengths {
+    /// Places of what there is; the first has nothing, as most stems do.
+    rows: Vec<usize>,
+    all: Vec<Vec<(usize, f32)>>,
+}
+
+impl Strengths {
+    fn of(&self, number: u32) -> &[(usize, f32)] {
+        let all = self.rows.get(number as usize).and_then(|row| self.all.get(*row));
+        all.map_or(&[], Vec::as_slice)
     }
 }
 
@@ -102,17 +183,18 @@ struct Question {
     weights: Vec<f32>,
     /// Its words that follow each other.
     pairs: Vec<(usize, usize)>,
-    /// By number of a stem: which of its words that is, and how much so.
-    strengths: HashMap<u32, Vec<(usize, f32)>>,
+    strengths: Strengths,
     /// All stems of it, those that say nothing too.
     stems: Vec<u32>,
 }
 
 impl<'a> Reading<'a> {
     pub(crate) fn new(question: &str, passages: &[Passage<'a>]) -> Self {
-        let mut vocabulary = Vocabulary::default();
-        let read: Vec<_> =
-            passages.iter().map(|passage| Read::new(passage, &mut vocabulary)).collect();
+        let mut vocabulary = Vocabulary::for_texts(passages);
+        let mut stems = kept().pop().unwrap_or_default();
+        let read = passages.iter().map(|passage| Read::new(passage, &mut vocabulary, &mut stems));
+        let read: Vec<_> = read.collect();
+        keep(stems);
         let mut reading = Self { passages: read, vocabulary, questions: HashMap::new() };
         let languages: Vec<_> = reading.passages.iter().map(|read| read.language).collect();
         for language in languages {
@@ -132,15 +214,7 @@ impl<'a> Reading<'a> {
             let code = content(&asks::words_for_code(language), language);
             wanted.retain(|word| !code.contains(word));
         }
-        let mut strengths: HashMap<u32, Vec<(usize, f32)>> = HashMap::new();
-        for (stem, number) in &self.vocabulary.numbers {
-            for (place, word) in wanted.iter().enumerate() {
-                let strength = similar(word, stem);
-                if strength > 0.0 {
-                    strengths.entry(*number).or_default().push((place, strength));
-                }
-            }
-        }
+        let strengths = self.vocabulary.strengths(&wanted);
         let place = |stem: &String| wanted.iter().position(|word| word == stem);
         let order: Vec<_> =
             phrase(text, language).iter().filter_map(|(_, stem)| place(stem)).collect();
@@ -150,22 +224,29 @@ impl<'a> Reading<'a> {
         });
         let pairs = pairs.collect();
         let stems = analyse(text, language).into_iter().filter_map(|token| token.stem);
-        let stems = stems.filter_map(|stem| self.vocabulary.numbers.get(&stem).copied()).collect();
-        let weights = self.weights(&wanted);
+        let stems =
+            stems.filter_map(|stem| self.vocabulary.numbers.get(stem.as_str()).copied()).collect();
+        let weights = self.weights(wanted.len(), &strengths);
         Question { asked, weights, pairs, strengths, stems }
     }
 
     /// How rare words are among the units at hand (Spärck Jones 1972).
-    fn weights(&self, wanted: &[String]) -> Vec<f32> {
-        let all = self.passages.iter().flat_map(|read| &read.words);
-        let units = all.clone().count();
-        let weight = |word: &String| {
-            let number = self.vocabulary.numbers.get(word);
-            let has = |unit: &&Vec<(u32, u32)>| unit.iter().any(|(_, one)| Some(one) == number);
-            let count = all.clone().filter(has).count();
-            (1.0 + units as f32 / (1.0 + count as f32)).ln()
-        };
-        wanted.iter().map(weight).collect()
+    fn weights(&self, wanted: usize, strengths: &Strengths) -> Vec<f32> {
+        // Of each word: the units that have it, and the last of them.
+        let mut counts = vec![(0_usize, 0_usize); wanted];
+        let mut units = 0;
+        for words in self.passages.iter().flat_map(|read| &read.words) {
+            units += 1;
+            let found = words.iter().flat_map(|(_, number)| strengths.of(*number));
+            for (place, _) in found.filter(|(_, strength)| *strength >= SAME) {
+                match counts.get_mut(*place) {
+                    Some((count, last)) if *last != units => (*count, *last) = (*count + 1, units),
+                    _ => {}
+                }
+            }
+        }
+        let weight = |(count, _)| (1.0 + units as f32 / (1.0 + count as f32)).ln();
+        counts.into_iter().map(|(count, last): (usize, usize)| weight((count, last))).collect()
     }
 
     /// The text of a candidate.
@@ -206,26 +287,32 @@ impl<'a> Reading<'a> {
 }
 
 impl<'a> Read<'a> {
-    fn new(passage: &Passage<'a>, vocabulary: &mut Vocabulary) -> Self {
-        let language = detect(passage.text, None);
+    fn new(passage: &Passage<'a>, vocabulary: &mut Vocabulary, stems: &mut KnownStems) -> Self {
+        let segmented = Segmented::new(passage.text);
+        let language = segmented.language();
         let names: Vec<&str> =
             passage.title.into_iter().chain(passage.headings.iter().map(String::as_str)).collect();
         let units = units(passage.text, &names, language);
         let mut words = vec![Vec::new(); units.len()];
-        for token in analyse(passage.text, language) {
-            let place = units.partition_point(|unit| unit.span.end <= token.span.start);
-            let (Some(stem), Some(words)) = (token.stem, words.get_mut(place)) else { continue };
-            let says = || says(token.exact.as_deref().unwrap_or(&stem), language);
-            let says = says();
-            words.push((token.position, vocabulary.number(stem, || says)));
-        }
-        let named = analyse(&names.join("\n"), language).into_iter();
-        let named = named.filter_map(|token| {
-            let says = says(token.exact.as_deref()?, language);
-            Some(vocabulary.number(token.stem?, || says))
+        let mut place = 0_usize;
+        segmented.tokens(stems, |token| {
+            // Most are of the unit that the one before is of.
+            let is_before = |unit: &Unit| unit.span.end <= token.start;
+            let begins =
+                place.checked_sub(1).and_then(|before| units.get(before)).is_none_or(is_before);
+            if !begins || units.get(place).is_some_and(is_before) {
+                place = units.partition_point(is_before);
+            }
+            let (Some(stem), Some(words)) = (token.stem, words.get_mut(place)) else { return };
+            let says = || says(token.exact.unwrap_or(stem), language);
+            words.push((token.position, vocabulary.number(stem, says)));
         });
-        let names = named.collect();
-        Self { text: passage.text, language, units, words, names }
+        let mut named = Vec::new();
+        stems.analyse(&names.join("\n"), language, |token| {
+            let (Some(word), Some(stem)) = (token.exact, token.stem) else { return };
+            named.push(vocabulary.number(stem, || says(word, language)));
+        });
+        Self { text: passage.text, language, units, words, names: named }
     }
 
     pub(crate) fn unit_text(&self, unit: &Unit) -> &'a str {
@@ -237,27 +324,56 @@ fn says(word: &str, language: Option<Language>) -> bool {
     !is_function_word(word, language.unwrap_or(Language::ENGLISH))
 }
 
+/// What is compared of a stem before its characters are.
+struct Shape {
+    chars: usize,
+    /// Whether it is a number.
+    digits: bool,
+    /// Bits of the bytes that it has: another that has one more is not part of it.
+    bytes: u64,
+}
+
+impl Shape {
+    fn of(stem: &str) -> Self {
+        Self {
+            chars: stem.chars().count(),
+            digits: stem.bytes().all(|byte| byte.is_ascii_digit()),
+            bytes: stem.bytes().fold(0, |all, byte| all | 1 << (byte & 63)),
+        }
+    }
+}
+
 /// How much a stem of a text is a stem of the question: the same, or one begins as
 /// the other does, or holds it, as compounds do.
-fn similar(wanted: &str, stem: &str) -> f32 {
-    if wanted == stem {
-        return 1.0;
+fn similar((wanted, a): (&str, &Shape), (stem, b): (&str, &Shape)) -> f32 {
+    if a.bytes == b.bytes && wanted == stem {
+        return SAME;
     }
-    // Most differ in their first letter.
-    let ascii = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if wanted.len() < MIN_SHARED_CHARS
-        || stem.len() < MIN_SHARED_CHARS
-        || ascii(wanted)
-        || ascii(stem)
-    {
+    let (short, long) = (a.chars.min(b.chars), a.chars.max(b.chars));
+    if short < MIN_SHARED_CHARS || a.digits || b.digits {
         return 0.0;
     }
-    let (a, b) = (wanted.chars().count(), stem.chars().count());
+    if begins(wanted, stem, long) || (short > MIN_SHARED_CHARS && holds((wanted, a), (stem, b))) {
+        SIMILAR
+    } else {
+        0.0
+    }
+}
+
+/// Whether two stems begin with the same characters, for most of the longer one.
+fn begins(wanted: &str, stem: &str, long: usize) -> bool {
+    // Most differ in their first letter.
+    if wanted.as_bytes().first() != stem.as_bytes().first() {
+        return false;
+    }
     let shared = wanted.chars().zip(stem.chars()).take_while(|(a, b)| a == b).count();
-    let long = a.max(b);
-    let begins = shared >= MIN_SHARED_CHARS && shared as f32 >= MIN_SHARED_PART * long as f32;
-    let holds = a.min(b) > MIN_SHARED_CHARS && (wanted.contains(stem) || stem.contains(wanted));
-    if begins || holds { SIMILAR } else { 0.0 }
+    shared >= MIN_SHARED_CHARS && shared as f32 >= MIN_SHARED_PART * long as f32
+}
+
+/// Whether one of two stems is part of the other.
+fn holds((wanted, a): (&str, &Shape), (stem, b): (&str, &Shape)) -> bool {
+    (b.bytes & !a.bytes == 0 && wanted.contains(stem))
+        || (a.bytes & !b.bytes == 0 && stem.contains(wanted))
 }
 
 /// What one passage has of the question.
@@ -310,8 +426,8 @@ impl<'r, 'a> Judge<'r, 'a> {
         let next = self.read.units.get(at + 1);
         let announces = shape::announces(text) && next.is_some_and(|next| next.lead == Some(at));
         let is_new = words.iter().any(|word| !self.question.stems.contains(word));
-        let denies = self.question.asked.denied_by(text, self.read.language);
-        if !announces && !is_new && !denies {
+        let denies = || self.question.asked.denied_by(text, self.read.language);
+        if !announces && !is_new && !denies() {
             return None;
         }
         let before = at.checked_sub(1).filter(|before| self.is_near(*before, unit));
@@ -391,14 +507,18 @@ impl<'r, 'a> Judge<'r, 'a> {
         if self.question.pairs.is_empty() {
             return 0.0;
         }
+        let strengths = |number: u32| self.question.strengths.of(number);
+        let asked: Vec<_> = words
+            .iter()
+            .map(|(at, number)| (*at, strengths(*number)))
+            .filter(|(_, all)| !all.is_empty())
+            .collect();
         let places = |word: usize| {
-            words.iter().filter(move |(_, number)| {
-                let strengths = self.question.strengths.get(number);
-                strengths.is_some_and(|all| all.iter().any(|(one, _)| *one == word))
-            })
+            let is = move |all: &[(usize, f32)]| all.iter().any(|(one, _)| *one == word);
+            asked.iter().filter(move |(_, all)| is(all)).map(|(at, _)| *at)
         };
         let near = |(a, b): &&(usize, usize)| {
-            places(*a).any(|(at, _)| places(*b).any(|(other, _)| at.abs_diff(*other) <= NEAR))
+            places(*a).any(|at| places(*b).any(|other| at.abs_diff(other) <= NEAR))
         };
         let found = self.question.pairs.iter().filter(near).count();
         found as f32 / self.question.pairs.len() as f32
@@ -409,7 +529,7 @@ impl Question {
     /// How much of each of its words is among these.
     fn had(&self, words: impl Iterator<Item = u32>) -> Vec<f32> {
         let mut had = vec![0.0_f32; self.weights.len()];
-        for (place, strength) in words.filter_map(|word| self.strengths.get(&word)).flatten() {
+        for (place, strength) in words.flat_map(|word| self.strengths.of(word)) {
             if let Some(had) = had.get_mut(*place) {
                 *had = had.max(*strength);
             }

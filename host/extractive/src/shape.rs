@@ -52,6 +52,9 @@ pub(crate) fn item_mark(line: &str) -> Option<usize> {
 
 /// Whether a line is a row: cells between bars.
 pub(crate) fn is_row(line: &str) -> bool {
+    if !line.bytes().any(|byte| byte == b'|') {
+        return false;
+    }
     line.contains(" | ") || (line.trim_start().starts_with("| ") && line.trim_end().ends_with('|'))
 }
 
@@ -97,13 +100,17 @@ pub(crate) fn is_code(lines: &[&str]) -> bool {
         all += 1;
         signs += usize::from(is_sign(word));
     }
+    // Most blocks have none, and need no further look.
+    if signs == 0 {
+        return false;
+    }
     let share = signs as f32 / all.max(1) as f32;
     let ended = lines.iter().filter(|line| ends_sentence(line)).count();
     let capitals = lines.iter().any(|line| line.trim_start().starts_with(char::is_uppercase));
     let latin =
         lines.iter().all(|line| line.chars().all(|one| one.is_ascii() || !one.is_alphabetic()));
     match () {
-        () if signs == 0 || !latin || 3 * ended > lines.len() => false,
+        () if !latin || 3 * ended > lines.len() => false,
         () if capitals => share >= CODE_SHARE,
         () => share >= LOWER_CODE_SHARE,
     }
@@ -111,6 +118,10 @@ pub(crate) fn is_code(lines: &[&str]) -> bool {
 
 /// Whether a word is of a language of machines: it has signs where words have none.
 fn is_sign(word: &str) -> bool {
+    // Most words have none of these, and need no further look.
+    if !word.bytes().any(|byte| byte.is_ascii_punctuation()) {
+        return false;
+    }
     let opens = |one: char| matches!(one, '(' | '"' | '\'' | '[' | '“' | '‘' | '«');
     let closes = |one: char| {
         matches!(

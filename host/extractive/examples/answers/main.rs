@@ -3,11 +3,15 @@
 //! ```sh
 //! cargo run --release -p ragtime-extractive --example answers -- measure FILE.json second
 //! cargo run --release -p ragtime-extractive --example answers -- learn FILE.json
+//! cargo run --release -p ragtime-extractive --example answers -- time FILE.json
+//! cargo run --release -p ragtime-extractive --example answers -- write FILE.json
 //! ```
 //!
 //! Each question is asked of the six paragraphs that BM25 finds, and once more of
 //! those that it finds without the paragraph that has the answer. `first` and `second`
 //! are the halves of the articles; `learn` prints weights learned on the first half.
+//! `time` tells how long an answer from ten paragraphs takes, and `write` writes those
+//! answers, a line for each, so that two builds can be compared.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -22,6 +26,10 @@ use serde_json::Value;
 
 /// Sources of an answer, as the API takes them by default.
 const SOURCES: usize = 6;
+/// Passages of an answer that is timed, as a search returns them by default.
+const TIMED: usize = 10;
+/// Times that each answer is made; the fastest counts, as others share the machine.
+const REPEATS: usize = 3;
 
 struct NoModel;
 
@@ -76,6 +84,13 @@ impl Set {
     /// The paragraphs that a search finds, by place.
     pub(crate) fn found(&self, question: &Question, without: bool) -> Vec<usize> {
         self.index.search(&question.text, SOURCES, without.then_some(question.paragraph))
+    }
+
+    /// Each question with the ten paragraphs that a search finds.
+    fn timed(&self) -> impl Iterator<Item = (&Question, Vec<usize>)> {
+        self.questions
+            .iter()
+            .map(|question| (question, self.index.search(&question.text, TIMED, None)))
     }
 
     pub(crate) fn passages(&self, found: &[usize]) -> Vec<Passage<'_>> {
@@ -158,6 +173,46 @@ fn measure(set: &Set, wrong: bool) {
     println!();
 }
 
+/// Prints the median and the 99th percentile of the time that an answer takes.
+fn time(set: &Set) {
+    let settings = Settings::default();
+    let mut times: Vec<f64> = Vec::with_capacity(set.questions.len());
+    for (question, found) in set.timed() {
+        let passages = set.passages(&found);
+        let once = |_| {
+            let begun = Instant::now();
+            std::hint::black_box(answer(&question.text, &passages, &NoModel, &settings));
+            begun.elapsed().as_secs_f64()
+        };
+        times.push((0..REPEATS).map(once).fold(f64::INFINITY, f64::min));
+    }
+    times.sort_by(f64::total_cmp);
+    let at = |share: f64| 1e3 * times[((times.len() - 1) as f64 * share).round() as usize];
+    println!("answers {} | median {:.3} ms | p99 {:.3} ms", times.len(), at(0.5), at(0.99));
+}
+
+/// Prints the confidence of each answer in bits and its quotes.
+fn write(set: &Set) {
+    let settings = Settings::default();
+    for (question, found) in set.timed() {
+        let answered = answer(&question.text, &set.passages(&found), &NoModel, &settings);
+        let quotes: Vec<_> = answered
+            .quotes
+            .iter()
+            .map(|one| {
+                let (context, lines) = (u8::from(one.context), u8::from(one.lines));
+                format!("{} {} {} {context} {lines}", found[one.passage], one.start, one.end)
+            })
+            .collect();
+        println!(
+            "{:08x} {} {}",
+            answered.confidence.to_bits(),
+            answered.confidence,
+            quotes.join(", ")
+        );
+    }
+}
+
 /// The area under the curve: how often one with is above one without.
 fn area(with: &[f32], without: &[f32]) -> f64 {
     let wins = with.iter().flat_map(|one| {
@@ -178,6 +233,10 @@ fn main() {
         ["measure", file, half] => measure(&Set::read(file, half), false),
         ["wrong", file, half] => measure(&Set::read(file, half), true),
         ["learn", file] => fit::learn(&Set::read(file, "first")),
-        _ => println!("measure FILE [first|second], wrong FILE first|second, learn FILE"),
+        ["time", file] => time(&Set::read(file, "all")),
+        ["write", file] => write(&Set::read(file, "all")),
+        _ => println!(
+            "measure FILE [first|second], wrong FILE first|second, learn FILE, time FILE, write FILE"
+        ),
     }
 }
