@@ -91,7 +91,9 @@ impl Extractive {
             .collect();
         let read = std::iter::once(question).chain(texts.iter().map(|passage| passage.text));
         Ok(Extract {
-            input_tokens: read.map(|text| count(model, text)).sum(),
+            // A model that does not know the language reads it letter by letter: what it
+            // counts there says little, and takes longer than the answer.
+            input_tokens: read.map(|text| count(understood, text)).sum(),
             output_tokens: sentences.iter().map(|sentence| count(model, &sentence.text)).sum(),
             abstained: picked.abstained,
             confidence: picked.confidence,
