@@ -18,6 +18,8 @@ trap 'kill $server 2>/dev/null || true; rm -rf "$work"' EXIT
 # Budgets are tested elsewhere; here they would hide everything else.
 export RAGTIME_AUTH__RATE_PER_MINUTE=100000000 RAGTIME_AUTH__BURST=100000000
 export RAGTIME_AUTH__FAILURE_BURST=100000000
+# A tiny reranker, so that there is one.
+export RAGTIME_MODELS__RERANKING__SMALL__DIR=$PWD/host/embed/tests/golden/bert-reranker
 RAGTIME_AUTH__BOOTSTRAP_KEY=$key "$ragtime" serve --listen 127.0.0.1:0 \
   --data-dir "$work/data" 2>"$work/log" &
 server=$!

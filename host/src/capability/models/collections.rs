@@ -4,11 +4,11 @@ use ragtime_policy::scope::Scope;
 use ragtime_store as store;
 use wasmtime::component::{Accessor, Resource};
 
-use super::super::bindings::ragtime::documents::store::Error;
-use super::super::bindings::ragtime::models0_2_0::collections as wit;
-use super::super::call;
-use super::super::documents::{allowed, allowed_in_all, bounded, error_to_wit, read};
-use super::super::rate_limit::Permit;
+use crate::capability::bindings::ragtime::documents::store::Error;
+use crate::capability::bindings::ragtime::models0_2_0::collections as wit;
+use crate::capability::call;
+use crate::capability::documents::{allowed, allowed_in_all, bounded, error_to_wit, read};
+use crate::capability::rate_limit::Permit;
 use crate::runtime::state::{Capabilities, CapabilityView};
 
 type Answer<R> = wasmtime::Result<Result<R, Error>>;

@@ -6,11 +6,11 @@ use ragtime_embed::Role;
 use ragtime_text::{Language, detect};
 use wasmtime::component::{Accessor, Resource};
 
-use super::super::bindings::ragtime::models0_1_0::embedding as first;
-use super::super::bindings::ragtime::models0_2_0::embedding as wit;
-use super::super::embedding::{Failed, NO_BUDGET, allowed, counted, embed_by, token_starts};
-use super::super::rate_limit::Permit;
-use super::super::{Call, GONE, call};
+use crate::capability::bindings::ragtime::models0_1_0::embedding as first;
+use crate::capability::bindings::ragtime::models0_2_0::embedding as wit;
+use crate::capability::embedding::{Failed, NO_BUDGET, allowed, counted, embed_by, token_starts};
+use crate::capability::rate_limit::Permit;
+use crate::capability::{Call, GONE, call};
 use crate::model::{EmbeddingModel, LoadState, ModelError};
 use crate::runtime::state::{Capabilities, CapabilityView};
 

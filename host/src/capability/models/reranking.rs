@@ -4,9 +4,9 @@ use ragtime_embed::{EmbedError, Embedder};
 use ragtime_policy::scope::Scope;
 use wasmtime::component::{Accessor, Resource};
 
-use super::super::bindings::ragtime::models0_2_0::reranking as wit;
-use super::super::rate_limit::Permit;
-use super::super::{Call, GONE, call};
+use crate::capability::bindings::ragtime::models0_2_0::reranking as wit;
+use crate::capability::rate_limit::Permit;
+use crate::capability::{Call, GONE, call};
 use crate::model::RerankError;
 use crate::runtime::state::{Capabilities, CapabilityView};
 
