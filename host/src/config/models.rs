@@ -401,6 +401,19 @@ mod tests {
     }
 
     #[test]
+    fn the_example_of_the_documentation_can_be() {
+        let page = include_str!("../../../docs/models.md");
+        let example = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+        let settings: crate::config::Settings = config::Config::builder()
+            .add_source(config::File::from_str(example, config::FileFormat::Toml))
+            .build()
+            .and_then(config::Config::try_deserialize)
+            .unwrap();
+        settings.models.check(Some("built-in")).unwrap();
+        assert_eq!((settings.models.embedding.len(), settings.models.reranking.len()), (3, 2));
+    }
+
+    #[test]
     fn settings_that_cannot_be_are_named() {
         assert!(refused("[embedding.e5]").contains("[models.embedding.e5] needs `dir`"));
         assert!(refused("[embedding.e5]\nhub = 'a/b'").contains("`hub` with `revision`"));
