@@ -19,6 +19,7 @@ mod services;
 mod swap;
 mod telemetry;
 mod upkeep;
+mod upstream;
 
 use std::process::ExitCode;
 

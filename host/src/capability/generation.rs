@@ -16,10 +16,11 @@ use wasmtime::{AsContextMut, StoreContextMut};
 use super::bindings::ragtime::models0_1_0::generation as wit;
 use super::rate_limit::{Denied, Permit};
 use super::{Call, GONE, Owner, call};
-use crate::generator::openai::{Message, Piece, Role, Tokens, UpstreamError};
+use crate::generator::openai::{Message, Piece, Role, Tokens};
 use crate::generator::{Assessed, EXTRACTIVE, Extract};
 use crate::runtime::state::{Capabilities, CapabilityView};
 use crate::telemetry::Answering;
+use crate::upstream::UpstreamError;
 
 /// Events that wait for a slow client; the model waits with them.
 const MAX_WAITING_EVENTS: usize = 256;

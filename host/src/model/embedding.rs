@@ -11,7 +11,7 @@ use ragtime_text::{Language, ModelLanguages};
 use tokio::sync::watch;
 
 use super::endpoint::Endpoint;
-use super::upstream::UpstreamError;
+use crate::upstream::UpstreamError;
 
 /// The share of a text's tokens from which the model has not read the text. A rare
 /// sign or two in a sentence stay below; a script that it does not have is above.

@@ -6,12 +6,11 @@ use std::time::Duration;
 use ragtime_embed::Role;
 use ragtime_openai::Unreadable;
 use ragtime_openai::embeddings::{Request, vectors};
-use ragtime_policy::breaker::Limits;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use super::upstream::{Upstream, UpstreamError, within};
 use crate::config::Embedding;
+use crate::upstream::{Upstream, UpstreamError, limits, within};
 
 /// How long to wait before asking again the first time; doubled each time.
 const BACKOFF: Duration = Duration::from_millis(200);
@@ -42,10 +41,7 @@ impl Endpoint {
         settings: &Embedding,
         runtime: &Handle,
     ) -> reqwest::Result<Self> {
-        let limits = Limits {
-            failures: settings.breaker_failures.max(1),
-            cooldown: Duration::from_millis(settings.breaker_cooldown_ms),
-        };
+        let limits = limits(settings.breaker_failures, settings.breaker_cooldown_ms);
         let url = format!("{}/embeddings", base.trim_end_matches('/'));
         let key = settings.api_key.clone();
         Ok(Self {

@@ -4,7 +4,6 @@ mod embedding;
 mod endpoint;
 mod load;
 mod reranking;
-mod upstream;
 
 pub use embedding::{EmbeddingModel, LoadState, ModelError};
 pub use load::{LoadError, StartError, fetch, fetched, start};

@@ -7,13 +7,12 @@ use std::time::{Duration, Instant};
 use parking_lot::RwLock;
 use ragtime_embed::{EmbedError, Options, Pair, Reranker};
 use ragtime_openai::reranking::{Request, relevance};
-use ragtime_policy::breaker::Limits;
 use tokio::runtime::Handle;
 
 use super::load::{LoadError, folder_of};
-use super::upstream::{Upstream, UpstreamError, within};
 use super::{LoadState, StartError};
 use crate::config::{Files, Models, RerankShape, Reranking, Runs};
+use crate::upstream::{Upstream, UpstreamError, limits, within};
 
 /// Passages scored between two looks at the clock: some tens of milliseconds.
 const AT_ONCE: usize = 8;
@@ -120,10 +119,7 @@ impl RerankingModel {
     fn bring_in(self: &Arc<Self>, settings: &Reranking) -> Result<(), StartError> {
         match settings.runs(&self.name)? {
             Runs::Endpoint(url) => {
-                let limits = Limits {
-                    failures: settings.breaker_failures.max(1),
-                    cooldown: Duration::from_millis(settings.breaker_cooldown_ms),
-                };
+                let limits = limits(settings.breaker_failures, settings.breaker_cooldown_ms);
                 let key = settings.api_key.clone();
                 let backend = Backend::Endpoint {
                     upstream: Upstream::new(url, key, settings.connect_timeout_ms, limits)?,

@@ -7,7 +7,7 @@ use ragtime_openai::chat::Reader;
 use reqwest::Response;
 use tokio::time::{Instant, timeout_at};
 
-use super::{UpstreamError, unreachable};
+use crate::upstream::{UpstreamError, unreachable};
 
 /// An answer on its way. Dropped, the connection closes and the model stops.
 pub struct Tokens {

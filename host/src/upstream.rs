@@ -1,4 +1,4 @@
-//! A model's endpoint: one URL that takes JSON and answers with JSON.
+//! An endpoint of a model: one URL that takes JSON, and a circuit breaker before it.
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +10,11 @@ use reqwest::{Client, Response, StatusCode};
 use serde::Serialize;
 
 use crate::config::Secret;
-use crate::generator::openai::{cause, client};
+use crate::telemetry::trace::{TRACEPARENT, TraceContext};
 
-/// Reaches an endpoint, and leaves it alone after failures in a row.
-pub(super) struct Upstream {
+/// Reaches an endpoint, follows it nowhere else, and leaves it alone after failures in
+/// a row.
+pub struct Upstream {
     client: Client,
     url: String,
     api_key: Option<Secret>,
@@ -44,7 +45,7 @@ pub enum UpstreamError {
 impl UpstreamError {
     /// How long to wait at least until the same request may succeed; none where it will
     /// not.
-    pub(super) fn retry_after(&self) -> Option<Duration> {
+    pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused(status, after) => {
                 let again = status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS;
@@ -58,7 +59,11 @@ impl UpstreamError {
 
 impl Upstream {
     /// The endpoint at this URL.
-    pub(super) fn new(
+    ///
+    /// # Errors
+    ///
+    /// The system's certificates cannot be read.
+    pub fn new(
         url: String,
         api_key: Option<Secret>,
         connect_timeout_ms: u64,
@@ -75,7 +80,7 @@ impl Upstream {
 
     /// Does work that asks the endpoint if the circuit is closed, and notes how it
     /// ended.
-    pub(super) async fn guarded<R>(
+    pub async fn guarded<R>(
         &self,
         work: impl Future<Output = Result<R, UpstreamError>>,
     ) -> Result<R, UpstreamError> {
@@ -93,25 +98,39 @@ impl Upstream {
     }
 
     /// The body of the answer to a request, of at most `most` bytes.
-    pub(super) async fn post(
+    pub async fn post(&self, body: &impl Serialize, most: usize) -> Result<Vec<u8>, UpstreamError> {
+        bounded(self.send(body, None).await?, most).await
+    }
+
+    /// The answer to a request, of which only the head has come.
+    pub async fn send(
         &self,
         body: &impl Serialize,
-        most: usize,
-    ) -> Result<Vec<u8>, UpstreamError> {
+        trace: Option<&TraceContext>,
+    ) -> Result<Response, UpstreamError> {
         let mut request = self.client.post(&self.url).json(body);
+        if let Some(trace) = trace {
+            request = request.header(TRACEPARENT, trace.traceparent());
+        }
         if let Some(key) = &self.api_key {
             request = request.bearer_auth(key.expose());
         }
         let response = request.send().await.map_err(unreachable)?;
         match response.status() {
-            StatusCode::OK => bounded(response, most).await,
+            StatusCode::OK => Ok(response),
             status => Err(UpstreamError::Refused(status, retry_after(&response))),
         }
     }
 }
 
+/// When to leave an endpoint alone, and for how long: after one failure at least, since
+/// none would leave alone what never failed.
+pub fn limits(failures: u32, cooldown_ms: u64) -> Limits {
+    Limits { failures: failures.max(1), cooldown: Duration::from_millis(cooldown_ms) }
+}
+
 /// Gives up after `limit`.
-pub(super) async fn within<R>(
+pub async fn within<R>(
     limit: Duration,
     work: impl Future<Output = Result<R, UpstreamError>>,
 ) -> Result<R, UpstreamError> {
@@ -135,6 +154,29 @@ async fn bounded(mut response: Response, most: usize) -> Result<Vec<u8>, Upstrea
     Ok(body)
 }
 
-fn unreachable(error: reqwest::Error) -> UpstreamError {
+/// An error of the connection.
+pub fn unreachable(error: reqwest::Error) -> UpstreamError {
     UpstreamError::Unreachable(cause(error))
+}
+
+/// A client of an endpoint with this base, which follows nobody elsewhere.
+fn client(base: &str, connect_timeout_ms: u64) -> reqwest::Result<Client> {
+    let client = Client::builder()
+        .connect_timeout(Duration::from_millis(connect_timeout_ms))
+        .redirect(reqwest::redirect::Policy::none());
+    // Plain HTTP works without the system's certificates, which a small container
+    // image does not have.
+    let plain = base.starts_with("http://");
+    let client = if plain { client.tls_certs_only([]) } else { client };
+    client.build()
+}
+
+/// The deepest cause of an error. The URL stays out: it may hold a password.
+fn cause(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
 }
