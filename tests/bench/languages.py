@@ -234,20 +234,26 @@ def serve(program, folder):
         time.sleep(0.05)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__,
+def read_arguments(usage, *flags):
+    """What the command line says, and the files of FOLDER that it asks for."""
+    parser = argparse.ArgumentParser(description=usage,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("languages", nargs="*")
     parser.add_argument("--server", type=pathlib.Path, default=RAGTIME)
     parser.add_argument("--questions", type=int)
-    parser.add_argument("--curve", action="store_true")
-    parser.add_argument("--cost", action="store_true")
+    for flag in flags:
+        parser.add_argument(flag, action="store_true")
     arguments = parser.parse_args()
     files = [path for path in sorted(arguments.folder.glob("*.json"))
              if not arguments.languages or path.stem.removeprefix("xquad.") in arguments.languages]
     if not files:
-        sys.exit(__doc__)
+        sys.exit(usage)
+    return arguments, files
+
+
+def main():
+    arguments, files = read_arguments(__doc__, "--curve", "--cost")
     with tempfile.TemporaryDirectory() as folder:
         server = serve(arguments.server, folder)
         try:

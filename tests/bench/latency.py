@@ -11,7 +11,7 @@ both take ten passages.
     --server PATH      the program to measure instead of target/release/ragtime
     --questions N      ask N questions of each language, picked by a fixed shuffle
 """
-import argparse, http.client, json, pathlib, sys, tempfile, time
+import http.client, json, sys, tempfile, time
 
 import languages
 
@@ -57,17 +57,7 @@ def measure(path, limit):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=pathlib.Path)
-    parser.add_argument("languages", nargs="*")
-    parser.add_argument("--server", type=pathlib.Path, default=languages.RAGTIME)
-    parser.add_argument("--questions", type=int)
-    arguments = parser.parse_args()
-    files = [path for path in sorted(arguments.folder.glob("*.json"))
-             if not arguments.languages or path.stem.removeprefix("xquad.") in arguments.languages]
-    if not files:
-        sys.exit(__doc__)
+    arguments, files = languages.read_arguments(__doc__)
     with tempfile.TemporaryDirectory() as folder:
         server = languages.serve(arguments.server, folder)
         try:

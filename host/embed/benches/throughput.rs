@@ -14,12 +14,7 @@ const TEXTS: usize = 128;
 const QUERIES: usize = 200;
 const ROUNDS: usize = 3;
 /// The published `config.json`, without what is not read.
-const CONFIG: &str = r#"{
-    "architectures": ["BertModel"], "model_type": "bert", "vocab_size": 30522,
-    "hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12,
-    "intermediate_size": 1536, "max_position_embeddings": 512, "type_vocab_size": 2,
-    "hidden_act": "gelu", "layer_norm_eps": 1e-12, "pad_token_id": 0
-}"#;
+const CONFIG: &str = include_str!("../tests/golden/built-in.json");
 
 fn main() {
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -88,10 +88,14 @@ fn settings() -> Settings {
     }
 }
 
-/// Opens a folder once whoever had it has let go of it.
 fn open(dir: &Path) -> Store {
+    open_with(dir, &settings())
+}
+
+/// Opens a folder once whoever had it has let go of it.
+fn open_with(dir: &Path, settings: &Settings) -> Store {
     loop {
-        match Store::open(dir, settings()) {
+        match Store::open(dir, settings.clone()) {
             Err(OpenError::InUse) => std::thread::sleep(Duration::from_millis(2)),
             store => return store.unwrap(),
         }
@@ -284,26 +288,25 @@ async fn a_model_that_is_out_of_reach_holds_up_nobody() {
     assert!(store.status().models.iter().all(|one| !one.failing));
 }
 
+/// Leaves a folder with one document, embedded by a model.
+async fn fill(dir: &Path, model: &Arc<Letters>) {
+    let store = open(dir);
+    store.set_embedder(Arc::clone(model) as Arc<dyn Embed>);
+    put(&store, "default", "a", "abc").await;
+    store.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn vectors_of_a_model_that_is_no_more_are_dropped_and_made_anew() {
     let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
     let first = Letters::new("first", "abcdef");
-    store.set_embedder(Arc::clone(&first) as Arc<dyn Embed>);
-    put(&store, "default", "a", "abc").await;
-    store.close().await;
-    drop(store);
+    fill(dir.path(), &first).await;
     let settings = Settings {
         models: BTreeSet::from(["third".to_owned()]),
         default_model: Some("third".into()),
         ..settings()
     };
-    let store = loop {
-        match Store::open(dir.path(), settings.clone()) {
-            Err(OpenError::InUse) => tokio::time::sleep(Duration::from_millis(2)).await,
-            store => break store.unwrap(),
-        }
-    };
+    let store = open_with(dir.path(), &settings);
     let third = Letters::new("third", "cba");
     store.set_embedder(Arc::clone(&third) as Arc<dyn Embed>);
     until(|| nearest(&store, "default", &third, "abc") == ["a"]).await;
@@ -313,12 +316,8 @@ async fn vectors_of_a_model_that_is_no_more_are_dropped_and_made_anew() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_from_before_models_had_names_keeps_its_vectors() {
     let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
     let first = Letters::new("first", "abcdef");
-    store.set_embedder(Arc::clone(&first) as Arc<dyn Embed>);
-    put(&store, "default", "a", "abc").await;
-    store.close().await;
-    drop(store);
+    fill(dir.path(), &first).await;
     let database = rusqlite::Connection::open(dir.path().join("ragtime.sqlite")).unwrap();
     database
         .execute_batch(
