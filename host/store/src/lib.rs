@@ -24,10 +24,13 @@ mod keys;
 mod lexical;
 mod live;
 mod models;
+mod opening;
 mod pending;
 mod reader;
 mod rebuild;
+mod records;
 mod replays;
+mod retrieval;
 mod rotation;
 mod schema;
 mod types;
@@ -40,16 +43,14 @@ pub use keys::KeyTable;
 pub use ragtime_filter::Filter;
 pub use types::*;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::fs::File;
-use std::ops::Range;
 use std::path::Path;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use lru::LruCache;
 use ragtime_policy::chunking::{Chunking, Cut};
 use ragtime_policy::key::KeyId;
 use ragtime_policy::version::Condition;
@@ -58,8 +59,9 @@ use tokio::sync::watch;
 
 use embedders::{Embedders, Tools};
 use index::Indexes;
-use indexer::{Indexer, Wake};
+use indexer::Wake;
 use models::Known;
+use opening::lock;
 use reader::Readers;
 use writer::{Effects, Writer};
 
@@ -95,79 +97,7 @@ struct Shared {
 impl Store {
     /// Opens the store in `dir`, making it if need be. Blocking.
     pub fn open(dir: &Path, settings: Settings) -> Result<Self, OpenError> {
-        std::fs::create_dir_all(dir)?;
-        let lock = lock(dir)?;
-        sweep(dir, MAX_SWEEP_DEPTH);
-        let database = dir.join(DATABASE);
-        let connection = schema::open_writer(&database)?;
-        embedding_queue::clear(&connection)?;
-        let known = Known {
-            configured: settings.models.clone(),
-            default: settings.default_model.clone(),
-            ..Known::default()
-        };
-        models::plan_all(&connection, &known)?;
-        let readers = Arc::new(Readers::new(database));
-        let (sender, watermark) = watch::channel(0);
-        let indexes =
-            Indexes::new(dir.join(INDEXES), Arc::clone(&readers), watermark.clone(), &settings);
-        let indexes = Arc::new(indexes);
-        sender.send_replace(resume_from(&connection, &indexes)?);
-        let (wake, wakes) = channel();
-        let (effects_on, wake_writer) = (Arc::clone(&indexes), wake.clone());
-        let after = Box::new(move |effects: &Effects| {
-            effects_on.remove(&effects.removed);
-            effects.dropped.iter().for_each(|collection| effects_on.drop_collection(*collection));
-            // The indexer may have stopped already; then it reads the database
-            // at the next start.
-            let _ = wake_writer.send(Wake::Written);
-        });
-        let writer = Writer::start(connection, &settings, after)?;
-        let writer = Arc::new(writer);
-        let embedders = Arc::new(Embedders::new(known));
-        let (queue_length, queue) = watch::channel(0);
-        let queue_length = Arc::new(queue_length);
-        let tools = Tools {
-            readers: Arc::clone(&readers),
-            writer: Arc::clone(&writer),
-            indexes: Arc::clone(&indexes),
-            watermark: watermark.clone(),
-            queue_length: Arc::clone(&queue_length),
-            indexer: wake.clone(),
-            batch: settings.embed_batch.max(1),
-        };
-        let indexer = Indexer {
-            readers: Arc::clone(&readers),
-            writer: Arc::clone(&writer),
-            indexes: Arc::clone(&indexes),
-            embedders: Arc::clone(&embedders),
-            watermark: sender,
-            queue_length,
-            batch: settings.index_batch,
-            open: LruCache::unbounded(),
-            max_open: settings.index_writers.max(1),
-            rebuild: None,
-            rebuilt: false,
-            made: Vec::new(),
-            settling: VecDeque::new(),
-        };
-        let indexer_thread = std::thread::Builder::new()
-            .name("ragtime-indexer".into())
-            .spawn(move || indexer.run(&wakes))?;
-        Ok(Self(Arc::new(Shared {
-            writer,
-            readers,
-            indexes,
-            embedders,
-            tools,
-            watermark,
-            queue,
-            wake,
-            max_index_lag: settings.max_index_lag,
-            bounds: settings.bounds,
-            indexer: Mutex::new(Some(indexer_thread)),
-            _lock: lock,
-        })))
+        opening::open(dir, settings)
     }
 
     /// Brings a model in. Chunks of its collections that have no vector yet get one in
@@ -610,57 +540,6 @@ impl Store {
     }
 }
 
-/// Retrieval.
-impl Store {
-    /// The union of what both legs found, in no order. Blocking.
-    pub fn candidates(
-        &self,
-        collection: &str,
-        query: &CandidateQuery<'_>,
-    ) -> Result<Vec<Candidate>, Error> {
-        let (key, allowed) = self.0.readers.read(|db| {
-            let key = documents::collection_key(db, collection)?;
-            let allowed =
-                query.filter.map(|filter| documents::matching(db, key, filter)).transpose()?;
-            Ok((key, allowed))
-        })?;
-        self.0.indexes.get(key)?.candidates(query, allowed)
-    }
-
-    /// The language that a query is in, as far as the texts of the collection tell.
-    /// Blocking.
-    pub fn language_of(
-        &self,
-        collection: &str,
-        query: &str,
-    ) -> Result<Option<ragtime_text::Language>, Error> {
-        let key = self.0.readers.read(|db| documents::collection_key(db, collection))?;
-        self.0.indexes.get(key)?.lexical().language_of(query)
-    }
-
-    /// The vectors of chunks, in the order asked; those without one are left
-    /// out. Blocking.
-    pub fn vectors(&self, collection: &str, chunks: &[u64]) -> Result<Vec<Vec<f32>>, Error> {
-        let key = self.0.readers.read(|db| documents::collection_key(db, collection))?;
-        Ok(self.0.indexes.get(key)?.vectors(chunks))
-    }
-
-    /// Chunks in the order asked; those that are gone are left out. Blocking.
-    pub fn passages(&self, collection: &str, chunks: &[u64]) -> Result<Vec<Passage>, Error> {
-        self.0.readers.read(|db| documents::passages(db, collection, chunks))
-    }
-
-    /// Pieces of stored texts, in the order asked. A span that its text does
-    /// not have is an error. Blocking.
-    pub fn quotes(
-        &self,
-        collection: &str,
-        requests: &[(&str, Range<u64>)],
-    ) -> Result<Vec<Quote>, Error> {
-        self.0.readers.read(|db| documents::quotes(db, collection, requests))
-    }
-}
-
 /// Keys.
 impl Store {
     /// All of them, oldest first. Blocking.
@@ -682,81 +561,6 @@ impl Store {
         let id = id.clone();
         self.0.writer.write(move |db, _| keys::touch(db, &id, at)).await
     }
-}
-
-/// Acts and repetitions.
-impl Store {
-    /// Writes an administrative act down. Durable when it returns.
-    pub async fn record_act(&self, entry: AuditEntry) -> Result<(), Error> {
-        self.0.writer.write(move |db, _| audit::record(db, &entry)).await
-    }
-
-    /// Administrative acts, newest first, from below `before`, and where the
-    /// next page begins. Blocking.
-    pub fn acts(&self, before: Option<u64>, limit: usize) -> Result<Page<AuditEntry, u64>, Error> {
-        self.0.readers.read(|db| audit::page(db, before, limit))
-    }
-
-    /// Keeps the response to the request that `principal` named `key`, and
-    /// forgets those from before `oldest`. Durable when it returns.
-    pub async fn keep_response(
-        &self,
-        principal: String,
-        key: String,
-        response: KeptResponse,
-        oldest: u64,
-    ) -> Result<(), Error> {
-        let keep = move |db: &rusqlite::Connection, _: &mut _| {
-            replays::keep(db, &principal, &key, &response, oldest)
-        };
-        self.0.writer.write(keep).await
-    }
-
-    /// The response to the request that `principal` named `key`, unless it is
-    /// from before `oldest`. Blocking.
-    pub fn kept_response(
-        &self,
-        principal: &str,
-        key: &str,
-        oldest: u64,
-    ) -> Result<Option<KeptResponse>, Error> {
-        self.0.readers.read(|db| replays::find(db, principal, key, oldest))
-    }
-}
-
-/// Handlers.
-impl Store {
-    /// Writes down what became of a handler. Durable when it returns.
-    pub async fn record_deployment(&self, deployment: Deployment) -> Result<(), Error> {
-        self.0.writer.write(move |db, _| deployments::record(db, &deployment)).await
-    }
-
-    /// What became of handlers, newest first, from below `before`, and where
-    /// the next page begins. Blocking.
-    pub fn deployments(
-        &self,
-        before: Option<u64>,
-        limit: usize,
-    ) -> Result<Page<Deployment, u64>, Error> {
-        self.0.readers.read(|db| deployments::page(db, before, limit))
-    }
-
-    /// The handlers that served, oldest first. Blocking.
-    pub fn activations(&self) -> Result<Vec<Deployment>, Error> {
-        self.0.readers.read(deployments::activations)
-    }
-
-    /// What became of one handler. Blocking.
-    pub fn deployment(&self, id: u64) -> Result<Option<Deployment>, Error> {
-        self.0.readers.read(|db| deployments::get(db, id))
-    }
-}
-
-/// Takes a folder for this process, until the file is dropped.
-fn lock(dir: &Path) -> Result<File, OpenError> {
-    let lock = File::create(dir.join(LOCK))?;
-    lock.try_lock().map_err(|_| OpenError::InUse)?;
-    Ok(lock)
 }
 
 /// How far the indexes are behind, and how far they may be.
@@ -803,55 +607,6 @@ fn items_of(
     items
 }
 
-/// Where the indexer goes on: before the first chunk that some lexical index
-/// does not have.
-fn resume_from(db: &Connection, indexes: &Indexes) -> Result<u64, Error> {
-    let last = documents::last_chunk_ever(db)?;
-    let mut statement = db.prepare("SELECT key FROM collections")?;
-    let keys: Vec<i64> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    let mut start = last;
-    for key in keys {
-        let folder = indexes.in_use(key)?;
-        let done = if folder.exists() { done(&folder) } else { 0 };
-        let first_missing: Option<u64> = db.query_row(
-            "SELECT min(id) FROM chunks WHERE collection = ?1 AND id > ?2",
-            (key, done),
-            |row| row.get(0),
-        )?;
-        if let Some(first) = first_missing {
-            start = start.min(first.saturating_sub(1));
-        }
-    }
-    Ok(start)
-}
-
-/// The last chunk in the index in `folder`; 0 when it cannot be read, so that
-/// it is built anew.
-fn done(folder: &Path) -> u64 {
-    let state = lexical::Lexical::open(folder).and_then(|lexical| lexical.state());
-    state.map_or(0, |state| state.progress.chunk)
-}
-
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
-}
-
-/// Levels of folders, the data folder included, that may hold files in the making:
-/// the files of an index lie deepest, in `index/<collection>/<version>`.
-const MAX_SWEEP_DEPTH: u32 = 4;
-/// What such files are called until they are whole.
-const IN_THE_MAKING: &str = ".tmp";
-
-/// Removes what a process that was killed had begun to write. Nobody else has
-/// the folder.
-fn sweep(folder: &Path, depth: u32) {
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let begun = entry.file_name().to_string_lossy().starts_with(IN_THE_MAKING);
-        match entry.file_type() {
-            Ok(kind) if kind.is_dir() && depth > 1 => sweep(&entry.path(), depth - 1),
-            // One that stays is small and no harm.
-            Ok(kind) if kind.is_file() && begun => drop(std::fs::remove_file(entry.path())),
-            _ => {}
-        }
-    }
 }
