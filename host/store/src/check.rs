@@ -174,7 +174,7 @@ fn indexes(
 
 /// Every chunk as far as the index has come is in it once, and no other.
 fn compare(db: &Connection, key: i64, index: &Path, report: &mut Report) -> Result<(), Error> {
-    let numbers = |sql: &str, to: u64| -> Result<Vec<u64>, Error> {
+    let numbers = |sql: &str, to: Option<u64>| -> Result<Vec<u64>, Error> {
         let mut statement = db.prepare(sql)?;
         let rows = statement.query_map((key, to), |row| row.get(0))?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -188,9 +188,9 @@ fn compare(db: &Connection, key: i64, index: &Path, report: &mut Report) -> Resu
     if !lexical.damaged()?.is_empty() {
         return Err(Error::Internal("its files are damaged".into()));
     }
-    let expected = numbers(chunks, lexical.state()?.progress.chunk)?;
+    let expected = numbers(chunks, Some(lexical.state()?.progress.chunk))?;
     let gone: HashSet<_> =
-        numbers("SELECT chunk FROM removals WHERE collection = ?1 AND chunk <= ?2", u64::MAX >> 1)?
+        numbers("SELECT chunk FROM removals WHERE collection = ?1 AND ?2 IS NULL", None)?
             .into_iter()
             .collect();
     let mut held = lexical.chunks()?;

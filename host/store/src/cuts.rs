@@ -78,18 +78,19 @@ pub(crate) fn note(
 }
 
 /// Documents of a collection that are not cut in this way, by number after
-/// `after`, that search finds.
+/// `after`: those that search finds, which has come `through` here, or all.
 fn uncut(
     db: &Connection,
     collection: i64,
     wanted: &Cut,
     after: i64,
-    through: u64,
+    through: Option<u64>,
     mut take: impl FnMut(i64) -> Result<bool, Error>,
 ) -> Result<(), Error> {
     let mut statement = db.prepare_cached(
         "SELECT cuts.document, cut FROM cuts JOIN documents ON documents.key = cuts.document
-         WHERE cuts.collection = ?1 AND cuts.document > ?2 AND cut <> ?3 AND last_chunk <= ?4 AND chunk_count > 0
+         WHERE cuts.collection = ?1 AND cuts.document > ?2 AND cut <> ?3 AND (?4 IS NULL OR last_chunk <= ?4)
+         AND chunk_count > 0
          ORDER BY cuts.document",
     )?;
     let mut rows = statement.query((collection, after, wanted.label(), through))?;
@@ -109,7 +110,7 @@ pub(crate) fn count(db: &Connection, collection: i64, known: &Known) -> Result<u
             "SELECT count(*) FROM cuts WHERE next_last IS NOT NULL AND collection = ?1",
         )?
         .query_row([collection], |row| row.get(0))?;
-    uncut(db, collection, &wanted(db, collection, known)?, 0, u64::MAX >> 1, |_| {
+    uncut(db, collection, &wanted(db, collection, known)?, 0, None, |_| {
         count += 1;
         Ok(true)
     })?;
@@ -141,7 +142,7 @@ pub(crate) fn next(
         None => 0,
     };
     let mut numbers = Vec::new();
-    uncut(db, key, &wanted(db, key, known)?, after, through, |number| {
+    uncut(db, key, &wanted(db, key, known)?, after, Some(through), |number| {
         numbers.push(number);
         Ok(numbers.len() <= limit)
     })?;
@@ -184,7 +185,7 @@ pub(crate) fn collections(
     let mut named = Vec::new();
     for (key, name) in all {
         let mut any = false;
-        uncut(db, key, &wanted(db, key, known)?, 0, through, |_| {
+        uncut(db, key, &wanted(db, key, known)?, 0, Some(through), |_| {
             any = true;
             Ok(false)
         })?;
@@ -272,7 +273,7 @@ pub(crate) fn settle(db: &Connection, through: u64, effects: &mut Effects) -> Re
         })?
         .collect::<Result<_, _>>()?;
     for (document, collection, old_last, last, count) in settled {
-        documents::remove_chunks(db, collection, document, old_last, effects)?;
+        documents::remove_chunks(db, collection, document, Some(old_last), effects)?;
         db.prepare_cached("UPDATE documents SET last_chunk = ?2, chunk_count = ?3 WHERE key = ?1")?
             .execute((document, last, count))?;
         db.prepare_cached(

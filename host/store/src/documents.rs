@@ -406,32 +406,33 @@ fn remove(
     key: i64,
     effects: &mut Effects,
 ) -> Result<(), Error> {
-    remove_chunks(connection, collection, key, u64::MAX >> 1, effects)?;
+    remove_chunks(connection, collection, key, None, effects)?;
     connection.prepare_cached("DELETE FROM documents WHERE key = ?1")?.execute([key])?;
     Ok(())
 }
 
-/// Takes out a document's chunks up to this one.
+/// Takes out a document's chunks up to this one, or all.
 pub(crate) fn remove_chunks(
     connection: &Connection,
     collection: i64,
     document: i64,
-    last: u64,
+    last: Option<u64>,
     effects: &mut Effects,
 ) -> Result<(), Error> {
-    let mut chunks =
-        connection.prepare_cached("SELECT id FROM chunks WHERE document = ?1 AND id <= ?2")?;
+    // The bound is a range of the index that finds them.
+    const UP_TO: &str = "document = ?1 AND id <= coalesce(?2, 9223372036854775807)";
+    let mut chunks = connection.prepare_cached(&format!("SELECT id FROM chunks WHERE {UP_TO}"))?;
     for chunk in chunks.query_map((document, last), |row| row.get::<_, u64>(0))? {
         effects.removed.push((collection, chunk?));
     }
     connection
-        .prepare_cached(
+        .prepare_cached(&format!(
             "INSERT INTO removals (collection, chunk)
-             SELECT collection, id FROM chunks WHERE document = ?1 AND id <= ?2",
-        )?
+             SELECT collection, id FROM chunks WHERE {UP_TO}"
+        ))?
         .execute((document, last))?;
     connection
-        .prepare_cached("DELETE FROM chunks WHERE document = ?1 AND id <= ?2")?
+        .prepare_cached(&format!("DELETE FROM chunks WHERE {UP_TO}"))?
         .execute((document, last))?;
     Ok(())
 }

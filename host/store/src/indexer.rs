@@ -49,6 +49,28 @@ pub(crate) enum Wake {
     Stop,
 }
 
+/// Why the indexer waits.
+enum Pause {
+    /// There may be more to do.
+    None,
+    /// Old chunks go when their time has come.
+    Settling(Duration),
+    /// There is nothing to do.
+    Idle,
+    /// Something failed, and is tried again.
+    Failed(Duration),
+}
+
+impl Pause {
+    fn duration(&self) -> Duration {
+        match self {
+            Self::None => Duration::ZERO,
+            Self::Settling(wait) | Self::Failed(wait) => *wait,
+            Self::Idle => WRITER_IDLE,
+        }
+    }
+}
+
 /// What the indexer works with.
 pub(crate) struct Indexer {
     pub(crate) readers: Arc<Readers>,
@@ -84,10 +106,10 @@ impl Indexer {
     pub(crate) fn run(mut self, wakes: &Receiver<Wake>) {
         let mut failures = 0;
         loop {
-            let wait = match self.step_or_error() {
+            let pause = match self.step_or_error() {
                 Ok(more) => {
                     failures = 0;
-                    if more { Duration::ZERO } else { self.idle() }
+                    if more { Pause::None } else { self.idle() }
                 }
                 Err(error) => {
                     let wait = RETRY * (1 << failures);
@@ -96,16 +118,18 @@ impl Indexer {
                     // A writer that failed half-way is not to be trusted.
                     self.open.clear();
                     self.rebuild = None;
-                    wait
+                    Pause::Failed(wait)
                 }
             };
-            match wakes.recv_timeout(wait) {
+            match wakes.recv_timeout(pause.duration()) {
                 Ok(Wake::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Ok(Wake::Written) => {}
                 Ok(Wake::Language) => self.rebuilt = false,
                 Ok(Wake::Made(collection, model)) => self.made.push((collection, model)),
-                Err(RecvTimeoutError::Timeout) if wait == WRITER_IDLE => self.close_down_to(0),
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => match pause {
+                    Pause::Idle => self.close_down_to(0),
+                    Pause::None | Pause::Settling(_) | Pause::Failed(_) => {}
+                },
             }
         }
     }
@@ -211,10 +235,11 @@ impl Indexer {
         Ok(())
     }
 
-    /// How long to wait for something to do.
-    fn idle(&self) -> Duration {
+    /// Why to wait for something to do.
+    fn idle(&self) -> Pause {
         let due = self.settling.front().map(|(at, _)| at.saturating_duration_since(Instant::now()));
-        due.map_or(WRITER_IDLE, |due| due.clamp(Duration::from_millis(1), WRITER_IDLE))
+        let wait = |due: Duration| due.clamp(Duration::from_millis(1), WRITER_IDLE);
+        due.map_or(Pause::Idle, |due| Pause::Settling(wait(due)))
     }
 
     fn apply_all(&mut self, all: BTreeMap<i64, Work>, through: u64) -> Result<(), Error> {
