@@ -12,11 +12,12 @@ use harness::{ADMIN, Setup};
 const README: &str = include_str!("../README.md");
 
 /// What is executed, in order: a page may use what those before it have made.
-const PAGES: [&str; 5] = [
+const PAGES: [&str; 6] = [
     README,
     include_str!("../docs/api.md"),
     include_str!("../docs/handlers.md"),
     include_str!("../docs/operation.md"),
+    include_str!("../docs/console.md"),
     include_str!("../docs/models.md"),
 ];
 

@@ -48,6 +48,10 @@ pub struct Key {
 struct Usage {
     bucket: Mutex<TokenBucket>,
     last_used_at: AtomicU64,
+    /// Units that it has spent since it was made.
+    spent_units: AtomicU64,
+    /// How many of them are written down.
+    written_units: AtomicU64,
     /// Requests at work.
     active: AtomicU32,
     /// Bytes of bodies that are held for its requests.
@@ -106,7 +110,7 @@ impl Keyring {
         let started = Instant::now();
         let keys = store.keys()?.into_iter().map(|stored| {
             warn_of_limited_admin(&stored.record);
-            let key = Key::new(stored.record, stored.last_used_at, started);
+            let key = Key::new(stored.record, stored.last_used_at, stored.spent_units, started);
             (key.record.id.clone(), Arc::new(key))
         });
         let keys = RwLock::new(keys.collect());
@@ -181,7 +185,11 @@ impl Keyring {
 
     /// Takes `cost` units from a key's budget.
     pub fn admit(&self, key: &Key, cost: u32) -> Decision {
-        key.bucket().try_take(self.shared.started.elapsed(), cost)
+        let decision = key.bucket().try_take(self.shared.started.elapsed(), cost);
+        if let Decision::Admitted(_) = decision {
+            key.usage.spent_units.fetch_add(u64::from(cost), Relaxed);
+        }
+        decision
     }
 
     /// A key's budget as it stands.
@@ -196,6 +204,24 @@ impl Keyring {
             (a.record.created_at, &a.record.id).cmp(&(b.record.created_at, &b.record.id))
         });
         keys
+    }
+
+    /// Writes down what keys have spent since it was written last. To be called now
+    /// and then and at the end: a killed process loses what came after.
+    pub async fn write_spent(&self) {
+        for key in self.all() {
+            let (spent, written) = (key.spent_units(), &key.usage.written_units);
+            if written.load(Relaxed) == spent {
+                continue;
+            }
+            match self.shared.store.note_spent(&key.record.id, spent).await {
+                Ok(()) => written.store(spent, Relaxed),
+                Err(error) => {
+                    tracing::warn!(%error, "what a key has spent was not written down");
+                    return;
+                }
+            }
+        }
     }
 
     fn note_use(&self, key: &Arc<Key>) {
@@ -227,10 +253,17 @@ impl Shared {
 }
 
 impl Key {
-    fn new(record: KeyRecord, last_used_at: Option<u64>, started: Instant) -> Self {
+    fn new(
+        record: KeyRecord,
+        last_used_at: Option<u64>,
+        spent_units: u64,
+        started: Instant,
+    ) -> Self {
         let usage = Usage {
             bucket: Mutex::new(TokenBucket::new(limits_of(&record), started.elapsed())),
             last_used_at: AtomicU64::new(last_used_at.unwrap_or(0)),
+            spent_units: AtomicU64::new(spent_units),
+            written_units: AtomicU64::new(spent_units),
             active: AtomicU32::new(0),
             bytes_held: AtomicUsize::new(0),
         };
@@ -246,6 +279,16 @@ impl Key {
     /// When it was last used, in seconds since the Unix epoch.
     pub fn last_used_at(&self) -> Option<u64> {
         Some(self.usage.last_used_at.load(Relaxed)).filter(|at| *at > 0)
+    }
+
+    /// Units of its budget that it has spent since it was made.
+    pub fn spent_units(&self) -> u64 {
+        self.usage.spent_units.load(Relaxed)
+    }
+
+    /// Its requests at work.
+    pub fn at_work(&self) -> u32 {
+        self.usage.active.load(Relaxed)
     }
 
     /// A place among the key's requests at work; `None` when `most` have one.
@@ -297,7 +340,7 @@ fn own(
         rate_per_minute: ragtime_policy::bucket::DEFAULT_RATE_PER_MINUTE,
         burst: ragtime_policy::bucket::DEFAULT_BURST,
     };
-    Ok((credential, Arc::new(Key::new(record, None, started))))
+    Ok((credential, Arc::new(Key::new(record, None, 0, started))))
 }
 
 /// Seconds since the Unix epoch.

@@ -12,6 +12,7 @@ mod logging;
 mod model;
 mod network;
 mod panics;
+mod readiness;
 mod runtime;
 mod serve;
 mod server;

@@ -146,6 +146,7 @@ pub async fn run(settings: Settings) -> Result<(), ServeError> {
         started.elapsed().as_millis()
     ));
     cli::out::note(&format!("The admin API is on http://{}", bound.admin_address));
+    cli::out::note(&format!("The console is on http://{}/console/", bound.admin_address));
     if let Some(key) = &bound.first_key {
         show_first_key(key, &bound.settings.data.dir)?;
     }
@@ -268,6 +269,7 @@ impl Bound {
             }),
         );
         self.services.telemetry.flush().await;
+        self.services.keyring.write_spent().await;
         self.services.store.close().await;
     }
 }
@@ -309,7 +311,9 @@ async fn bind(settings: Settings) -> Result<Bound, ServeError> {
     let callers = Arc::new(Callers::new(Arc::clone(&services), &settings));
     let edge = Edge::new(routing, &services, Arc::clone(&callers), &settings);
     let front = Arc::new(Front::new(edge, &settings.server.cors_origins));
-    let admin = Admin::new(swaps, Arc::clone(&services), callers, settings.admin.clone());
+    let admin = Admin::new(swaps, Arc::clone(&services), callers, Arc::clone(&front), &settings);
+    tokio::spawn(admin.pulse().run());
+    tokio::spawn(Arc::clone(&services).write_spent());
     let admin = Arc::new(admin);
     let (admin_listener, admin_address) = listen(settings.admin.listen).await?;
     let (listener, address) = listen(settings.server.listen).await?;

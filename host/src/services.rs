@@ -15,6 +15,10 @@ use crate::model::{Embeddings, Rerankers};
 use crate::runtime::memory::MemoryBudget;
 use crate::telemetry::Telemetry;
 
+/// How often it is written down what keys have spent: each takes a write of the
+/// database, and what a killed process loses is a minute of a count.
+const SPENT_WRITTEN: Duration = Duration::from_secs(60);
+
 /// The host's side of the capabilities.
 pub struct Services {
     /// Documents and indexes.
@@ -99,6 +103,15 @@ impl Services {
         };
         if let Err(error) = self.store.record_act(entry).await {
             tracing::error!(%error, actor, action, target_id = target, "an act was not written down");
+        }
+    }
+
+    /// Writes down once a minute what keys have spent, until the server goes away.
+    pub async fn write_spent(self: Arc<Self>) {
+        let mut minutes = tokio::time::interval(SPENT_WRITTEN);
+        while !self.draining() {
+            minutes.tick().await;
+            self.keyring.write_spent().await;
         }
     }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
+use super::browser::Chromium;
 use super::{ADMIN, Server, binary, root};
 
 /// Said when clients cannot be fetched.
@@ -22,6 +23,8 @@ pub enum Script {
     Python(&'static str, &'static str),
     /// A file of `tests/clients/node`, with the packages there.
     Node(&'static str),
+    /// A file of `tests/clients/browser`, with the packages there and a Chromium.
+    Browser(&'static str),
 }
 
 /// Runs a program against a server, and shows what it said where it failed.
@@ -30,6 +33,7 @@ pub async fn run(server: &Server, script: Script, arguments: &[&str]) {
     command
         .args(arguments)
         .env("SERVER", &server.url)
+        .env("ADMIN_SERVER", &server.admin_url)
         .env("KEY", ADMIN)
         .env("RAGTIME", binary().get_program())
         .env("no_proxy", "127.0.0.1");
@@ -60,13 +64,11 @@ fn command(script: Script) -> Command {
             command.arg(folder().join(name));
             command
         }
-        Script::Node(name) => {
-            let node = node();
-            // Node looks for packages beside the program.
-            let program = node.1.join(name);
-            std::fs::copy(folder().join("node").join(name), &program).unwrap();
-            let mut command = Command::new(node.0.join("node"));
-            command.arg(program);
+        Script::Node(name) => on_node("node", name),
+        Script::Browser(name) => {
+            let chromium = Chromium::find();
+            let mut command = on_node("browser", name);
+            command.env("CHROMIUM", chromium.program).envs(chromium.environment);
             command
         }
     })
@@ -76,7 +78,14 @@ fn folder() -> PathBuf {
     root().join("tests/clients")
 }
 
-fn kept(name: &str) -> PathBuf {
+/// A program in a folder of `tests/clients`, with the packages that stand there.
+fn on_node(folder: &str, name: &str) -> Command {
+    let mut command = Command::new(node().join("node"));
+    command.arg(packages(folder).join(name));
+    command
+}
+
+pub(super) fn kept(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients").join(name)
 }
 
@@ -93,14 +102,20 @@ fn python(packages: &str) -> PathBuf {
     programs
 }
 
-/// The folder of Node's programs, and the one with its packages.
-fn node() -> (PathBuf, PathBuf) {
-    let programs = python("node");
-    let (wanted, packages) = (folder().join("node/package-lock.json"), kept("node-packages"));
-    once(&packages, &wanted, || {
+/// The folder of Node's programs.
+pub(super) fn node() -> PathBuf {
+    python("node")
+}
+
+/// A folder with the packages and the programs of a folder of `tests/clients`: Node looks
+/// for packages beside a program.
+pub(super) fn packages(name: &str) -> PathBuf {
+    let (programs, from, packages) =
+        (node(), folder().join(name), kept(&format!("{name}-packages")));
+    once(&packages, &from.join("package-lock.json"), || {
         std::fs::create_dir_all(&packages).unwrap();
         for name in ["package.json", "package-lock.json"] {
-            std::fs::copy(folder().join("node").join(name), packages.join(name)).unwrap();
+            std::fs::copy(from.join(name), packages.join(name)).unwrap();
         }
         let paths = std::env::var_os("PATH").unwrap_or_default();
         let paths = std::iter::once(programs.clone()).chain(std::env::split_paths(&paths));
@@ -108,11 +123,16 @@ fn node() -> (PathBuf, PathBuf) {
         npm.args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(&packages);
         done(npm.env("PATH", std::env::join_paths(paths).unwrap()), MEND);
     });
-    (programs, packages)
+    for file in std::fs::read_dir(&from).unwrap().map(Result::unwrap) {
+        if file.path().extension().is_some_and(|end| end == "mjs") {
+            std::fs::copy(file.path(), packages.join(file.file_name())).unwrap();
+        }
+    }
+    packages
 }
 
 /// Does the work unless it was done for the same text of `wanted`.
-fn once(folder: &Path, wanted: &Path, work: impl FnOnce()) {
+pub(super) fn once(folder: &Path, wanted: &Path, work: impl FnOnce()) {
     let (wanted, note) = (std::fs::read_to_string(wanted).unwrap(), folder.join("fetched.txt"));
     if std::fs::read_to_string(&note).is_ok_and(|fetched| fetched == wanted) {
         return;

@@ -33,6 +33,7 @@ pub(crate) fn asset(name: &str) -> Result<Response, Problem> {
         "style.css" => Ok(page("text/css; charset=utf-8", include_str!("style.css"))),
         "common.js" => Ok(page(SCRIPT, include_str!("common.js"))),
         "playground.js" => Ok(page(SCRIPT, include_str!("playground.js"))),
+        "snippets.js" => Ok(page(SCRIPT, include_str!("snippets.js"))),
         "docs.js" => Ok(page(SCRIPT, include_str!("docs.js"))),
         _ => Err(Code::NotFound.into()),
     }

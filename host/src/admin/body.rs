@@ -1,6 +1,5 @@
 //! The body of an answer to the operator.
 
-use std::convert::Infallible;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,9 +11,12 @@ use http_body_util::{BodyExt, Full, StreamBody};
 
 use crate::server::places::Place;
 
-/// Written at once, or as something goes on.
+/// Why a body broke off.
+type Broken = Box<dyn std::error::Error + Send + Sync>;
+
+/// Written at once, as something goes on, or by the public listener's side.
 pub struct AdminBody {
-    body: http_body_util::combinators::UnsyncBoxBody<Bytes, Infallible>,
+    body: http_body_util::combinators::UnsyncBoxBody<Bytes, Broken>,
     /// The client's place among the requests of its address.
     _place: Option<Place<IpAddr>>,
 }
@@ -22,14 +24,21 @@ pub struct AdminBody {
 impl AdminBody {
     /// All of it at once.
     pub fn whole(bytes: impl Into<Bytes>) -> Self {
-        Self { body: Full::new(bytes.into()).boxed_unsync(), _place: None }
+        Self::relayed(Full::new(bytes.into()))
     }
 
     /// Piece by piece. What drives the stream ends when the client goes.
     pub fn stream(pieces: impl Stream<Item = Bytes> + Send + 'static) -> Self {
         use futures::StreamExt;
-        let pieces = pieces.map(|piece| Ok(Frame::data(piece)));
-        Self { body: StreamBody::new(pieces).boxed_unsync(), _place: None }
+        Self::relayed(StreamBody::new(pieces.map(|piece| Ok::<_, Broken>(Frame::data(piece)))))
+    }
+
+    /// As another body has it.
+    pub fn relayed<B>(body: B) -> Self
+    where
+        B: Body<Data = Bytes, Error: Into<Broken>> + Send + 'static,
+    {
+        Self { body: body.map_err(Into::into).boxed_unsync(), _place: None }
     }
 
     /// The same, which holds its client's place until it has been sent.
@@ -40,12 +49,12 @@ impl AdminBody {
 
 impl Body for AdminBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = Broken;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         Pin::new(&mut self.body).poll_frame(cx)
     }
 

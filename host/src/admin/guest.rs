@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream;
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH};
+use http::header::{ACCEPT, CONTENT_TYPE, ETAG, IF_MATCH};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use ragtime_policy::swap::Kind;
@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::body::AdminBody;
 use super::problem::AdminProblem;
-use super::{Admin, Answered, MAX_JSON_BYTES, json, whole};
+use super::{Admin, Answered, MAX_JSON_BYTES, event, json, whole};
 use crate::swap::{Decision, Gates, Order, Outcome, Share, Step, SwapError, Swaps, ask};
 
 /// Entries of the history in one answer.
@@ -35,21 +35,7 @@ impl Admin {
     /// Which handlers there are, with the active generation as the entity tag.
     pub(super) fn list(&self) -> Answered {
         let active = self.swaps.active().id;
-        let generations: Vec<_> = self
-            .swaps
-            .list()
-            .into_iter()
-            .map(|(one, state)| {
-                json!({
-                    "generation": one.id, "state": state.name(), "label": one.label,
-                    "sha256": one.sha256, "bytes": one.bytes, "imports": one.imports,
-                    "requests": one.life.requests(), "in_flight": one.life.in_flight(),
-                })
-            })
-            .collect();
-        let previous = self.swaps.previous();
-        let body = json!({"active": active, "previous": previous, "generations": generations});
-        Ok(tagged(json(StatusCode::OK, &body), active))
+        Ok(tagged(json(StatusCode::OK, &overview(&self.swaps)), active))
     }
 
     /// Replaces the handler by the component in the body.
@@ -94,7 +80,7 @@ impl Admin {
             .and_then(|accept| accept.to_str().ok())
             .is_some_and(|accept| accept.contains("text/event-stream"));
         if events {
-            return Ok(event_stream(Arc::clone(&self.swaps), order));
+            return Ok(told(Arc::clone(&self.swaps), order));
         }
         if order.gates.hold {
             return Err(AdminProblem::invalid(
@@ -149,6 +135,23 @@ impl Admin {
         }
         Ok(response)
     }
+}
+
+/// The generations that have not gone, with the active one and the one before it.
+pub(super) fn overview(swaps: &Swaps) -> Value {
+    let generations: Vec<_> = swaps
+        .list()
+        .into_iter()
+        .map(|(one, state)| {
+            json!({
+                "generation": one.id, "state": state.name(), "label": one.label,
+                "sha256": one.sha256, "bytes": one.bytes, "imports": one.imports,
+                "requests": one.life.requests(), "in_flight": one.life.in_flight(),
+            })
+        })
+        .collect();
+    let (active, previous) = (swaps.active().id, swaps.previous());
+    json!({"active": active, "previous": previous, "generations": generations})
 }
 
 /// What a swap is asked to do, from the query string.
@@ -263,7 +266,7 @@ fn entry(one: Deployment) -> Value {
 
 /// The swap as server-sent events: a `step` for each, and `done` or `error` at
 /// the end. Driven by whoever reads: gone, the swap is called off.
-fn event_stream(swaps: Arc<Swaps>, order: Order) -> Response<AdminBody> {
+fn told(swaps: Arc<Swaps>, order: Order) -> Response<AdminBody> {
     let (sender, told) = mpsc::channel::<Step>(STEPS);
     let run = Box::pin(async move {
         // A swap has fewer steps than there is room for.
@@ -276,28 +279,22 @@ fn event_stream(swaps: Arc<Swaps>, order: Order) -> Response<AdminBody> {
             biased;
             Some(step) = told.recv() => {
                 let data = json!({"step": step.name, "detail": step.detail});
-                Some((event("step", &data), (Some(run), told)))
+                Some((event("step", &data.to_string()), (Some(run), told)))
             }
             outcome = &mut run => {
                 let mut last = Vec::new();
                 while let Ok(step) = told.try_recv() {
-                    last.extend(event("step", &json!({"step": step.name, "detail": step.detail})));
+                    let data = json!({"step": step.name, "detail": step.detail});
+                    last.extend(event("step", &data.to_string()));
                 }
-                last.extend(match outcome {
-                    Ok(outcome) => event("done", &outcome_json(&outcome)),
-                    Err(error) => event("error", &AdminProblem::from(error).json("", "/admin/guest")),
-                });
+                let (name, data) = match outcome {
+                    Ok(outcome) => ("done", outcome_json(&outcome)),
+                    Err(error) => ("error", AdminProblem::from(error).json("", "/admin/guest")),
+                };
+                last.extend(event(name, &data.to_string()));
                 Some((Bytes::from(last), (None, told)))
             }
         }
     });
-    let mut response = Response::new(AdminBody::stream(events));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
-fn event(name: &str, data: &Value) -> Bytes {
-    Bytes::from(format!("event: {name}\ndata: {data}\n\n"))
+    super::event_stream(events)
 }

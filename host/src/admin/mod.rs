@@ -1,16 +1,26 @@
-//! The operator's API, on a listener of its own: what the handler must not
-//! have a say in.
+//! The operator's API and console, on a listener of their own: what the handler must
+//! not have a say in.
+//!
+//! A console shows documents and keys too, which are the public API's. So requests for
+//! that come here with a key of scope `admin` go on to the public listener's side, in
+//! this process: there they meet all that they would have met had they come in there.
 
 mod body;
+mod console;
+mod events;
 mod guest;
 mod observe;
 mod problem;
+mod pulse;
+mod settings;
+mod usage;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use futures::Stream;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -19,12 +29,16 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::config;
+use crate::keyring::Key;
 use crate::server::callers::Callers;
+use crate::server::front::Front;
 use crate::server::{Answer, credential};
 use crate::services::Services;
 use crate::swap::Swaps;
 use body::AdminBody;
 use problem::AdminProblem;
+use pulse::Pulse;
+use settings::Shown;
 
 /// Size of a request's body where it is no component.
 const MAX_JSON_BYTES: usize = 1024 * 1024;
@@ -37,24 +51,39 @@ pub struct Admin {
     swaps: Arc<Swaps>,
     services: Arc<Services>,
     callers: Arc<Callers>,
+    front: Arc<Front>,
+    pulse: Arc<Pulse>,
+    shown: Shown,
     settings: config::Admin,
 }
 
 type Answered = Result<Response<AdminBody>, AdminProblem>;
 
 impl Admin {
-    /// The operator's side of a server.
+    /// The operator's side of a server whose public side is `front`.
     pub fn new(
         swaps: Arc<Swaps>,
         services: Arc<Services>,
         callers: Arc<Callers>,
-        settings: config::Admin,
+        front: Arc<Front>,
+        settings: &config::Settings,
     ) -> Self {
-        Self { swaps, services, callers, settings }
+        let pulse = Pulse::new(Arc::clone(&services), Arc::clone(&swaps), &settings.admin);
+        let shown = Shown::new(settings);
+        Self { swaps, services, callers, front, pulse, shown, settings: settings.admin.clone() }
+    }
+
+    /// What looks at the server for the console. Somebody has to run it.
+    pub fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.pulse)
     }
 
     async fn route(&self, request: Request<Incoming>) -> Answered {
-        let actor = self.actor(&request)?;
+        if let Some(page) = console_page(&request) {
+            return Ok(page);
+        }
+        let key = self.key(&request)?;
+        let actor = key.record.id.to_string();
         let path = request.uri().path().to_owned();
         let segments: Vec<_> = path.split('/').skip(1).collect();
         let method = request.method().clone();
@@ -67,20 +96,24 @@ impl Admin {
             (_, ["admin", "guest", id, "request", ..]) => self.forward(id, request).await,
             (&Method::GET, ["metrics"]) => self.metrics().await,
             (&Method::GET, ["admin", "requests"]) => self.requests(),
+            (&Method::GET, ["admin", "samples"]) => self.samples(),
+            (&Method::GET, ["admin", "events"]) => self.events(key),
+            (&Method::GET, ["admin", "settings"]) => self.settings(),
+            (&Method::GET, ["admin", "keys"]) => self.keys(),
             (&Method::GET, ["admin", "audit"]) => self.audit(request.uri()).await,
             (
                 _,
                 ["admin", "guest"]
                 | ["admin", "guest", "rollback" | "history"]
                 | ["metrics"]
-                | ["admin", "requests" | "audit"],
+                | ["admin", "requests" | "audit" | "samples" | "events" | "settings" | "keys"],
             ) => Err(AdminProblem::method_not_allowed()),
             _ => Err(AdminProblem::not_found()),
         }
     }
 
     /// Whose request it is. Every call needs a key with the scope `admin`.
-    fn actor(&self, request: &Request<Incoming>) -> Result<String, AdminProblem> {
+    fn key(&self, request: &Request<Incoming>) -> Result<Arc<Key>, AdminProblem> {
         if !credential::is_unambiguous(request.headers()) {
             return Err(AdminProblem::conflicting());
         }
@@ -91,7 +124,7 @@ impl Admin {
         if !key.record.allows(Scope::Admin) {
             return Err(AdminProblem::forbidden());
         }
-        Ok(key.record.id.to_string())
+        Ok(key)
     }
 }
 
@@ -106,6 +139,14 @@ impl Answer for Admin {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let address = self.callers.address(request.extensions().get(), request.headers());
         let answered = match self.callers.enter(address) {
+            Ok(place) if is_public(&path) => match self.key(&request) {
+                Ok(_) => {
+                    // The public side takes a place of its own.
+                    drop(place);
+                    return self.front.answer(request).await.map(AdminBody::relayed);
+                }
+                Err(problem) => Err(problem),
+            },
             Ok(place) => {
                 self.route(request).await.map(|response| response.map(|body| body.holding(place)))
             }
@@ -139,4 +180,31 @@ fn json(status: StatusCode, body: &Value) -> Response<AdminBody> {
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+/// Whether a path is the public API's, as far as the console uses it: documents, keys
+/// and jobs, what is ready, and what codes mean.
+fn is_public(path: &str) -> bool {
+    const ROOMS: [&str; 3] = ["/v1/", "/problems/", "/warnings/"];
+    path == "/readyz" || ROOMS.iter().any(|room| path.starts_with(room))
+}
+
+/// A page or file of the console, which needs no key.
+fn console_page(request: &Request<Incoming>) -> Option<Response<AdminBody>> {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    reads.then(|| console::answer(request.uri().path())).flatten()
+}
+
+/// A response of server-sent events.
+fn event_stream(events: impl Stream<Item = Bytes> + Send + 'static) -> Response<AdminBody> {
+    let mut response = Response::new(AdminBody::stream(events));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// A server-sent event with JSON as its data, which has no line breaks.
+fn event(name: &str, data: &str) -> Bytes {
+    Bytes::from(format!("event: {name}\ndata: {data}\n\n"))
 }

@@ -14,7 +14,7 @@ use super::{Admin, Answered, json};
 use crate::model::LoadState;
 use crate::services::Services;
 use crate::swap::SwapError;
-use crate::telemetry::{ModelSnapshot, Snapshot};
+use crate::telemetry::{ModelSnapshot, Requests, Snapshot};
 
 /// The media type of OpenMetrics 1.0, which Prometheus asks for first.
 const OPEN_METRICS: HeaderValue =
@@ -69,30 +69,13 @@ impl Admin {
 
     /// The requests at work, oldest first, and the last ones that ended.
     pub(super) fn requests(&self) -> Answered {
-        let requests = &self.services.telemetry.requests;
-        let live: Vec<_> = requests
-            .live()
-            .iter()
-            .map(|one| {
-                json!({
-                    "id": one.id, "method": one.method.as_str(), "route": one.route.as_str(),
-                    "phase": one.phase(), "generation": one.generation(), "key": one.key_id(),
-                    "age_ms": one.started.elapsed().as_micros() as f64 / 1e3,
-                })
-            })
-            .collect();
-        let ended: Vec<_> = requests
-            .ended()
-            .iter()
-            .map(|one| {
-                json!({
-                    "id": one.id, "method": one.method.as_str(), "route": one.route.as_str(),
-                    "status": one.status, "ms": one.ms, "generation": one.generation,
-                    "key": one.key_id, "problem": one.problem,
-                })
-            })
-            .collect();
-        Ok(json(StatusCode::OK, &json!({"in_flight": live, "ended": ended})))
+        Ok(json(StatusCode::OK, &requests(&self.services.telemetry.requests, usize::MAX)))
+    }
+
+    /// The last hour in points, oldest first.
+    pub(super) fn samples(&self) -> Answered {
+        let samples = self.pulse.samples_after(0);
+        Ok(json(StatusCode::OK, &json!({"samples": samples})))
     }
 
     /// Administrative acts, newest first.
@@ -107,11 +90,44 @@ impl Admin {
     }
 }
 
+/// The requests at work, oldest first, and so many of the last ones that ended.
+pub(super) fn requests(requests: &Requests, most_ended: usize) -> Value {
+    let live: Vec<_> = requests
+        .live()
+        .iter()
+        .map(|one| {
+            json!({
+                "id": one.id, "method": one.method.as_str(), "route": one.route.as_str(),
+                "phase": one.phase(), "generation": one.generation(), "key": one.key_id(),
+                "age_ms": one.started.elapsed().as_micros() as f64 / 1e3,
+            })
+        })
+        .collect();
+    let ended: Vec<_> = requests
+        .ended()
+        .iter()
+        .take(most_ended)
+        .map(|one| {
+            json!({
+                "id": one.id, "method": one.method.as_str(), "route": one.route.as_str(),
+                "status": one.status, "ms": one.ms, "generation": one.generation,
+                "key": one.key_id, "problem": one.problem,
+            })
+        })
+        .collect();
+    json!({"in_flight": live, "ended": ended})
+}
+
+/// Seconds since the Unix epoch by RFC 3339; none where they are beyond it.
+pub(super) fn rfc3339(seconds: u64) -> Option<String> {
+    let at = jiff::Timestamp::from_second(i64::try_from(seconds).ok()?).ok()?;
+    Some(at.to_string())
+}
+
 fn act(entry: AuditEntry) -> Value {
-    let at = i64::try_from(entry.at).ok().and_then(|at| jiff::Timestamp::from_second(at).ok());
     let detail: Value = serde_json::from_str(&entry.detail).unwrap_or_default();
     json!({
-        "n": entry.n, "at": at.map(|at| at.to_string()), "actor": entry.actor,
+        "n": entry.n, "at": rfc3339(entry.at), "actor": entry.actor,
         "action": entry.action, "target": entry.target, "detail": detail,
         "request_id": entry.request_id,
     })

@@ -9,6 +9,10 @@ use crate::keyring::Rejected;
 use crate::server::callers::Refused;
 use crate::swap::SwapError;
 
+/// When to ask again for a place among those who follow the events: a console that
+/// is closed gives its place back with the next thing that is sent to it.
+const LISTENER_RETRY_SECONDS: u32 = 15;
+
 /// A problem as the operator sees it.
 #[derive(Debug)]
 pub struct AdminProblem {
@@ -89,6 +93,26 @@ impl AdminProblem {
         Self::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", title, "Send it faster.")
     }
 
+    /// More who follow the events than there may be.
+    pub fn too_many_listeners() -> Self {
+        let detail = "Close another console, or raise the setting admin.max_event_listeners.";
+        Self {
+            retry_after: Some(LISTENER_RETRY_SECONDS),
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too_many_listeners",
+                "Too many follow the events",
+                detail,
+            )
+        }
+    }
+
+    /// A key that has been revoked, or may less, while it was used.
+    pub fn key_ended() -> Self {
+        let detail = "The key was revoked, has expired or lost a right. Sign in with a live one.";
+        Self::new(StatusCode::UNAUTHORIZED, "key_ended", "The key has ended", detail)
+    }
+
     /// A key without the scope.
     pub fn forbidden() -> Self {
         let detail = "This needs a key with the scope admin that is not limited to collections.";
@@ -97,7 +121,7 @@ impl AdminProblem {
 
     /// No such path.
     pub fn not_found() -> Self {
-        let detail = "There is /metrics, /admin/guest, /admin/requests and /admin/audit.";
+        let detail = "There is the console at /console/, and for programs /metrics and what docs/console.md lists.";
         Self::new(StatusCode::NOT_FOUND, "not_found", "Nothing is here", detail)
     }
 

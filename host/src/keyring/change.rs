@@ -206,7 +206,7 @@ impl Shared {
             match step {
                 Step::Insert(record) => {
                     let id = record.id.clone();
-                    keys.insert(id, Arc::new(Key::new(record, None, self.started)));
+                    keys.insert(id, Arc::new(Key::new(record, None, 0, self.started)));
                 }
                 Step::Update(record) => {
                     if let Some(key) = keys.get_mut(&record.id) {

@@ -89,6 +89,11 @@ impl Routing {
         self.current.store(Arc::new(Route { active, trial: None }));
     }
 
+    /// The trial under way, if there is one.
+    pub fn trial(&self) -> Option<Arc<Trial>> {
+        self.current.load().trial.clone()
+    }
+
     /// Begins a trial, or ends it.
     pub fn set_trial(&self, trial: Option<Arc<Trial>>) {
         let active = self.active();
@@ -136,6 +141,16 @@ impl Choice {
             (TrialKind::Canary, false) => Some(&trial.active_arm),
             // The copies of a shadow are measured by themselves.
             (TrialKind::Shadow, _) => None,
+        }
+    }
+}
+
+impl TrialKind {
+    /// The word for it in the admin API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Shadow => "shadow",
+            Self::Canary => "canary",
         }
     }
 }

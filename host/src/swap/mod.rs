@@ -177,6 +177,12 @@ impl Swaps {
         states.into_iter().filter_map(|(id, state)| Some((live.get(&id)?.clone(), state))).collect()
     }
 
+    /// The trial under way as far as it has come, with what is asked of it.
+    pub fn on_trial(&self) -> Option<Value> {
+        let under_way = self.routing.trial()?;
+        trial::under_way(&under_way, &self.settings)
+    }
+
     /// Lets a candidate that is held back go on, or not. Whether it was held.
     pub fn decide(&self, id: u64, decision: Decision) -> bool {
         let mut held = self.held.lock().unwrap_or_else(|poisoned| poisoned.into_inner());

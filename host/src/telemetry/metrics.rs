@@ -15,6 +15,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::process;
 use super::route::Route;
+use super::window::Window;
 
 /// In seconds, from an empty request to the longest answer. Those of
 /// `http.server.request.duration` in the semantic conventions, with finer ones
@@ -51,6 +52,8 @@ pub struct Metrics {
     answers: ByGeneration<AnswerLabels>,
     statements: Family<StatementLabels, Counter>,
     rewrites: Family<RewriteLabels, Counter>,
+    /// What happened since the last sample for the charts.
+    pub window: Window,
     /// Panics of the host.
     pub panics: Counter,
     /// Spans that were not exported.
@@ -283,6 +286,7 @@ impl Metrics {
             panics: add(r, "ragtime_panics", "Panics of the host, each a bug"),
             dropped_spans: add(r, "ragtime_spans_dropped", "Spans that were not exported"),
             scraped: Scraped::register(r),
+            window: Window::new(),
             requests,
             queue,
             tokens,
@@ -352,6 +356,7 @@ impl Metrics {
             http_response_status_code: status,
         };
         self.requests.get_or_create(&labels).observe(took.as_secs_f64());
+        self.window.request(status, took);
     }
 
     /// A request has had its turn.
@@ -420,6 +425,12 @@ impl Metrics {
             let labels = TokenLabels { gen_ai_provider_name: generator, gen_ai_token_type: kind };
             self.tokens.get_or_create(&labels).observe(f64::from(count));
         }
+        self.window.tokens(input, output);
+    }
+
+    /// Requests at work.
+    pub fn at_work(&self) -> u64 {
+        u64::try_from(self.active.get()).unwrap_or_default()
     }
 
     /// Everything, in the Prometheus text format.

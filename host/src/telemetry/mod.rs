@@ -7,7 +7,9 @@ mod metrics;
 mod process;
 mod requests;
 mod route;
+mod samples;
 pub mod trace;
+mod window;
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -18,6 +20,8 @@ use export::Exporter;
 pub use metrics::{Alive, Lost, Metrics, ModelSnapshot, Rewriting, Snapshot};
 pub use requests::{Ended, Flight, Phase, Requests};
 pub use route::{Route, Templates};
+use samples::Now;
+pub use samples::{Sample, Samples};
 use trace::{Span, TraceContext};
 
 /// Shared by everything that has something to tell.
@@ -60,6 +64,19 @@ impl Telemetry {
         if let Some(exporter) = self.exporter.as_ref().filter(|_| context.is_sampled()) {
             exporter.send(span());
         }
+    }
+
+    /// What happened since the last call, and how the server is at work now, as a
+    /// point of the charts. `seconds` is how long ago the last call was.
+    pub fn sample(&self, at: u64, seconds: f64, index_lag_chunks: u64) -> Sample {
+        let (memory, _) = process::usage();
+        let now = Now {
+            at,
+            index_lag_chunks,
+            in_flight: self.metrics.at_work(),
+            memory_bytes: memory.unwrap_or_default(),
+        };
+        Sample::new(now, seconds, self.metrics.window.take())
     }
 
     /// Waits until the spans so far have been sent, or have failed to be.

@@ -88,10 +88,15 @@ pub(crate) fn touch(connection: &Connection, id: &KeyId, now: u64) -> Result<(),
     Ok(())
 }
 
+pub(crate) fn note_spent(connection: &Connection, id: &KeyId, units: u64) -> Result<(), Error> {
+    connection.execute("UPDATE keys SET spent_units = ?2 WHERE id = ?1", (id.as_str(), units))?;
+    Ok(())
+}
+
 pub(crate) fn all(connection: &Connection) -> Result<Vec<StoredKey>, Error> {
     let mut statement = connection.prepare(
         "SELECT id, digest, name, scopes, collections, created_at, expires_at, rate_per_minute, burst,
-             last_used_at FROM keys ORDER BY created_at, id",
+             last_used_at, spent_units FROM keys ORDER BY created_at, id",
     )?;
     let mut rows = statement.query([])?;
     let mut keys = Vec::new();
@@ -121,5 +126,5 @@ fn key_of(row: &Row<'_>) -> Result<StoredKey, Error> {
         rate_per_minute: row.get(7)?,
         burst: row.get(8)?,
     };
-    Ok(StoredKey { record, last_used_at: row.get(9)? })
+    Ok(StoredKey { record, last_used_at: row.get(9)?, spent_units: row.get(10)? })
 }

@@ -556,6 +556,12 @@ impl Store {
         self.0.writer.write(move |db, _| change(&KeyTable(db))).await
     }
 
+    /// Notes how many units of its budget a key has spent since it was made.
+    pub async fn note_spent(&self, id: &KeyId, units: u64) -> Result<(), Error> {
+        let id = id.clone();
+        self.0.writer.write(move |db, _| keys::note_spent(db, &id, units)).await
+    }
+
     /// Notes when a key was last used, in seconds since the Unix epoch.
     pub async fn touch_key(&self, id: &KeyId, at: u64) -> Result<(), Error> {
         let id = id.clone();

@@ -113,7 +113,7 @@ CREATE INDEX IF NOT EXISTS documents_by_length ON documents (collection, octet_l
 ";
 
 /// Columns that came after the first version: table, name, and type.
-const ADD_COLUMNS: [(&str, &str, &str); 7] = [
+const ADD_COLUMNS: [(&str, &str, &str); 8] = [
     ("chunks", "page", "INTEGER"),
     ("job_items", "written", "INTEGER NOT NULL DEFAULT 0"),
     ("replays", "rights", "TEXT"),
@@ -121,6 +121,7 @@ const ADD_COLUMNS: [(&str, &str, &str); 7] = [
     ("collections", "language", "TEXT"),
     ("collections", "prompt", "TEXT"),
     ("document_details", "detected", "TEXT"),
+    ("keys", "spent_units", "INTEGER NOT NULL DEFAULT 0"),
 ];
 
 /// The one connection that writes. A commit is on disk when it returns

@@ -357,6 +357,8 @@ pub struct Quote {
 pub struct StoredKey {
     pub record: ragtime_policy::key_record::KeyRecord,
     pub last_used_at: Option<u64>,
+    /// Units of its budget that it has spent since it was made.
+    pub spent_units: u64,
 }
 
 /// The embedding models of a collection.

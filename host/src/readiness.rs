@@ -1,0 +1,99 @@
+//! How the parts of the server are, with the reason where one is less than ready.
+
+use serde::Serialize;
+
+use crate::model::LoadState;
+use crate::panics;
+use crate::services::Services;
+
+/// How a part is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It does all that it is there for.
+    Ready,
+    /// It does less, and what it still does is right.
+    Degraded,
+    /// The server takes no requests because of it.
+    Unready,
+}
+
+/// A part of the server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Part {
+    /// Its name, stable.
+    pub name: String,
+    /// How it is.
+    pub state: State,
+    /// Why it is so, for people.
+    pub detail: Option<&'static str>,
+}
+
+/// Every part: the server, the store, the default embedding model, then the other models.
+/// Blocking.
+pub fn parts(services: &Services) -> Vec<Part> {
+    let status = services.store.status();
+    let part = |name: &str, (state, detail): (State, Option<&'static str>)| Part {
+        name: name.into(),
+        state,
+        detail,
+    };
+    let mut parts = vec![
+        part("server", server(services)),
+        part("store", store(status.writable)),
+        part("embedding-model", model(services, &status)),
+    ];
+    let default = services.embeddings.default_name();
+    let others = services.embeddings.all().filter(|model| Some(model.name()) != default);
+    parts.extend(others.map(|model| named("embedding-model", model.name(), &model.state())));
+    let rerankers = services.rerankers.all();
+    parts.extend(rerankers.map(|model| named("reranking-model", model.name(), &model.state())));
+    parts
+}
+
+fn server(services: &Services) -> (State, Option<&'static str>) {
+    if services.draining() {
+        (State::Unready, Some("shutting down"))
+    } else if panics::recent() {
+        (State::Degraded, Some("failed at a request within the last minute, see the log"))
+    } else {
+        (State::Ready, None)
+    }
+}
+
+fn store(writable: bool) -> (State, Option<&'static str>) {
+    match writable {
+        true => (State::Ready, None),
+        // Reading and searching go on, so this is no reason to be passed by.
+        false => (State::Degraded, Some("writes fail, see the log")),
+    }
+}
+
+fn model(services: &Services, status: &ragtime_store::Status) -> (State, Option<&'static str>) {
+    match services.embeddings.state() {
+        LoadState::Ready if status.models.iter().any(|model| model.failing) => (
+            State::Degraded,
+            Some("a model fails, search is by words where it is asked, see the log"),
+        ),
+        LoadState::Ready if status.vectors_complete => (State::Ready, None),
+        LoadState::Ready => (
+            State::Degraded,
+            Some("older documents are being embedded, until then only words find them"),
+        ),
+        LoadState::Off => (State::Ready, Some("no model wanted, search is lexical only")),
+        LoadState::Coming => {
+            (State::Degraded, Some("on its way, search is lexical only until then"))
+        }
+        LoadState::Failed(_) => (State::Degraded, Some("could not be had, search is lexical only")),
+    }
+}
+
+/// One of several models. Search goes on without it, so it is no reason to be passed by.
+fn named(kind: &str, name: &str, state: &LoadState) -> Part {
+    let (state, detail) = match state {
+        LoadState::Ready | LoadState::Off => (State::Ready, None),
+        LoadState::Coming => (State::Degraded, Some("on its way")),
+        LoadState::Failed(_) => (State::Degraded, Some("could not be had, see the log")),
+    };
+    Part { name: format!("{kind}/{name}"), state, detail }
+}
