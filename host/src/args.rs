@@ -192,8 +192,14 @@ pub async fn run(args: Args) -> ExitCode {
         Command::Man(args) => cli::outcome(cli::shell::man(&args, Args::command())),
         Command::Guest(args) => cli::outcome(cli::guest::run(args).await),
         Command::Eval(args) => eval_command(args).await,
-        Command::Backup(with) => with.run(cli::data::backup),
-        Command::Restore(with) => with.run(cli::data::restore),
+        Command::Backup(with) => match with.settings.load() {
+            Ok(settings) => cli::outcome(cli::data::backup(&with.args, &settings).await),
+            Err(error) => outcome(Err(error)),
+        },
+        Command::Restore(with) => match with.settings.load() {
+            Ok(settings) => cli::outcome(cli::data::restore(&with.args, settings).await),
+            Err(error) => outcome(Err(error)),
+        },
         Command::Check(with) => with.run(cli::data::check),
         Command::Model(args) => match args.settings.load() {
             Ok(settings) => match &args.action {

@@ -3,6 +3,7 @@
 //! Every limit is here, with its unit in its name, and the reason for its
 //! default beside it. Unknown keys are errors.
 
+mod backup;
 mod models;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use ragtime_policy::bounds::Bounds;
 use serde::{Deserialize, Serialize};
 
 use crate::network::Network;
+pub use backup::{Backup, S3};
 pub use models::{
     Embedding, Files, Generation, InvalidModel, Models, Pooling, Precision, RerankShape, Reranking,
     Runs,
@@ -33,6 +35,8 @@ pub struct Settings {
     pub swap: Swap,
     /// Where documents live.
     pub data: Data,
+    /// Copies of them.
+    pub backup: Backup,
     /// Keys and budgets.
     pub auth: Auth,
     /// The built-in embedding model.

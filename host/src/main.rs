@@ -3,6 +3,7 @@
 
 mod admin;
 mod args;
+mod backup;
 mod capability;
 mod cli;
 mod config;

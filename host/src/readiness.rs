@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::backup::Trouble;
 use crate::model::LoadState;
 use crate::panics;
 use crate::services::Services;
@@ -29,7 +30,8 @@ pub struct Part {
     pub detail: Option<&'static str>,
 }
 
-/// Every part: the server, the store, the default embedding model, then the other models.
+/// Every part: the server, the store, the default embedding model, backups where they are
+/// wanted, then the other models.
 /// Blocking.
 pub fn parts(services: &Services) -> Vec<Part> {
     let status = services.store.status();
@@ -43,6 +45,9 @@ pub fn parts(services: &Services) -> Vec<Part> {
         part("store", store(status.writable)),
         part("embedding-model", model(services, &status)),
     ];
+    if services.backups.wanted() {
+        parts.push(part("backup", backup(services.backups.trouble())));
+    }
     let default = services.embeddings.default_name();
     let others = services.embeddings.all().filter(|model| Some(model.name()) != default);
     parts.extend(others.map(|model| named("embedding-model", model.name(), &model.state())));
@@ -85,6 +90,15 @@ fn model(services: &Services, status: &ragtime_store::Status) -> (State, Option<
             (State::Degraded, Some("on its way, search is lexical only until then"))
         }
         LoadState::Failed(_) => (State::Degraded, Some("could not be had, search is lexical only")),
+    }
+}
+
+/// The server's own backups. It serves without them, so they are no reason to be passed by.
+fn backup(trouble: Option<Trouble>) -> (State, Option<&'static str>) {
+    match trouble {
+        None => (State::Ready, None),
+        Some(Trouble::Failed) => (State::Degraded, Some("the last one failed, see the log")),
+        Some(Trouble::Late) => (State::Degraded, Some("there was none for two intervals")),
     }
 }
 

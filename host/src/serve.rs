@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::admin::Admin;
+use crate::backup;
 use crate::config::{ConfigError, Secret, Settings};
 use crate::keyring::{Actor, Change, Keyring, KeyringError, NewKey};
 use crate::model::{self, Embeddings, Rerankers};
@@ -97,6 +98,9 @@ pub enum ServeError {
     /// The embedding model could not be fetched.
     #[error("the embedding model could not be fetched: {0}")]
     Model(#[from] ragtime_embed::files::FetchError),
+    /// Backups are wanted, and cannot be made by the settings.
+    #[error("backups cannot be made: {0}")]
+    Backup(#[from] backup::BackupError),
     /// The operating system refused something else.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -212,15 +216,30 @@ pub struct Scratch {
     pub url: String,
     /// Its admin key.
     pub key: String,
+    /// What it serves from.
+    pub services: Arc<Services>,
     stop: oneshot::Sender<()>,
     served: tokio::task::JoinHandle<()>,
-    _folder: tempfile::TempDir,
+    _folder: Option<tempfile::TempDir>,
 }
 
 /// Starts a server in a temporary folder, on a free port of the loopback.
 pub async fn scratch(mut settings: Settings) -> Result<Scratch, ServeError> {
     let folder = tempfile::tempdir()?;
     settings.data.dir = folder.path().to_owned();
+    // Comparing modes takes the model, so here it is worth waiting for.
+    tokio::task::block_in_place(|| model::fetch(&settings.model))
+        .map_or_else(|error| cli::out::note(&format!("lexical only: {error}")), |_| ());
+    Ok(Scratch { _folder: Some(folder), ..start_scratch(settings).await? })
+}
+
+/// Starts a server on a copy of a data folder, on a free port of the loopback.
+pub async fn on_copy(mut settings: Settings, data: &Path) -> Result<Scratch, ServeError> {
+    settings.data.dir = data.to_owned();
+    start_scratch(settings).await
+}
+
+async fn start_scratch(mut settings: Settings) -> Result<Scratch, ServeError> {
     settings.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
     settings.admin.listen = settings.server.listen;
     settings.log.level = "warn".into();
@@ -228,19 +247,24 @@ pub async fn scratch(mut settings: Settings) -> Result<Scratch, ServeError> {
     settings.auth.rate_per_minute = u32::MAX;
     settings.auth.burst = u32::MAX;
     settings.auth.bootstrap_key = None;
+    settings.backup.destination = None;
     logging::start(&settings.log)?;
-    // Comparing modes takes the model, so here it is worth waiting for.
-    tokio::task::block_in_place(|| model::fetch(&settings.model))
-        .map_or_else(|error| cli::out::note(&format!("lexical only: {error}")), |_| ());
     let bound = bind(settings).await?;
-    bound.services.embeddings.settled().await;
-    let key = bound.first_key.as_ref().map(Credential::expose).unwrap_or_default();
+    let services = Arc::clone(&bound.services);
+    services.embeddings.settled().await;
+    let key = match &bound.first_key {
+        Some(key) => key.expose(),
+        // The keys of a copy are known by their hashes alone.
+        None => {
+            services.keyring.issue(Actor::Operator, admin_key(&bound.settings)).await?.1.expose()
+        }
+    };
     let url = format!("http://{}", bound.address);
     let (stop, stopped) = oneshot::channel();
     let served = tokio::spawn(bound.serve(async {
         let _ = stopped.await;
     }));
-    Ok(Scratch { url, key, stop, served, _folder: folder })
+    Ok(Scratch { url, key, services, stop, served, _folder: None })
 }
 
 impl Scratch {
@@ -276,6 +300,7 @@ impl Bound {
 
 async fn bind(settings: Settings) -> Result<Bound, ServeError> {
     let folder = settings.data.dir.clone();
+    backup::check(&settings.backup)?;
     make_private(&folder)?;
     let embeddings = Arc::new(Embeddings::new(&settings)?);
     let (started, store) = tokio::task::block_in_place(|| {
@@ -307,6 +332,7 @@ async fn bind(settings: Settings) -> Result<Bound, ServeError> {
     panics::watch(Arc::clone(&services.telemetry));
     let (routing, swaps) = handler::serve(engine, first, &services, &settings).await?;
     tokio::spawn(upkeep::run(Arc::clone(&routing), Arc::clone(&services)));
+    tokio::spawn(backup::keep_backups(Arc::clone(&services), folder, settings.backup.clone()));
     let first_key = first_key(&services.keyring, &settings).await?;
     let callers = Arc::new(Callers::new(Arc::clone(&services), &settings));
     let edge = Edge::new(routing, &services, Arc::clone(&callers), &settings);
@@ -399,7 +425,19 @@ async fn first_key(
         }
         return Ok(None);
     }
-    let new = NewKey {
+    let new = admin_key(settings);
+    match given {
+        Some(credential) => {
+            keyring.add(Actor::Operator, &credential, new).await?;
+            Ok(None)
+        }
+        None => Ok(Some(keyring.issue(Actor::Operator, new).await?.1)),
+    }
+}
+
+/// A key that may do everything.
+fn admin_key(settings: &Settings) -> NewKey {
+    NewKey {
         name: "first".into(),
         scopes: [Scope::Read, Scope::Write, Scope::Admin].into_iter().collect::<Scopes>(),
         collections: None,
@@ -408,13 +446,6 @@ async fn first_key(
             rate_per_minute: settings.auth.rate_per_minute,
             burst: settings.auth.burst,
         },
-    };
-    match given {
-        Some(credential) => {
-            keyring.add(Actor::Operator, &credential, new).await?;
-            Ok(None)
-        }
-        None => Ok(Some(keyring.issue(Actor::Operator, new).await?.1)),
     }
 }
 

@@ -8,6 +8,7 @@ use ragtime_policy::bucket::Limits;
 use ragtime_store::{AuditEntry, Store};
 use tokio::sync::Notify;
 
+use crate::backup::Backups;
 use crate::config;
 use crate::generator::{Extractive, Generators};
 use crate::keyring::{Keyring, unix_now};
@@ -43,6 +44,8 @@ pub struct Services {
     pub bounds: config::Handler,
     /// What all instances may hold together.
     pub memory: Arc<MemoryBudget>,
+    /// How the server's own backups are.
+    pub backups: Backups,
     /// Somebody changed how texts are to be cut.
     pub recut: Notify,
     draining: AtomicBool,
@@ -76,6 +79,7 @@ impl Services {
                 rate_per_minute: settings.auth.rate_per_minute,
                 burst: settings.auth.burst,
             },
+            backups: Backups::new(&settings.backup),
             recut: Notify::new(),
             draining: AtomicBool::new(false),
         })

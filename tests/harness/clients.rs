@@ -51,6 +51,13 @@ pub fn make_up_requests(cases: &str) {
     done(&mut command, "");
 }
 
+/// A program of `tests/clients` with the packages of this name.
+pub fn program(name: &str, packages: &'static str) -> Command {
+    let mut command = Command::new(one_at_a_time(|| python(packages)).join("python"));
+    command.arg(folder().join(name));
+    command
+}
+
 fn one_at_a_time<R>(work: impl FnOnce() -> R) -> R {
     static FETCH: Mutex<()> = Mutex::new(());
     let _turn = FETCH.lock().unwrap_or_else(|poisoned| poisoned.into_inner());

@@ -6,12 +6,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod browser;
+pub mod bucket;
 pub mod clients;
-mod compiled;
+pub mod compiled;
 mod contract;
 pub mod endpoint;
 pub mod model;
 pub mod raw;
+pub mod site;
 pub mod stock;
 
 use std::io::{BufRead, BufReader};
@@ -48,6 +50,7 @@ pub struct Setup {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     host: Host,
+    listen: String,
     limit: Option<&'static str>,
 }
 
@@ -77,8 +80,14 @@ impl Setup {
                 ("RAGTIME_ADMIN__LISTEN".into(), "127.0.0.1:0".into()),
             ],
             host: if cfg!(stock) { Host::Stock } else { Host::Ragtime },
+            listen: "127.0.0.1:0".into(),
             limit: None,
         }
+    }
+
+    /// At this address, rather than at a free port.
+    pub fn listen(self, address: &str) -> Self {
+        Self { listen: address.to_owned(), ..self }
     }
 
     /// On this host, whichever suite it is.
@@ -109,6 +118,17 @@ impl Setup {
     /// A setting, as `SERVER__LISTEN`.
     pub fn set(mut self, name: &str, value: impl ToString) -> Self {
         self.environment.push((format!("RAGTIME_{name}"), value.to_string()));
+        self
+    }
+
+    /// The folder that its data will be in.
+    pub fn folder(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// A variable of the environment that is no setting.
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -166,7 +186,7 @@ impl Setup {
             command = shell;
         }
         command
-            .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--data-dir"])
+            .args(["serve", "--listen", &self.listen, "--log-format", "json", "--data-dir"])
             .arg(self.dir.path())
             .args(&self.arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)));

@@ -58,6 +58,7 @@ impl Admin {
                     ("store", status.writable),
                     ("embedding-model", services.embeddings.state() == LoadState::Ready),
                 ],
+                last_backup: services.backups.last(),
                 models: models(&services),
             })
         });

@@ -1,25 +1,21 @@
 //! `ragtime backup`, `restore` and `check`: the data folder itself.
 
-use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::path::Path;
 
 use ragtime_store::OpenError;
 use serde_json::{Value, json};
 
 use super::{CliError, out};
+use crate::backup::{self, BackupError, Place, Rehearsal};
+use crate::config::Settings;
 use crate::swap;
-
-/// The database in a backup.
-const DATABASE: &str = "ragtime.sqlite";
-/// Components in a backup.
-const HANDLERS: &str = "handlers";
 
 /// Where a backup goes.
 #[derive(Debug, clap::Args)]
 pub struct BackupArgs {
-    /// A folder for it, made if need be; what is in it is never written over
-    #[arg(value_name = "DIR")]
-    to: PathBuf,
+    /// A folder, made if need be, or s3://BUCKET/PREFIX; a backup that is there is never written over
+    #[arg(value_name = "PLACE")]
+    to: String,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -27,17 +23,25 @@ pub struct BackupArgs {
 
 /// What comes back.
 #[derive(Debug, clap::Args)]
+#[command(after_help = REHEARSAL)]
 pub struct RestoreArgs {
-    /// The folder of the backup
-    #[arg(value_name = "DIR")]
-    from: PathBuf,
+    /// The folder of the backup, or s3://BUCKET/PREFIX
+    #[arg(value_name = "PLACE")]
+    from: String,
     /// Give up the documents and keys that the data folder has now
     #[arg(long)]
     replace: bool,
+    /// Only rehearse it, in a temporary folder that is removed; the data folder stays as it is
+    #[arg(long, conflicts_with = "replace")]
+    check: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
+
+const REHEARSAL: &str = "With --check: exit status 0 when every file has the hash that the \
+    manifest names, every text, chunk and vector is whole, a server starts with the backup and \
+    its handler, and finds a passage; else 1.";
 
 /// How to check.
 #[derive(Debug, clap::Args)]
@@ -52,30 +56,103 @@ pub struct CheckArgs {
 
 /// Copies documents, keys, history and handlers, while a server is at work or
 /// not.
-pub fn backup(args: &BackupArgs, data: &Path) -> Result<(), CliError> {
-    fs::create_dir_all(&args.to).map_err(|error| at(&args.to, &error))?;
-    let documents = ragtime_store::backup(data, &args.to.join(DATABASE)).map_err(refused)?;
-    // After the database, so that no handler that it names is missing.
-    let handlers = copy_handlers(&swap::archive_folder(data), &args.to.join(HANDLERS))?;
-    tell(documents, handlers, "copied", args.json);
+pub async fn backup(args: &BackupArgs, settings: &Settings) -> Result<(), CliError> {
+    let place = Place::parse(&args.to, &settings.backup).map_err(unusable)?;
+    let made = backup::make(&settings.data.dir, &place, &settings.backup).await;
+    let made = made.map_err(unusable)?;
+    tell(made.documents, made.handlers(), "copied", args.json);
     Ok(())
 }
 
-/// Puts a backup in the place of what there is.
-pub fn restore(args: &RestoreArgs, data: &Path) -> Result<(), CliError> {
-    let documents =
-        ragtime_store::restore(&args.from.join(DATABASE), data, args.replace).map_err(|error| {
-            match error {
-                OpenError::Exists => CliError::with_hint(
-                    format!("{} has documents already", data.display()),
-                    "--data-dir DIR restores beside it, --replace gives it up",
-                ),
-                error => refused(error),
-            }
+/// Puts a backup in the place of what there is, or tries whether it could.
+pub async fn restore(args: &RestoreArgs, settings: Settings) -> Result<(), CliError> {
+    let place = Place::parse(&args.from, &settings.backup).map_err(unusable)?;
+    if args.check {
+        return rehearse(&place, settings, args.json).await;
+    }
+    let data = &settings.data.dir;
+    let fetched = backup::fetch(&place, data).await.map_err(unusable)?;
+    if fetched.manifest.is_none() {
+        out::note(UNVERIFIED);
+    }
+    let put_back = || {
+        let documents = ragtime_store::restore(&fetched.database(), data, args.replace)?;
+        let handlers = backup::copy_handlers(&fetched.handlers(), &swap::archive_folder(data))?;
+        Ok::<_, BackupError>((documents, handlers.len() as u64))
+    };
+    let (documents, handlers) =
+        tokio::task::block_in_place(put_back).map_err(|error| match error {
+            BackupError::Store(OpenError::Exists) => CliError::with_hint(
+                format!("{} has documents already", data.display()),
+                "--data-dir DIR restores beside it, --replace gives it up",
+            ),
+            error => unusable(error),
         })?;
-    let handlers = copy_handlers(&args.from.join(HANDLERS), &swap::archive_folder(data))?;
     tell(documents, handlers, "restored", args.json);
     Ok(())
+}
+
+/// What is said of a backup whose files cannot be compared.
+const UNVERIFIED: &str = "this backup has no manifest, as a version before manifests made it: \
+    the hashes of its files could not be compared";
+
+async fn rehearse(place: &Place, settings: Settings, as_json: bool) -> Result<(), CliError> {
+    let rehearsal = backup::rehearse(place, settings).await;
+    let rehearsal = rehearsal.map_err(|error| CliError::new(error.to_string()))?;
+    match as_json {
+        true => out::data(&rehearsed(&rehearsal).to_string()),
+        false => say(&rehearsal),
+    }
+    if !rehearsal.report.lost.is_empty() {
+        return Err(CliError::with_hint("the backup is damaged", "an older one may be whole"));
+    }
+    let searched = rehearsal.served.as_ref().and_then(|served| served.search.as_ref());
+    if searched.is_some_and(|search| !search.found) {
+        return Err(CliError::new("search does not find a passage that is in the backup"));
+    }
+    Ok(())
+}
+
+fn rehearsed(rehearsal: &Rehearsal) -> Value {
+    let served = rehearsal.served.as_ref();
+    let search = served.and_then(|served| served.search.as_ref());
+    json!({
+        "files": rehearsal.manifest.as_ref().map(|manifest| manifest.files.len()),
+        "created_at": rehearsal.manifest.as_ref().map(|manifest| &manifest.created_at),
+        "documents": rehearsal.report.documents, "vectors": rehearsal.report.vectors,
+        "lost": rehearsal.report.lost, "differing": rehearsal.report.differing,
+        "handler": served.map(|served| &served.handler),
+        "search": search.map(|search| json!({
+            "collection": search.collection, "document": search.document, "found": search.found,
+        })),
+    })
+}
+
+fn say(rehearsal: &Rehearsal) {
+    match &rehearsal.manifest {
+        Some(manifest) => out::data(&format!(
+            "{} with the hashes that version {} wrote at {}",
+            counted(manifest.files.len() as u64, "file"),
+            manifest.ragtime,
+            manifest.created_at
+        )),
+        None => out::note(UNVERIFIED),
+    }
+    let report = &rehearsal.report;
+    let (texts, vectors) = (counted(report.documents, "text"), counted(report.vectors, "vector"));
+    out::data(&format!("{texts} and {vectors} read"));
+    findings(report, "made anew where the backup is restored");
+    let Some(served) = &rehearsal.served else { return };
+    out::data(&format!("a server started with the handler {}", served.handler));
+    match &served.search {
+        Some(search) => out::data(&format!(
+            "search in {} {} {}",
+            search.collection,
+            if search.found { "finds" } else { "does not find" },
+            search.document
+        )),
+        None => out::data("there is no passage to search for"),
+    }
 }
 
 /// Compares everything with everything.
@@ -83,7 +160,9 @@ pub fn check(args: &CheckArgs, data: &Path) -> Result<(), CliError> {
     let report = ragtime_store::check(data, args.repair).map_err(refused)?;
     match args.json {
         true => out::data(&as_json(&report, args.repair).to_string()),
-        false => print(&report, args.repair),
+        false => {
+            print(&report, if args.repair { "made anew at the next start" } else { "differs" })
+        }
     }
     if !report.lost.is_empty() {
         return Err(CliError::with_hint("data was lost", "ragtime restore brings a backup back"));
@@ -104,48 +183,23 @@ fn as_json(report: &ragtime_store::Report, repaired: bool) -> Value {
     })
 }
 
-fn print(report: &ragtime_store::Report, repaired: bool) {
+fn print(report: &ragtime_store::Report, fate: &str) {
     out::data(&format!(
         "{}, {}, {} checked",
         counted(report.documents, "document"),
         counted(report.chunks, "chunk"),
         counted(report.vectors, "vector")
     ));
+    findings(report, fate);
+}
+
+fn findings(report: &ragtime_store::Report, fate: &str) {
     for finding in &report.lost {
         out::data(&format!("lost: {finding}"));
     }
-    let fate = if repaired { "made anew at the next start" } else { "differs" };
     for finding in &report.differing {
         out::data(&format!("{fate}: {finding}"));
     }
-}
-
-/// Copies components that are not there yet; each is named by its hash.
-fn copy_handlers(from: &Path, to: &Path) -> Result<u64, CliError> {
-    let entries = match fs::read_dir(from) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-        entries => entries.map_err(|error| at(from, &error))?,
-    };
-    let mut copied = 0;
-    for entry in entries {
-        let path = entry.map_err(|error| at(from, &error))?.path();
-        if path.extension().is_none_or(|extension| extension != "wasm") {
-            continue;
-        }
-        copy_component(&path, to).map_err(|error| at(&path, &error))?;
-        copied += 1;
-    }
-    Ok(copied)
-}
-
-fn copy_component(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir_all(to)?;
-    let Some(name) = from.file_name() else { return Ok(()) };
-    let mut copy = tempfile::NamedTempFile::new_in(to)?;
-    io::copy(&mut fs::File::open(from)?, &mut copy)?;
-    copy.as_file().sync_all()?;
-    copy.persist(to.join(name)).map_err(|error| error.error)?;
-    Ok(())
 }
 
 fn tell(documents: u64, handlers: u64, fate: &str, as_json: bool) {
@@ -161,8 +215,21 @@ fn counted(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
-fn at(path: &Path, error: &io::Error) -> CliError {
-    CliError::new(format!("{}: {error}", path.display()))
+fn unusable(error: BackupError) -> CliError {
+    match error {
+        BackupError::Store(error) => refused(error),
+        BackupError::Exists(_) => CliError::with_hint(error.to_string(), "name another place"),
+        BackupError::Bucket(_) => CliError::with_hint(
+            error.to_string(),
+            "the bucket is named by s3://BUCKET/PREFIX, the store by AWS_ENDPOINT_URL and AWS_REGION, \
+             the key by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or all by [backup.s3]",
+        ),
+        BackupError::Room { .. } => CliError::with_hint(
+            error.to_string(),
+            "name a place on another disk, or set backup.min_free_bytes",
+        ),
+        error => CliError::new(error.to_string()),
+    }
 }
 
 fn refused(error: OpenError) -> CliError {

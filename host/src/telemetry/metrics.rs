@@ -54,6 +54,7 @@ pub struct Metrics {
     rewrites: Family<RewriteLabels, Counter>,
     /// What happened since the last sample for the charts.
     pub window: Window,
+    backups: Family<BackupLabels, Counter>,
     /// Panics of the host.
     pub panics: Counter,
     /// Spans that were not exported.
@@ -69,6 +70,7 @@ struct Scraped {
     chunks: Gauge,
     index_lag: Gauge,
     ready: Family<PartLabels, Gauge>,
+    last_backup: Gauge,
     models: Family<ModelStateLabels, Gauge>,
     model_memory: Family<ModelLabels, Gauge>,
     memory: Gauge,
@@ -90,6 +92,9 @@ pub struct Snapshot {
     pub index_lag: u64,
     /// The parts of readiness, and whether each is ready.
     pub parts: [(&'static str, bool); 3],
+    /// When the newest backup was made, in seconds since the Unix epoch; 0 if there is
+    /// none.
+    pub last_backup: u64,
     /// The models, and how each is.
     pub models: Vec<ModelSnapshot>,
 }
@@ -148,6 +153,11 @@ struct ModelStateLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RewriteLabels {
     outcome: Rewriting,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BackupLabels {
+    outcome: &'static str,
 }
 
 /// What became of a question that was to be rewritten.
@@ -226,6 +236,8 @@ const MAX_WARNING_CODES: usize = 64;
 /// What became of a document.
 const STORED: &str = "stored";
 const FAILED: &str = "failed";
+/// What became of a backup that did not fail.
+const MADE: &str = "made";
 
 impl Metrics {
     /// All at zero.
@@ -283,6 +295,7 @@ impl Metrics {
                 "ragtime_rewrites",
                 "Questions that a language model was asked to make understood alone",
             ),
+            backups: add(r, "ragtime_backups", "Backups that the server made by itself"),
             panics: add(r, "ragtime_panics", "Panics of the host, each a bug"),
             dropped_spans: add(r, "ragtime_spans_dropped", "Spans that were not exported"),
             scraped: Scraped::register(r),
@@ -316,6 +329,9 @@ impl Metrics {
         }
         for outcome in [STORED, FAILED] {
             drop(self.documents.get_or_create(&DocumentLabels { outcome }));
+        }
+        for outcome in [MADE, FAILED] {
+            drop(self.backups.get_or_create(&BackupLabels { outcome }));
         }
         for code in ["overloaded", "no_instance", "handler_failed", "handler_timeout"] {
             drop(self.problems.get_or_create(&ProblemLabels { code }));
@@ -414,6 +430,12 @@ impl Metrics {
         self.statements.get_or_create(&labels).inc();
     }
 
+    /// A backup of the server's own was made, or failed.
+    pub fn backed_up(&self, made: bool) {
+        let outcome = if made { MADE } else { FAILED };
+        self.backups.get_or_create(&BackupLabels { outcome }).inc();
+    }
+
     /// A question was rewritten, or was not.
     pub fn rewrote(&self, outcome: Rewriting) {
         self.rewrites.get_or_create(&RewriteLabels { outcome }).inc();
@@ -463,6 +485,12 @@ impl Scraped {
                 "ragtime_index_lag_chunks",
                 "Chunks on disk that search does not find yet",
             ),
+            last_backup: add(
+                r,
+                "ragtime_backup_last_success_timestamp_seconds",
+                "When the newest backup at the destination was made, since the Unix epoch; 0 \
+                 without one",
+            ),
             ready: add(r, "ragtime_ready", "Whether a part is ready, 1 or 0"),
             models: add(r, "ragtime_model_state", "Whether a model is in this state, 1 or 0"),
             model_memory: add(
@@ -482,6 +510,7 @@ impl Scraped {
         self.documents.set(number(snapshot.documents));
         self.chunks.set(number(snapshot.chunks));
         self.index_lag.set(number(snapshot.index_lag));
+        self.last_backup.set(number(snapshot.last_backup));
         for (part, ready) in snapshot.parts {
             self.ready.get_or_create(&PartLabels { part }).set(i64::from(ready));
         }
