@@ -103,6 +103,11 @@ impl Context {
         Self { prefix: prefix.to_vec(), ..Self::new(self.server.clone(), self.key.clone()) }
     }
 
+    /// The URL of the server.
+    pub(super) fn server(&self) -> &str {
+        &self.server
+    }
+
     /// A request to `/v1` followed by these path segments.
     pub(super) fn request(
         &self,
@@ -222,7 +227,7 @@ async fn accepted(response: Response) -> Result<Response, CliError> {
 }
 
 /// What is at the bottom of an error: reqwest's own text stops at the surface.
-fn cause(error: &reqwest::Error) -> String {
+pub(super) fn cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;

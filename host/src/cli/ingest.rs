@@ -6,15 +6,17 @@
 
 mod batches;
 mod document;
+mod feed;
 mod files;
 mod lines;
 mod search;
+mod site;
 mod sources;
 mod warnings;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -23,7 +25,9 @@ use reqwest::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
 use super::{CliError, Context, count, list, out, text};
-use batches::{Batch, Batches};
+use batches::{Batch, Batches, Member};
+use document::Shape;
+use feed::{FeedArgs, Recorder};
 use search::{Search, Selection};
 use sources::Sources;
 
@@ -39,18 +43,27 @@ const EXITS: &str = "Exit status: 0 when all was taken, 3 when some documents co
 
 const AGAIN: &str = "run the same command again to go on";
 
+/// What is said of a file or page whose form has no place for metadata.
+const NO_METADATA: &str = "the feed's metadata is left out, as this is sent as it is";
+
 /// What to put in.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXITS)]
 pub struct Args {
-    /// Folders, files (.txt .md .html .pdf .docx .pptx .xlsx .odt .epub .eml …) or records (.ndjson .jsonl .csv .tsv)
-    #[arg(required = true)]
-    paths: Vec<PathBuf>,
+    /// Folders, files (.txt .md .html .pdf .docx .pptx .xlsx .odt .epub .eml …), records (.ndjson .jsonl .csv .tsv), or URLs of sitemaps and pages
+    #[arg(
+        required_unless_present = "manifest",
+        conflicts_with = "manifest",
+        value_name = "SOURCE"
+    )]
+    sources: Vec<String>,
     /// Where to put it; made if it does not exist
     #[arg(long, default_value = "default")]
     collection: String,
     #[command(flatten)]
     selection: Selection,
+    #[command(flatten)]
+    feed: FeedArgs,
     /// Return when search finds everything; the default
     #[arg(long, overrides_with = "no_wait")]
     wait: bool,
@@ -79,15 +92,20 @@ pub struct Progress {
 
 /// Ingests and says what became of it.
 pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
+    if args.feed.asked(&args.sources) {
+        let feeds = feed::feeds(&args.sources, &args.collection, &args.selection, &args.feed)?;
+        return feed::run(feeds, &args.feed, !args.no_wait, context, args.json).await;
+    }
     let mut progress = Progress::new();
     let mut found = Search::default();
-    for path in &args.paths {
-        found.add(path, &args.selection)?;
+    for path in &args.sources {
+        found.add(Path::new(path), &args.selection)?;
     }
     found.skipped.lines().for_each(|line| out::note(&line));
     out::note(&kinds(&found.kinds));
+    let mut delivery = Delivery::to(&args.collection, !args.no_wait);
     let ended = tokio::select! {
-        ended = put_in(found, &args.collection, !args.no_wait, &mut progress, context) => ended,
+        ended = put_in(found, &mut delivery, &mut progress, context) => ended,
         _ = tokio::signal::ctrl_c() => Err(CliError::interrupted()),
     };
     progress.report(args.json);
@@ -111,7 +129,43 @@ pub async fn ingest(
     for path in paths {
         found.add(path, &Selection::default())?;
     }
-    put_in(found, collection, wait, progress, context).await
+    put_in(found, &mut Delivery::to(collection, wait), progress, context).await
+}
+
+/// Where documents go, and who is told of it.
+pub struct Delivery<'a> {
+    collection: &'a str,
+    /// What is added to each.
+    shape: Shape,
+    /// Whether to return when search finds them.
+    wait: bool,
+    recorder: Option<Recorder<'a>>,
+}
+
+impl<'a> Delivery<'a> {
+    /// Documents as they are.
+    fn to(collection: &'a str, wait: bool) -> Self {
+        Self { collection, shape: Shape::default(), wait, recorder: None }
+    }
+
+    /// The server has these documents of a batch. A source of one document is the
+    /// document: it has all of it.
+    fn taken(&mut self, members: &[Member]) -> Result<(), CliError> {
+        let Some(recorder) = &mut self.recorder else { return Ok(()) };
+        for Member { source, id } in members {
+            recorder.taken(source, id)?;
+            if *id == self.shape.id(source) {
+                recorder.done(source)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The server has all of these sources.
+    fn done(&mut self, sources: &HashSet<String>) -> Result<(), CliError> {
+        let Some(recorder) = &mut self.recorder else { return Ok(()) };
+        sources.iter().try_for_each(|source| recorder.done(source))
+    }
 }
 
 /// How many files of each kind are sent.
@@ -122,51 +176,90 @@ fn kinds(kinds: &BTreeMap<String, u64>) -> String {
 
 async fn put_in(
     found: Search,
-    collection: &str,
-    wait: bool,
+    delivery: &mut Delivery<'_>,
     progress: &mut Progress,
     context: &Context,
 ) -> Result<(), CliError> {
     let sources = Sources::of(found);
     progress.bar.set_length(sources.total_bytes());
-    let mut batches = Batches::new(sources);
-    make(collection, context).await?;
-    let mut jobs = VecDeque::new();
+    let mut batches = Batches::new(sources, delivery.shape.clone());
+    make(delivery.collection, delivery.shape.language.as_deref(), context).await?;
+    let (mut jobs, mut files) = (VecDeque::new(), HashSet::new());
     while let Some(batch) = tokio::task::block_in_place(|| batches.next(&mut progress.failed)) {
         if jobs.len() == BATCHES_IN_FLIGHT {
-            finish(jobs.pop_front(), progress, context).await?;
+            finish(jobs.pop_front(), delivery, progress, context).await?;
         }
-        let Some(job) = send(batch, collection, progress, context).await? else { continue };
+        files.extend(batch.documents.iter().map(|member| member.source.clone()));
+        let Some(job) = send(batch, delivery.collection, progress, context).await? else {
+            continue;
+        };
         progress.bar.set_position(batches.read_bytes());
-        match wait {
-            true => jobs.push_back(job),
-            false => progress.failed.extend(job.failed),
-        }
+        accept(job, &mut jobs, delivery, progress)?;
     }
     for file in batches.take_whole_files() {
-        match files::send(&file, collection, wait, context).await? {
-            files::Sent::Document(document) => {
-                progress.warned(list(&document, "warnings").iter().map(|one| (&*file.id, one)));
-                match wait {
-                    true => progress.indexed += 1,
-                    false => progress.pending += 1,
-                }
-            }
-            files::Sent::Failed(reason) => progress.failed.push(reason),
-            files::Sent::Job(answer) => {
-                let job = progress.sent(&answer, Some(&file.id));
-                match wait {
-                    true => jobs.push_back(job),
-                    false => progress.failed.extend(job.failed),
-                }
-            }
-        }
+        let sent = files::send(&file, delivery, context).await?;
+        whole(&file, sent, &mut jobs, delivery, progress)?;
         progress.bar.inc(file.bytes);
     }
     while !jobs.is_empty() {
-        finish(jobs.pop_front(), progress, context).await?;
+        finish(jobs.pop_front(), delivery, progress, context).await?;
     }
+    // A file of records is done when all of them were taken.
+    match progress.failed.is_empty() {
+        true => delivery.done(&files),
+        false => Ok(()),
+    }
+}
+
+/// A job is at the server.
+fn accept(
+    job: Job,
+    jobs: &mut VecDeque<Job>,
+    delivery: &mut Delivery<'_>,
+    progress: &mut Progress,
+) -> Result<(), CliError> {
+    if delivery.wait {
+        jobs.push_back(job);
+        return Ok(());
+    }
+    delivery.taken(&job.taken(&job.answer))?;
+    progress.failed.extend(job.failed);
     Ok(())
+}
+
+/// A file that was sent as it is has been answered.
+fn whole(
+    file: &files::WholeFile,
+    sent: files::Sent,
+    jobs: &mut VecDeque<Job>,
+    delivery: &mut Delivery<'_>,
+    progress: &mut Progress,
+) -> Result<(), CliError> {
+    match sent {
+        files::Sent::Document(document) => {
+            progress.warned(list(&document, "warnings").iter().map(|one| (&*file.id, one)));
+            match delivery.wait {
+                true => progress.indexed += 1,
+                false => progress.pending += 1,
+            }
+            if delivery.shape.has_metadata() {
+                progress.warnings.push(format!("{}: {NO_METADATA}", file.id));
+            }
+            let id = delivery.shape.id(&file.id);
+            delivery.taken(&[Member { source: file.id.clone(), id }])
+        }
+        files::Sent::Failed(reason) => {
+            progress.failed.push(reason);
+            Ok(())
+        }
+        files::Sent::Job(answer) => {
+            if delivery.shape.has_metadata() {
+                progress.warnings.push(format!("{}: {NO_METADATA}", file.id));
+            }
+            let job = progress.sent(&answer, Some(&file.id), Vec::new());
+            accept(job, jobs, delivery, progress)
+        }
+    }
 }
 
 /// A batch that the server has on disk.
@@ -174,29 +267,50 @@ struct Job {
     id: String,
     /// The file that all of it comes from, if it is one.
     file: Option<String>,
+    members: Vec<Member>,
     accepted: u64,
     failed: Vec<String>,
+    answer: Value,
 }
 
 impl Job {
-    fn of(answer: &Value, file: Option<&str>) -> Self {
+    fn of(answer: &Value, file: Option<&str>, members: Vec<Member>) -> Self {
         Self {
             id: text(answer, "job_id").to_owned(),
             file: file.map(str::to_owned),
+            members,
             accepted: count(answer, "accepted"),
             failed: failures(answer, file),
+            answer: answer.clone(),
         }
+    }
+
+    /// The documents that were taken, by the job's state. Where the state does not name
+    /// each one that was not, none counts as taken, and the next run sends all again.
+    fn taken(&self, state: &Value) -> Vec<Member> {
+        let failures = list(state, "failed");
+        let named = failures.iter().all(|one| !text(one, "id").is_empty());
+        if !named || (failures.len() as u64) < count(state, "failed_count") {
+            return Vec::new();
+        }
+        let failed: HashSet<&str> = failures.iter().map(|one| text(one, "id")).collect();
+        let taken = self.members.iter().filter(|member| !failed.contains(&*member.id));
+        taken.cloned().collect()
     }
 }
 
-async fn make(collection: &str, context: &Context) -> Result<(), CliError> {
+async fn make(collection: &str, language: Option<&str>, context: &Context) -> Result<(), CliError> {
     let request = context.request(Method::GET, &["collections", collection])?;
     match context.send(request).await {
         Err(error) if error.is("unknown_collection") => {}
         known => return known.map(|_| ()),
     }
     let request = context.request(Method::POST, &["collections"])?;
-    match context.send(request.json(&json!({"name": collection}))).await {
+    let collection = match language {
+        Some(language) => json!({"name": collection, "language": language}),
+        None => json!({"name": collection}),
+    };
+    match context.send(request.json(&collection)).await {
         // Somebody else was quicker.
         Err(error) if error.is("collection_exists") => Ok(()),
         made => made.map(|_| ()),
@@ -212,17 +326,20 @@ async fn send(
     let request = context.request(Method::POST, &["collections", collection, "documents"])?;
     let request = request.header(CONTENT_TYPE, "application/x-ndjson").body(batch.lines);
     match context.json(request).await {
-        Ok(answer) => Ok(Some(progress.sent(&answer, None))),
-        Err(error) if batch.documents == 1 && error.is("body_too_large") => {
-            progress.failed.push(format!("{}: larger than the server takes", batch.first));
-            Ok(None)
-        }
-        Err(error) => Err(error),
+        Ok(answer) => Ok(Some(progress.sent(&answer, None, batch.documents))),
+        Err(error) => match batch.documents.as_slice() {
+            [alone] if error.is("body_too_large") => {
+                progress.failed.push(format!("{}: larger than the server takes", alone.id));
+                Ok(None)
+            }
+            _ => Err(error),
+        },
     }
 }
 
 async fn finish(
     job: Option<Job>,
+    delivery: &mut Delivery<'_>,
     progress: &mut Progress,
     context: &Context,
 ) -> Result<(), CliError> {
@@ -232,7 +349,10 @@ async fn finish(
         let state = context.json(context.request(Method::GET, &["jobs", &job.id])?).await?;
         if count(&state, "pending") == 0 {
             progress.finished(&job, &state);
-            return Ok(());
+            if let Some(file) = job.file.as_ref().filter(|_| count(&state, "failed_count") == 0) {
+                delivery.done(&HashSet::from([file.clone()]))?;
+            }
+            return delivery.taken(&job.taken(&state));
         }
         tokio::time::sleep(poll).await;
         poll = (poll * 2).min(LAST_POLL);
@@ -276,8 +396,8 @@ impl Progress {
     }
 
     /// A batch is on the server's disk.
-    fn sent(&mut self, answer: &Value, file: Option<&str>) -> Job {
-        let job = Job::of(answer, file);
+    fn sent(&mut self, answer: &Value, file: Option<&str>, members: Vec<Member>) -> Job {
+        let job = Job::of(answer, file, members);
         self.pending += job.accepted;
         let listed = list(answer, "warnings");
         self.warned(listed.iter().map(|one| (text(one, "id"), one)));
@@ -297,9 +417,14 @@ impl Progress {
         self.bar.set_message(format!("{} documents", self.indexed));
     }
 
+    /// Takes the bar away.
+    fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+
     /// Says what became of it, or where it stands.
     fn report(&self, as_json: bool) {
-        self.bar.finish_and_clear();
+        self.clear();
         if as_json {
             return out::data(&self.json().to_string());
         }

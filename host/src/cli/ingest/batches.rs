@@ -1,6 +1,6 @@
 //! Documents put together for one request.
 
-use super::document::Document;
+use super::document::{Document, Shape};
 use super::files::WholeFile;
 use super::sources::Sources;
 
@@ -14,17 +14,25 @@ const BATCH_BYTES: usize = 4 * 1024 * 1024;
 pub struct Batch {
     /// The body.
     pub lines: Vec<u8>,
-    /// How many documents it holds; at least one.
-    pub documents: usize,
-    /// The id of the first.
-    pub first: String,
+    /// Its documents; at least one.
+    pub documents: Vec<Member>,
+}
+
+/// A document of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The file that it comes from.
+    pub source: String,
+    /// Its id.
+    pub id: String,
 }
 
 /// Fills batches from `sources`.
 pub struct Batches<S = Sources> {
     sources: S,
+    shape: Shape,
     /// What the last batch had no room for.
-    held: Option<(String, Vec<u8>)>,
+    held: Option<(Member, Vec<u8>)>,
 }
 
 impl Batches {
@@ -41,39 +49,40 @@ impl Batches {
 
 impl<S: Iterator<Item = Result<Document, String>>> Batches<S> {
     /// Batches of what `sources` gives.
-    pub fn new(sources: S) -> Self {
-        Self { sources, held: None }
+    pub fn new(sources: S, shape: Shape) -> Self {
+        Self { sources, shape, held: None }
     }
 
     /// The next batch; none at the end. A document that alone is larger than a
     /// batch is sent alone. What cannot be read goes to `failed`.
     pub fn next(&mut self, failed: &mut Vec<String>) -> Option<Batch> {
         let mut batch = Batch::default();
-        while batch.documents < BATCH_DOCUMENTS {
-            let Some((id, line)) = self.held.take().or_else(|| self.line(failed)) else { break };
-            if batch.documents > 0 && batch.lines.len() + line.len() > BATCH_BYTES {
-                self.held = Some((id, line));
+        while batch.documents.len() < BATCH_DOCUMENTS {
+            let Some((member, line)) = self.held.take().or_else(|| self.line(failed)) else {
+                break;
+            };
+            let is_first = batch.documents.is_empty();
+            if !is_first && batch.lines.len() + line.len() > BATCH_BYTES {
+                self.held = Some((member, line));
                 break;
             }
-            if batch.documents == 0 {
-                batch.first = id;
-            }
             batch.lines.extend(line);
-            batch.documents += 1;
+            batch.documents.push(member);
         }
-        (batch.documents > 0).then_some(batch)
+        (!batch.documents.is_empty()).then_some(batch)
     }
 
-    fn line(&mut self, failed: &mut Vec<String>) -> Option<(String, Vec<u8>)> {
+    fn line(&mut self, failed: &mut Vec<String>) -> Option<(Member, Vec<u8>)> {
         loop {
-            let encoded = self.sources.next()?.and_then(|document| {
+            let encoded = self.sources.next()?.and_then(|mut document| {
+                self.shape.apply(&mut document);
                 let line = serde_json::to_vec(&document).map_err(|error| error.to_string())?;
-                Ok((document.id, line))
+                Ok((Member { source: document.source, id: document.id }, line))
             });
             match encoded {
-                Ok((id, mut line)) => {
+                Ok((member, mut line)) => {
                     line.push(b'\n');
-                    return Some((id, line));
+                    return Some((member, line));
                 }
                 Err(failure) => failed.push(failure),
             }
@@ -89,12 +98,13 @@ mod tests {
         let documents = sizes.iter().enumerate().map(|(number, size)| {
             Ok(Document::of_file(number.to_string(), "x".repeat(*size), "text/plain"))
         });
-        let mut batches = Batches::new(documents);
+        let mut batches = Batches::new(documents, Shape::default());
         let mut failed = Vec::new();
         let all = std::iter::from_fn(|| batches.next(&mut failed)).map(|batch| {
-            assert!(batch.documents == 1 || batch.lines.len() <= BATCH_BYTES);
-            assert_eq!(batch.lines.iter().filter(|byte| **byte == b'\n').count(), batch.documents);
-            (batch.first, batch.documents)
+            let count = batch.documents.len();
+            assert!(count == 1 || batch.lines.len() <= BATCH_BYTES);
+            assert_eq!(batch.lines.iter().filter(|byte| **byte == b'\n').count(), count);
+            (batch.documents[0].id.clone(), count)
         });
         all.collect()
     }

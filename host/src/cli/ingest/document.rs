@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 /// Bytes of the hash that make an id: 128 bits, so that two lines of a corpus
@@ -14,6 +14,7 @@ const ID_BYTES: usize = 16;
 #[derive(Debug, Serialize)]
 pub struct Document {
     /// Unique in its collection, and the same each time it is read.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     title: Option<String>,
@@ -21,6 +22,56 @@ pub struct Document {
     content_type: Cow<'static, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<Map<String, Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    language: Option<String>,
+    /// The file that it comes from.
+    #[serde(skip)]
+    pub source: String,
+}
+
+/// What a feed adds to each document.
+#[derive(Debug, Clone, Default)]
+pub struct Shape {
+    prefix: String,
+    metadata: Map<String, Value>,
+    /// The language that documents are in which do not say so themselves.
+    pub language: Option<String>,
+}
+
+impl Shape {
+    /// A prefix of ids, metadata where a document has none of that name, and a language.
+    pub fn new(prefix: String, metadata: Map<String, Value>, language: Option<String>) -> Self {
+        Self { prefix, metadata, language }
+    }
+
+    /// The id of what has this name in its source.
+    pub fn id(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    /// Whether metadata is added, which only texts can carry.
+    pub fn has_metadata(&self) -> bool {
+        !self.metadata.is_empty()
+    }
+
+    /// What tells this shape from others; nothing where nothing is added.
+    pub fn print(&self) -> String {
+        match self.metadata.is_empty() && self.prefix.is_empty() && self.language.is_none() {
+            true => String::new(),
+            false => json!([self.prefix, self.metadata, self.language]).to_string(),
+        }
+    }
+
+    /// Adds what a feed adds.
+    pub fn apply(&self, document: &mut Document) {
+        document.id = self.id(&document.id);
+        document.language = document.language.take().or_else(|| self.language.clone());
+        if self.has_metadata() {
+            let mut all = self.metadata.clone();
+            all.extend(document.metadata.take().unwrap_or_default());
+            document.metadata = Some(all);
+        }
+    }
 }
 
 /// A line of NDJSON. `_id` is what BEIR calls it.
@@ -33,12 +84,31 @@ struct Line {
     text: String,
     content_type: Option<String>,
     metadata: Option<Map<String, Value>>,
+    language: Option<String>,
 }
 
 impl Document {
     /// The document of a file.
     pub fn of_file(id: String, text: String, content_type: &'static str) -> Self {
-        Self { id, title: None, text, content_type: content_type.into(), metadata: None }
+        Self {
+            source: id.clone(),
+            id,
+            title: None,
+            text,
+            content_type: content_type.into(),
+            metadata: None,
+            language: None,
+        }
+    }
+
+    /// The same, of the file of this name.
+    pub fn in_file(self, name: &str) -> Self {
+        Self { source: name.to_owned(), ..self }
+    }
+
+    /// The same for a place that says the id.
+    pub fn without_id(self) -> Self {
+        Self { id: String::new(), ..self }
     }
 
     /// The document of a line. One without an id gets it from its content: the
@@ -55,6 +125,8 @@ impl Document {
             text: line.text,
             content_type: line.content_type.map_or("text/plain".into(), Cow::Owned),
             metadata: line.metadata.filter(|metadata| !metadata.is_empty()),
+            language: line.language,
+            source: String::new(),
         })
     }
 }

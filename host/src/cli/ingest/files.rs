@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
+use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
+use super::Delivery;
+use super::document::Document;
+use super::sources::{self, Kind};
 use crate::cli::{CliError, Context};
 
 /// The largest file to send: the server's limit on a body.
@@ -77,14 +80,6 @@ impl WholeKind {
         let found = DOCUMENTS.iter().find(|(end, _)| *end == extension)?;
         Some(Self::Document(found.1))
     }
-
-    fn media_type(self) -> &'static str {
-        match self {
-            Self::Document(media_type) => media_type,
-            // The server finds what parts the columns.
-            Self::Csv => "text/csv",
-        }
-    }
 }
 
 /// What the server made of a file.
@@ -105,8 +100,7 @@ pub enum Sent {
 /// The server cannot be reached, or refuses for a reason that is not the file's.
 pub async fn send(
     file: &WholeFile,
-    collection: &str,
-    wait: bool,
+    delivery: &Delivery<'_>,
     context: &Context,
 ) -> Result<Sent, CliError> {
     let failed = |reason: String| Ok(Sent::Failed(format!("{}: {reason}", file.id)));
@@ -117,37 +111,111 @@ pub async fn send(
         Ok(body) => body,
         Err(error) => return failed(error.to_string()),
     };
-    let request = match file.kind {
-        WholeKind::Csv => {
-            context.request(Method::POST, &["collections", collection, "documents"])?
+    match file.kind {
+        WholeKind::Csv => records(file, body, delivery, context).await,
+        WholeKind::Document(media_type) => {
+            put(&delivery.shape.id(&file.id), body, media_type, delivery, context).await
         }
-        WholeKind::Document(_) => {
-            let place = ["collections", collection, "documents", &file.id];
-            let request = context.request(Method::PUT, &place)?;
-            if wait { request } else { request.query(&[("wait", "durable")]) }
-        }
-    };
-    let request = request.header(CONTENT_TYPE, file.kind.media_type()).body(body);
-    match context.json(request).await {
-        Ok(job) if file.kind == WholeKind::Csv => Ok(Sent::Job(job)),
-        Ok(document) => Ok(Sent::Document(document)),
+    }
+}
+
+/// Sends a document as it is.
+///
+/// # Errors
+///
+/// See [`send`].
+pub async fn put(
+    id: &str,
+    body: Vec<u8>,
+    media_type: &str,
+    delivery: &Delivery<'_>,
+    context: &Context,
+) -> Result<Sent, CliError> {
+    let place = ["collections", delivery.collection, "documents", id];
+    let request = context.request(Method::PUT, &place)?;
+    let request = if delivery.wait { request } else { request.query(&[("wait", "durable")]) };
+    let request = in_language(request, delivery);
+    let answer = context.json(request.header(CONTENT_TYPE, media_type).body(body)).await;
+    outcome(id, answer.map(Sent::Document))
+}
+
+/// Sends a text with what the feed adds to it.
+///
+/// # Errors
+///
+/// See [`send`].
+pub async fn put_text(
+    mut document: Document,
+    id: &str,
+    delivery: &Delivery<'_>,
+    context: &Context,
+) -> Result<Sent, CliError> {
+    delivery.shape.apply(&mut document);
+    let place = ["collections", delivery.collection, "documents", id];
+    let request = context.request(Method::PUT, &place)?;
+    let request = if delivery.wait { request } else { request.query(&[("wait", "durable")]) };
+    // Its id stands in the path.
+    let answer = context.json(request.json(&document.without_id())).await;
+    outcome(id, answer.map(Sent::Document))
+}
+
+async fn records(
+    file: &WholeFile,
+    body: Vec<u8>,
+    delivery: &Delivery<'_>,
+    context: &Context,
+) -> Result<Sent, CliError> {
+    let place = ["collections", delivery.collection, "documents"];
+    let request = in_language(context.request(Method::POST, &place)?, delivery);
+    // The server finds what parts the columns.
+    let answer = context.json(request.header(CONTENT_TYPE, "text/csv").body(body)).await;
+    outcome(&file.id, answer.map(Sent::Job))
+}
+
+fn in_language(request: RequestBuilder, delivery: &Delivery<'_>) -> RequestBuilder {
+    match &delivery.shape.language {
+        Some(language) => request.query(&[("language", language)]),
+        None => request,
+    }
+}
+
+fn outcome(id: &str, sent: Result<Sent, CliError>) -> Result<Sent, CliError> {
+    match sent {
         // The handler may have lost its instance over it, which is the file's too.
         Err(error)
             if ["validation_failed", "body_too_large", "invalid_utf8", "handler_failed"]
                 .iter()
                 .any(|code| error.is(code)) =>
         {
-            failed(error.in_short().to_owned())
+            Ok(Sent::Failed(format!("{id}: {}", error.in_short())))
         }
-        Err(error) => Err(error),
+        sent => sent,
     }
+}
+
+/// What a file is by the end of its name, if the server reads it as one document.
+pub fn media_type_of(path: &Path) -> Option<&'static str> {
+    match WholeKind::of_path(path) {
+        Some(WholeKind::Document(media_type)) => Some(media_type),
+        Some(WholeKind::Csv) => None,
+        None => sources::kind(path).and_then(|kind| match kind {
+            Kind::Lines => None,
+            Kind::Text | Kind::Markdown | Kind::Html => Some(sources::media_type(path)),
+        }),
+    }
+}
+
+/// Whether the server reads documents of this media type.
+pub fn is_read(media_type: &str) -> bool {
+    const TEXTS: [&str; 5] =
+        ["text/html", "text/plain", "text/markdown", "text/json", "application/json"];
+    TEXTS.contains(&media_type) || DOCUMENTS.iter().any(|(_, known)| *known == media_type)
 }
 
 #[cfg(test)]
 mod tests {
     use ragtime_api::extract::MediaType;
 
-    use super::super::sources;
     use super::*;
 
     #[test]

@@ -53,7 +53,8 @@ impl<R: BufRead> Lines<R> {
             let mark = if self.number == 1 { BYTE_ORDER_MARK } else { b"" };
             Document::of_line(line.strip_prefix(mark).unwrap_or(&line))
         });
-        line.map_err(|reason| format!("{}:{}: {reason}", self.name, self.number))
+        line.map(|document| document.in_file(&self.name))
+            .map_err(|reason| format!("{}:{}: {reason}", self.name, self.number))
     }
 }
 

@@ -21,16 +21,16 @@ const MAX_NAMES: usize = 5;
 pub struct Selection {
     /// Of folders, take only files that this glob matches, as in `--include '*.md'`; may be repeated
     #[arg(long, value_name = "GLOB")]
-    include: Vec<String>,
+    pub(super) include: Vec<String>,
     /// Of folders, leave out what this glob matches, as in `--exclude drafts/`; may be repeated
     #[arg(long, value_name = "GLOB")]
-    exclude: Vec<String>,
+    pub(super) exclude: Vec<String>,
     /// Take hidden files and folders too
     #[arg(long)]
-    hidden: bool,
+    pub(super) hidden: bool,
     /// Take what .gitignore and .ignore leave out too
     #[arg(long)]
-    no_ignore: bool,
+    pub(super) no_ignore: bool,
 }
 
 impl Selection {
@@ -117,13 +117,8 @@ impl Search {
     ///
     /// There is nothing, or nothing that can be read, or a glob is not valid.
     pub fn add(&mut self, root: &Path, selection: &Selection) -> Result<(), CliError> {
-        let unreachable =
-            |error: std::io::Error| CliError::new(format!("{}: {error}", root.display()));
         let seen = self.seen;
-        match root.metadata().map_err(unreachable)?.is_dir() {
-            false => self.take(root, root),
-            true => self.walk(root, selection)?,
-        }
+        self.look(root, selection)?;
         if self.seen == seen {
             self.skipped.lines().for_each(|line| crate::cli::out::note(&line));
             let message = format!(
@@ -131,6 +126,21 @@ impl Search {
                 root.display()
             );
             return Err(CliError::new(message));
+        }
+        Ok(())
+    }
+
+    /// The same, where there may be nothing to take.
+    ///
+    /// # Errors
+    ///
+    /// There is nothing, or a glob is not valid.
+    pub fn look(&mut self, root: &Path, selection: &Selection) -> Result<(), CliError> {
+        let unreachable =
+            |error: std::io::Error| CliError::new(format!("{}: {error}", root.display()));
+        match root.metadata().map_err(unreachable)?.is_dir() {
+            false => self.take(root, root),
+            true => self.walk(root, selection)?,
         }
         Ok(())
     }

@@ -140,7 +140,8 @@ pub fn kind(path: &Path) -> Option<Kind> {
     }
 }
 
-fn media_type(path: &Path) -> &'static str {
+/// The media type of a text, by the end of its name.
+pub fn media_type(path: &Path) -> &'static str {
     match kind(path) {
         Some(Kind::Markdown) => "text/markdown",
         Some(Kind::Html) => "text/html",

@@ -1,0 +1,454 @@
+//! A source that is followed: a pass sends what is new or has changed, and deletes what
+//! is gone where that is asked for.
+
+pub mod ledger;
+mod server;
+mod settings;
+mod watch;
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::search::Search;
+use super::site::{self, Site};
+use super::{Delivery, Progress, kinds, put_in};
+use crate::cli::{CliError, Context, out};
+use ledger::{Ledger, Print, Put};
+use server::Deletion;
+pub use settings::{Feed, FeedArgs, feeds};
+pub use watch::watch;
+
+/// Deletions up to which a share says nothing: of three documents two may well go.
+const MIN_DELETIONS_TO_REFUSE: usize = 10;
+
+/// Documents whose versions are asked for one by one; beyond it, a list of all costs less.
+const MAX_ASKED_ALONE: usize = 32;
+
+/// What a pass did, or would do.
+#[derive(Debug, Default)]
+pub struct Report {
+    sent: Vec<String>,
+    unchanged: u64,
+    deleted: Vec<String>,
+    kept: Vec<String>,
+    /// Whether deletions were refused.
+    refused: bool,
+    /// Files that are still being written.
+    pub unsettled: u64,
+}
+
+/// How a pass is made.
+#[derive(Debug, Clone, Copy)]
+pub struct Pass {
+    /// Say what would be done, and do nothing.
+    pub rehearsed: bool,
+    /// Compare with what the server has, rather than with what it was known to have.
+    pub compared: bool,
+    /// Files that changed more recently are left to a later pass.
+    pub settle: Option<Duration>,
+}
+
+/// Follows each feed once, or on and on, and tells what became of it.
+pub async fn run(
+    feeds: Vec<Feed>,
+    args: &FeedArgs,
+    wait: bool,
+    context: &Context,
+    as_json: bool,
+) -> Result<(), CliError> {
+    if args.watch {
+        return watch(feeds, args, wait, context).await;
+    }
+    let pass = Pass { rehearsed: args.dry_run, compared: true, settle: None };
+    let mut incomplete = None;
+    for feed in &feeds {
+        let mut ledger = feed.ledger(&args.state_dir(), context)?;
+        let mut progress = Progress::new();
+        let ended = tokio::select! {
+            ended = follow(feed, &mut ledger, pass, wait, &mut progress, context) => ended,
+            _ = tokio::signal::ctrl_c() => Err(CliError::interrupted()),
+        };
+        let report = match ended {
+            Ok(report) => report,
+            Err(error) => {
+                progress.report(as_json);
+                return Err(error.or_hint(super::AGAIN));
+            }
+        };
+        report.tell(feed, &progress, pass.rehearsed, as_json);
+        if !progress.failed.is_empty() {
+            incomplete = Some(CliError::incomplete("some documents could not be taken"));
+        } else if report.refused {
+            incomplete = Some(CliError::incomplete("what is gone was not deleted"));
+        }
+    }
+    incomplete.map_or(Ok(()), Err)
+}
+
+/// One pass over the sources of a feed.
+pub async fn follow(
+    feed: &Feed,
+    ledger: &mut Ledger,
+    pass: Pass,
+    wait: bool,
+    progress: &mut Progress,
+    context: &Context,
+) -> Result<Report, CliError> {
+    ledger.begin(pass.rehearsed)?;
+    let followed = pass_over(feed, ledger, pass, wait, progress, context).await;
+    if pass.rehearsed {
+        ledger.undo()?;
+    }
+    followed
+}
+
+async fn pass_over(
+    feed: &Feed,
+    ledger: &mut Ledger,
+    pass: Pass,
+    wait: bool,
+    progress: &mut Progress,
+    context: &Context,
+) -> Result<Report, CliError> {
+    let known = match pass.compared {
+        true => Some(server::documents(&feed.collection, context).await?),
+        false => None,
+    };
+    if let Some(known) = &known {
+        ledger.adopt(known)?;
+    }
+    let mut report = Report::default();
+    let mut seen = 0;
+    let paths: Vec<&Path> = feed.paths().collect();
+    if !paths.is_empty() {
+        let (found, changed) = changes(feed, ledger, &known, pass, &mut report)?;
+        seen += found;
+        if !pass.rehearsed {
+            send(feed, changed, ledger, wait, progress, context).await?;
+        }
+    }
+    // Nothing tells of changes of a site, so a pass for the changes of files leaves it.
+    if !pass.compared {
+        ledger.see_pages()?;
+    }
+    for url in feed.urls().filter(|_| pass.compared) {
+        let mut visit =
+            site::Visit { feed, ledger: &mut *ledger, known: &known, pass, report: &mut report };
+        let site = Site::new(url.clone(), &feed.site)?;
+        seen += visit.site(site, wait, progress, context).await?;
+    }
+    if feed.delete_missing {
+        mirror(feed, ledger, seen, pass, &mut report, context).await?;
+    }
+    if !pass.rehearsed {
+        take_down(feed, ledger, context).await?;
+    }
+    Ok(report)
+}
+
+/// Takes down the versions of what was just sent, so that what somebody else writes from
+/// now on is told from it.
+async fn take_down(feed: &Feed, ledger: &mut Ledger, context: &Context) -> Result<(), CliError> {
+    let new = ledger.unstamped()?;
+    let known = match new.len() {
+        0 => return Ok(()),
+        1..=MAX_ASKED_ALONE => server::some(&feed.collection, &new, context).await?,
+        _ => server::documents(&feed.collection, context).await?,
+    };
+    ledger.adopt(&known)
+}
+
+/// What of a file search is to be sent, with what is known of each file.
+struct Changed {
+    search: Search,
+    prints: HashMap<String, Print>,
+}
+
+/// Looks at every file; how many there are, and those that changed.
+fn changes(
+    feed: &Feed,
+    ledger: &mut Ledger,
+    known: &Option<HashMap<String, String>>,
+    pass: Pass,
+    report: &mut Report,
+) -> Result<(u64, Changed), CliError> {
+    let mut search = Search::default();
+    for path in feed.paths() {
+        search.look(path, &feed.selection)?;
+    }
+    if !search.failures.is_empty() {
+        // What cannot be looked at is not gone.
+        ledger.see_all()?;
+    }
+    let mut prints = HashMap::new();
+    let mut is_changed = |path: &Path, id: &str| -> Result<bool, CliError> {
+        match look_at(path, id, feed, ledger, known, pass)? {
+            Look::Unchanged => report.unchanged += 1,
+            Look::Unsettled => report.unsettled += 1,
+            Look::Changed(print) => {
+                prints.insert(id.to_owned(), print);
+                report.sent.push(feed.shape.id(id));
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    };
+    let mut files = Vec::new();
+    let found = (search.files.len() + search.whole.len()) as u64;
+    for file in std::mem::take(&mut search.files) {
+        if is_changed(&file.path, &file.id)? {
+            files.push(file);
+        }
+    }
+    let mut whole = Vec::new();
+    for file in std::mem::take(&mut search.whole) {
+        if is_changed(&file.path, &file.id)? {
+            whole.push(file);
+        }
+    }
+    (search.files, search.whole) = (files, whole);
+    Ok((found, Changed { search, prints }))
+}
+
+/// What a look at a file tells.
+enum Look {
+    Unchanged,
+    Unsettled,
+    Changed(Print),
+}
+
+fn look_at(
+    path: &Path,
+    id: &str,
+    feed: &Feed,
+    ledger: &mut Ledger,
+    known: &Option<HashMap<String, String>>,
+    pass: Pass,
+) -> Result<Look, CliError> {
+    let before = ledger.see(id)?;
+    let Ok(metadata) = path.metadata() else { return Ok(Look::Unsettled) };
+    let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
+    if pass.settle.is_some_and(|settle| is_within(modified, settle)) {
+        return Ok(Look::Unsettled);
+    }
+    let nanos = modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    // What is added to a document is part of what it is.
+    let quick = format!("{} {nanos} {}", metadata.len(), feed.shape.print());
+    let before = match before {
+        Some(before) if is_intact(ledger, known, id)? => before,
+        Some(_) | None => Print::default(),
+    };
+    if before.quick == quick {
+        return Ok(Look::Unchanged);
+    }
+    let Ok(content) = hash(path) else { return Ok(Look::Unsettled) };
+    let sha256 = format!("{content} {}", feed.shape.print());
+    let print = Print { quick, sha256, ..Print::default() };
+    if before.sha256 == print.sha256 {
+        ledger.touch(id, &print)?;
+        return Ok(Look::Unchanged);
+    }
+    Ok(Look::Changed(print))
+}
+
+fn is_within(modified: SystemTime, settle: Duration) -> bool {
+    SystemTime::now().duration_since(modified).is_ok_and(|age| age < settle)
+}
+
+fn hash(path: &Path) -> std::io::Result<String> {
+    let mut hash = Sha256::new();
+    std::io::copy(&mut std::fs::File::open(path)?, &mut hash)?;
+    Ok(hex(&hash.finalize()))
+}
+
+/// Hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether the server still has what the feed put for a source.
+pub fn is_intact(
+    ledger: &Ledger,
+    known: &Option<HashMap<String, String>>,
+    source: &str,
+) -> Result<bool, CliError> {
+    let Some(known) = known else { return Ok(true) };
+    let put = ledger.documents_of(source)?;
+    Ok(put.iter().all(|put| put.stamp.is_some() && known.get(&put.id) == put.stamp.as_ref()))
+}
+
+async fn send(
+    feed: &Feed,
+    changed: Changed,
+    ledger: &mut Ledger,
+    wait: bool,
+    progress: &mut Progress,
+    context: &Context,
+) -> Result<(), CliError> {
+    changed.search.skipped.lines().for_each(|line| out::note(&line));
+    if !changed.search.kinds.is_empty() {
+        out::note(&kinds(&changed.search.kinds));
+    }
+    let recorder = Recorder { ledger, prints: changed.prints };
+    let mut delivery = Delivery { wait, recorder: Some(recorder), ..feed.delivery() };
+    put_in(changed.search, &mut delivery, progress, context).await
+}
+
+/// Writes down what the server takes, as soon as it has it.
+pub struct Recorder<'a> {
+    ledger: &'a mut Ledger,
+    prints: HashMap<String, Print>,
+}
+
+impl Recorder<'_> {
+    /// The server has a document of a source.
+    pub fn taken(&mut self, source: &str, id: &str) -> Result<(), CliError> {
+        self.ledger.taken(source, id)
+    }
+
+    /// The server has all of a source.
+    pub fn done(&mut self, source: &str) -> Result<(), CliError> {
+        match self.prints.get(source) {
+            Some(print) => self.ledger.done(source, print),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Deletes what the feed put and is gone from its sources.
+async fn mirror(
+    feed: &Feed,
+    ledger: &mut Ledger,
+    seen: u64,
+    pass: Pass,
+    report: &mut Report,
+    context: &Context,
+) -> Result<(), CliError> {
+    let (gone, all) = (ledger.gone()?, ledger.count()?);
+    if let Some(refusal) = refusal(gone.len(), all, seen, feed.max_delete_percent) {
+        let kept = gone.iter().map(|put| put.id.clone());
+        report.kept.extend(kept);
+        report.refused = true;
+        out::note(&format!("nothing is deleted: {refusal}; --max-delete 100 allows it"));
+        return Ok(());
+    }
+    for put in gone {
+        delete(feed, ledger, &put, pass, report, context).await?;
+    }
+    Ok(())
+}
+
+async fn delete(
+    feed: &Feed,
+    ledger: &mut Ledger,
+    put: &Put,
+    pass: Pass,
+    report: &mut Report,
+    context: &Context,
+) -> Result<(), CliError> {
+    let deletion = match pass.rehearsed {
+        true => Deletion::Done,
+        false => server::delete(&feed.collection, put, context).await?,
+    };
+    match deletion {
+        Deletion::Done => report.deleted.push(put.id.clone()),
+        Deletion::Changed => {
+            out::note(&format!("kept: {}: somebody else has written it since", put.id));
+            report.kept.push(put.id.clone());
+        }
+    }
+    ledger.forget(&put.id)
+}
+
+/// Why so many deletions are not done unasked, if they are not: a source that is empty
+/// or half gone is more often a disk that is not mounted than a wish.
+fn refusal(gone: usize, all: u64, seen: u64, max_percent: u8) -> Option<String> {
+    if gone == 0 || max_percent >= 100 {
+        return None;
+    }
+    if seen == 0 {
+        return Some(format!("the source is empty, and {gone} documents would go"));
+    }
+    let over = (gone as u64).saturating_mul(100) > all.saturating_mul(u64::from(max_percent));
+    (over && gone > MIN_DELETIONS_TO_REFUSE)
+        .then(|| format!("{gone} of {all} documents would go, more than {max_percent} of 100"))
+}
+
+impl Report {
+    /// A page or file has been sent, or would be.
+    pub fn sent(&mut self, id: String) {
+        self.sent.push(id);
+    }
+
+    /// A page is as it was.
+    pub fn unchanged(&mut self) {
+        self.unchanged += 1;
+    }
+
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        self.sent.is_empty() && self.deleted.is_empty() && self.kept.is_empty()
+    }
+
+    /// Says what became of the feed.
+    pub fn tell(&self, feed: &Feed, progress: &Progress, rehearsed: bool, as_json: bool) {
+        if as_json {
+            progress.clear();
+            return out::data(&self.json(feed, progress, rehearsed).to_string());
+        }
+        if rehearsed {
+            self.sent.iter().for_each(|id| out::data(&format!("would send {id}")));
+            self.deleted.iter().for_each(|id| out::data(&format!("would delete {id}")));
+            return out::note(&format!("{}: {}", feed.name, self.summary("would be ")));
+        }
+        progress.report(false);
+        out::note(&format!("{}: {}", feed.name, self.summary("")));
+    }
+
+    fn summary(&self, would: &str) -> String {
+        format!(
+            "{} {would}sent, {} unchanged, {} {would}deleted, {} kept",
+            self.sent.len(),
+            self.unchanged,
+            self.deleted.len(),
+            self.kept.len()
+        )
+    }
+
+    fn json(&self, feed: &Feed, progress: &Progress, rehearsed: bool) -> Value {
+        let mut told = progress.json();
+        let own = json!({
+            "feed": feed.name, "dry_run": rehearsed, "sent": self.sent,
+            "unchanged": self.unchanged, "deleted": self.deleted, "kept": self.kept,
+        });
+        if let (Value::Object(told), Value::Object(own)) = (&mut told, own) {
+            told.extend(own);
+        }
+        told
+    }
+}
+
+/// The folders and files of these feeds, for whoever watches them.
+pub fn watched<'a>(feeds: impl Iterator<Item = &'a Feed>) -> BTreeSet<PathBuf> {
+    feeds.flat_map(Feed::paths).map(Path::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deletions_that_look_like_an_accident_are_refused() {
+        assert_eq!(refusal(0, 100, 0, 50), None);
+        assert!(refusal(1, 1, 0, 50).unwrap().contains("is empty"));
+        assert_eq!(refusal(1, 1, 0, 100), None);
+        assert_eq!(refusal(2, 3, 1, 50), None);
+        assert_eq!(refusal(50, 100, 50, 50), None);
+        assert!(refusal(51, 100, 49, 50).unwrap().contains("51 of 100"));
+        assert_eq!(refusal(51, 100, 49, 60), None);
+    }
+}
