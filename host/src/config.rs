@@ -414,9 +414,14 @@ pub struct Data {
     /// holds some ten memory maps for each segment, of 65,530 that Linux allows
     /// a process.
     pub max_loaded_indexes: usize,
-    /// What the loaded indexes may take together: 1.7 kB for each chunk with a
-    /// vector. A single one may take more, or it could not be searched.
+    /// What the loaded indexes may take together: some 50 bytes for each chunk, and
+    /// 1.7 kB for the vectors of each of the last 16,384 of a collection, which are in
+    /// no file yet. A single one may take more, or it could not be searched.
     pub max_loaded_index_bytes: usize,
+    /// Inverted lists that a search by vectors looks through in a collection of more than
+    /// 32,768 chunks, of about twice as many as the root of the chunks. More find more of
+    /// the nearest and take longer; the default is meant to find 95 of 100.
+    pub vector_search_lists: usize,
     /// Lexical indexes that are open for writing at once. One holds three
     /// threads and up to 15 MB.
     pub max_index_writers: usize,
@@ -438,6 +443,7 @@ impl Data {
             },
             loaded_indexes: self.max_loaded_indexes,
             loaded_index_bytes: self.max_loaded_index_bytes,
+            vector_search_lists: self.vector_search_lists.max(1),
             index_writers: self.max_index_writers,
             ..ragtime_store::Settings::default()
         }
@@ -460,6 +466,7 @@ impl Default for Data {
             max_jobs: store.bounds.max_jobs,
             max_loaded_indexes: store.loaded_indexes,
             max_loaded_index_bytes: store.loaded_index_bytes,
+            vector_search_lists: store.vector_search_lists,
             max_index_writers: store.index_writers,
         }
     }

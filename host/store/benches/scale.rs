@@ -1,10 +1,16 @@
-//! The store at scale, without a model: Zipf text, clustered vectors.
+//! The store at scale, without a model: Zipf text, and vectors that lie as those of texts
+//! do.
 //!
 //! `RAGTIME_BENCH_ROWS=1000000 cargo bench -p ragtime-store --bench scale`
-//! (100,000 chunks by default). Prints a table; recall is measured against the
-//! exact scan, with queries that are not among the rows.
+//! (100,000 chunks by default). Prints a table; recall is measured against the exact scan,
+//! with queries that are not among the rows.
+//!
+//! `RAGTIME_BENCH_VECTORS=DIR/ragtime.sqlite` takes the vectors of the texts in the data
+//! folder of a server, each moved a little towards others for as many rows as are wanted.
+//! Without it vectors lie around random centres. `RAGTIME_BENCH_LISTS` is
+//! `data.vector_search_lists`.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::indexing_slicing)]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use ragtime_policy::chunking::Cut;
 use ragtime_store::{
-    BoxError, CandidateQuery, Details, Embed, NewChunk, NewDocument, Settings, Store,
+    BoxError, CandidateQuery, Details, Embed, Filter, NewChunk, NewDocument, Settings, Store,
 };
 
 const COLLECTION: &str = "bench";
@@ -28,64 +34,159 @@ const WORDS_PER_CHUNK: u64 = 100;
 const WORDS_PER_QUERY: u64 = 7;
 const CHUNKS_PER_DOCUMENT: u64 = 10;
 const DOCUMENTS_PER_JOB: u64 = 100;
+/// Chunks that move the vector of a second question.
+const FEEDBACK: usize = 4;
+/// Where this process has hardly any of a processor for so long, it is done.
+const QUIET: Duration = Duration::from_secs(2);
+/// That is a fiftieth of one.
+const IDLE_TICKS: u64 = 4;
 /// Chunks taken from each leg.
 const DEPTH: usize = 100;
 const TIMED_QUERIES: u64 = 500;
 const RECALL_QUERIES: u64 = 100;
 const RECALL_AT: usize = 10;
+/// A filter lets one document of so many through.
+const ONE_IN: u64 = 100;
+/// Of texts one in so many is a query and no row.
+const TEXTS_PER_QUERY: usize = 20;
+/// How far a row lies from the vector of its text, towards another text's.
+const JITTER: f32 = 0.5;
 /// Rows of queries: far beyond those that are stored.
 const HELD_OUT: u64 = 1 << 40;
 
 fn main() {
-    let rows =
-        std::env::var("RAGTIME_BENCH_ROWS").map_or(DEFAULT_ROWS, |rows| rows.parse().unwrap());
-    let clusters = (rows / ROWS_PER_CLUSTER).max(1);
+    let rows: u64 = number("RAGTIME_BENCH_ROWS").unwrap_or(DEFAULT_ROWS);
+    let made = Arc::new(Made::new(rows));
     let dir = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let open = || {
-        let store = Store::open(dir.path(), Settings::default()).unwrap();
-        store.set_embedder(Arc::new(Clustered { clusters }));
+    let usual = Settings::default();
+    let lists = number("RAGTIME_BENCH_LISTS").map(|lists| usize::try_from(lists).unwrap());
+    let vector_search_lists = lists.unwrap_or(usual.vector_search_lists);
+    let settings = Settings { vector_search_lists, ..usual };
+    let open = |settings: &Settings| {
+        let store = Store::open(dir.path(), settings.clone()).unwrap();
+        store.set_embedder(Arc::new(Model(Arc::clone(&made))));
         store
     };
-    let store = open();
+    let store = open(&settings);
     let took = runtime.block_on(ingest(&store, rows));
     print("chunks", rows);
+    print("vectors", made.kind());
     print("ingested, chunks/s", format!("{:.0}", rows as f64 / took.as_secs_f64()));
-    for (name, lexical, vector) in
-        [("hybrid", true, true), ("lexical", true, false), ("vector", false, true)]
-    {
-        let times = latencies(&store, clusters, lexical, vector);
-        let at = |part: usize| times.get(times.len() * part / 100).unwrap().as_secs_f64() * 1e3;
-        print(&format!("{name}, p50 / p99 ms"), format!("{:.2} / {:.2}", at(50), at(99)));
+    print("lists made after, s", format!("{:.1}", settled().as_secs_f64()));
+    print("resident, MB, own / all", resident());
+    let queries = Queries { store: &store, made: &made };
+    for kind in [Kind::Hybrid, Kind::Lexical, Kind::Vector, Kind::Filtered, Kind::Twice] {
+        print(&format!("{}, p50 / p99 ms", kind.name()), queries.latencies(kind));
     }
-    print("resident, MB", resident_kib() / 1_024);
+    let nearest = Nearest::of(&made, rows);
+    print("vector recall@10", format!("{:.3}", queries.recall(Kind::Vector, &nearest.all)));
+    print("filtered recall@10", format!("{:.3}", queries.recall(Kind::Filtered, &nearest.some)));
     print("on disk, MB", bytes_under(dir.path()) >> 20);
-    print("vector recall@10", format!("{:.3}", recall(&store, rows, clusters)));
     runtime.block_on(store.close());
     drop(store);
     let start = Instant::now();
-    let store = open();
-    search(&store, 0, clusters, true, true, DEPTH);
-    print("start to first answer, s", format!("{:.1}", start.elapsed().as_secs_f64()));
+    let store = open(&settings);
+    let opened = start.elapsed();
+    Queries { store: &store, made: &made }.ask(Kind::Hybrid, 0, DEPTH);
+    let answered = start.elapsed();
+    print(
+        "open / first answer, s",
+        format!("{:.2} / {:.2}", opened.as_secs_f64(), answered.as_secs_f64()),
+    );
+    print("resident, MB, own / all", resident());
     runtime.block_on(store.close());
+    drop(store);
+    // Every list: what a scan over all codes takes.
+    let store = open(&Settings { vector_search_lists: usize::MAX, ..settings });
+    let queries = Queries { store: &store, made: &made };
+    print("all lists, p50 / p99 ms", queries.latencies(Kind::Vector));
+    print("all lists, recall@10", format!("{:.3}", queries.recall(Kind::Vector, &nearest.all)));
+    runtime.block_on(store.close());
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|value| value.parse().unwrap())
 }
 
 fn print(what: &str, value: impl std::fmt::Display) {
     println!("{what:<28}{value}");
 }
 
-/// Stands in for a model: the text names the row, the row gives the vector.
-struct Clustered {
-    clusters: u64,
+/// What vectors are made of.
+enum Made {
+    /// So many random centres.
+    Clusters(u64),
+    /// The vectors of texts: those of rows, and those of queries.
+    Texts(Vec<Vec<f32>>, Vec<Vec<f32>>),
 }
 
-impl Embed for Clustered {
+impl Made {
+    fn new(rows: u64) -> Self {
+        match std::env::var("RAGTIME_BENCH_VECTORS") {
+            Ok(database) => Self::of_texts(&database),
+            Err(_) => Self::Clusters((rows / ROWS_PER_CLUSTER).max(1)),
+        }
+    }
+
+    fn of_texts(database: &str) -> Self {
+        let db = rusqlite::Connection::open(database).unwrap();
+        let mut statement = db.prepare("SELECT vector FROM vectors ORDER BY chunk").unwrap();
+        let vectors = statement.query_map([], |row| row.get::<_, Vec<u8>>(0)).unwrap();
+        let decode = |bytes: Vec<u8>| -> Vec<f32> {
+            bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+        };
+        let (mut rows, mut queries) = (Vec::new(), Vec::new());
+        for (place, vector) in vectors.map(|bytes| decode(bytes.unwrap())).enumerate() {
+            let to = if place % TEXTS_PER_QUERY == 0 { &mut queries } else { &mut rows };
+            to.push(vector);
+        }
+        Self::Texts(rows, queries)
+    }
+
+    fn kind(&self) -> String {
+        match self {
+            Self::Clusters(count) => format!("around {count} random centres"),
+            Self::Texts(rows, queries) => format!("of {} texts", rows.len() + queries.len()),
+        }
+    }
+
+    fn vector(&self, row: u64) -> Vec<f32> {
+        let mut random = random(row);
+        let mut below = |count: usize| (random.next().unwrap() * count as f64) as usize;
+        match self {
+            Self::Clusters(count) => {
+                let centre = direction(HELD_OUT * 2 + below(*count as usize) as u64);
+                unit(centre.iter().zip(direction(row)).map(|(a, b)| a + SPREAD * b).collect())
+            }
+            Self::Texts(rows, queries) => {
+                let of = if row < HELD_OUT { rows } else { queries };
+                let own = &of[below(of.len())];
+                let [to, from] = [&rows[below(rows.len())], &rows[below(rows.len())]];
+                let moved = own.iter().zip(to.iter().zip(from));
+                unit(moved.map(|(own, (to, from))| own + JITTER * (to - from)).collect())
+            }
+        }
+    }
+
     fn dimensions(&self) -> usize {
-        DIMENSIONS
+        match self {
+            Self::Clusters(_) => DIMENSIONS,
+            Self::Texts(rows, _) => rows.first().map_or(DIMENSIONS, Vec::len),
+        }
+    }
+}
+
+/// Stands in for a model: the text names the row, the row gives the vector.
+struct Model(Arc<Made>);
+
+impl Embed for Model {
+    fn dimensions(&self) -> usize {
+        self.0.dimensions()
     }
 
     fn name(&self) -> &str {
-        "clustered"
+        "made"
     }
 
     fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, BoxError> {
@@ -93,7 +194,7 @@ impl Embed for Clustered {
             .iter()
             .map(|text| {
                 let name = text.split_whitespace().find_map(|word| word.strip_prefix("row"));
-                Ok(vector(name.ok_or("a text without a row")?.parse()?, self.clusters))
+                Ok(self.0.vector(name.ok_or("a text without a row")?.parse()?))
             })
             .collect()
     }
@@ -120,16 +221,15 @@ fn unit(mut values: Vec<f32>) -> Vec<f32> {
     values
 }
 
-fn vector(row: u64, clusters: u64) -> Vec<f32> {
-    let cluster = (random(row).next().unwrap() * clusters as f64) as u64;
-    let centre = direction(HELD_OUT * 2 + cluster);
-    unit(centre.iter().zip(direction(row)).map(|(a, b)| a + SPREAD * b).collect())
-}
-
 fn words(seed: u64, count: u64) -> String {
     let rank = |at: f64| VOCABULARY.powf(at) as u64;
     let words = random(seed).take(usize::try_from(count).unwrap());
     words.map(|at| format!("w{}", rank(at))).collect::<Vec<_>>().join(" ")
+}
+
+/// By which a filter chooses a document.
+fn part(row: u64) -> u64 {
+    row / CHUNKS_PER_DOCUMENT % ONE_IN
 }
 
 fn document(first: u64) -> NewDocument {
@@ -145,7 +245,7 @@ fn document(first: u64) -> NewDocument {
         title: None,
         text,
         media_type: "text/plain".into(),
-        metadata: "{}".into(),
+        metadata: format!("{{\"part\":{}}}", part(first)),
         chunks,
         cut: Cut::default(),
         outline: String::new(),
@@ -171,72 +271,154 @@ async fn ingest(store: &Store, rows: u64) -> Duration {
     start.elapsed()
 }
 
-/// The cosines of what the vector leg found, or of all that both did.
-fn search(
-    store: &Store,
-    query: u64,
-    clusters: u64,
-    lexical: bool,
-    with_vector: bool,
-    depth: usize,
-) -> (Vec<f32>, Duration) {
-    let text = words(HELD_OUT + query, WORDS_PER_QUERY);
-    let vector = vector(HELD_OUT + query, clusters);
-    let query = CandidateQuery {
-        text: &text,
-        lexical,
-        vector: with_vector.then_some(&vector),
-        depth,
-        filter: None,
-        required: &[],
-        excluded: &[],
-        model: None,
-        known: None,
-    };
+/// How long until nothing is at work any more: lists are made in the background.
+fn settled() -> Duration {
     let start = Instant::now();
-    let found = store.candidates(COLLECTION, &query).unwrap();
-    let took = start.elapsed();
-    assert!(!found.is_empty());
-    (found.iter().filter_map(|one| one.vector).collect(), took)
-}
-
-fn latencies(store: &Store, clusters: u64, lexical: bool, vector: bool) -> Vec<Duration> {
-    let mut times: Vec<_> = (0..TIMED_QUERIES)
-        .map(|query| search(store, query, clusters, lexical, vector, DEPTH).1)
-        .collect();
-    times.sort_unstable();
-    times
-}
-
-/// How many of the nearest by an exact scan are among those found.
-fn recall(store: &Store, rows: u64, clusters: u64) -> f64 {
-    let queries: Vec<_> =
-        (0..RECALL_QUERIES).map(|query| vector(HELD_OUT + query, clusters)).collect();
-    let mut nearest = vec![Vec::new(); queries.len()];
-    for row in 0..rows {
-        let row = vector(row, clusters);
-        for (query, nearest) in queries.iter().zip(&mut nearest) {
-            let cosine: f32 = query.iter().zip(&row).map(|(a, b)| a * b).sum();
-            if nearest.len() < RECALL_AT || nearest.last().is_some_and(|last| cosine > *last) {
-                let at = nearest.partition_point(|near| *near > cosine);
-                nearest.insert(at, cosine);
-                nearest.truncate(RECALL_AT);
-            }
+    loop {
+        let before = processor_ticks();
+        std::thread::sleep(QUIET);
+        if processor_ticks() - before <= IDLE_TICKS {
+            return start.elapsed().saturating_sub(QUIET);
         }
     }
-    let right = |(query, nearest): (u64, Vec<f32>)| {
-        let bar = nearest.last().unwrap() - 1e-5;
-        let (found, _) = search(store, query, clusters, false, true, RECALL_AT);
-        found.iter().filter(|cosine| **cosine >= bar).count()
-    };
-    let right: usize = (0..).zip(nearest).map(right).sum();
-    right as f64 / (queries.len() * RECALL_AT) as f64
 }
 
-fn resident_kib() -> u64 {
+/// Hundredths of seconds of processors that this process has had.
+fn processor_ticks() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    // The 14th and the 15th of all, of which two are before the last bracket.
+    fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum()
+}
+
+/// What is asked.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Hybrid,
+    Lexical,
+    Vector,
+    /// By vectors, with a filter.
+    Filtered,
+    /// Hybrid, as a handler does it: the second time with the vector moved towards the
+    /// first that were found.
+    Twice,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Hybrid => "hybrid",
+            Self::Lexical => "lexical",
+            Self::Vector => "vector",
+            Self::Filtered => "filtered",
+            Self::Twice => "with feedback",
+        }
+    }
+}
+
+struct Queries<'a> {
+    store: &'a Store,
+    made: &'a Made,
+}
+
+impl Queries<'_> {
+    /// The cosines of what was found, and how long it took.
+    fn ask(&self, kind: Kind, query: u64, depth: usize) -> (Vec<f32>, Duration) {
+        let text = words(HELD_OUT + query, WORDS_PER_QUERY);
+        let mut vector = self.made.vector(HELD_OUT + query);
+        let filter = Filter::parse("{\"part\":7}").unwrap();
+        let ask = |vector: &[f32]| {
+            let query = CandidateQuery {
+                text: &text,
+                lexical: matches!(kind, Kind::Hybrid | Kind::Lexical | Kind::Twice),
+                vector: (kind != Kind::Lexical).then_some(vector),
+                depth,
+                filter: (kind == Kind::Filtered).then_some(&filter),
+                required: &[],
+                excluded: &[],
+                model: None,
+                known: None,
+            };
+            self.store.candidates(COLLECTION, &query).unwrap()
+        };
+        let start = Instant::now();
+        let mut found = ask(&vector);
+        if kind == Kind::Twice {
+            found.sort_by(|a, b| b.vector.unwrap().total_cmp(&a.vector.unwrap()));
+            let best: Vec<_> = found.iter().take(FEEDBACK).map(|one| one.chunk).collect();
+            for near in self.store.vectors(COLLECTION, &best).unwrap() {
+                vector.iter_mut().zip(&near).for_each(|(to, from)| *to += from / FEEDBACK as f32);
+            }
+            found = ask(&unit(vector));
+        }
+        let took = start.elapsed();
+        assert!(!found.is_empty());
+        (found.iter().filter_map(|one| one.vector).collect(), took)
+    }
+
+    fn latencies(&self, kind: Kind) -> String {
+        let mut times: Vec<_> =
+            (0..TIMED_QUERIES).map(|query| self.ask(kind, query, DEPTH).1).collect();
+        times.sort_unstable();
+        let at = |part: usize| times[times.len() * part / 100].as_secs_f64() * 1e3;
+        format!("{:.2} / {:.2}", at(50), at(99))
+    }
+
+    /// How many of the nearest are among those found.
+    fn recall(&self, kind: Kind, nearest: &[Vec<f32>]) -> f64 {
+        let right = |(query, nearest): (u64, &Vec<f32>)| {
+            let bar = nearest.last().unwrap() - 1e-5;
+            let (found, _) = self.ask(kind, query, RECALL_AT);
+            found.iter().filter(|cosine| **cosine >= bar).count()
+        };
+        let right: usize = (0..).zip(nearest).map(right).sum();
+        right as f64 / (nearest.len() * RECALL_AT) as f64
+    }
+}
+
+/// The cosines of the nearest rows to each query, by comparing all.
+struct Nearest {
+    all: Vec<Vec<f32>>,
+    /// Of those that the filter lets through.
+    some: Vec<Vec<f32>>,
+}
+
+impl Nearest {
+    fn of(made: &Made, rows: u64) -> Self {
+        let queries: Vec<_> =
+            (0..RECALL_QUERIES).map(|query| made.vector(HELD_OUT + query)).collect();
+        let none = || vec![Vec::new(); queries.len()];
+        let mut nearest = Self { all: none(), some: none() };
+        for row in 0..rows {
+            let vector = made.vector(row);
+            for (place, query) in queries.iter().enumerate() {
+                let cosine: f32 = query.iter().zip(&vector).map(|(a, b)| a * b).sum();
+                insert(&mut nearest.all[place], cosine);
+                if part(row) == 7 {
+                    insert(&mut nearest.some[place], cosine);
+                }
+            }
+        }
+        nearest
+    }
+}
+
+fn insert(nearest: &mut Vec<f32>, cosine: f32) {
+    if nearest.len() < RECALL_AT || nearest.last().is_some_and(|last| cosine > *last) {
+        let at = nearest.partition_point(|near| *near > cosine);
+        nearest.insert(at, cosine);
+        nearest.truncate(RECALL_AT);
+    }
+}
+
+/// Memory of its own, and with the files that are mapped.
+fn resident() -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+    let field = |name: &str| -> u64 {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+    };
+    format!("{} / {}", field("RssAnon:") / 1_024, field("VmRSS:") / 1_024)
 }
 
 fn bytes_under(dir: &Path) -> u64 {

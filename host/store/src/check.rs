@@ -6,12 +6,14 @@ use std::path::Path;
 use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 
+use crate::alive::stored_vector;
 use crate::documents::slice;
 use crate::folders;
 use crate::index::decode_vector;
 use crate::lexical::Lexical;
-use crate::models::Slot;
+use crate::models::{self, Slot};
 use crate::types::{Error, OpenError};
+use crate::vectors::{FOLDER, Home};
 use crate::{DATABASE, INDEXES, lock, schema};
 
 /// How far the length of a stored vector may be from 1: it was 1 in 32 bits.
@@ -154,7 +156,11 @@ fn indexes(
         let index = folder.join(key.to_string());
         if let Err(error) = compare(db, *key, &index, report) {
             note(&mut report.differing, format!("the lexical index of {name:?}: {error}"));
-            differing.push(index);
+            differing.push(index.clone());
+        }
+        if let Err(error) = compare_vectors(db, *key, &index) {
+            note(&mut report.differing, format!("the files of vectors of {name:?}: {error}"));
+            differing.push(index.join(FOLDER));
         }
     }
     let known: HashSet<_> = collections.iter().map(|(key, _)| key.to_string()).collect();
@@ -208,6 +214,14 @@ fn compare(db: &Connection, key: i64, index: &Path, report: &mut Report) -> Resu
         held_once.difference(&wanted).count(),
         held.len() - held_once.len(),
     )))
+}
+
+/// Files of vectors are whole and hold what the database holds; there need not be any.
+fn compare_vectors(db: &Connection, key: i64, index: &Path) -> Result<(), Error> {
+    let models = models::of(db, key)?;
+    let Some(model) = models.serving else { return Ok(()) };
+    let stored = |chunk| stored_vector(db, models.slot, chunk);
+    Home::new(index, key, &model).compare(stored)
 }
 
 fn note(findings: &mut Vec<String>, finding: String) {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use ragtime_text::Language;
 
 use crate::types::Error;
+use crate::vectors::FOLDER;
 
 /// Before the name of an index that is not complete.
 const UNFINISHED: &str = "new-";
@@ -46,7 +47,7 @@ pub(crate) fn unfinished(
 }
 
 /// Puts a finished index in the place that it was made for, and takes away what is
-/// not wanted any more.
+/// not wanted any more. Vectors are of no analysis.
 pub(crate) fn finish(collection: &Path, language: Option<Language>) -> Result<(), Error> {
     let failed = |error: std::io::Error| Error::Internal(error.to_string());
     let name = name(language);
@@ -54,7 +55,7 @@ pub(crate) fn finish(collection: &Path, language: Option<Language>) -> Result<()
     std::fs::rename(from, collection.join(&name)).map_err(failed)?;
     for entry in std::fs::read_dir(collection).map_err(failed)? {
         let entry = entry.map_err(failed)?;
-        if entry.file_name().to_str() != Some(&name) {
+        if ![name.as_str(), FOLDER].map(Some).contains(&entry.file_name().to_str()) {
             remove(&entry.path()).map_err(failed)?;
         }
     }

@@ -1,23 +1,28 @@
-//! What search works on: for each collection its live chunks, its vectors and
-//! its lexical index.
+//! What search works on: for each collection its alive set with the vectors, and its
+//! lexical index.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, RwLock};
 
 use lru::LruCache;
 use ragtime_text::Language;
 use tokio::sync::watch;
 
+use crate::alive::{AliveSet, Place};
 use crate::details;
 use crate::documents;
 use crate::folders;
 use crate::lexical::{Constraint, Lexical, LexicalSearch};
-use crate::live::Live;
+use crate::maintainer::Call;
 use crate::models;
 use crate::pending::Pending;
 use crate::reader::Readers;
+use crate::recent::{Found, Key, Recent};
 use crate::types::{Candidate, CandidateQuery, Error, Settings};
+use crate::vectors::Accept;
 
 /// The indexes of collections, loaded when asked for and unloaded when others
 /// need the room. One that somebody holds stays: what is added to it must be
@@ -29,6 +34,10 @@ pub(crate) struct Indexes {
     loaded: Mutex<Loaded>,
     max_loaded: usize,
     max_bytes: usize,
+    /// Inverted lists that a search by vectors looks through.
+    search_lists: usize,
+    /// Told of collections whose vectors may need something done in the background.
+    maintenance: Sender<Call>,
 }
 
 type Loaded = LruCache<i64, Arc<CollectionIndex>>;
@@ -39,10 +48,20 @@ pub(crate) struct CollectionIndex {
     lexical: RwLock<Arc<Lexical>>,
     /// Where that is.
     folder: Mutex<PathBuf>,
-    live: Arc<RwLock<Live>>,
+    alive: Arc<RwLock<AliveSet>>,
     /// Being read to take its place, with the vectors of another model.
-    incoming: Mutex<Option<Live>>,
+    incoming: Mutex<Option<AliveSet>>,
+    /// What the words of recent queries found.
+    recent: Recent,
+    collection: i64,
+    maintenance: Sender<Call>,
+    /// Whether that was told and has not begun yet.
+    awaits_maintenance: AtomicBool,
 }
+
+/// Rows that are moved in one step while the lock is held that searches wait for: a
+/// millisecond.
+const MOVED_AT_ONCE: usize = 256;
 
 /// Chunks that are read in one step while the lock of what is read is held, which a
 /// deletion waits for: some milliseconds.
@@ -54,6 +73,7 @@ impl Indexes {
         readers: Arc<Readers>,
         watermark: watch::Receiver<u64>,
         settings: &Settings,
+        maintenance: Sender<Call>,
     ) -> Self {
         Self {
             dir,
@@ -62,6 +82,8 @@ impl Indexes {
             loaded: Mutex::new(LruCache::unbounded()),
             max_loaded: settings.loaded_indexes.max(1),
             max_bytes: settings.loaded_index_bytes,
+            search_lists: settings.vector_search_lists.max(1),
+            maintenance,
         }
     }
 
@@ -83,11 +105,16 @@ impl Indexes {
         let index = Arc::new(CollectionIndex {
             lexical: RwLock::new(Arc::new(open_lexical(&folder)?)),
             folder: Mutex::new(folder),
-            live: Arc::new(RwLock::new(
-                self.readers.read(|connection| Live::load(connection, collection, through))?,
+            alive: Arc::new(RwLock::new(
+                self.readers.read(|db| AliveSet::load(db, self.place(collection), through))?,
             )),
             incoming: Mutex::new(None),
+            recent: Recent::default(),
+            collection,
+            maintenance: self.maintenance.clone(),
+            awaits_maintenance: AtomicBool::new(false),
         });
+        index.is_to_be_maintained();
         loaded.put(collection, Arc::clone(&index));
         self.make_room(&mut loaded);
         Ok(index)
@@ -133,6 +160,7 @@ impl Indexes {
             let lexical = Arc::new(open_lexical(&in_use)?);
             *index.lexical.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = lexical;
             *index.folder.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = in_use;
+            index.recent.clear();
         }
         Ok(())
     }
@@ -146,6 +174,7 @@ impl Indexes {
                 if let Some(incoming) = index.incoming().as_mut() {
                     incoming.remove(*chunk);
                 }
+                index.recent.clear();
             }
         }
     }
@@ -204,18 +233,20 @@ impl Indexes {
     pub(crate) fn reread(&self, collection: i64) -> Result<(), Error> {
         let Some(index) = self.loaded(collection) else { return Ok(()) };
         let through = *self.watermark.borrow();
-        *index.incoming() = Some(Live::default());
+        *index.incoming() = Some(AliveSet::new(self.place(collection)));
         let read = self.readers.read(|db| {
             let model = models::of(db, collection)?.serving;
             // Removals that came since are kept.
             if let Some(incoming) = index.incoming().as_mut() {
-                incoming.set_model(model);
+                incoming.begin(model);
             }
             let mut last = Some(0);
             while let Some(after) = last {
-                let mut incoming = index.incoming();
-                let Some(incoming) = incoming.as_mut() else { break };
-                last = incoming.extend(db, collection, (after, through), READ_AT_ONCE)?;
+                last = match index.incoming().as_mut() {
+                    Some(incoming) => incoming.extend(db, (after, through), READ_AT_ONCE)?,
+                    None => None,
+                };
+                index.save_incoming();
             }
             Ok(())
         });
@@ -223,12 +254,18 @@ impl Indexes {
         let incoming = index.incoming().take();
         if let (Ok(()), Some(mut incoming)) = (&read, incoming) {
             incoming.caught_up(through);
+            incoming.remove_others();
             *index.write() = incoming;
+            index.is_to_be_maintained();
         }
         read
     }
 
-    /// The folder of a collection's lexical index, in use or not.
+    fn place(&self, collection: i64) -> Place {
+        Place { indexes: self.folder(collection), collection, search_lists: self.search_lists }
+    }
+
+    /// The folder of a collection's indexes, in use or not.
     fn folder(&self, collection: i64) -> PathBuf {
         self.dir.join(collection.to_string())
     }
@@ -265,11 +302,14 @@ impl CollectionIndex {
 
     /// Makes chunks findable, all that there are up to `through`.
     pub(crate) fn add(&self, chunks: &[Pending], through: u64) {
-        let mut live = self.write();
+        let mut alive = self.write();
         for new in chunks {
-            live.add(new.chunk, new.document, new.vector.as_deref());
+            alive.add(new.chunk, new.document, new.vector.as_deref());
         }
-        live.caught_up(through);
+        alive.caught_up(through);
+        drop(alive);
+        self.recent.clear();
+        self.is_to_be_maintained();
     }
 
     /// The model that the vectors are of.
@@ -279,15 +319,17 @@ impl CollectionIndex {
 
     /// Adds vectors of `model` to chunks that had none, if theirs are of it.
     pub(crate) fn add_vectors(&self, model: &str, chunks: &[Pending]) {
-        let mut live = self.write();
-        if !live.adopt(model) {
+        let mut alive = self.write();
+        if !alive.adopt(model) {
             return;
         }
         for new in chunks {
             if let Some(vector) = &new.vector {
-                live.add_vector(new.chunk, vector);
+                alive.add_vector(new.chunk, vector);
             }
         }
+        drop(alive);
+        self.is_to_be_maintained();
     }
 
     /// Runs the legs of a query. `documents` are the ones a filter allows.
@@ -296,6 +338,8 @@ impl CollectionIndex {
         query: &CandidateQuery<'_>,
         documents: Option<HashSet<u64>>,
     ) -> Result<Vec<Candidate>, Error> {
+        // Before anything of the index is read: what is read is of this version or later.
+        let version = self.recent.version();
         let documents = documents.map(Arc::new);
         let lexical = self.lexical();
         // Another model's vectors may have come to serve since this one was made.
@@ -303,17 +347,26 @@ impl CollectionIndex {
             .vector
             .filter(|_| query.model.is_none_or(|model| self.read().model() == Some(model)));
         let constraint = lexical.constraint(query.required, query.excluded)?.map(Arc::new);
-        let search = if query.lexical { lexical.search(query.text)? } else { None };
-        let by_words = || match &search {
-            Some(search) => self.by_words(search, query.depth, &documents, &constraint),
-            None => Ok(Vec::new()),
+        let key = Key::new(query, &documents);
+        let known = key.as_ref().and_then(|key| self.recent.get(key));
+        let is_known = known.is_some();
+        let by_words = || match (known, query.lexical) {
+            (Some(known), _) => Ok(Some(known)),
+            (None, true) => {
+                let found = self.words(query, &documents, &constraint)?;
+                if let (Some(key), Some(found)) = (key, &found) {
+                    self.recent.keep(version, key, found);
+                }
+                Ok(found)
+            }
+            (None, false) => Ok(None),
         };
         let by_vector = || match vector {
             Some(vector) => self.by_vector(vector, query.depth, &documents, &constraint),
             None => Vec::new(),
         };
-        let both = search.is_some() && vector.is_some();
-        let (words, vectors) = if both && self.read().is_large() {
+        let asks_both = query.lexical && !is_known && vector.is_some();
+        let (words, vectors) = if asks_both && self.read().is_large() {
             std::thread::scope(|scope| {
                 let words = scope.spawn(by_words);
                 let vectors = by_vector();
@@ -323,34 +376,41 @@ impl CollectionIndex {
         } else {
             (by_words(), by_vector())
         };
+        let words = words?;
         let mut found: HashMap<u64, Candidate> = HashMap::new();
-        for (chunk, score) in words? {
-            entry(&mut found, chunk).lexical = Some(score);
-        }
         for (chunk, similarity) in vectors {
             entry(&mut found, chunk).vector = Some(similarity);
         }
-        if let Some(search) = &search {
-            let missing: Vec<_> =
-                found.values().filter(|one| one.lexical.is_none()).map(|one| one.chunk).collect();
-            for (chunk, score) in search.scores(&missing)? {
-                if let Some(candidate) = found.get_mut(&chunk) {
-                    candidate.lexical = Some(score);
-                }
+        if let Some(words) = &words {
+            let missing: Vec<_> = found.keys().copied().collect();
+            for (chunk, score) in words.with_scores(&missing)? {
+                entry(&mut found, chunk).lexical = Some(score);
             }
         }
         let chunks: Vec<_> = found.keys().copied().collect();
-        let silent = match query.known.filter(|_| both) {
+        let silent = match query.known.filter(|_| words.is_some() && vector.is_some()) {
             Some(known) => lexical.in_other_languages(known, &chunks)?,
             None => HashSet::new(),
         };
-        let live = self.read();
-        let complete = |candidate| live.complete(candidate, vector);
+        let alive = self.read();
+        let complete = |candidate| alive.complete(candidate, vector);
         let voted = |mut candidate: Candidate| {
             candidate.vector = candidate.vector.filter(|_| !silent.contains(&candidate.chunk));
             candidate
         };
         Ok(found.into_values().filter_map(complete).map(voted).collect())
+    }
+
+    /// What the words of a query find; none when it has none.
+    fn words(
+        &self,
+        query: &CandidateQuery<'_>,
+        documents: &Option<Arc<HashSet<u64>>>,
+        constraint: &Option<Arc<Constraint>>,
+    ) -> Result<Option<Arc<Found>>, Error> {
+        let Some(search) = self.lexical().search(query.text)? else { return Ok(None) };
+        let hits = self.by_words(&search, query.depth, documents, constraint)?;
+        Ok(Some(Arc::new(Found::new(search, hits))))
     }
 
     /// The lexical leg: chunks and scores, best first.
@@ -363,13 +423,13 @@ impl CollectionIndex {
     ) -> Result<Vec<(u64, f32)>, Error> {
         let (documents, constraint) = (documents.clone(), constraint.clone());
         let filtered = documents.is_some() || constraint.is_some();
-        let live = Arc::clone(&self.live);
-        let alive = move |chunk| {
-            let live = live.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let alive = Arc::clone(&self.alive);
+        let accept = move |chunk| {
+            let alive = alive.read().unwrap_or_else(|poisoned| poisoned.into_inner());
             constraint.as_ref().is_none_or(|constraint| constraint.allows(chunk))
-                && live.accepts(chunk, documents.as_deref())
+                && alive.accepts(chunk, documents.as_deref())
         };
-        if filtered { search.top_of(depth, alive) } else { search.top(depth, alive) }
+        if filtered { search.top_of(depth, accept) } else { search.top(depth, accept) }
     }
 
     /// The vector leg: chunks and cosines, best first.
@@ -380,34 +440,90 @@ impl CollectionIndex {
         documents: &Option<Arc<HashSet<u64>>>,
         constraint: &Option<Arc<Constraint>>,
     ) -> Vec<(u64, f32)> {
-        let live = self.read();
-        let alive = |chunk| {
+        let accept: Accept<'_> = &|chunk, document| {
             constraint.as_ref().is_none_or(|constraint| constraint.allows(chunk))
-                && live.accepts(chunk, documents.as_deref())
+                && documents.as_ref().is_none_or(|documents| documents.contains(&document))
         };
-        live.nearest(vector, depth, &alive)
+        let filtered = documents.is_some() || constraint.is_some();
+        self.read().nearest(vector, depth, filtered.then_some(accept))
     }
 
     /// The vectors of chunks, of those that have one.
     pub(crate) fn vectors(&self, chunks: &[u64]) -> Vec<Vec<f32>> {
-        let live = self.read();
-        chunks.iter().filter_map(|chunk| live.vector(*chunk).map(<[f32]>::to_vec)).collect()
+        let alive = self.read();
+        chunks.iter().filter_map(|chunk| alive.vector(*chunk).map(<[f32]>::to_vec)).collect()
     }
 
     fn bytes(&self) -> usize {
         self.read().bytes()
     }
 
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, Live> {
-        self.live.read().unwrap_or_else(|poisoned| poisoned.into_inner())
+    /// Puts the full segments of what is being read into files, so that no more than one
+    /// is in memory.
+    fn save_incoming(&self) {
+        loop {
+            let save = self.incoming().as_ref().and_then(AliveSet::next_save);
+            let Some(save) = save else { return };
+            match save.carry_out() {
+                Ok(saved) => {
+                    if let Some(incoming) = self.incoming().as_mut() {
+                        incoming.set_saved(saved);
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "vectors could not be written and stay in memory");
+                    return;
+                }
+            }
+        }
     }
 
-    fn incoming(&self) -> std::sync::MutexGuard<'_, Option<Live>> {
+    /// Has [`Self::maintain`] called, if there may be something to do.
+    fn is_to_be_maintained(&self) {
+        if self.read().has_more() && !self.awaits_maintenance.swap(true, Relaxed) {
+            // The store may be closing.
+            let _ = self.maintenance.send(Call::Look(self.collection));
+        }
+    }
+
+    /// What comes from now on is told anew.
+    pub(crate) fn is_heard(&self) {
+        self.awaits_maintenance.store(false, Relaxed);
+    }
+
+    /// Puts full segments into files and rows into lists, and gives up what is mostly
+    /// deleted, until there is no more to do or it is told to `stop`. What it copies and
+    /// computes it does without a lock.
+    pub(crate) fn maintain(&self, stop: &AtomicBool) -> Result<(), Error> {
+        while !stop.load(Relaxed) {
+            let save = self.read().next_save();
+            if let Some(save) = save {
+                let saved = save.carry_out().map_err(|error| Error::Internal(error.to_string()))?;
+                self.write().set_saved(saved);
+                continue;
+            }
+            if self.write().move_some(MOVED_AT_ONCE) {
+                continue;
+            }
+            let listing = self.read().next_listing();
+            match listing.and_then(|listing| listing.carry_out(stop)) {
+                Some(lists) => self.write().set_lists(lists),
+                None => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, AliveSet> {
+        self.alive.read().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn incoming(&self) -> std::sync::MutexGuard<'_, Option<AliveSet>> {
         self.incoming.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Live> {
-        self.live.write().unwrap_or_else(|poisoned| poisoned.into_inner())
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, AliveSet> {
+        self.alive.write().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 

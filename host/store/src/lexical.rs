@@ -4,9 +4,10 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use ragtime_text::{self as text, Language, ModelLanguages, Words};
-use tantivy::collector::{DocSetCollector, FilterCollector, TopDocs};
+use tantivy::collector::{Collector, DocSetCollector, FilterCollector, TopDocs};
 use tantivy::indexer::IndexWriterOptions;
 use tantivy::query::{
     BooleanQuery, BoostQuery, EnableScoring, Occur, PhraseQuery, Query, TermQuery, Weight,
@@ -16,7 +17,7 @@ use tantivy::schema::{
 };
 use tantivy::tokenizer::{PreTokenizedString, RawTokenizer, Token};
 use tantivy::{
-    DocAddress, DocId, DocSet, Index, IndexReader, IndexWriter, ReloadPolicy, Searcher,
+    DocAddress, DocId, DocSet, Executor, Index, IndexReader, IndexWriter, ReloadPolicy, Searcher,
     TantivyDocument, Term,
 };
 
@@ -39,6 +40,15 @@ const WRITER_HEAP: usize = 15_000_000;
 /// Hits to take beyond those asked for, since some may be of chunks that are
 /// gone and not yet out of the index.
 const SPARE_HITS: usize = 64;
+
+/// In an index of more chunks a search takes so long that it is worth a second thread.
+const CHUNKS_PER_THREAD: u64 = 131_072;
+/// The threads of such searches, one for each processor; without them a search goes on
+/// alone.
+static SIDE_BY_SIDE: LazyLock<Executor> = LazyLock::new(|| {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    Executor::multi_thread(threads, "ragtime-words-").unwrap_or(Executor::SingleThread)
+});
 
 /// Stems that stand together, with their places.
 type Run = Vec<(u32, String)>;
@@ -503,8 +513,7 @@ impl LexicalSearch {
         F: Fn(u64) -> bool + Send + Sync + Clone + 'static,
     {
         let limit = depth + SPARE_HITS;
-        let hits =
-            self.searcher.search(&self.query, &TopDocs::with_limit(limit).order_by_score())?;
+        let hits = self.hits(&TopDocs::with_limit(limit).order_by_score())?;
         let all = hits.len() < limit;
         let mut found = self.ranked(hits)?;
         found.retain(|(chunk, _)| alive(*chunk));
@@ -522,9 +531,19 @@ impl LexicalSearch {
     {
         let top = TopDocs::with_limit(depth + SPARE_HITS).order_by_score();
         let collector = FilterCollector::new(CHUNK.to_owned(), accept, top);
-        let mut found = self.ranked(self.searcher.search(&self.query, &collector)?)?;
+        let mut found = self.ranked(self.hits(&collector)?)?;
         found.truncate(depth);
         Ok(found)
+    }
+
+    /// Looks through the index, through the segments of a large one side by side.
+    fn hits<C: Collector>(&self, collector: &C) -> Result<C::Fruit, Error> {
+        let scoring = EnableScoring::enabled_from_searcher(&self.searcher);
+        let executor = match self.searcher.num_docs() {
+            0..CHUNKS_PER_THREAD => &Executor::SingleThread,
+            _ => &*SIDE_BY_SIDE,
+        };
+        Ok(self.searcher.search_with_executor(&self.query, collector, executor, scoring)?)
     }
 
     /// Chunks for places in the index, best first, equals by number. Their scores

@@ -4,10 +4,10 @@
 //! it by chunk id and can be rebuilt from it at any time, so a crash can
 //! neither lose nor invent a document.
 
+mod alive;
 mod audit;
 mod backup;
 mod check;
-mod codes;
 mod cursor;
 mod cuts;
 mod deployments;
@@ -22,16 +22,17 @@ mod isolate;
 mod jobs;
 mod keys;
 mod lexical;
-mod live;
+mod maintainer;
 mod models;
 mod opening;
 mod pending;
+mod quantization;
 mod reader;
 mod rebuild;
+mod recent;
 mod records;
 mod replays;
 mod retrieval;
-mod rotation;
 mod schema;
 mod types;
 mod vectors;
@@ -60,6 +61,7 @@ use tokio::sync::watch;
 use embedders::{Embedders, Tools};
 use index::Indexes;
 use indexer::Wake;
+use maintainer::Maintainer;
 use models::Known;
 use opening::lock;
 use reader::Readers;
@@ -89,6 +91,7 @@ struct Shared {
     max_index_lag: u64,
     bounds: Bounds,
     indexer: Mutex<Option<JoinHandle<()>>>,
+    maintainer: Maintainer,
     /// Held as long as the store is open: two processes would disagree about
     /// the indexes.
     _lock: File,
@@ -169,6 +172,7 @@ impl Store {
         let mut threads = self.0.embedders.stop();
         let indexer = &self.0.indexer;
         threads.extend(indexer.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take());
+        threads.extend(self.0.maintainer.stop());
         let joined = tokio::task::spawn_blocking(move || {
             threads.into_iter().for_each(|thread| drop(thread.join()));
         });

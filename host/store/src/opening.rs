@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use crate::embedders::{Embedders, Tools};
 use crate::index::Indexes;
 use crate::indexer::{Indexer, Wake};
+use crate::maintainer::Maintainer;
 use crate::models::Known;
 use crate::reader::Readers;
 use crate::types::{Error, OpenError, Settings};
@@ -34,9 +35,16 @@ pub(crate) fn open(dir: &Path, settings: Settings) -> Result<Store, OpenError> {
     let connection = open_database(&database, &known)?;
     let readers = Arc::new(Readers::new(database));
     let (sender, watermark) = watch::channel(0);
-    let indexes =
-        Indexes::new(dir.join(INDEXES), Arc::clone(&readers), watermark.clone(), &settings);
+    let (maintenance, maintained) = channel();
+    let indexes = Indexes::new(
+        dir.join(INDEXES),
+        Arc::clone(&readers),
+        watermark.clone(),
+        &settings,
+        maintenance.clone(),
+    );
     let indexes = Arc::new(indexes);
+    let maintainer = Maintainer::start(Arc::downgrade(&indexes), maintenance, maintained)?;
     sender.send_replace(resume_from(&connection, &indexes)?);
     let (wake, wakes) = channel();
     let writer = start_writer(connection, &settings, &indexes, &wake)?;
@@ -82,6 +90,7 @@ pub(crate) fn open(dir: &Path, settings: Settings) -> Result<Store, OpenError> {
         max_index_lag: settings.max_index_lag,
         bounds: settings.bounds,
         indexer: Mutex::new(Some(indexer_thread)),
+        maintainer,
         _lock: lock,
     })))
 }
@@ -153,7 +162,7 @@ fn done(folder: &Path) -> u64 {
 /// the files of an index lie deepest, in `index/<collection>/<version>`.
 const MAX_SWEEP_DEPTH: u32 = 4;
 /// What such files are called until they are whole.
-const IN_THE_MAKING: &str = ".tmp";
+pub(crate) const IN_THE_MAKING: &str = ".tmp";
 
 /// Removes what a process that was killed had begun to write. Nobody else has
 /// the folder.

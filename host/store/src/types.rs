@@ -53,6 +53,9 @@ pub struct Settings {
     /// What the loaded indexes may take together, in bytes of vectors and
     /// tables; a single one may take more, or it could not be searched.
     pub loaded_index_bytes: usize,
+    /// Inverted lists that a search by vectors looks through in a large collection: more
+    /// find more and take longer. The default is meant to find 95 of 100 of the ten nearest.
+    pub vector_search_lists: usize,
     /// Lexical indexes open for writing at once. One holds three threads and up
     /// to 15 MB.
     pub index_writers: usize,
@@ -75,6 +78,7 @@ impl Default for Settings {
             bounds: Bounds::default(),
             loaded_indexes: 128,
             loaded_index_bytes: 4 * 1024 * 1024 * 1024,
+            vector_search_lists: 64,
             index_writers: 8,
             models: BTreeSet::new(),
             default_model: None,

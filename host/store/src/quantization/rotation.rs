@@ -10,12 +10,12 @@ const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Random signs and Hadamard transforms, alternately of the head and of the
 /// tail: O(d log d) where a rotation matrix takes O(d²).
 #[derive(Default)]
-pub(crate) struct Rotation {
+pub(super) struct Rotation {
     signs: Vec<Vec<f32>>,
 }
 
 impl Rotation {
-    pub(crate) fn new(dimensions: usize) -> Self {
+    pub(super) fn new(dimensions: usize) -> Self {
         let mut state = SEED;
         let mut sign = || {
             state = state.wrapping_add(SEED);
@@ -26,7 +26,7 @@ impl Rotation {
     }
 
     /// The rotated vector, as long as before.
-    pub(crate) fn apply(&self, vector: &[f32]) -> Vec<f32> {
+    pub(super) fn apply(&self, vector: &[f32]) -> Vec<f32> {
         let mut turned = vector.to_vec();
         let width = (turned.len() + 1).next_power_of_two() / 2;
         for (round, signs) in self.signs.iter().enumerate() {

@@ -1,0 +1,85 @@
+//! Centroids of vectors: spherical k-means (Dhillon and Modha 2001) over a sample.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use super::lists::{Centroids, codes_of};
+use super::segment::{SEGMENT_ROWS, Segment};
+use crate::quantization::Quantizer;
+
+/// Vectors that are looked at for each centroid: enough for its mean, few enough that
+/// the centroids of a million rows take seconds.
+const PER_CENTROID: usize = 32;
+/// Rounds after which centroids hardly move.
+const ROUNDS: usize = 5;
+
+/// What centroids are found for.
+pub(super) struct Sample<'a> {
+    pub(super) segments: &'a BTreeMap<u32, Arc<Segment>>,
+    pub(super) dimensions: usize,
+}
+
+impl<'a> Sample<'a> {
+    /// About so many rows, evenly from all.
+    fn take(&self, wanted: usize) -> Vec<&'a [f32]> {
+        let step = (self.segments.len() * SEGMENT_ROWS / wanted.max(1)).max(1);
+        let rows = self.segments.values().flat_map(|segment| {
+            let rows = segment.values().chunks_exact(self.dimensions);
+            rows.step_by(step)
+        });
+        rows.collect()
+    }
+}
+
+/// At most `wanted` directions, one after the other, around which the rows of the
+/// segments lie; none when told to `stop`. The same segments give the same.
+pub(super) fn centroids(
+    of: &Sample<'_>,
+    quantizer: &Quantizer,
+    wanted: usize,
+    stop: &AtomicBool,
+) -> Option<Vec<f32>> {
+    let sample = of.take(wanted * PER_CENTROID);
+    let step = (sample.len() / wanted.max(1)).max(1);
+    let first = sample.iter().step_by(step).take(wanted);
+    let mut found: Vec<f32> = first.flat_map(|vector| vector.iter().copied()).collect();
+    for _ in 0..ROUNDS {
+        if stop.load(Relaxed) {
+            return None;
+        }
+        found = moved(&found, &sample, quantizer, of.dimensions);
+    }
+    Some(found)
+}
+
+/// Each centroid becomes the direction of the vectors that are nearest to it. One that
+/// has none becomes a vector of the sample, which splits another's.
+fn moved(found: &[f32], sample: &[&[f32]], quantizer: &Quantizer, dimensions: usize) -> Vec<f32> {
+    let codes = codes_of(quantizer, found);
+    let centroids = Centroids { values: found, codes: codes.all(), dimensions };
+    let mut sums = vec![0.0; found.len()];
+    let mut counts = vec![0_usize; centroids.len()];
+    for vector in sample {
+        let nearest = centroids.nearest_to(quantizer, vector);
+        let sum = sums.iter_mut().skip(nearest * dimensions);
+        sum.zip(*vector).for_each(|(sum, value)| *sum += value);
+        if let Some(count) = counts.get_mut(nearest) {
+            *count += 1;
+        }
+    }
+    // No multiple of the step at which the first ones were taken.
+    let mut spare = sample.iter().step_by(PER_CENTROID - 1);
+    for (centroid, count) in sums.chunks_exact_mut(dimensions).zip(counts) {
+        if count == 0
+            && let Some(vector) = spare.next()
+        {
+            centroid.copy_from_slice(vector);
+        }
+        let length = centroid.iter().map(|value| value * value).sum::<f32>().sqrt();
+        if length > 0.0 {
+            centroid.iter_mut().for_each(|value| *value /= length);
+        }
+    }
+    sums
+}
