@@ -20,6 +20,7 @@ use wasmtime_wasi_http::handler::{
 use super::background::Background;
 use super::engine::{Compiled, TICK};
 use super::life::Life;
+use super::lost;
 use super::memory::Held;
 use super::request::{Fate, RequestContext};
 use super::state::InstanceState;
@@ -458,9 +459,11 @@ impl WorkerState for Worker {
             if let [request] = requests.as_slice() {
                 request.set_to_blame();
             }
-            let fate = match fate_of(&error) {
-                Fate::Trapped if self.held.is_starved() => Fate::Starved,
-                fate => fate,
+            let lost = lost::cause(&error);
+            let fate = match lost {
+                Lost::Overrun => Fate::Overran,
+                Lost::Trap | Lost::Panic if self.held.is_starved() => Fate::Starved,
+                Lost::Trap | Lost::Panic => Fate::Trapped,
             };
             for request in &requests {
                 request.set_fate(fate);
@@ -469,11 +472,6 @@ impl WorkerState for Worker {
             if requests.is_empty() && store.data().draining() {
                 return;
             }
-            let lost = match fate {
-                Fate::Overran => Lost::Overrun,
-                _ if error.to_string() == "worker panicked" => Lost::Panic,
-                Fate::Running | Fate::Trapped | Fate::Starved => Lost::Trap,
-            };
             let blame = if lost == Lost::Panic { "host" } else { "guest" };
             store.data().telemetry().metrics.instance_lost(lost);
             let ids: Vec<_> = requests.iter().map(|request| request.id.as_str()).collect();
@@ -481,16 +479,5 @@ impl WorkerState for Worker {
             tracing::error!(blame, requests = ids.join(","), error = %error, "an instance was lost");
             tracing::debug!(error = ?error, "an instance was lost");
         }
-    }
-}
-
-/// Wasmtime says in words only that an instance outlived its [`Expiration`], or
-/// that the host panicked in it.
-fn fate_of(error: &wasmtime::Error) -> Fate {
-    let interrupted = error.downcast_ref::<wasmtime::Trap>() == Some(&wasmtime::Trap::Interrupt);
-    if interrupted || error.to_string() == "guest timed out" {
-        Fate::Overran
-    } else {
-        Fate::Trapped
     }
 }

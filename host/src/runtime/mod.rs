@@ -7,6 +7,7 @@ pub mod compiler;
 pub mod engine;
 pub mod generation;
 pub mod life;
+mod lost;
 pub mod memory;
 pub mod request;
 pub mod rights;
