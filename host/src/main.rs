@@ -24,7 +24,6 @@ mod upstream;
 use std::process::ExitCode;
 
 use clap::Parser;
-use ragtime_openai::sse;
 
 /// Chosen by `tests/bench/allocators.py`: of three it holds the least memory after a
 /// burst, and costs little speed. `docs/benchmarks.md` has the table.

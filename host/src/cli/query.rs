@@ -2,12 +2,12 @@
 
 use std::io::IsTerminal;
 
+use ragtime_openai::sse::{Event, Parser};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::error::Problem;
 use super::{CliError, Context, list, out, search, text};
-use crate::sse::{Event, Parser};
 
 /// What to ask.
 #[derive(Debug, clap::Args)]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ragtime_openai::sse::{Event, Parser};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, IF_MATCH};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -10,7 +11,6 @@ use serde_json::{Value, json};
 use super::super::error::Problem;
 use super::super::{CliError, Context, count, list, out, text};
 use super::{gate, short};
-use crate::sse::{Event, Parser};
 
 /// Which handler, and what it has to show before it serves.
 #[derive(Debug, clap::Args)]
