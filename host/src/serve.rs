@@ -129,7 +129,7 @@ struct Bound {
     admin_address: SocketAddr,
     admin: Arc<Admin>,
     services: Arc<Services>,
-    settings: Settings,
+    settings: Arc<Settings>,
     /// Shown once, on the first start.
     first_key: Option<Credential>,
 }
@@ -229,7 +229,9 @@ pub async fn scratch(mut settings: Settings) -> Result<Scratch, ServeError> {
     settings.auth.bootstrap_key = None;
     logging::start(&settings.log)?;
     // Comparing modes takes the model, so here it is worth waiting for.
-    tokio::task::block_in_place(|| model::fetch(&settings.model))
+    let model = settings.model.clone();
+    blocking(move || model::fetch(&model))
+        .await?
         .map_or_else(|error| cli::out::note(&format!("lexical only: {error}")), |_| ());
     let bound = bind(settings).await?;
     bound.services.embeddings.settled().await;
@@ -272,33 +274,55 @@ impl Bound {
     }
 }
 
-async fn bind(settings: Settings) -> Result<Bound, ServeError> {
-    let folder = settings.data.dir.clone();
-    make_private(&folder)?;
-    let embeddings = Arc::new(Embeddings::new(&settings)?);
-    let (started, store) = tokio::task::block_in_place(|| {
-        std::thread::scope(|scope| {
-            // Compiling and opening the store have nothing to do with each other,
-            // as long as the handler is the one that is most likely.
-            let started = scope.spawn(|| start_engine(&settings));
-            let store = Store::open(
-                &folder,
-                ragtime_store::Settings {
-                    models: embeddings.names(),
-                    default_model: embeddings.default_name().map(str::to_owned),
-                    ..settings.data.store()
-                },
-            );
-            (started.join(), store)
-        })
+/// Runs what reads files or computes for long on a thread where it holds up nothing.
+async fn blocking<R: Send + 'static>(
+    work: impl FnOnce() -> R + Send + 'static,
+) -> Result<R, ServeError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| ServeError::Io(io::Error::other("a step of the start panicked")))
+}
+
+/// What a server reads from its folder before it listens.
+struct Opened {
+    engine: wasmtime::Engine,
+    first: handler::First,
+    store: Store,
+    keyring: Keyring,
+}
+
+/// Opens the store, and compiles the handler beside it. Blocking.
+fn open(settings: &Settings, embeddings: &Embeddings) -> Result<Opened, ServeError> {
+    let (started, store) = std::thread::scope(|scope| {
+        // Compiling and opening the store have nothing to do with each other,
+        // as long as the handler is the one that is most likely.
+        let started = scope.spawn(|| start_engine(settings));
+        let store = Store::open(
+            &settings.data.dir,
+            ragtime_store::Settings {
+                models: embeddings.names(),
+                default_model: embeddings.default_name().map(str::to_owned),
+                ..settings.data.store()
+            },
+        );
+        (started.join(), store)
     });
     let store = store?;
     let (engine, likely) = match started {
         Ok(started) => started?,
         Err(_) => return Err(ServeError::Io(io::Error::other("the engine's thread panicked"))),
     };
-    let first = tokio::task::block_in_place(|| handler::first(&engine, likely, &store, &settings))?;
-    let keyring = tokio::task::block_in_place(|| Keyring::open(store.clone()))?;
+    let first = handler::first(&engine, likely, &store, settings)?;
+    let keyring = Keyring::open(store.clone())?;
+    Ok(Opened { engine, first, store, keyring })
+}
+
+async fn bind(settings: Settings) -> Result<Bound, ServeError> {
+    make_private(&settings.data.dir)?;
+    let settings = Arc::new(settings);
+    let embeddings = Arc::new(Embeddings::new(&settings)?);
+    let (of_settings, of_models) = (Arc::clone(&settings), Arc::clone(&embeddings));
+    let opened = blocking(move || open(&of_settings, &of_models)).await??;
+    let Opened { engine, first, store, keyring } = opened;
     model::start(&settings, &embeddings, &store)?;
     let rerankers = Rerankers::start(&settings.models)?;
     let services = Arc::new(Services::new(store, keyring, (embeddings, rerankers), &settings)?);
