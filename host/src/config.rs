@@ -73,7 +73,7 @@ pub struct Server {
     /// are refused with 429. Behind a trusted proxy this counts for each client.
     /// A client that does not read holds so many responses at most.
     pub max_requests_per_address: usize,
-    /// How long a request waits for its turn before it gets 503. Beyond a
+    /// How long a request waits for a slot before it gets 503. Beyond a
     /// second most clients would rather retry.
     pub queue_timeout_ms: u64,
     /// The same while some request has been waiting all the time for the last

@@ -23,8 +23,9 @@ use crate::keyring::{Actor, Change, Keyring, KeyringError, NewKey};
 use crate::model::{self, Embeddings, Rerankers};
 use crate::panics;
 use crate::runtime::engine;
-use crate::server::callers::Callers;
-use crate::server::{self, edge::Edge, front::Front};
+use crate::server::clients::Clients;
+use crate::server::ingress::{Ingress, Pipeline};
+use crate::server;
 use crate::services::Services;
 use crate::{cli, logging, upkeep};
 pub use handler::BUILT_IN_HANDLER;
@@ -124,7 +125,7 @@ impl ServeError {
 struct Bound {
     listener: TcpListener,
     address: SocketAddr,
-    front: Arc<Front>,
+    ingress: Arc<Ingress>,
     admin_listener: TcpListener,
     admin_address: SocketAddr,
     admin: Arc<Admin>,
@@ -262,7 +263,7 @@ impl Bound {
         };
         let limits = &self.settings.server;
         tokio::join!(
-            server::serve(self.listener, self.front, limits, stop),
+            server::serve(self.listener, self.ingress, limits, stop),
             server::serve(self.admin_listener, self.admin, limits, async {
                 let _ = admin_stopped.await;
             }),
@@ -306,17 +307,17 @@ async fn bind(settings: Settings) -> Result<Bound, ServeError> {
     let (routing, swaps) = handler::serve(engine, first, &services, &settings).await?;
     tokio::spawn(upkeep::run(Arc::clone(&routing), Arc::clone(&services)));
     let first_key = first_key(&services.keyring, &settings).await?;
-    let callers = Arc::new(Callers::new(Arc::clone(&services), &settings));
-    let edge = Edge::new(routing, &services, Arc::clone(&callers), &settings);
-    let front = Arc::new(Front::new(edge, &settings.server.cors_origins));
-    let admin = Admin::new(swaps, Arc::clone(&services), callers, settings.admin.clone());
+    let clients = Arc::new(Clients::new(Arc::clone(&services), &settings));
+    let pipeline = Pipeline::new(routing, &services, Arc::clone(&clients), &settings);
+    let ingress = Arc::new(Ingress::new(pipeline, &settings.server.cors_origins));
+    let admin = Admin::new(swaps, Arc::clone(&services), clients, settings.admin.clone());
     let admin = Arc::new(admin);
     let (admin_listener, admin_address) = listen(settings.admin.listen).await?;
     let (listener, address) = listen(settings.server.listen).await?;
     Ok(Bound {
         listener,
         address,
-        front,
+        ingress,
         admin_listener,
         admin_address,
         admin,

@@ -19,7 +19,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::config;
-use crate::server::callers::Callers;
+use crate::server::clients::Clients;
 use crate::server::{Answer, credential};
 use crate::services::Services;
 use crate::swap::Swaps;
@@ -36,7 +36,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct Admin {
     swaps: Arc<Swaps>,
     services: Arc<Services>,
-    callers: Arc<Callers>,
+    clients: Arc<Clients>,
     settings: config::Admin,
 }
 
@@ -47,10 +47,10 @@ impl Admin {
     pub fn new(
         swaps: Arc<Swaps>,
         services: Arc<Services>,
-        callers: Arc<Callers>,
+        clients: Arc<Clients>,
         settings: config::Admin,
     ) -> Self {
-        Self { swaps, services, callers, settings }
+        Self { swaps, services, clients, settings }
     }
 
     async fn route(&self, request: Request<Incoming>) -> Answered {
@@ -86,8 +86,8 @@ impl Admin {
         }
         let credential = credential::find(request.headers());
         let credential = credential.ok_or_else(AdminProblem::unauthenticated)?;
-        let address = self.callers.address(request.extensions().get(), request.headers());
-        let key = self.callers.key(address, &credential).map_err(AdminProblem::refused)?;
+        let address = self.clients.address(request.extensions().get(), request.headers());
+        let key = self.clients.key(address, &credential).map_err(AdminProblem::refused)?;
         if !key.record.allows(Scope::Admin) {
             return Err(AdminProblem::forbidden());
         }
@@ -104,12 +104,12 @@ impl Answer for Admin {
     async fn answer(&self, request: Request<Incoming>) -> Response<AdminBody> {
         let id = uuid::Uuid::now_v7().to_string();
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let address = self.callers.address(request.extensions().get(), request.headers());
-        let answered = match self.callers.enter(address) {
-            Ok(place) => {
+        let address = self.clients.address(request.extensions().get(), request.headers());
+        let answered = match self.clients.enter(address) {
+            Some(place) => {
                 self.route(request).await.map(|response| response.map(|body| body.holding(place)))
             }
-            Err(_) => Err(AdminProblem::too_many()),
+            None => Err(AdminProblem::too_many()),
         };
         let mut response = answered.unwrap_or_else(|problem| problem.response(&id, &path));
         if let Ok(id) = HeaderValue::from_str(&id) {

@@ -6,7 +6,7 @@ use ragtime_policy::swap::BeginError;
 
 use super::body::AdminBody;
 use crate::keyring::Rejected;
-use crate::server::callers::Refused;
+use crate::server::clients::Refused;
 use crate::swap::SwapError;
 
 /// A problem as the operator sees it.

@@ -408,7 +408,7 @@ impl WorkerExpiration for Expiration {
             WorkerStatus::Requests => self.request,
             // Nobody waits any more for what the handler still does.
             WorkerStatus::PostReturn if !self.requests.any() => self.idle,
-            // A response is on its way out; the edge bounds how long it takes.
+            // A response is on its way out; the ingress bounds how long it takes.
             // Look again whether it has arrived.
             WorkerStatus::PostReturn => start.elapsed() + self.idle,
         };

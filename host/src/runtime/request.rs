@@ -36,7 +36,7 @@ pub struct RequestContext {
     credential: Option<Secret>,
     /// Cancelled when the client has gone; work behind the request ends then.
     pub cancelled: CancellationToken,
-    /// The key that the edge found behind the credential.
+    /// The key that the ingress found behind the credential.
     tenant: OnceLock<String>,
     /// The key, once authenticated, for the access line.
     key_id: OnceLock<String>,
@@ -133,12 +133,12 @@ impl RequestContext {
         self.credential.as_ref().filter(|_| reference == self.reference)
     }
 
-    /// Notes which key the edge found.
+    /// Notes which key the ingress found.
     pub fn set_tenant(&self, key_id: &str) {
         let _ = self.tenant.set(key_id.to_owned());
     }
 
-    /// The key that the edge found; empty when it found none.
+    /// The key that the ingress found; empty when it found none.
     pub fn tenant(&self) -> &str {
         self.tenant.get().map_or("", String::as_str)
     }

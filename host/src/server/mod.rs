@@ -1,24 +1,11 @@
-//! The HTTP server: a bound listener plus a future that ends it.
+//! The HTTP server: a bound listener plus a future that ends it. What becomes of a
+//! client's request is in [`ingress`].
 
-mod access;
-mod answered;
-mod bodies;
-mod body;
-mod budget;
-pub mod callers;
+pub mod clients;
 mod connection;
 pub mod credential;
-pub mod edge;
-mod encoding;
-pub mod front;
-mod headers;
-mod host_header;
-mod idempotency;
+pub mod ingress;
 pub mod places;
-mod problem;
-mod public_url;
-mod quarantine;
-mod turns;
 
 use std::convert::Infallible;
 use std::io;
@@ -39,7 +26,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::{config, network};
-use callers::Peer;
+use clients::Peer;
 use connection::{Bounds, Connection, Streams, Verdict, Watched};
 use places::{Place, Places};
 

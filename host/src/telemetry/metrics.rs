@@ -354,7 +354,7 @@ impl Metrics {
         self.requests.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
-    /// A request has had its turn.
+    /// A request has left the admission queue.
     pub fn queued(&self, waited: Duration) {
         self.queue.observe(waited.as_secs_f64());
     }

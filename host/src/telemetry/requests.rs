@@ -18,7 +18,7 @@ const MAX_ENDED: usize = 256;
 pub enum Phase {
     /// Its body arrives.
     Receiving = 0,
-    /// It waits for its turn.
+    /// It waits for a slot.
     Queued = 1,
     /// The handler works on it.
     Handling = 2,
@@ -27,7 +27,7 @@ pub enum Phase {
 }
 
 /// A request at work.
-pub struct Flight {
+pub struct InFlightRequest {
     /// Its id.
     pub id: String,
     /// Its method.
@@ -67,11 +67,11 @@ pub struct Ended {
 #[derive(Default)]
 pub struct Requests {
     next: AtomicU64,
-    live: Mutex<HashMap<u64, Arc<Flight>>>,
+    live: Mutex<HashMap<u64, Arc<InFlightRequest>>>,
     ended: Mutex<VecDeque<Ended>>,
 }
 
-impl Flight {
+impl InFlightRequest {
     /// A request that has just come in.
     pub fn new(id: String, method: Method, route: Route, started: Instant) -> Self {
         Self {
@@ -125,9 +125,9 @@ impl Flight {
 
 impl Requests {
     /// Adds a request and returns its place.
-    pub fn begin(&self, flight: Arc<Flight>) -> u64 {
+    pub fn begin(&self, request: Arc<InFlightRequest>) -> u64 {
         let place = self.next.fetch_add(1, Relaxed);
-        lock(&self.live).insert(place, flight);
+        lock(&self.live).insert(place, request);
         place
     }
 
@@ -142,9 +142,9 @@ impl Requests {
     }
 
     /// Those at work, oldest first.
-    pub fn live(&self) -> Vec<Arc<Flight>> {
+    pub fn live(&self) -> Vec<Arc<InFlightRequest>> {
         let mut live: Vec<_> = lock(&self.live).values().cloned().collect();
-        live.sort_by_key(|flight| flight.started);
+        live.sort_by_key(|request| request.started);
         live
     }
 

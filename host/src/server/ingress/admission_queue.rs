@@ -1,4 +1,5 @@
-//! Whose turn it is: requests at work are bounded, the others wait a little.
+//! The admission queue: the number of requests at work is bounded, and others wait a
+//! little for a slot.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -10,15 +11,15 @@ use tokio::time::timeout;
 use super::problem::Problem;
 use crate::config;
 
-/// Leave to be at work.
-pub type Turn = OwnedSemaphorePermit;
+/// Leave for one request to be at work, until it is dropped.
+pub type Slot = OwnedSemaphorePermit;
 
-/// Turns and the queue for them.
-pub struct Turns {
+/// The slots of the server, and the queue for them.
+pub struct AdmissionQueue {
     free: Arc<Semaphore>,
-    /// How long to wait for one.
+    /// How long a request waits for a slot.
     wait: Duration,
-    /// The same when the queue does not drain.
+    /// How long a request waits for a slot while the queue does not drain.
     overload_wait: Duration,
     waiting: AtomicUsize,
     started: Instant,
@@ -27,8 +28,8 @@ pub struct Turns {
     queue_since: AtomicU64,
 }
 
-impl Turns {
-    /// As many as `most`, with the patience of the settings.
+impl AdmissionQueue {
+    /// A queue for `most` slots, with the timeouts of the settings.
     pub fn new(most: usize, limits: &config::Server) -> Self {
         Self {
             free: Arc::new(Semaphore::new(most)),
@@ -40,26 +41,27 @@ impl Turns {
         }
     }
 
-    /// Waits for a turn.
+    /// Waits for a slot.
     ///
     /// # Errors
     ///
-    /// [`Problem::Overloaded`] when none comes in time.
-    pub async fn take(&self) -> Result<Turn, Problem> {
-        if let Ok(turn) = Arc::clone(&self.free).try_acquire_owned() {
-            return Ok(turn);
+    /// [`Problem::Overloaded`] when no slot is free in time.
+    pub async fn enter(&self) -> Result<Slot, Problem> {
+        if let Ok(slot) = Arc::clone(&self.free).try_acquire_owned() {
+            return Ok(slot);
         }
         let _waiting = self.join();
-        match timeout(self.patience(), Arc::clone(&self.free).acquire_owned()).await {
-            Ok(Ok(turn)) => Ok(turn),
+        match timeout(self.timeout(), Arc::clone(&self.free).acquire_owned()).await {
+            Ok(Ok(slot)) => Ok(slot),
             Ok(Err(_)) => Err(Problem::Draining),
             Err(_) => Err(Problem::Overloaded),
         }
     }
 
-    /// A queue that has not been empty for as long as one may wait in it is not
-    /// a burst. Who comes then gets an answer soon, one way or the other.
-    fn patience(&self) -> Duration {
+    /// How long the next request waits. A queue that has not been empty for as long as
+    /// a request may wait in it is not a burst: what comes then is answered or refused
+    /// soon.
+    fn timeout(&self) -> Duration {
         let since = Duration::from_millis(self.queue_since.load(Relaxed));
         let overloaded = self.started.elapsed().saturating_sub(since) >= self.wait;
         if overloaded { self.overload_wait.min(self.wait) } else { self.wait }
@@ -74,7 +76,8 @@ impl Turns {
     }
 }
 
-struct Waiting<'a>(&'a Turns);
+/// A request that waits in the queue, until it is dropped.
+struct Waiting<'a>(&'a AdmissionQueue);
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
@@ -89,32 +92,32 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn turns(wait: u64, overload: u64) -> Turns {
+    fn queue(wait: u64, overload: u64) -> AdmissionQueue {
         let limits = config::Server {
             queue_timeout_ms: wait,
             overload_timeout_ms: overload,
             ..config::Server::default()
         };
-        Turns::new(1, &limits)
+        AdmissionQueue::new(1, &limits)
     }
 
     #[tokio::test]
     async fn a_turn_that_ends_is_taken_by_who_waits() {
-        let turns = turns(60_000, 60_000);
-        let first = turns.take().await.unwrap();
-        let (second, ()) = tokio::join!(turns.take(), async { drop(first) });
+        let queue = queue(60_000, 60_000);
+        let first = queue.enter().await.unwrap();
+        let (second, ()) = tokio::join!(queue.enter(), async { drop(first) });
         assert!(second.is_ok());
-        assert_eq!(turns.queue_since.load(Relaxed), u64::MAX);
+        assert_eq!(queue.queue_since.load(Relaxed), u64::MAX);
     }
 
     #[tokio::test]
     async fn a_queue_that_does_not_drain_is_left_sooner() {
-        let turns = turns(100, 1);
-        let _first = turns.take().await.unwrap();
-        assert_eq!(turns.patience(), Duration::from_millis(100));
-        let _waiting = turns.join();
+        let queue = queue(100, 1);
+        let _first = queue.enter().await.unwrap();
+        assert_eq!(queue.timeout(), Duration::from_millis(100));
+        let _waiting = queue.join();
         tokio::time::sleep(Duration::from_millis(120)).await;
-        assert_eq!(turns.patience(), Duration::from_millis(1));
-        assert_eq!(turns.take().await.unwrap_err(), Problem::Overloaded);
+        assert_eq!(queue.timeout(), Duration::from_millis(1));
+        assert_eq!(queue.enter().await.unwrap_err(), Problem::Overloaded);
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
-use super::places::{Place, Places};
+use crate::server::places::{Place, Places};
 use super::problem::Problem;
 use crate::config;
 
