@@ -85,10 +85,13 @@ impl Admin {
             .ended()
             .iter()
             .map(|one| {
+                let request = &one.request;
                 json!({
-                    "id": one.id, "method": one.method.as_str(), "route": one.route.as_str(),
-                    "status": one.status, "ms": one.ms, "generation": one.generation,
-                    "key": one.key_id, "problem": one.problem,
+                    "id": request.id, "method": request.method.as_str(),
+                    "route": request.route.as_str(), "status": one.status,
+                    "ms": one.took.as_micros() as f64 / 1e3,
+                    "generation": request.generation(), "key": request.key_id(),
+                    "problem": one.problem,
                 })
             })
             .collect();

@@ -16,7 +16,7 @@ use crate::config;
 pub use answer::Answering;
 use export::Exporter;
 pub use metrics::{Alive, Lost, Metrics, ModelSnapshot, Rewriting, Snapshot};
-pub use requests::{Ended, InFlightRequest, Phase, Requests};
+pub use requests::{InFlightRequest, Phase, Requests};
 pub use route::{Route, Templates};
 use trace::{Span, TraceContext};
 

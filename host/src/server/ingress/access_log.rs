@@ -11,7 +11,7 @@ use serde_json::json;
 use super::response_body::ResponseBody;
 use crate::server::credential;
 use crate::telemetry::trace::{self, Span, TraceContext};
-use crate::telemetry::{self, Ended, InFlightRequest, Phase, Telemetry};
+use crate::telemetry::{self, InFlightRequest, Phase, Telemetry};
 
 /// What is known of a request so far. It is written when it is dropped, so that there
 /// is exactly one line, one observation and one span however the request ends.
@@ -110,7 +110,6 @@ impl Drop for AccessLogGuard {
     fn drop(&mut self) {
         let (request, took) = (&self.request, self.request.started.elapsed());
         let status = self.status.as_u16();
-        let trace_id = self.trace.trace_id();
         tracing::info!(
             target: "ragtime::access",
             method = %request.method,
@@ -119,7 +118,7 @@ impl Drop for AccessLogGuard {
             bytes = self.bytes,
             ms = took.as_micros() as f64 / 1000.0,
             request_id = request.id,
-            trace_id,
+            trace_id = self.trace.trace_id(),
             key = request.key_id(),
             generation = request.generation(),
             problem = self.problem,
@@ -128,7 +127,7 @@ impl Drop for AccessLogGuard {
         );
         self.telemetry.metrics.request_ended(&request.method, request.route.clone(), status, took);
         self.telemetry.export(&self.trace, || self.span(took));
-        self.telemetry.requests.end(self.place, self.ended(took));
+        self.telemetry.requests.end(self.place, status, took, self.problem);
     }
 }
 
@@ -154,19 +153,6 @@ impl AccessLogGuard {
             ended: SystemTime::now(),
             attributes,
             failed: self.status.is_server_error() || self.outcome == Outcome::Broken,
-        }
-    }
-
-    fn ended(&self, took: Duration) -> Ended {
-        Ended {
-            id: self.request.id.clone(),
-            method: self.request.method.clone(),
-            route: self.request.route.clone(),
-            status: self.status.as_u16(),
-            ms: took.as_micros() as f64 / 1000.0,
-            generation: self.request.generation(),
-            key_id: self.request.key_id().map(str::to_owned),
-            problem: self.problem,
         }
     }
 }
