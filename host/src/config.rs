@@ -317,6 +317,13 @@ pub struct Handler {
     /// Processor time between two requests of an instance. Chunking the
     /// largest document takes under 2 s.
     pub max_cpu_ms: u64,
+    /// Processor time of an instance for one heavy request: a large body or a file.
+    /// Parsing a PDF of some thousand pages takes ten seconds and more; it runs on
+    /// threads of lower priority, so that nobody else pays for it.
+    pub max_heavy_cpu_ms: u64,
+    /// Memory of an instance for one heavy request: the largest body, what it unpacks
+    /// to, and its chunks.
+    pub max_heavy_memory_bytes: usize,
     /// Log lines one request may write; the rest are counted and dropped.
     pub max_log_lines: u32,
     /// Size of one log line; the rest is cut.
@@ -340,9 +347,27 @@ impl Default for Handler {
             max_kept_memory_bytes: 128 * 1024 * 1024,
             max_handles: 4_096,
             max_cpu_ms: 10_000,
+            max_heavy_cpu_ms: 30_000,
+            max_heavy_memory_bytes: 512 * 1024 * 1024,
             max_log_lines: 64,
             max_log_bytes: 2_048,
         }
+    }
+}
+
+impl Handler {
+    /// The bounds of an instance for one heavy request.
+    pub fn heavy(&self) -> Self {
+        Self {
+            max_cpu_ms: self.max_heavy_cpu_ms,
+            max_memory_bytes: self.max_heavy_memory_bytes,
+            ..self.clone()
+        }
+    }
+
+    /// The most memory that any instance may have.
+    pub fn largest_memory_bytes(&self) -> usize {
+        self.max_memory_bytes.max(self.max_heavy_memory_bytes)
     }
 }
 

@@ -10,6 +10,7 @@ mod compiled;
 mod contract;
 pub mod endpoint;
 pub mod model;
+pub mod pdf;
 pub mod raw;
 pub mod stock;
 

@@ -20,6 +20,9 @@ use crate::telemetry::{ModelSnapshot, Snapshot};
 const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
+/// Collections whose queue for vectors is told: enough to see who waits, and few series.
+const MAX_QUEUES: usize = 64;
+
 /// How the models are.
 fn models(services: &Services) -> Vec<ModelSnapshot> {
     let snapshot = |kind, name: &str, state: LoadState, memory: usize| ModelSnapshot {
@@ -53,6 +56,7 @@ impl Admin {
                 documents: collections.iter().map(|one| one.documents).sum(),
                 chunks: collections.iter().map(|one| one.chunks).sum(),
                 index_lag: status.index_lag,
+                embedding_queue: services.store.embedding_queue(MAX_QUEUES).unwrap_or_default(),
                 parts: [
                     ("server", !services.draining()),
                     ("store", status.writable),

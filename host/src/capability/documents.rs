@@ -351,13 +351,13 @@ pub(super) async fn ingest(
     read(call, move |call| Ok(job_to_wit(call.services.store.job(&job.id)?))).await
 }
 
-/// Waits for what was stored to be searchable, as long as a write may wait for it:
-/// whether it is. What is stored is no error, so that there is no 504 for it.
+/// Waits for what was stored to be searchable, as long as a write may wait for it and
+/// the client does: whether it is. What is stored is no error, so that there is no 504 for it.
 async fn until_searchable(
     call: &Call,
     searchable: impl Future<Output = ()>,
 ) -> Result<bool, wit::Error> {
-    let wait = call.services.searchable_timeout;
+    let wait = call.request.time_to_wait(call.services.searchable_timeout);
     let waited = call.until_gone(tokio::time::timeout(wait, searchable)).await.ok_or_else(gone)?;
     Ok(waited.is_ok())
 }

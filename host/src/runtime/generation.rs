@@ -51,6 +51,8 @@ pub struct Generation {
     /// One request per instance: where a request goes whose instance was lost
     /// through no proven fault of its own.
     solitary: ProxyHandler<Pool>,
+    /// One request per instance, with the bounds of heavy requests.
+    heavy: ProxyHandler<Pool>,
     background: Arc<Background>,
 }
 
@@ -114,43 +116,44 @@ impl Workshop {
             sha256: compiled.sha256.clone(),
             bytes: compiled.bytes,
             imports: imports(component),
-            shared: self.pool(
-                component,
-                &life,
-                self.bounds.max_instance_reuse,
-                self.bounds.max_requests_per_instance,
-            )?,
+            shared: self.pool(component, &life, &self.bounds, self.shared_use())?,
             tenants: Mutex::new(LruCache::new(MAX_TENANT_POOLS)),
             isolation: self.bounds.isolation,
-            solitary: self.pool(component, &life, 1, 1)?,
+            solitary: self.pool(component, &life, &self.bounds, Use::ONCE)?,
+            heavy: self.pool(component, &life, &self.bounds.heavy(), Use::ONCE)?,
             background: Arc::clone(&self.background),
             life,
             templates: OnceLock::new(),
         })
     }
 
+    fn shared_use(&self) -> Use {
+        Use {
+            in_all: self.bounds.max_instance_reuse,
+            at_once: self.bounds.max_requests_per_instance,
+        }
+    }
+
     fn pool(
         &self,
         component: &Component,
         life: &Arc<Life>,
-        reuse: usize,
-        concurrency: usize,
+        bounds: &config::Handler,
+        requests: Use,
     ) -> wasmtime::Result<ProxyHandler<Pool>> {
         let pre = self.linker.instantiate_pre(component)?;
-        let (pre, concurrency) =
-            match wasmtime_wasi_http::p3::bindings::ServicePre::new(pre.clone()) {
-                Ok(service) => (ProxyPre::P3(service), concurrency),
-                // WASI 0.2 has no way to run two requests in one instance at once.
-                Err(_) => (ProxyPre::P2(wasmtime_wasi_http::p2::bindings::ProxyPre::new(pre)?), 1),
-            };
+        let (pre, at_once) = match wasmtime_wasi_http::p3::bindings::ServicePre::new(pre.clone()) {
+            Ok(service) => (ProxyPre::P3(service), requests.at_once),
+            // WASI 0.2 has no way to run two requests in one instance at once.
+            Err(_) => (ProxyPre::P2(wasmtime_wasi_http::p2::bindings::ProxyPre::new(pre)?), 1),
+        };
         Ok(ProxyHandler::new(Pool {
             pre,
             services: Arc::clone(&self.services),
-            bounds: self.bounds.clone(),
+            bounds: bounds.clone(),
             life: Arc::clone(life),
             request_timeout: self.request_timeout,
-            reuse,
-            concurrency,
+            requests: Use { at_once, ..requests },
         }))
     }
 }
@@ -199,8 +202,26 @@ impl Generation {
         context: Arc<RequestContext>,
         request: Request,
     ) -> Result<Response, HandlerFailure> {
-        let solitary = self.solitary.clone();
-        let work = async move { solitary.handle(context, request).await };
+        self.in_background(&self.solitary, context, request).await
+    }
+
+    /// Runs a heavy request in an instance of its own, in the background.
+    pub async fn handle_heavy(
+        &self,
+        context: Arc<RequestContext>,
+        request: Request,
+    ) -> Result<Response, HandlerFailure> {
+        self.in_background(&self.heavy, context, request).await
+    }
+
+    async fn in_background(
+        &self,
+        pool: &ProxyHandler<Pool>,
+        context: Arc<RequestContext>,
+        request: Request,
+    ) -> Result<Response, HandlerFailure> {
+        let pool = pool.clone();
+        let work = async move { pool.handle(context, request).await };
         match self.background.run(work).await {
             Some(answer) => answer.map_err(failure),
             None => Err(HandlerFailure::Failed("the host failed or is at its end".to_owned())),
@@ -224,6 +245,19 @@ fn failure(error: wasmtime::Error) -> HandlerFailure {
 /// about 1 kB beside its instances.
 const MAX_TENANT_POOLS: NonZeroUsize = NonZeroUsize::new(4_096).unwrap();
 
+/// The requests that an instance takes.
+#[derive(Clone, Copy)]
+struct Use {
+    /// From its beginning to its end.
+    in_all: usize,
+    at_once: usize,
+}
+
+impl Use {
+    /// One request, and never another.
+    const ONCE: Self = Self { in_all: 1, at_once: 1 };
+}
+
 /// Makes instances of one component.
 struct Pool {
     pre: ProxyPre<InstanceState>,
@@ -231,8 +265,7 @@ struct Pool {
     bounds: config::Handler,
     life: Arc<Life>,
     request_timeout: Duration,
-    reuse: usize,
-    concurrency: usize,
+    requests: Use,
 }
 
 impl Clone for Pool {
@@ -306,8 +339,7 @@ impl HandlerState for Pool {
             },
             state: Worker {
                 requests,
-                reuse: self.reuse,
-                concurrency: self.concurrency,
+                most: self.requests,
                 request_timeout: self.request_timeout,
                 held,
                 max_kept_memory_bytes: self.bounds.max_kept_memory_bytes,
@@ -419,8 +451,7 @@ impl WorkerExpiration for Expiration {
 /// The rules of one instance.
 struct Worker {
     requests: Arc<Requests>,
-    reuse: usize,
-    concurrency: usize,
+    most: Use,
     request_timeout: Duration,
     held: Arc<Held>,
     max_kept_memory_bytes: usize,
@@ -432,9 +463,9 @@ impl WorkerState for Worker {
 
     fn should_accept_request(&self, concurrent: usize, total: usize) -> ShouldAccept {
         // A linear memory never shrinks: only an instance's end gives it back.
-        if total >= self.reuse || self.held.bytes() > self.max_kept_memory_bytes {
+        if total >= self.most.in_all || self.held.bytes() > self.max_kept_memory_bytes {
             ShouldAccept::Never
-        } else if concurrent >= self.concurrency {
+        } else if concurrent >= self.most.at_once {
             ShouldAccept::No
         } else {
             ShouldAccept::Yes
@@ -447,6 +478,7 @@ impl WorkerState for Worker {
         request: Arc<RequestContext>,
         task: GuestTaskId,
     ) -> Pin<Box<dyn Future<Output = ()> + 'static + Send + Sync>> {
+        request.set_handler_deadline(Instant::now() + self.request_timeout);
         store.data_mut().begin(task, &request);
         self.requests.begin(&request);
         Box::pin(tokio::time::sleep(self.request_timeout))
@@ -460,6 +492,7 @@ impl WorkerState for Worker {
             }
             let fate = match fate_of(&error) {
                 Fate::Trapped if self.held.is_starved() => Fate::Starved,
+                Fate::Trapped if self.held.is_outgrown() => Fate::Outgrew,
                 fate => fate,
             };
             for request in &requests {
@@ -470,9 +503,9 @@ impl WorkerState for Worker {
                 return;
             }
             let lost = match fate {
-                Fate::Overran => Lost::Overrun,
+                Fate::Overran | Fate::TimedOut => Lost::Overrun,
                 _ if error.to_string() == "worker panicked" => Lost::Panic,
-                Fate::Running | Fate::Trapped | Fate::Starved => Lost::Trap,
+                Fate::Running | Fate::Trapped | Fate::Outgrew | Fate::Starved => Lost::Trap,
             };
             let blame = if lost == Lost::Panic { "host" } else { "guest" };
             store.data().telemetry().metrics.instance_lost(lost);
@@ -487,9 +520,10 @@ impl WorkerState for Worker {
 /// Wasmtime says in words only that an instance outlived its [`Expiration`], or
 /// that the host panicked in it.
 fn fate_of(error: &wasmtime::Error) -> Fate {
-    let interrupted = error.downcast_ref::<wasmtime::Trap>() == Some(&wasmtime::Trap::Interrupt);
-    if interrupted || error.to_string() == "guest timed out" {
+    if error.downcast_ref::<wasmtime::Trap>() == Some(&wasmtime::Trap::Interrupt) {
         Fate::Overran
+    } else if error.to_string() == "guest timed out" {
+        Fate::TimedOut
     } else {
         Fate::Trapped
     }

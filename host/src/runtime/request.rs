@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::Uri;
 use http::header::HOST;
@@ -21,6 +21,13 @@ use crate::telemetry::trace::TraceContext;
 /// How long the cause of a loss may take to be known. It is a matter of
 /// microseconds, unless the host itself panicked.
 const FATE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A handler that waits for something keeps this share of the time until its deadline to
+/// make and send its answer: a quarter.
+const ANSWERING_SHARE: u32 = 4;
+
+/// The most that a handler keeps so: no answer to a write takes longer to make.
+const ANSWERING_TIME: Duration = Duration::from_secs(1);
 
 /// What the host keeps of a request while a handler works on it. The handler
 /// sees the reference in place of the credential, and none of the rest.
@@ -59,6 +66,10 @@ pub struct RequestContext {
     assessed: Mutex<Option<Assessed>>,
     /// Its place among the requests that run apart, once it has one.
     quarantined: OnceLock<Box<dyn Any + Send + Sync>>,
+    /// When the client does not wait any more, if it has said so.
+    client_deadline: OnceLock<Instant>,
+    /// When the handler that works on it has to have answered.
+    handler_deadline: Mutex<Option<Instant>>,
 }
 
 impl RequestContext {
@@ -93,7 +104,29 @@ impl RequestContext {
             searches: AtomicU32::new(0),
             assessed: Mutex::new(None),
             quarantined: OnceLock::new(),
+            client_deadline: OnceLock::new(),
+            handler_deadline: Mutex::new(None),
         })
+    }
+
+    /// Notes when the client does not wait any more.
+    pub fn set_client_deadline(&self, at: Instant) {
+        let _ = self.client_deadline.set(at);
+    }
+
+    /// Notes when the handler that begins to work on it has to have answered.
+    pub fn set_handler_deadline(&self, at: Instant) {
+        *self.handler_deadline.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
+    }
+
+    /// How long a call of the handler may wait for what is not needed for its answer, at
+    /// most `wait`: there must be time left to answer.
+    pub fn time_to_wait(&self, wait: Duration) -> Duration {
+        let handler = *self.handler_deadline.lock().unwrap_or_else(PoisonError::into_inner);
+        let deadline = [self.client_deadline.get().copied(), handler].into_iter().flatten().min();
+        let Some(deadline) = deadline else { return wait };
+        let left = deadline.saturating_duration_since(Instant::now());
+        wait.min(left.saturating_sub(ANSWERING_TIME.min(left / ANSWERING_SHARE)))
     }
 
     /// Whether it has its place among the requests that run apart.
@@ -258,6 +291,8 @@ impl RequestContext {
             0 => Fate::Running,
             1 => Fate::Trapped,
             2 => Fate::Overran,
+            3 => Fate::TimedOut,
+            4 => Fate::Outgrew,
             _ => Fate::Starved,
         }
     }
@@ -308,8 +343,35 @@ pub enum Fate {
     Running = 0,
     /// It trapped, in this request or in another.
     Trapped = 1,
-    /// It used up its time.
+    /// It used up its processor time.
     Overran = 2,
+    /// It did not answer in time.
+    TimedOut = 3,
+    /// It was refused memory beyond what one instance may have.
+    Outgrew = 4,
     /// It was refused memory for what other instances hold.
-    Starved = 3,
+    Starved = 5,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn context() -> Arc<RequestContext> {
+        let trace = TraceContext::of(&http::HeaderMap::new(), 0.0);
+        RequestContext::new("r".into(), Purpose::Client, None, trace)
+    }
+
+    #[test]
+    fn who_waits_leaves_time_to_answer() {
+        let long = Duration::from_secs(3_600);
+        assert_eq!(context().time_to_wait(long), long);
+        let context = context();
+        context.set_handler_deadline(Instant::now() + Duration::from_secs(60));
+        let wait = context.time_to_wait(long);
+        assert!(wait <= Duration::from_secs(59) && wait > Duration::from_secs(50), "{wait:?}");
+        assert_eq!(context.time_to_wait(Duration::from_secs(1)), Duration::from_secs(1));
+        context.set_client_deadline(Instant::now());
+        assert_eq!(context.time_to_wait(long), Duration::ZERO);
+    }
 }

@@ -65,6 +65,7 @@ struct Scraped {
     documents: Gauge,
     chunks: Gauge,
     index_lag: Gauge,
+    embedding_queue: Family<CollectionLabels, Gauge>,
     ready: Family<PartLabels, Gauge>,
     models: Family<ModelStateLabels, Gauge>,
     model_memory: Family<ModelLabels, Gauge>,
@@ -85,6 +86,8 @@ pub struct Snapshot {
     pub chunks: u64,
     /// Chunks on disk that search does not find yet.
     pub index_lag: u64,
+    /// Chunks that wait for their vectors, by collection.
+    pub embedding_queue: Vec<(String, u64)>,
     /// The parts of readiness, and whether each is ready.
     pub parts: [(&'static str, bool); 3],
     /// The models, and how each is.
@@ -201,6 +204,11 @@ struct AnswerLabels {
 struct StatementLabels {
     gen_ai_provider_name: &'static str,
     supported: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CollectionLabels {
+    collection: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -452,6 +460,11 @@ impl Scraped {
                 "ragtime_index_lag_chunks",
                 "Chunks on disk that search does not find yet",
             ),
+            embedding_queue: add(
+                r,
+                "ragtime_embedding_queue_chunks",
+                "Chunks that wait for their vectors, of the collections with the most of them",
+            ),
             ready: add(r, "ragtime_ready", "Whether a part is ready, 1 or 0"),
             models: add(r, "ragtime_model_state", "Whether a model is in this state, 1 or 0"),
             model_memory: add(
@@ -471,6 +484,12 @@ impl Scraped {
         self.documents.set(number(snapshot.documents));
         self.chunks.set(number(snapshot.chunks));
         self.index_lag.set(number(snapshot.index_lag));
+        // A collection whose queue is empty has no series, so there are never many.
+        self.embedding_queue.clear();
+        for (collection, chunks) in &snapshot.embedding_queue {
+            let labels = CollectionLabels { collection: collection.clone() };
+            self.embedding_queue.get_or_create(&labels).set(number(*chunks));
+        }
         for (part, ready) in snapshot.parts {
             self.ready.get_or_create(&PartLabels { part }).set(i64::from(ready));
         }

@@ -126,13 +126,7 @@ impl Requests {
     }
 
     /// Moves a request to those that have ended.
-    pub fn end(
-        &self,
-        place: u64,
-        status: u16,
-        took: Duration,
-        problem: Option<&'static str>,
-    ) {
+    pub fn end(&self, place: u64, status: u16, took: Duration, problem: Option<&'static str>) {
         let Some(request) = self.live.lock().remove(&place) else { return };
         let mut all = self.ended.lock();
         let oldest = if all.len() == MAX_ENDED { all.pop_front() } else { None };

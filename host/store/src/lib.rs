@@ -232,6 +232,16 @@ impl Store {
         }
     }
 
+    /// Chunks that wait for their vectors, by collection: at most `most` collections, those
+    /// with the most chunks first. Blocking.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub fn embedding_queue(&self, most: usize) -> Result<Vec<(String, u64)>, Error> {
+        self.0.readers.read(|db| embedding_queue::by_collection(db, most))
+    }
+
     /// Stops the indexer. What it has not done yet it does after the next
     /// start.
     pub async fn close(&self) {

@@ -37,7 +37,7 @@ pub struct Dispatcher {
     quarantine: Quarantine,
     queue_timeout: Duration,
     request_timeout: Duration,
-    solitary_bytes: usize,
+    heavy_bytes: usize,
 }
 
 /// The instance that a request runs in.
@@ -45,8 +45,10 @@ pub struct Dispatcher {
 enum Instance {
     /// Other requests may be at work in it.
     Shared,
-    /// Nobody else's request is ever in it.
+    /// Nobody else's request is ever in it: for second runs.
     Own,
+    /// Nobody else's request is ever in it, and it has the bounds of heavy requests.
+    Heavy,
 }
 
 impl Dispatcher {
@@ -62,7 +64,7 @@ impl Dispatcher {
             quarantine: Quarantine::new(&settings.handler),
             queue_timeout: Duration::from_millis(settings.server.queue_timeout_ms),
             request_timeout: Duration::from_millis(settings.server.request_timeout_ms),
-            solitary_bytes: settings.handler.solitary_body_bytes,
+            heavy_bytes: settings.handler.solitary_body_bytes,
         }
     }
 
@@ -107,10 +109,15 @@ impl Dispatcher {
         context: &Arc<RequestContext>,
         request: &HandlerRequest,
     ) -> Result<HandlerResponse, Problem> {
-        let mut instance = Instance::Shared;
         let mut is_second = false;
-        if context.is_quarantined() || request.is_solitary(self.solitary_bytes) {
-            instance = Instance::Own;
+        let mut instance = if request.is_heavy(self.heavy_bytes) {
+            Instance::Heavy
+        } else if context.is_quarantined() {
+            Instance::Own
+        } else {
+            Instance::Shared
+        };
+        if instance != Instance::Shared {
             // Parsing takes seconds, and so does the wait for others' to end.
             self.quarantine(context, self.request_timeout).await?;
         }
@@ -129,7 +136,7 @@ impl Dispatcher {
             let run = Run {
                 may_wait: Instant::now() < give_up,
                 is_second,
-                is_to_blame: instance == Instance::Own || context.is_to_blame(),
+                is_to_blame: instance != Instance::Shared || context.is_to_blame(),
                 wrote: context.wrote(),
                 may_repeat: may_repeat(context, request.parts()),
                 fate,
@@ -140,7 +147,10 @@ impl Dispatcher {
                     self.quarantine(context, self.queue_timeout).await?;
                     context.set_fate(Fate::Running);
                     self.telemetry.metrics.replayed();
-                    (instance, is_second) = (Instance::Own, true);
+                    is_second = true;
+                    if instance == Instance::Shared {
+                        instance = Instance::Own;
+                    }
                 }
                 Rescue::Refuse(problem) => {
                     log(&failure, context);
@@ -161,6 +171,7 @@ impl Dispatcher {
         let response = match instance {
             Instance::Shared => generation.handle(own, copy).await?,
             Instance::Own => generation.handle_alone(own, copy).await?,
+            Instance::Heavy => generation.handle_heavy(own, copy).await?,
         };
         self.whole_if_short(context, request, response).await
     }
@@ -193,11 +204,6 @@ impl Dispatcher {
 /// instance is lost.
 fn log(failure: &HandlerFailure, context: &RequestContext) {
     if let HandlerFailure::Failed(reason) = failure {
-        tracing::error!(
-            blame = "guest",
-            request_id = context.id,
-            reason,
-            "the handler failed"
-        );
+        tracing::error!(blame = "guest", request_id = context.id, reason, "the handler failed");
     }
 }

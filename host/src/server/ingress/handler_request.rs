@@ -49,9 +49,9 @@ impl HandlerRequest {
     }
 
     /// Whether the request is of the kind that exhausts instances, and has one of its
-    /// own: its body has `solitary_bytes` or more, or is a file that has to be parsed.
-    pub fn is_solitary(&self, solitary_bytes: usize) -> bool {
-        !self.body.is_empty() && (self.body.len() >= solitary_bytes || !self.is_json())
+    /// own: its body has `heavy_bytes` or more, or is a file that has to be parsed.
+    pub fn is_heavy(&self, heavy_bytes: usize) -> bool {
+        !self.body.is_empty() && (self.body.len() >= heavy_bytes || !self.is_json())
     }
 
     fn is_json(&self) -> bool {
@@ -68,10 +68,11 @@ mod tests {
     use crate::telemetry::trace::TraceContext;
 
     fn of(body: &'static str, headers: &[(&str, &str)]) -> HandlerRequest {
-        let request = headers.iter().fold(
-            Request::post("/v1/x").header("host", "a.example"),
-            |request, (name, value)| request.header(*name, *value),
-        );
+        let request = headers
+            .iter()
+            .fold(Request::post("/v1/x").header("host", "a.example"), |request, (name, value)| {
+                request.header(*name, *value)
+            });
         let parts = request.body(()).unwrap().into_parts().0;
         let credential = credential::find(&parts.headers);
         let trace = TraceContext::of(&parts.headers, 0.0);
@@ -100,10 +101,10 @@ mod tests {
     #[test]
     fn large_bodies_and_files_have_an_instance_of_their_own() {
         let json = [("content-type", "application/json; charset=utf-8")];
-        assert!(!of("{\"a\": 1}", &json).is_solitary(100));
-        assert!(of("{\"a\": 1}", &json).is_solitary(8));
-        assert!(!of("no type", &[]).is_solitary(100));
-        assert!(of("%PDF", &[("content-type", "application/pdf")]).is_solitary(100));
-        assert!(!of("", &[("content-type", "application/pdf")]).is_solitary(0));
+        assert!(!of("{\"a\": 1}", &json).is_heavy(100));
+        assert!(of("{\"a\": 1}", &json).is_heavy(8));
+        assert!(!of("no type", &[]).is_heavy(100));
+        assert!(of("%PDF", &[("content-type", "application/pdf")]).is_heavy(100));
+        assert!(!of("", &[("content-type", "application/pdf")]).is_heavy(0));
     }
 }

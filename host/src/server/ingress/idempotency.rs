@@ -130,7 +130,11 @@ impl Idempotency {
         }
     }
 
-    fn enter(self: &Arc<Self>, name: Named, fingerprint: [u8; 32]) -> Result<PendingRecord, Problem> {
+    fn enter(
+        self: &Arc<Self>,
+        name: Named,
+        fingerprint: [u8; 32],
+    ) -> Result<PendingRecord, Problem> {
         let mut at_work = self.at_work.lock().unwrap_or_else(PoisonError::into_inner);
         match at_work.get(&name) {
             Some(other) if *other != fingerprint => Err(Problem::IdempotencyKeyReused),

@@ -57,7 +57,8 @@ impl Ingress {
         let compression = CompressionLayer::new()
             .quality(CompressionLevel::Fastest)
             .compress_when(SizeAboveAndNoStream);
-        let plain = compression.layer(PipelineService { pipeline: Arc::new(pipeline), origins: origins.into() });
+        let plain = compression
+            .layer(PipelineService { pipeline: Arc::new(pipeline), origins: origins.into() });
         let crossing = (!origins.is_empty()).then(|| cors(origins).layer(plain.clone()));
         Self { plain, crossing }
     }

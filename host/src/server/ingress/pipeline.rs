@@ -153,7 +153,7 @@ impl Pipeline {
         let id = arrival.id.clone();
         let request = HandlerRequest::new(parts, body, context, id, &self.public_url);
         let dispatched = self.dispatcher.dispatch(choice, context, &request);
-        let dispatched = within(head.deadline, dispatched).await;
+        let dispatched = within(head.deadline, context, dispatched).await;
         drop((request, held));
         let (response, choice) = recorded(record, dispatched, context).await?;
         cancel.disarm();
@@ -316,16 +316,21 @@ fn request_id() -> (String, HeaderValue) {
     (id, header)
 }
 
-/// Waits for a handler as long as the client does.
+/// Waits for a handler as long as the client does. A handler that has changed something
+/// by then was cut off, and nobody knows how far it came.
 async fn within<T>(
     deadline: Option<Duration>,
+    context: &RequestContext,
     dispatched: impl Future<Output = Result<T, Problem>>,
 ) -> Result<T, Problem> {
-    match deadline {
-        Some(deadline) => {
-            timeout(deadline, dispatched).await.unwrap_or(Err(Problem::DeadlineExceeded))
-        }
-        None => dispatched.await,
+    let Some(deadline) = deadline else { return dispatched.await };
+    if let Some(at) = Instant::now().checked_add(deadline) {
+        context.set_client_deadline(at);
+    }
+    match timeout(deadline, dispatched).await {
+        Ok(dispatched) => dispatched,
+        Err(_) if context.wrote() => Err(Problem::Interrupted),
+        Err(_) => Err(Problem::DeadlineExceeded),
     }
 }
 
@@ -356,10 +361,7 @@ struct ShadowCopy {
 /// The copy of a request that is in the share of a shadow.
 fn copy_for_shadow(choice: &Choice, parts: &Parts, body: &Bytes) -> Option<ShadowCopy> {
     let copies = choice.copies()?.clone();
-    Some(ShadowCopy {
-        copies,
-        request: Mirrored { parts: parts.clone(), body: body.clone() },
-    })
+    Some(ShadowCopy { copies, request: Mirrored { parts: parts.clone(), body: body.clone() } })
 }
 
 impl ShadowCopy {

@@ -72,6 +72,10 @@ pub enum Problem {
     Unavailable,
     /// The handler did not answer in time.
     HandlerTimeout,
+    /// The handler used up its processor time.
+    HandlerOverran,
+    /// The handler needed more memory than one instance may have.
+    HandlerOutgrew,
     /// The handler failed.
     HandlerFailed,
 }
@@ -258,6 +262,18 @@ impl Problem {
                 "The handler did not answer in time",
                 "Try again, or ask for less at once. The limit is the setting server.request_timeout_ms.",
             ),
+            Self::HandlerOverran => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "handler_timeout",
+                "The handler used up its processor time",
+                "Ask for less at once, or send a smaller file. The limit is the setting handler.max_cpu_ms, and handler.max_heavy_cpu_ms for files and large bodies.",
+            ),
+            Self::HandlerOutgrew => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "handler_failed",
+                "The handler needed too much memory",
+                "Ask for less at once, or send a smaller file. The limit is the setting handler.max_memory_bytes, and handler.max_heavy_memory_bytes for files and large bodies.",
+            ),
             Self::HandlerFailed => (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "handler_failed",
@@ -269,7 +285,14 @@ impl Problem {
 
     /// Whether the handler is to blame.
     pub fn is_the_handlers(self) -> bool {
-        matches!(self, Self::HandlerTimeout | Self::HandlerFailed | Self::Interrupted)
+        matches!(
+            self,
+            Self::HandlerTimeout
+                | Self::HandlerOverran
+                | Self::HandlerOutgrew
+                | Self::HandlerFailed
+                | Self::Interrupted
+        )
     }
 
     /// After how many seconds another try makes sense, if one does.

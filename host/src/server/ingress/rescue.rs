@@ -48,7 +48,7 @@ pub fn rescue(failure: &HandlerFailure, run: Run) -> Rescue {
         HandlerFailure::Failed(_) => Problem::HandlerFailed,
         HandlerFailure::Lost => {
             // A request that used up an instance's time would do so again.
-            let overran = run.fate == Fate::Overran && run.is_to_blame;
+            let overran = matches!(run.fate, Fate::Overran | Fate::TimedOut) && run.is_to_blame;
             if !run.is_second && !overran && run.may_repeat {
                 return Rescue::RunApart;
             }
@@ -61,7 +61,9 @@ pub fn rescue(failure: &HandlerFailure, run: Run) -> Rescue {
 fn of_lost(run: Run) -> Problem {
     match run.fate {
         _ if run.wrote => Problem::Interrupted,
-        Fate::Overran => Problem::HandlerTimeout,
+        Fate::Overran => Problem::HandlerOverran,
+        Fate::TimedOut => Problem::HandlerTimeout,
+        Fate::Outgrew => Problem::HandlerOutgrew,
         Fate::Starved => Problem::NoMemory,
         Fate::Running | Fate::Trapped => Problem::HandlerFailed,
     }
@@ -78,6 +80,9 @@ pub fn may_repeat(context: &RequestContext, parts: &Parts) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const EVERY_FATE: [Fate; 6] =
+        [Fate::Running, Fate::Trapped, Fate::Overran, Fate::TimedOut, Fate::Outgrew, Fate::Starved];
 
     /// A first run in a shared instance, which has changed nothing.
     const FIRST: Run = Run {
@@ -108,27 +113,29 @@ mod tests {
 
     #[test]
     fn a_lost_instance_costs_a_second_run_and_no_third() {
-        for fate in [Fate::Running, Fate::Trapped, Fate::Overran, Fate::Starved] {
+        for fate in EVERY_FATE {
             assert_eq!(rescue(&HandlerFailure::Lost, Run { fate, ..FIRST }), Rescue::RunApart);
         }
         let second = |fate| Run { is_second: true, fate, ..FIRST };
         let lost = HandlerFailure::Lost;
         assert_eq!(refused(&lost, second(Fate::Trapped)), Problem::HandlerFailed);
-        assert_eq!(refused(&lost, second(Fate::Overran)), Problem::HandlerTimeout);
+        assert_eq!(refused(&lost, second(Fate::Overran)), Problem::HandlerOverran);
+        assert_eq!(refused(&lost, second(Fate::TimedOut)), Problem::HandlerTimeout);
+        assert_eq!(refused(&lost, second(Fate::Outgrew)), Problem::HandlerOutgrew);
         assert_eq!(refused(&lost, second(Fate::Starved)), Problem::NoMemory);
     }
 
     #[test]
     fn what_used_up_its_instances_time_does_not_run_again() {
         let run = Run { is_to_blame: true, fate: Fate::Overran, ..FIRST };
-        assert_eq!(refused(&HandlerFailure::Lost, run), Problem::HandlerTimeout);
+        assert_eq!(refused(&HandlerFailure::Lost, run), Problem::HandlerOverran);
         let trapped = Run { fate: Fate::Trapped, ..run };
         assert_eq!(rescue(&HandlerFailure::Lost, trapped), Rescue::RunApart);
     }
 
     #[test]
     fn a_write_that_was_begun_is_told_as_such() {
-        for fate in [Fate::Running, Fate::Trapped, Fate::Overran, Fate::Starved] {
+        for fate in EVERY_FATE {
             let run = Run { fate, ..WROTE };
             assert_eq!(refused(&HandlerFailure::Lost, run), Problem::Interrupted);
         }

@@ -153,7 +153,11 @@ impl ResponseBody {
 
     /// A body that the handler writes.
     pub fn handler(body: WasiBody, guard: ResponseGuard, access: AccessLogGuard) -> Self {
-        Self { source: Source::Handler(Box::new((body, guard))), access: Some(access), _place: None }
+        Self {
+            source: Source::Handler(Box::new((body, guard))),
+            access: Some(access),
+            _place: None,
+        }
     }
 
     /// The same, which holds its client's place until it has been sent.
