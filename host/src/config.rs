@@ -80,6 +80,10 @@ pub struct Server {
     /// `queue_timeout_ms`: a queue that does not drain serves nobody better for
     /// being long ("Controlled delay" in Maurer, Fail at Scale, ACM Queue 2015).
     pub overload_timeout_ms: u64,
+    /// Requests that may wait while the queue does not drain; further ones get 503 at
+    /// once, before their body is read. As many as two processors serve in
+    /// `overload_timeout_ms`: each slot that comes free finds one that waits.
+    pub overload_queue_requests: usize,
     /// How long a client may take to send a request's head, and from the
     /// connection to its first request.
     pub header_timeout_ms: u64,
@@ -152,6 +156,7 @@ impl Default for Server {
             max_requests_per_address: 256,
             queue_timeout_ms: 1_000,
             overload_timeout_ms: 50,
+            overload_queue_requests: 128,
             header_timeout_ms: 10_000,
             idle_timeout_ms: 75_000,
             send_timeout_ms: 30_000,

@@ -21,6 +21,8 @@ pub struct AdmissionQueue {
     wait: Duration,
     /// How long a request waits for a slot while the queue does not drain.
     overload_wait: Duration,
+    /// How many requests wait while the queue does not drain.
+    overload_queue: usize,
     waiting: AtomicUsize,
     started: Instant,
     /// Since when somebody has been waiting, in milliseconds since the start;
@@ -35,10 +37,22 @@ impl AdmissionQueue {
             free: Arc::new(Semaphore::new(most)),
             wait: Duration::from_millis(limits.queue_timeout_ms),
             overload_wait: Duration::from_millis(limits.overload_timeout_ms),
+            overload_queue: limits.overload_queue_requests,
             waiting: AtomicUsize::new(0),
             started: Instant::now(),
             queue_since: AtomicU64::new(u64::MAX),
         }
+    }
+
+    /// Refuses a request that would wait in vain, before any work is done for it: the
+    /// queue does not drain, and enough requests wait to take each slot that comes free.
+    ///
+    /// # Errors
+    ///
+    /// [`Problem::Overloaded`]
+    pub fn check(&self) -> Result<(), Problem> {
+        let is_full = self.waiting.load(Relaxed) >= self.overload_queue;
+        if is_full && self.is_overloaded() { Err(Problem::Overloaded) } else { Ok(()) }
     }
 
     /// Waits for a slot.
@@ -58,13 +72,17 @@ impl AdmissionQueue {
         }
     }
 
-    /// How long the next request waits. A queue that has not been empty for as long as
-    /// a request may wait in it is not a burst: what comes then is answered or refused
-    /// soon.
+    /// How long the next request waits: what comes to a queue that does not drain is
+    /// answered or refused soon.
     fn timeout(&self) -> Duration {
+        if self.is_overloaded() { self.overload_wait.min(self.wait) } else { self.wait }
+    }
+
+    /// Whether the queue has not been empty for as long as a request may wait in it. So
+    /// it is no burst.
+    fn is_overloaded(&self) -> bool {
         let since = Duration::from_millis(self.queue_since.load(Relaxed));
-        let overloaded = self.started.elapsed().saturating_sub(since) >= self.wait;
-        if overloaded { self.overload_wait.min(self.wait) } else { self.wait }
+        self.started.elapsed().saturating_sub(since) >= self.wait
     }
 
     fn join(&self) -> Waiting<'_> {
@@ -96,6 +114,7 @@ mod tests {
         let limits = config::Server {
             queue_timeout_ms: wait,
             overload_timeout_ms: overload,
+            overload_queue_requests: 1,
             ..config::Server::default()
         };
         AdmissionQueue::new(1, &limits)
@@ -119,5 +138,19 @@ mod tests {
         tokio::time::sleep(Duration::from_millis(120)).await;
         assert_eq!(queue.timeout(), Duration::from_millis(1));
         assert_eq!(queue.enter().await.unwrap_err(), Problem::Overloaded);
+    }
+
+    #[tokio::test]
+    async fn a_queue_that_does_not_drain_turns_away_what_would_wait_in_vain() {
+        let queue = queue(0, 0);
+        assert_eq!(queue.check(), Ok(()));
+        let slot = queue.enter().await.unwrap();
+        // Nobody waits, so the next one may.
+        assert_eq!(queue.check(), Ok(()));
+        let waiting = queue.join();
+        assert_eq!(queue.check(), Err(Problem::Overloaded));
+        drop(waiting);
+        assert_eq!(queue.check(), Ok(()));
+        drop(slot);
     }
 }

@@ -189,13 +189,15 @@ impl Pipeline {
         (arrival, access)
     }
 
-    /// Head, key and slot of the key: all that a stranger is heard of.
+    /// Head, key and slot of the key: all that a stranger is heard of. A request that
+    /// would wait in vain for a slot of the server ends here.
     fn admit(&self, arrival: &Arrival, parts: &Parts) -> Result<Admitted, Problem> {
         let head = Head::check(parts)?;
         let key = match arrival.request.route.is_open() {
             true => None,
             false => self.key(arrival, parts)?,
         };
+        self.queue(key.is_some()).check()?;
         let key_slot = key.as_ref().map(|key| self.key_slot(key)).transpose()?;
         Ok(Admitted { head, key, key_slot })
     }
@@ -245,16 +247,20 @@ impl Pipeline {
         Ok((body, Some(held)))
     }
 
+    /// The queue for requests with a valid key, or the one for all others.
+    fn queue(&self, has_key: bool) -> &AdmissionQueue {
+        if has_key { &self.keyed_queue } else { &self.open_queue }
+    }
+
     /// Leave to be one of the server's requests at work.
     async fn wait_for_slot(
         &self,
         arrival: &Arrival,
         has_key: bool,
     ) -> Result<admission_queue::Slot, Problem> {
-        let queue = if has_key { &self.keyed_queue } else { &self.open_queue };
         arrival.request.enter(Phase::Queued);
         let queued = Instant::now();
-        let slot = queue.enter().await?;
+        let slot = self.queue(has_key).enter().await?;
         self.services.telemetry.metrics.queued(queued.elapsed());
         Ok(slot)
     }

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
+use serde::Serialize;
 
 /// Why the host answered in the handler's place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +79,31 @@ pub enum Problem {
     HandlerOutgrew,
     /// The handler failed.
     HandlerFailed,
+}
+
+/// The members of a problem (RFC 9457 section 3), and what else clients look for.
+#[derive(Serialize)]
+struct Members<'a> {
+    code: &'static str,
+    detail: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<OpenAiError>,
+    instance: &'a str,
+    request_id: &'a str,
+    status: u16,
+    title: &'static str,
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+/// The error as clients of OpenAI's API know it.
+#[derive(Serialize)]
+struct OpenAiError {
+    code: &'static str,
+    message: &'static str,
+    param: (),
+    #[serde(rename = "type")]
+    kind: &'static str,
 }
 
 /// Seconds after which a refused request is worth another try.
@@ -318,29 +344,24 @@ impl Problem {
     /// The problem as a JSON object.
     pub fn json(self, request_id: &str, path: &str) -> String {
         let (status, code, title, detail) = self.parts();
-        let mut body = serde_json::json!({
-            "type": format!("/problems/{code}"),
-            "title": title,
-            "status": status.as_u16(),
-            "detail": detail,
-            "instance": path,
-            "code": code,
-            "request_id": request_id,
-        });
-        if of_openai(path)
-            && let Some(members) = body.as_object_mut()
-        {
-            let kind = match status.as_u16() {
-                429 => "rate_limit_error",
-                500.. => "server_error",
-                _ => "invalid_request_error",
-            };
-            let error = serde_json::json!({
-                "message": detail, "type": kind, "code": code, "param": null,
-            });
-            members.insert("error".into(), error);
-        }
-        body.to_string()
+        let kind = match status.as_u16() {
+            429 => "rate_limit_error",
+            500.. => "server_error",
+            _ => "invalid_request_error",
+        };
+        let error = OpenAiError { code, message: detail, param: (), kind };
+        let members = Members {
+            code,
+            detail,
+            error: of_openai(path).then_some(error),
+            instance: path,
+            request_id,
+            status: status.as_u16(),
+            title,
+            kind: format!("/problems/{code}"),
+        };
+        // Numbers and text become JSON without fail.
+        serde_json::to_string(&members).unwrap_or_default()
     }
 
     /// The problem as a response.
