@@ -129,13 +129,13 @@ async fn a_write_that_is_not_searchable_at_its_deadline_is_accepted() {
     let endpoint = Endpoint::start().await;
     // The time that a write may wait is longer than that of a request.
     let setup = with(&endpoint)
-        .set("SERVER__REQUEST_TIMEOUT_MS", 4_000)
+        .set("SERVER__REQUEST_TIMEOUT_MS", 15_000)
         .set("DATA__SEARCHABLE_TIMEOUT_MS", 600_000);
     let server = held(setup, &endpoint).await;
     let put = server.put(&format!("{DOCUMENTS}/server"), json!({"text": "Of the server."})).await;
     assert_eq!((put.status, &put.body["searchable"]), (202, &json!(false)), "{put:?}");
     let request = server.request(Method::PUT, &format!("{DOCUMENTS}/client"));
-    let request = request.header("request-timeout", "3").json(&json!({"text": "Of the client."}));
+    let request = request.header("request-timeout", "12").json(&json!({"text": "Of the client."}));
     let put = Answer::of(request).await;
     assert_eq!((put.status, &put.body["searchable"]), (202, &json!(false)), "{put:?}");
     let batch = json!({"documents": [{"id": "batch", "text": "Of a batch."}]});
@@ -154,7 +154,11 @@ async fn a_write_that_is_not_searchable_at_its_deadline_is_accepted() {
 
 #[tokio::test]
 async fn a_search_beside_a_file_that_is_parsed_is_not_blocked() {
-    let server = Setup::new().start();
+    // However slow the machine is, no clock ends the parsing.
+    let server = Setup::new()
+        .set("SERVER__REQUEST_TIMEOUT_MS", 3_600_000)
+        .set("HANDLER__MAX_HEAVY_CPU_MS", 3_600_000)
+        .start();
     server.document("beside", "A zebra beside the file.").await;
     let put = file(&server, "large.pdf?wait=durable", "application/pdf", pdf::pages(1_500));
     let search = async {
