@@ -43,6 +43,8 @@ enum Command {
     Restore(WithSettings<cli::data::RestoreArgs>),
     /// Compare documents and indexes, and have made anew what differs
     Check(WithSettings<cli::data::CheckArgs>),
+    /// Ask whether the server on this machine is ready; the exit status says so
+    Health(WithSettings<cli::health::Args>),
     /// Fetch the built-in model now, or list, fetch, check and measure others
     Model(ModelArgs),
     /// Show the settings in force, secrets left out
@@ -135,6 +137,8 @@ struct EvalArgs {
     #[arg(long, env = "RAGTIME_KEY", hide_env_values = true, value_name = "KEY")]
     key: Option<cli::Key>,
     #[command(flatten)]
+    trust: cli::Trust,
+    #[command(flatten)]
     settings: SettingsArgs,
 }
 
@@ -195,6 +199,10 @@ pub async fn run(args: Args) -> ExitCode {
         Command::Backup(with) => with.run(cli::data::backup),
         Command::Restore(with) => with.run(cli::data::restore),
         Command::Check(with) => with.run(cli::data::check),
+        Command::Health(with) => match with.settings.load() {
+            Ok(settings) => cli::outcome(cli::health::run(&with.args, &settings).await),
+            Err(error) => outcome(Err(error)),
+        },
         Command::Model(args) => match args.settings.load() {
             Ok(settings) => match &args.action {
                 Some(action) => cli::outcome(tokio::task::block_in_place(|| {
@@ -234,7 +242,7 @@ async fn serve_command(args: ServeArgs) -> Result<(), serve::ServeError> {
 
 async fn eval_command(args: EvalArgs) -> ExitCode {
     if let Some(server) = args.server {
-        let context = cli::Context::new(server, args.key);
+        let context = cli::Context::new(server, args.key, args.trust);
         return cli::outcome(cli::eval::run(args.args, &context).await);
     }
     let scratch = match args.settings.load() {
@@ -243,7 +251,8 @@ async fn eval_command(args: EvalArgs) -> ExitCode {
     };
     match scratch {
         Ok(scratch) => {
-            let context = cli::Context::new(scratch.url.clone(), Some(scratch.key.clone().into()));
+            let key = Some(scratch.key.clone().into());
+            let context = cli::Context::new(scratch.url.clone(), key, cli::Trust::default());
             let code = cli::outcome(cli::eval::run(args.args, &context).await);
             scratch.stop().await;
             code

@@ -4,6 +4,7 @@
 //! default beside it. Unknown keys are errors.
 
 mod models;
+mod tls;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ pub use models::{
     Embedding, Files, Generation, InvalidModel, Models, Pooling, Precision, RerankShape, Reranking,
     Runs,
 };
+pub use tls::Tls;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
@@ -139,6 +141,8 @@ pub struct Server {
     /// Size of a response that is kept so. Those of writes are small; a larger
     /// one is answered with 409 when it is asked for again.
     pub max_kept_response_bytes: usize,
+    /// `[server.tls]`
+    pub tls: Tls,
 }
 
 impl Default for Server {
@@ -169,6 +173,7 @@ impl Default for Server {
             trusted_proxies: Vec::new(),
             idempotency_seconds: 24 * 3600,
             max_kept_response_bytes: 64 * 1024,
+            tls: Tls::default(),
         }
     }
 }
@@ -222,6 +227,8 @@ pub struct Admin {
     /// How many may follow them at once: a console in the tab of each operator. Each
     /// one holds what it was told last, some 20 kB.
     pub max_event_listeners: usize,
+    /// `[admin.tls]`
+    pub tls: Tls,
 }
 
 impl Default for Admin {
@@ -233,6 +240,7 @@ impl Default for Admin {
             max_samples: 720,
             event_interval_ms: 1_000,
             max_event_listeners: 32,
+            tls: Tls::default(),
         }
     }
 }

@@ -19,6 +19,7 @@ mod server;
 mod services;
 mod swap;
 mod telemetry;
+mod tls;
 mod upkeep;
 mod upstream;
 

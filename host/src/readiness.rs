@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::model::LoadState;
 use crate::panics;
 use crate::services::Services;
+use crate::tls::Endpoint;
 
 /// How a part is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -48,6 +49,7 @@ pub fn parts(services: &Services) -> Vec<Part> {
     parts.extend(others.map(|model| named("embedding-model", model.name(), &model.state())));
     let rerankers = services.rerankers.all();
     parts.extend(rerankers.map(|model| named("reranking-model", model.name(), &model.state())));
+    parts.extend(services.tls.all().map(|endpoint| certificate(endpoint)));
     parts
 }
 
@@ -96,4 +98,11 @@ fn named(kind: &str, name: &str, state: &LoadState) -> Part {
         LoadState::Failed(_) => (State::Degraded, Some("could not be had, see the log")),
     };
     Part { name: format!("{kind}/{name}"), state, detail }
+}
+
+/// The certificate of a listener. Anybody may ask, so files and reasons are in the log alone.
+fn certificate(endpoint: &Endpoint) -> Part {
+    let detail = endpoint.trouble();
+    let state = if detail.is_some() { State::Degraded } else { State::Ready };
+    Part { name: format!("certificate/{}", endpoint.listener.name()), state, detail }
 }

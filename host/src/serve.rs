@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::admin::Admin;
-use crate::config::{ConfigError, Secret, Settings};
+use crate::config::{self, ConfigError, Secret, Settings};
 use crate::keyring::{Actor, Change, Keyring, KeyringError, NewKey};
 use crate::model::{self, Embeddings, Rerankers};
 use crate::panics;
@@ -26,6 +26,7 @@ use crate::runtime::engine;
 use crate::server::callers::Callers;
 use crate::server::{self, edge::Edge, front::Front};
 use crate::services::Services;
+use crate::tls::{self, Listener};
 use crate::{cli, logging, upkeep};
 pub use handler::BUILT_IN_HANDLER;
 use handler::Component;
@@ -54,6 +55,9 @@ pub enum ServeError {
     /// A model that cannot be waited for.
     #[error(transparent)]
     ModelStart(#[from] model::StartError),
+    /// A listener cannot speak TLS.
+    #[error(transparent)]
+    Tls(#[from] tls::StartError),
     /// `auth.bootstrap_key` is not a key.
     #[error("auth.bootstrap_key is not of the form rt_ID_SECRET")]
     BootstrapKey,
@@ -108,6 +112,7 @@ impl ServeError {
         match self {
             Self::Config(_) => Some("ragtime.example.toml lists every setting with its default"),
             Self::Open(_) => Some("set data.dir (or --data-dir) to a folder this user may write"),
+            Self::Tls(start) => Some(start.error.hint()),
             Self::Handler(_) => Some("the world a handler targets is in wit/world.wit"),
             Self::HandlerGone(_) => Some(
                 "--handler FILE.wasm serves another, --handler built-in the one in this binary",
@@ -141,12 +146,13 @@ pub async fn run(settings: Settings) -> Result<(), ServeError> {
     let bound = bind(settings).await?;
     warn_of_exposure(&bound);
     cli::out::note(&format!(
-        "Ragtime is ready on http://{} after {} ms",
-        bound.address,
+        "Ragtime is ready on {} after {} ms",
+        bound.url(Listener::Server, bound.address),
         started.elapsed().as_millis()
     ));
-    cli::out::note(&format!("The admin API is on http://{}", bound.admin_address));
-    cli::out::note(&format!("The console is on http://{}/console/", bound.admin_address));
+    let admin = bound.url(Listener::Admin, bound.admin_address);
+    cli::out::note(&format!("The admin API is on {admin}"));
+    cli::out::note(&format!("The console is on {admin}/console/"));
     if let Some(key) = &bound.first_key {
         show_first_key(key, &bound.settings.data.dir)?;
     }
@@ -156,19 +162,21 @@ pub async fn run(settings: Settings) -> Result<(), ServeError> {
 
 /// Keys travel as they are, so without TLS whoever is on the way can read them.
 fn warn_of_exposure(bound: &Bound) {
-    let beyond = |address: SocketAddr| !address.ip().to_canonical().is_loopback();
-    if beyond(bound.address) && bound.settings.server.trusted_proxies.is_empty() {
+    let beyond = |listener, address: SocketAddr| {
+        !address.ip().to_canonical().is_loopback() && bound.services.tls.of(listener).is_none()
+    };
+    if beyond(Listener::Server, bound.address) && bound.settings.server.trusted_proxies.is_empty() {
         tracing::warn!(
             address = %bound.address,
-            "the server listens beyond this machine without TLS: put a proxy with TLS in front \
-             and name it in server.trusted_proxies, or listen on 127.0.0.1"
+            "the server listens beyond this machine without TLS: set server.tls, or put a proxy \
+             with TLS in front and name it in server.trusted_proxies, or listen on 127.0.0.1"
         );
     }
-    if beyond(bound.admin_address) {
+    if beyond(Listener::Admin, bound.admin_address) {
         tracing::warn!(
             address = %bound.admin_address,
-            "the admin API listens beyond this machine without TLS: listen on 127.0.0.1 unless \
-             the network between is trusted"
+            "the admin API listens beyond this machine without TLS: set admin.tls, or listen on \
+             127.0.0.1 unless the network between is trusted"
         );
     }
 }
@@ -223,6 +231,8 @@ pub async fn scratch(mut settings: Settings) -> Result<Scratch, ServeError> {
     settings.data.dir = folder.path().to_owned();
     settings.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
     settings.admin.listen = settings.server.listen;
+    settings.server.tls = config::Tls::default();
+    settings.admin.tls = config::Tls::default();
     settings.log.level = "warn".into();
     // A measurement must not measure the budget.
     settings.auth.rate_per_minute = u32::MAX;
@@ -252,6 +262,12 @@ impl Scratch {
 }
 
 impl Bound {
+    /// Where a listener is reached.
+    fn url(&self, listener: Listener, address: SocketAddr) -> String {
+        let scheme = if self.services.tls.of(listener).is_some() { "https" } else { "http" };
+        format!("{scheme}://{address}")
+    }
+
     async fn serve(self, stop: impl Future<Output = ()>) {
         let services = Arc::clone(&self.services);
         let (stop_admin, admin_stopped) = oneshot::channel();
@@ -262,9 +278,11 @@ impl Bound {
             tracing::info!("shutting down: no new connections, requests in flight finish");
         };
         let limits = &self.settings.server;
+        let tls = |listener| self.services.tls.of(listener);
+        self.services.tls.watch();
         tokio::join!(
-            server::serve(self.listener, self.front, limits, stop),
-            server::serve(self.admin_listener, self.admin, limits, async {
+            server::serve(self.listener, self.front, tls(Listener::Server), limits, stop),
+            server::serve(self.admin_listener, self.admin, tls(Listener::Admin), limits, async {
                 let _ = admin_stopped.await;
             }),
         );
@@ -276,6 +294,7 @@ impl Bound {
 
 async fn bind(settings: Settings) -> Result<Bound, ServeError> {
     let folder = settings.data.dir.clone();
+    let tls = tokio::task::block_in_place(|| tls::Prepared::read(&settings))?;
     make_private(&folder)?;
     let embeddings = Arc::new(Embeddings::new(&settings)?);
     let (started, store) = tokio::task::block_in_place(|| {
@@ -303,7 +322,8 @@ async fn bind(settings: Settings) -> Result<Bound, ServeError> {
     let keyring = tokio::task::block_in_place(|| Keyring::open(store.clone()))?;
     model::start(&settings, &embeddings, &store)?;
     let rerankers = Rerankers::start(&settings.models)?;
-    let services = Arc::new(Services::new(store, keyring, (embeddings, rerankers), &settings)?);
+    let models = (embeddings, rerankers);
+    let services = Arc::new(Services::new(store, keyring, models, tls, &settings)?);
     panics::watch(Arc::clone(&services.telemetry));
     let (routing, swaps) = handler::serve(engine, first, &services, &settings).await?;
     tokio::spawn(upkeep::run(Arc::clone(&routing), Arc::clone(&services)));

@@ -20,7 +20,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use reqwest::{Client, Method, RequestBuilder, Response};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -49,6 +49,7 @@ pub struct Setup {
     environment: Vec<(String, String)>,
     host: Host,
     limit: Option<&'static str>,
+    client: Option<Client>,
 }
 
 /// What runs the handler.
@@ -78,6 +79,7 @@ impl Setup {
             ],
             host: if cfg!(stock) { Host::Stock } else { Host::Ragtime },
             limit: None,
+            client: None,
         }
     }
 
@@ -118,8 +120,14 @@ impl Setup {
         Self { limit: Some(limit), ..self }
     }
 
+    /// With a client that takes certificates of this authority, in PEM.
+    pub fn trusting(self, authority: &str) -> Self {
+        let authority = reqwest::Certificate::from_pem(authority.as_bytes()).unwrap();
+        Self { client: Some(client(|client| client.tls_certs_only([authority]))), ..self }
+    }
+
     /// Starts the server and waits until it takes requests.
-    pub fn start(self) -> Server {
+    pub fn start(mut self) -> Server {
         if self.host == Host::Ragtime {
             compiled::lend(self.dir.path());
         }
@@ -149,7 +157,8 @@ impl Setup {
         if self.host == Host::Ragtime {
             compiled::keep(self.dir.path());
         }
-        Server { child, url, admin_url, dir: self.dir, log, client: client() }
+        let client = self.client.take().unwrap_or_else(|| client(|client| client));
+        Server { child, url, admin_url, dir: self.dir, log, client }
     }
 }
 
@@ -236,13 +245,13 @@ pub fn binary() -> Command {
     command
 }
 
-fn client() -> Client {
+fn client(with: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Client {
     static PROVIDER: OnceLock<()> = OnceLock::new();
     PROVIDER.get_or_init(|| {
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
     // Well below the time after which the server closes an idle connection.
-    Client::builder().pool_idle_timeout(Duration::from_secs(4)).build().unwrap()
+    with(Client::builder().pool_idle_timeout(Duration::from_secs(4))).build().unwrap()
 }
 
 impl Server {

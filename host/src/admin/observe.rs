@@ -59,6 +59,7 @@ impl Admin {
                     ("embedding-model", services.embeddings.state() == LoadState::Ready),
                 ],
                 models: models(&services),
+                certificates: services.tls.all().map(|endpoint| endpoint.snapshot()).collect(),
             })
         });
         let text = text.await.map_err(|_| SwapError::Host("metrics panicked".into()))?;

@@ -274,15 +274,14 @@ impl RequestContext {
 }
 
 /// Gives the URI the authority that `Host` names: WASI hands that header to no
-/// handler, and 0.2 has no request without an authority, as HTTP/1.0 has.
+/// handler, and 0.2 has no request without an authority, as HTTP/1.0 has. Its scheme
+/// is that of the connection, which the listener has noted, whatever the client says.
 pub fn ensure_authority(parts: &mut http::request::Parts) {
-    if parts.uri.authority().is_some() {
-        return;
-    }
     let named = parts.headers.get(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
     let mut uri = parts.uri.clone().into_parts();
-    uri.scheme = Some(Scheme::HTTP);
-    uri.authority = Some(named.unwrap_or_else(|| Authority::from_static("localhost")));
+    uri.scheme = Some(parts.extensions.get().cloned().unwrap_or(Scheme::HTTP));
+    uri.authority.get_or_insert(named.unwrap_or_else(|| Authority::from_static("localhost")));
+    // That of `CONNECT` has no path, and stays as it is.
     if let Ok(uri) = Uri::from_parts(uri) {
         parts.uri = uri;
     }

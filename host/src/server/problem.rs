@@ -74,6 +74,8 @@ pub enum Problem {
     HandlerTimeout,
     /// The handler failed.
     HandlerFailed,
+    /// The client speaks plain HTTP, and the listener TLS.
+    TlsRequired,
 }
 
 /// Seconds after which a refused request is worth another try.
@@ -263,6 +265,12 @@ impl Problem {
                 "handler_failed",
                 "The handler failed",
                 "Tell the operator the request id; the log says what happened.",
+            ),
+            Self::TlsRequired => (
+                StatusCode::BAD_REQUEST,
+                "tls_required",
+                "The server speaks TLS here",
+                "Call it by https:// instead of http://.",
             ),
         }
     }

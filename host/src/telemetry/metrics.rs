@@ -54,6 +54,8 @@ pub struct Metrics {
     rewrites: Family<RewriteLabels, Counter>,
     /// What happened since the last sample for the charts.
     pub window: Window,
+    tls_failures: Family<TlsFailureLabels, Counter>,
+    tls_reloads: Family<TlsReloadLabels, Counter>,
     /// Panics of the host.
     pub panics: Counter,
     /// Spans that were not exported.
@@ -71,6 +73,8 @@ struct Scraped {
     ready: Family<PartLabels, Gauge>,
     models: Family<ModelStateLabels, Gauge>,
     model_memory: Family<ModelLabels, Gauge>,
+    tls_expiry: Family<ListenerLabels, Gauge>,
+    tls_refused: Family<ListenerLabels, Gauge>,
     memory: Gauge,
     descriptors: Gauge,
 }
@@ -92,6 +96,19 @@ pub struct Snapshot {
     pub parts: [(&'static str, bool); 3],
     /// The models, and how each is.
     pub models: Vec<ModelSnapshot>,
+    /// The certificates of listeners that speak TLS.
+    pub certificates: Vec<CertificateSnapshot>,
+}
+
+/// How the certificate of a listener is.
+#[derive(Debug)]
+pub struct CertificateSnapshot {
+    /// `server` or `admin`.
+    pub listener: &'static str,
+    /// Until when it is valid, in seconds since the Unix epoch.
+    pub not_after: i64,
+    /// Whether its files hold another, which cannot be used.
+    pub refused: bool,
 }
 
 /// How a model is.
@@ -207,6 +224,23 @@ struct StatementLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ListenerLabels {
+    listener: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TlsFailureLabels {
+    listener: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TlsReloadLabels {
+    listener: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PartLabels {
     part: &'static str,
 }
@@ -226,6 +260,10 @@ const MAX_WARNING_CODES: usize = 64;
 /// What became of a document.
 const STORED: &str = "stored";
 const FAILED: &str = "failed";
+
+/// What became of a certificate that replaced another.
+const TAKEN: &str = "taken";
+const REFUSED: &str = "refused";
 
 impl Metrics {
     /// All at zero.
@@ -282,6 +320,16 @@ impl Metrics {
                 r,
                 "ragtime_rewrites",
                 "Questions that a language model was asked to make understood alone",
+            ),
+            tls_failures: add(
+                r,
+                "ragtime_tls_handshake_failures",
+                "Connections that came to no handshake, by listener and reason",
+            ),
+            tls_reloads: add(
+                r,
+                "ragtime_tls_reloads",
+                "Certificates that were replaced, by whether the new one could be used",
             ),
             panics: add(r, "ragtime_panics", "Panics of the host, each a bug"),
             dropped_spans: add(r, "ragtime_spans_dropped", "Spans that were not exported"),
@@ -340,6 +388,27 @@ impl Metrics {
             };
             self.warnings.get_or_create(&WarningLabels { code }).inc();
         }
+    }
+
+    /// A listener speaks TLS.
+    pub fn begin_tls(&self, listener: &'static str) {
+        for reason in ["timeout", "plain_http", "failed"] {
+            drop(self.tls_failures.get_or_create(&TlsFailureLabels { listener, reason }));
+        }
+        for outcome in [TAKEN, REFUSED] {
+            drop(self.tls_reloads.get_or_create(&TlsReloadLabels { listener, outcome }));
+        }
+    }
+
+    /// A client did not come to speak TLS.
+    pub fn tls_failed(&self, listener: &'static str, reason: &'static str) {
+        self.tls_failures.get_or_create(&TlsFailureLabels { listener, reason }).inc();
+    }
+
+    /// A certificate was replaced.
+    pub fn tls_reloaded(&self, listener: &'static str, taken: bool) {
+        let outcome = if taken { TAKEN } else { REFUSED };
+        self.tls_reloads.get_or_create(&TlsReloadLabels { listener, outcome }).inc();
     }
 
     /// A request has come in.
@@ -470,6 +539,16 @@ impl Scraped {
                 "ragtime_model_memory_bytes",
                 "Memory that the weights of a model take",
             ),
+            tls_expiry: add(
+                r,
+                "ragtime_tls_certificate_expiry_timestamp_seconds",
+                "Until when a listener's certificate is valid, since the Unix epoch",
+            ),
+            tls_refused: add(
+                r,
+                "ragtime_tls_certificate_refused",
+                "Whether a listener's files hold a certificate that cannot be used, 1 or 0",
+            ),
             memory: add(r, "process_resident_memory_bytes", "Resident memory"),
             descriptors: add(r, "process_open_fds", "Open file descriptors"),
         }
@@ -493,6 +572,11 @@ impl Scraped {
             }
             let labels = ModelLabels { kind: model.kind, model: model.name.clone() };
             self.model_memory.get_or_create(&labels).set(number(model.memory_bytes));
+        }
+        for one in &snapshot.certificates {
+            let labels = ListenerLabels { listener: one.listener };
+            self.tls_expiry.get_or_create(&labels).set(one.not_after);
+            self.tls_refused.get_or_create(&labels).set(i64::from(one.refused));
         }
         let (memory, descriptors) = process::usage();
         self.memory.set(number(memory.unwrap_or_default()));

@@ -17,7 +17,7 @@ use std::time::SystemTime;
 use crate::config;
 pub use answer::Answering;
 use export::Exporter;
-pub use metrics::{Alive, Lost, Metrics, ModelSnapshot, Rewriting, Snapshot};
+pub use metrics::{Alive, CertificateSnapshot, Lost, Metrics, ModelSnapshot, Rewriting, Snapshot};
 pub use requests::{Ended, Flight, Phase, Requests};
 pub use route::{Route, Templates};
 use samples::Now;
