@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::cli;
-use crate::config::{LogFormat, ModelSource, Settings};
+use crate::config::{DEFAULT_FILE, LogFormat, ModelSource, Settings};
+use crate::doctor;
 use crate::runtime::compiler;
 use crate::serve;
 
@@ -45,6 +46,8 @@ enum Command {
     Check(WithSettings<cli::data::CheckArgs>),
     /// Ask whether the server on this machine is ready; the exit status says so
     Health(WithSettings<cli::health::Args>),
+    /// Look for what of the machine, the files and the settings will cost something
+    Doctor(WithSettings<cli::doctor::Args>),
     /// Fetch the built-in model now, or list, fetch, check and measure others
     Model(ModelArgs),
     /// Show the settings in force, secrets left out
@@ -143,6 +146,12 @@ struct EvalArgs {
 }
 
 impl SettingsArgs {
+    /// The file that is read, if there is one.
+    fn file(&self) -> Option<PathBuf> {
+        let default = || Some(PathBuf::from(DEFAULT_FILE)).filter(|file| file.is_file());
+        self.config.clone().or_else(default)
+    }
+
     /// Flags over environment over file over defaults.
     fn load(&self) -> Result<Settings, serve::ServeError> {
         let mut settings = Settings::load(self.config.as_deref())?;
@@ -203,6 +212,7 @@ pub async fn run(args: Args) -> ExitCode {
             Ok(settings) => cli::outcome(cli::health::run(&with.args, &settings).await),
             Err(error) => outcome(Err(error)),
         },
+        Command::Doctor(with) => doctor_command(with).await,
         Command::Model(args) => match args.settings.load() {
             Ok(settings) => match &args.action {
                 Some(action) => cli::outcome(tokio::task::block_in_place(|| {
@@ -238,6 +248,16 @@ async fn serve_command(args: ServeArgs) -> Result<(), serve::ServeError> {
         settings.handler.file = args.handler;
     }
     serve::run(settings).await
+}
+
+async fn doctor_command(with: WithSettings<cli::doctor::Args>) -> ExitCode {
+    let findings = match with.settings.load() {
+        Ok(settings) => {
+            doctor::examine(&settings, with.settings.file().as_deref(), with.args.online).await
+        }
+        Err(error) => vec![doctor::unreadable(&error.to_string(), error.hint())],
+    };
+    cli::doctor::tell(&findings, &with.args)
 }
 
 async fn eval_command(args: EvalArgs) -> ExitCode {

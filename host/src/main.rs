@@ -6,6 +6,7 @@ mod args;
 mod capability;
 mod cli;
 mod config;
+mod doctor;
 mod generator;
 mod keyring;
 mod logging;

@@ -3,6 +3,7 @@
 
 mod handler;
 
+use std::ffi::OsStr;
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -368,15 +369,19 @@ fn make_private(folder: &Path) -> io::Result<()> {
     builder.create(folder)?;
     #[cfg(unix)]
     for entry in fs::read_dir(folder)?.flatten() {
-        if OURS.iter().any(|name| entry.file_name().to_string_lossy().starts_with(name)) {
+        if is_ours(&entry.file_name()) {
             close_to_others(&entry.path());
         }
     }
     Ok(())
 }
 
+/// Whether a server makes what has this name in its folder.
+pub fn is_ours(name: &OsStr) -> bool {
+    OURS.iter().any(|ours| name.to_string_lossy().starts_with(ours))
+}
+
 /// What the names begin with of that which a server makes in its folder.
-#[cfg(unix)]
 const OURS: [&str; 6] = ["ragtime.sqlite", "index", "handlers", "compiled", "lock", FIRST_KEY_FILE];
 
 /// Takes every right of others from a file or folder.

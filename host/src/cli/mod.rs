@@ -2,6 +2,7 @@
 
 mod context;
 pub mod data;
+pub mod doctor;
 mod error;
 pub mod eval;
 pub mod guest;

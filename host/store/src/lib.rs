@@ -23,6 +23,7 @@ mod jobs;
 mod keys;
 mod lexical;
 mod live;
+mod look;
 mod models;
 mod opening;
 mod pending;
@@ -40,6 +41,7 @@ mod writer;
 pub use backup::{backup, restore};
 pub use check::{Report, check};
 pub use keys::KeyTable;
+pub use look::{in_use, newest};
 pub use ragtime_filter::Filter;
 pub use types::*;
 
