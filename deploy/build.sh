@@ -15,6 +15,5 @@ fi
 
 # The build script of the package builds the handler and embeds it.
 cargo build --release --locked --package ragtime
-rustc --edition 2024 -C opt-level=s -C strip=symbols -o "$out/healthcheck" deploy/healthcheck.rs
 cp "${CARGO_TARGET_DIR:-target}/release/ragtime" LICENSE NOTICE.md "$out/"
 mkdir -p "$out/data"

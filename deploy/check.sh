@@ -123,7 +123,7 @@ serve_as_in_the_image() {
     local out=$1 root=$2 library name
     rm -rf "$root"
     mkdir -p "$root"/{data,dev,proc,tmp,usr/local/bin}
-    cp "$out/ragtime" "$out/healthcheck" "$root/usr/local/bin"
+    cp "$out/ragtime" "$root/usr/local/bin"
     while read -r library; do
         name=$(basename "$library")
         case $name in
@@ -133,7 +133,7 @@ serve_as_in_the_image() {
         esac
         mkdir -p "$root$(dirname "$library")"
         cp --dereference "$library" "$root$library"
-    done < <(ldd "$out/ragtime" "$out/healthcheck" | grep --only-matching '/[^ ]*\.so[^ ]*' | sort --unique)
+    done < <(ldd "$out/ragtime" | grep --only-matching '/[^ ]*\.so[^ ]*' | sort --unique)
     chown 65532:65532 "$root/data"
     chmod 700 "$root/data"
     unshare --mount --net --pid --fork --kill-child -- "$0" --inside "$root"
@@ -155,7 +155,7 @@ inside() {
         setpriv --no-new-privs chroot --userspec=65532:65532 "$root")
     "${image[@]}" "$programs/ragtime" serve &
     server=$!
-    until "${image[@]}" "$programs/healthcheck" 127.0.0.1:8080 /readyz; do
+    until "${image[@]}" "$programs/ragtime" health; do
         kill -0 "$server"
         sleep 1
     done

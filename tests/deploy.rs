@@ -96,7 +96,8 @@ fn toml(source: &str) -> Value {
 
 /// `section.key` of all settings, those too that have no default.
 fn settings() -> BTreeSet<String> {
-    let source = text("host/src/config.rs") + &text("host/src/config/models.rs");
+    let parts = ["config.rs", "config/backup.rs", "config/models.rs"];
+    let source: String = parts.iter().map(|part| text(&format!("host/src/{part}"))).collect();
     let sections = toml(&text("ragtime.example.toml")).as_object().unwrap().clone();
     let mut settings = BTreeSet::new();
     for section in sections.keys() {
@@ -246,7 +247,7 @@ fn ports_are_the_defaults_and_the_admin_port_is_published_nowhere() {
     let (port, admin) = (port_of("server"), port_of("admin"));
     let stage = last_stage();
     assert!(stage.contains(&format!("EXPOSE {port}")));
-    let check = json!(["healthcheck", format!("127.0.0.1:{port}"), "/readyz"]);
+    let check = json!(["ragtime", "health"]);
     let line = stage.iter().find(|line| line.starts_with("HEALTHCHECK ")).unwrap();
     let command = line.split_once(" CMD ").unwrap().1;
     assert_eq!(serde_json::from_str::<Value>(command).unwrap(), check);
@@ -283,7 +284,7 @@ fn the_image_has_the_binary_and_the_notices_and_no_root() {
     assert_eq!(
         copies,
         [
-            "--from=build /out/ragtime /out/healthcheck /usr/local/bin/",
+            "--from=build /out/ragtime /usr/local/bin/",
             "--from=build /out/LICENSE /out/NOTICE.md /usr/share/doc/ragtime/",
             &owner,
         ]
@@ -480,17 +481,9 @@ fn answer_once(response: &'static str) -> (String, std::thread::JoinHandle<Strin
 
 #[test]
 fn the_health_check_fails_when_the_server_is_not_ready() {
-    let folder = tempfile::tempdir().unwrap();
-    let program = folder.path().join("healthcheck");
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let built = Command::new(rustc)
-        .args(["--edition", "2024", "-D", "warnings", "-o"])
-        .arg(&program)
-        .arg(Path::new(ROOT).join("deploy/healthcheck.rs"))
-        .status();
-    assert!(built.unwrap().success());
     let check = |address: &str| -> Output {
-        Command::new(&program).args([address, "/readyz"]).output().unwrap()
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ragtime"));
+        command.arg("health").env("RAGTIME_SERVER__LISTEN", address).output().unwrap()
     };
     let (address, asked) = answer_once("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     assert_eq!(check(&address).status.code(), Some(0));

@@ -343,7 +343,7 @@ async fn site_of_two() -> Site {
     site
 }
 
-fn at<'a>(site: &Site, arguments: &[&'a str]) -> Vec<String> {
+fn at(site: &Site, arguments: &[&str]) -> Vec<String> {
     let fixed = ["--allow-private", "--delay-ms", "0", "--delete-missing"];
     let arguments = arguments.iter().chain(&fixed).map(|one| (*one).to_owned());
     [format!("{}/sitemap.xml", site.url)].into_iter().chain(arguments).collect()

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::cli;
-use crate::config::{LogFormat, ModelSource, Settings};
+use crate::config::{DEFAULT_FILE, LogFormat, ModelSource, Settings};
+use crate::doctor;
 use crate::runtime::compiler;
 use crate::serve;
 
@@ -43,6 +44,10 @@ enum Command {
     Restore(WithSettings<cli::data::RestoreArgs>),
     /// Compare documents and indexes, and have made anew what differs
     Check(WithSettings<cli::data::CheckArgs>),
+    /// Ask whether the server on this machine is ready; the exit status says so
+    Health(WithSettings<cli::health::Args>),
+    /// Look for what of the machine, the files and the settings will cost something
+    Doctor(WithSettings<cli::doctor::Args>),
     /// Fetch the built-in model now, or list, fetch, check and measure others
     Model(ModelArgs),
     /// Show the settings in force, secrets left out
@@ -135,10 +140,18 @@ struct EvalArgs {
     #[arg(long, env = "RAGTIME_KEY", hide_env_values = true, value_name = "KEY")]
     key: Option<cli::Key>,
     #[command(flatten)]
+    trust: cli::Trust,
+    #[command(flatten)]
     settings: SettingsArgs,
 }
 
 impl SettingsArgs {
+    /// The file that is read, if there is one.
+    fn file(&self) -> Option<PathBuf> {
+        let default = || Some(PathBuf::from(DEFAULT_FILE)).filter(|file| file.is_file());
+        self.config.clone().or_else(default)
+    }
+
     /// Flags over environment over file over defaults.
     fn load(&self) -> Result<Settings, serve::ServeError> {
         let mut settings = Settings::load(self.config.as_deref())?;
@@ -201,6 +214,11 @@ pub async fn run(args: Args) -> ExitCode {
             Err(error) => outcome(Err(error)),
         },
         Command::Check(with) => with.run(cli::data::check),
+        Command::Health(with) => match with.settings.load() {
+            Ok(settings) => cli::outcome(cli::health::run(&with.args, &settings).await),
+            Err(error) => outcome(Err(error)),
+        },
+        Command::Doctor(with) => doctor_command(with).await,
         Command::Model(args) => match args.settings.load() {
             Ok(settings) => match &args.action {
                 Some(action) => cli::outcome(tokio::task::block_in_place(|| {
@@ -238,9 +256,19 @@ async fn serve_command(args: ServeArgs) -> Result<(), serve::ServeError> {
     serve::run(settings).await
 }
 
+async fn doctor_command(with: WithSettings<cli::doctor::Args>) -> ExitCode {
+    let findings = match with.settings.load() {
+        Ok(settings) => {
+            doctor::examine(&settings, with.settings.file().as_deref(), with.args.online).await
+        }
+        Err(error) => vec![doctor::unreadable(&error.to_string(), error.hint())],
+    };
+    cli::doctor::tell(&findings, &with.args)
+}
+
 async fn eval_command(args: EvalArgs) -> ExitCode {
     if let Some(server) = args.server {
-        let context = cli::Context::new(server, args.key);
+        let context = cli::Context::new(server, args.key, args.trust);
         return cli::outcome(cli::eval::run(args.args, &context).await);
     }
     let scratch = match args.settings.load() {
@@ -249,7 +277,8 @@ async fn eval_command(args: EvalArgs) -> ExitCode {
     };
     match scratch {
         Ok(scratch) => {
-            let context = cli::Context::new(scratch.url.clone(), Some(scratch.key.clone().into()));
+            let key = Some(scratch.key.clone().into());
+            let context = cli::Context::new(scratch.url.clone(), key, cli::Trust::default());
             let code = cli::outcome(cli::eval::run(args.args, &context).await);
             scratch.stop().await;
             code

@@ -5,6 +5,7 @@
 
 mod backup;
 mod models;
+mod tls;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -20,6 +21,7 @@ pub use models::{
     Embedding, Files, Generation, InvalidModel, Models, Pooling, Precision, RerankShape, Reranking,
     Runs,
 };
+pub use tls::Tls;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
@@ -77,13 +79,17 @@ pub struct Server {
     /// are refused with 429. Behind a trusted proxy this counts for each client.
     /// A client that does not read holds so many responses at most.
     pub max_requests_per_address: usize,
-    /// How long a request waits for its turn before it gets 503. Beyond a
+    /// How long a request waits for a slot before it gets 503. Beyond a
     /// second most clients would rather retry.
     pub queue_timeout_ms: u64,
     /// The same while some request has been waiting all the time for the last
     /// `queue_timeout_ms`: a queue that does not drain serves nobody better for
     /// being long ("Controlled delay" in Maurer, Fail at Scale, ACM Queue 2015).
     pub overload_timeout_ms: u64,
+    /// Requests that may wait while the queue does not drain; further ones get 503 at
+    /// once, before their body is read. As many as two processors serve in
+    /// `overload_timeout_ms`: each slot that comes free finds one that waits.
+    pub overload_queue_requests: usize,
     /// How long a client may take to send a request's head, and from the
     /// connection to its first request.
     pub header_timeout_ms: u64,
@@ -143,6 +149,8 @@ pub struct Server {
     /// Size of a response that is kept so. Those of writes are small; a larger
     /// one is answered with 409 when it is asked for again.
     pub max_kept_response_bytes: usize,
+    /// `[server.tls]`
+    pub tls: Tls,
 }
 
 impl Default for Server {
@@ -156,6 +164,7 @@ impl Default for Server {
             max_requests_per_address: 256,
             queue_timeout_ms: 1_000,
             overload_timeout_ms: 50,
+            overload_queue_requests: 128,
             header_timeout_ms: 10_000,
             idle_timeout_ms: 75_000,
             send_timeout_ms: 30_000,
@@ -173,6 +182,7 @@ impl Default for Server {
             trusted_proxies: Vec::new(),
             idempotency_seconds: 24 * 3600,
             max_kept_response_bytes: 64 * 1024,
+            tls: Tls::default(),
         }
     }
 }
@@ -215,6 +225,8 @@ pub struct Admin {
     pub listen: SocketAddr,
     /// Size of a component. One in Python takes about 20 MB.
     pub max_component_bytes: usize,
+    /// `[admin.tls]`
+    pub tls: Tls,
     /// How often a point of the console's charts is taken. Five seconds show a
     /// burst, and cost a read of the database.
     pub sample_interval_ms: u64,
@@ -233,6 +245,7 @@ impl Default for Admin {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
             max_component_bytes: 64 * 1024 * 1024,
+            tls: Tls::default(),
             sample_interval_ms: 5_000,
             max_samples: 720,
             event_interval_ms: 1_000,
@@ -336,6 +349,13 @@ pub struct Handler {
     /// Processor time between two requests of an instance. Chunking the
     /// largest document takes under 2 s.
     pub max_cpu_ms: u64,
+    /// Processor time of an instance for one heavy request: a large body or a file.
+    /// Parsing a PDF of some thousand pages takes ten seconds and more; it runs on
+    /// threads of lower priority, so that nobody else pays for it.
+    pub max_heavy_cpu_ms: u64,
+    /// Memory of an instance for one heavy request: the largest body, what it unpacks
+    /// to, and its chunks.
+    pub max_heavy_memory_bytes: usize,
     /// Log lines one request may write; the rest are counted and dropped.
     pub max_log_lines: u32,
     /// Size of one log line; the rest is cut.
@@ -359,9 +379,27 @@ impl Default for Handler {
             max_kept_memory_bytes: 128 * 1024 * 1024,
             max_handles: 4_096,
             max_cpu_ms: 10_000,
+            max_heavy_cpu_ms: 30_000,
+            max_heavy_memory_bytes: 512 * 1024 * 1024,
             max_log_lines: 64,
             max_log_bytes: 2_048,
         }
+    }
+}
+
+impl Handler {
+    /// The bounds of an instance for one heavy request.
+    pub fn heavy(&self) -> Self {
+        Self {
+            max_cpu_ms: self.max_heavy_cpu_ms,
+            max_memory_bytes: self.max_heavy_memory_bytes,
+            ..self.clone()
+        }
+    }
+
+    /// The most memory that any instance may have.
+    pub fn largest_memory_bytes(&self) -> usize {
+        self.max_memory_bytes.max(self.max_heavy_memory_bytes)
     }
 }
 

@@ -7,6 +7,7 @@ mod backup;
 mod capability;
 mod cli;
 mod config;
+mod doctor;
 mod generator;
 mod keyring;
 mod logging;
@@ -20,6 +21,7 @@ mod server;
 mod services;
 mod swap;
 mod telemetry;
+mod tls;
 mod upkeep;
 mod upstream;
 

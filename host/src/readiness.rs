@@ -6,6 +6,7 @@ use crate::backup::Trouble;
 use crate::model::LoadState;
 use crate::panics;
 use crate::services::Services;
+use crate::tls::Endpoint;
 
 /// How a part is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -30,8 +31,8 @@ pub struct Part {
     pub detail: Option<&'static str>,
 }
 
-/// Every part: the server, the store, the default embedding model, backups where they are
-/// wanted, then the other models.
+/// Every part: the server, the store, the default embedding model, the
+/// backups where the server makes them, then the other models and the certificates.
 /// Blocking.
 pub fn parts(services: &Services) -> Vec<Part> {
     let status = services.store.status();
@@ -53,6 +54,7 @@ pub fn parts(services: &Services) -> Vec<Part> {
     parts.extend(others.map(|model| named("embedding-model", model.name(), &model.state())));
     let rerankers = services.rerankers.all();
     parts.extend(rerankers.map(|model| named("reranking-model", model.name(), &model.state())));
+    parts.extend(services.tls.all().map(|endpoint| certificate(endpoint)));
     parts
 }
 
@@ -93,15 +95,6 @@ fn model(services: &Services, status: &ragtime_store::Status) -> (State, Option<
     }
 }
 
-/// The server's own backups. It serves without them, so they are no reason to be passed by.
-fn backup(trouble: Option<Trouble>) -> (State, Option<&'static str>) {
-    match trouble {
-        None => (State::Ready, None),
-        Some(Trouble::Failed) => (State::Degraded, Some("the last one failed, see the log")),
-        Some(Trouble::Late) => (State::Degraded, Some("there was none for two intervals")),
-    }
-}
-
 /// One of several models. Search goes on without it, so it is no reason to be passed by.
 fn named(kind: &str, name: &str, state: &LoadState) -> Part {
     let (state, detail) = match state {
@@ -110,4 +103,20 @@ fn named(kind: &str, name: &str, state: &LoadState) -> Part {
         LoadState::Failed(_) => (State::Degraded, Some("could not be had, see the log")),
     };
     Part { name: format!("{kind}/{name}"), state, detail }
+}
+
+/// The certificate of a listener. Anybody may ask, so files and reasons are in the log alone.
+fn certificate(endpoint: &Endpoint) -> Part {
+    let detail = endpoint.trouble();
+    let state = if detail.is_some() { State::Degraded } else { State::Ready };
+    Part { name: format!("certificate/{}", endpoint.listener.name()), state, detail }
+}
+
+/// The server's own backups. It serves without them, so they are no reason to be passed by.
+fn backup(trouble: Option<Trouble>) -> (State, Option<&'static str>) {
+    match trouble {
+        None => (State::Ready, None),
+        Some(Trouble::Failed) => (State::Degraded, Some("the last one failed, see the log")),
+        Some(Trouble::Late) => (State::Degraded, Some("there was none for two intervals")),
+    }
 }

@@ -3,6 +3,7 @@
 
 mod handler;
 
+use std::ffi::OsStr;
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -19,14 +20,16 @@ use tokio::sync::oneshot;
 
 use crate::admin::Admin;
 use crate::backup;
-use crate::config::{ConfigError, Secret, Settings};
+use crate::config::{self, ConfigError, Secret, Settings};
 use crate::keyring::{Actor, Change, Keyring, KeyringError, NewKey};
 use crate::model::{self, Embeddings, Rerankers};
 use crate::panics;
 use crate::runtime::engine;
-use crate::server::callers::Callers;
-use crate::server::{self, edge::Edge, front::Front};
+use crate::server;
+use crate::server::clients::Clients;
+use crate::server::ingress::{Ingress, Pipeline};
 use crate::services::Services;
+use crate::tls::{self, Listener};
 use crate::{cli, logging, upkeep};
 pub use handler::BUILT_IN_HANDLER;
 use handler::Component;
@@ -55,6 +58,9 @@ pub enum ServeError {
     /// A model that cannot be waited for.
     #[error(transparent)]
     ModelStart(#[from] model::StartError),
+    /// A listener cannot speak TLS.
+    #[error(transparent)]
+    Tls(#[from] tls::StartError),
     /// `auth.bootstrap_key` is not a key.
     #[error("auth.bootstrap_key is not of the form rt_ID_SECRET")]
     BootstrapKey,
@@ -112,6 +118,7 @@ impl ServeError {
         match self {
             Self::Config(_) => Some("ragtime.example.toml lists every setting with its default"),
             Self::Open(_) => Some("set data.dir (or --data-dir) to a folder this user may write"),
+            Self::Tls(start) => Some(start.error.hint()),
             Self::Handler(_) => Some("the world a handler targets is in wit/world.wit"),
             Self::HandlerGone(_) => Some(
                 "--handler FILE.wasm serves another, --handler built-in the one in this binary",
@@ -128,12 +135,12 @@ impl ServeError {
 struct Bound {
     listener: TcpListener,
     address: SocketAddr,
-    front: Arc<Front>,
+    ingress: Arc<Ingress>,
     admin_listener: TcpListener,
     admin_address: SocketAddr,
     admin: Arc<Admin>,
     services: Arc<Services>,
-    settings: Settings,
+    settings: Arc<Settings>,
     /// Shown once, on the first start.
     first_key: Option<Credential>,
 }
@@ -145,12 +152,13 @@ pub async fn run(settings: Settings) -> Result<(), ServeError> {
     let bound = bind(settings).await?;
     warn_of_exposure(&bound);
     cli::out::note(&format!(
-        "Ragtime is ready on http://{} after {} ms",
-        bound.address,
+        "Ragtime is ready on {} after {} ms",
+        bound.url(Listener::Server, bound.address),
         started.elapsed().as_millis()
     ));
-    cli::out::note(&format!("The admin API is on http://{}", bound.admin_address));
-    cli::out::note(&format!("The console is on http://{}/console/", bound.admin_address));
+    let admin = bound.url(Listener::Admin, bound.admin_address);
+    cli::out::note(&format!("The admin API is on {admin}"));
+    cli::out::note(&format!("The console is on {admin}/console/"));
     if let Some(key) = &bound.first_key {
         show_first_key(key, &bound.settings.data.dir)?;
     }
@@ -160,19 +168,21 @@ pub async fn run(settings: Settings) -> Result<(), ServeError> {
 
 /// Keys travel as they are, so without TLS whoever is on the way can read them.
 fn warn_of_exposure(bound: &Bound) {
-    let beyond = |address: SocketAddr| !address.ip().to_canonical().is_loopback();
-    if beyond(bound.address) && bound.settings.server.trusted_proxies.is_empty() {
+    let beyond = |listener, address: SocketAddr| {
+        !address.ip().to_canonical().is_loopback() && bound.services.tls.of(listener).is_none()
+    };
+    if beyond(Listener::Server, bound.address) && bound.settings.server.trusted_proxies.is_empty() {
         tracing::warn!(
             address = %bound.address,
-            "the server listens beyond this machine without TLS: put a proxy with TLS in front \
-             and name it in server.trusted_proxies, or listen on 127.0.0.1"
+            "the server listens beyond this machine without TLS: set server.tls, or put a proxy \
+             with TLS in front and name it in server.trusted_proxies, or listen on 127.0.0.1"
         );
     }
-    if beyond(bound.admin_address) {
+    if beyond(Listener::Admin, bound.admin_address) {
         tracing::warn!(
             address = %bound.admin_address,
-            "the admin API listens beyond this machine without TLS: listen on 127.0.0.1 unless \
-             the network between is trusted"
+            "the admin API listens beyond this machine without TLS: set admin.tls, or listen on \
+             127.0.0.1 unless the network between is trusted"
         );
     }
 }
@@ -228,7 +238,9 @@ pub async fn scratch(mut settings: Settings) -> Result<Scratch, ServeError> {
     let folder = tempfile::tempdir()?;
     settings.data.dir = folder.path().to_owned();
     // Comparing modes takes the model, so here it is worth waiting for.
-    tokio::task::block_in_place(|| model::fetch(&settings.model))
+    let model = settings.model.clone();
+    blocking(move || model::fetch(&model))
+        .await?
         .map_or_else(|error| cli::out::note(&format!("lexical only: {error}")), |_| ());
     Ok(Scratch { _folder: Some(folder), ..start_scratch(settings).await? })
 }
@@ -242,6 +254,8 @@ pub async fn on_copy(mut settings: Settings, data: &Path) -> Result<Scratch, Ser
 async fn start_scratch(mut settings: Settings) -> Result<Scratch, ServeError> {
     settings.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
     settings.admin.listen = settings.server.listen;
+    settings.server.tls = config::Tls::default();
+    settings.admin.tls = config::Tls::default();
     settings.log.level = "warn".into();
     // A measurement must not measure the budget.
     settings.auth.rate_per_minute = u32::MAX;
@@ -276,6 +290,12 @@ impl Scratch {
 }
 
 impl Bound {
+    /// Where a listener is reached.
+    fn url(&self, listener: Listener, address: SocketAddr) -> String {
+        let scheme = if self.services.tls.of(listener).is_some() { "https" } else { "http" };
+        format!("{scheme}://{address}")
+    }
+
     async fn serve(self, stop: impl Future<Output = ()>) {
         let services = Arc::clone(&self.services);
         let (stop_admin, admin_stopped) = oneshot::channel();
@@ -286,9 +306,11 @@ impl Bound {
             tracing::info!("shutting down: no new connections, requests in flight finish");
         };
         let limits = &self.settings.server;
+        let tls = |listener| self.services.tls.of(listener);
+        self.services.tls.watch();
         tokio::join!(
-            server::serve(self.listener, self.front, limits, stop),
-            server::serve(self.admin_listener, self.admin, limits, async {
+            server::serve(self.listener, self.ingress, tls(Listener::Server), limits, stop),
+            server::serve(self.admin_listener, self.admin, tls(Listener::Admin), limits, async {
                 let _ = admin_stopped.await;
             }),
         );
@@ -298,46 +320,72 @@ impl Bound {
     }
 }
 
-async fn bind(settings: Settings) -> Result<Bound, ServeError> {
-    let folder = settings.data.dir.clone();
-    backup::check(&settings.backup)?;
-    make_private(&folder)?;
-    let embeddings = Arc::new(Embeddings::new(&settings)?);
-    let (started, store) = tokio::task::block_in_place(|| {
-        std::thread::scope(|scope| {
-            // Compiling and opening the store have nothing to do with each other,
-            // as long as the handler is the one that is most likely.
-            let started = scope.spawn(|| start_engine(&settings));
-            let store = Store::open(
-                &folder,
-                ragtime_store::Settings {
-                    models: embeddings.names(),
-                    default_model: embeddings.default_name().map(str::to_owned),
-                    ..settings.data.store()
-                },
-            );
-            (started.join(), store)
-        })
+/// Runs what reads files or computes for long on a thread where it holds up nothing.
+async fn blocking<R: Send + 'static>(
+    work: impl FnOnce() -> R + Send + 'static,
+) -> Result<R, ServeError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| ServeError::Io(io::Error::other("a step of the start panicked")))
+}
+
+/// What a server reads from its folder before it listens.
+struct Opened {
+    engine: wasmtime::Engine,
+    first: handler::First,
+    store: Store,
+    keyring: Keyring,
+}
+
+/// Opens the store, and compiles the handler beside it. Blocking.
+fn open(settings: &Settings, embeddings: &Embeddings) -> Result<Opened, ServeError> {
+    let (started, store) = std::thread::scope(|scope| {
+        // Compiling and opening the store have nothing to do with each other,
+        // as long as the handler is the one that is most likely.
+        let started = scope.spawn(|| start_engine(settings));
+        let store = Store::open(
+            &settings.data.dir,
+            ragtime_store::Settings {
+                models: embeddings.names(),
+                default_model: embeddings.default_name().map(str::to_owned),
+                ..settings.data.store()
+            },
+        );
+        (started.join(), store)
     });
     let store = store?;
     let (engine, likely) = match started {
         Ok(started) => started?,
         Err(_) => return Err(ServeError::Io(io::Error::other("the engine's thread panicked"))),
     };
-    let first = tokio::task::block_in_place(|| handler::first(&engine, likely, &store, &settings))?;
-    let keyring = tokio::task::block_in_place(|| Keyring::open(store.clone()))?;
+    let first = handler::first(&engine, likely, &store, settings)?;
+    let keyring = Keyring::open(store.clone())?;
+    Ok(Opened { engine, first, store, keyring })
+}
+
+async fn bind(settings: Settings) -> Result<Bound, ServeError> {
+    let settings = Arc::new(settings);
+    let of_settings = Arc::clone(&settings);
+    let tls = blocking(move || tls::Prepared::read(&of_settings)).await??;
+    backup::check(&settings.backup)?;
+    let folder = settings.data.dir.clone();
+    make_private(&folder)?;
+    let embeddings = Arc::new(Embeddings::new(&settings)?);
+    let (of_settings, of_models) = (Arc::clone(&settings), Arc::clone(&embeddings));
+    let opened = blocking(move || open(&of_settings, &of_models)).await??;
+    let Opened { engine, first, store, keyring } = opened;
     model::start(&settings, &embeddings, &store)?;
     let rerankers = Rerankers::start(&settings.models)?;
-    let services = Arc::new(Services::new(store, keyring, (embeddings, rerankers), &settings)?);
+    let models = (embeddings, rerankers);
+    let services = Arc::new(Services::new(store, keyring, models, tls, &settings)?);
     panics::watch(Arc::clone(&services.telemetry));
     let (routing, swaps) = handler::serve(engine, first, &services, &settings).await?;
     tokio::spawn(upkeep::run(Arc::clone(&routing), Arc::clone(&services)));
     tokio::spawn(backup::keep_backups(Arc::clone(&services), folder, settings.backup.clone()));
     let first_key = first_key(&services.keyring, &settings).await?;
-    let callers = Arc::new(Callers::new(Arc::clone(&services), &settings));
-    let edge = Edge::new(routing, &services, Arc::clone(&callers), &settings);
-    let front = Arc::new(Front::new(edge, &settings.server.cors_origins));
-    let admin = Admin::new(swaps, Arc::clone(&services), callers, Arc::clone(&front), &settings);
+    let clients = Arc::new(Clients::new(Arc::clone(&services), &settings));
+    let pipeline = Pipeline::new(routing, &services, Arc::clone(&clients), &settings);
+    let ingress = Arc::new(Ingress::new(pipeline, &settings.server.cors_origins));
+    let admin = Admin::new(swaps, Arc::clone(&services), clients, Arc::clone(&ingress), &settings);
     tokio::spawn(admin.pulse().run());
     tokio::spawn(Arc::clone(&services).write_spent());
     let admin = Arc::new(admin);
@@ -346,7 +394,7 @@ async fn bind(settings: Settings) -> Result<Bound, ServeError> {
     Ok(Bound {
         listener,
         address,
-        front,
+        ingress,
         admin_listener,
         admin_address,
         admin,
@@ -374,15 +422,19 @@ fn make_private(folder: &Path) -> io::Result<()> {
     builder.create(folder)?;
     #[cfg(unix)]
     for entry in fs::read_dir(folder)?.flatten() {
-        if OURS.iter().any(|name| entry.file_name().to_string_lossy().starts_with(name)) {
+        if is_ours(&entry.file_name()) {
             close_to_others(&entry.path());
         }
     }
     Ok(())
 }
 
+/// Whether a server makes what has this name in its folder.
+pub fn is_ours(name: &OsStr) -> bool {
+    OURS.iter().any(|ours| name.to_string_lossy().starts_with(ours))
+}
+
 /// What the names begin with of that which a server makes in its folder.
-#[cfg(unix)]
 const OURS: [&str; 6] = ["ragtime.sqlite", "index", "handlers", "compiled", "lock", FIRST_KEY_FILE];
 
 /// Takes every right of others from a file or folder.

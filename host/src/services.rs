@@ -15,6 +15,7 @@ use crate::keyring::{Keyring, unix_now};
 use crate::model::{Embeddings, Rerankers};
 use crate::runtime::memory::MemoryBudget;
 use crate::telemetry::Telemetry;
+use crate::tls;
 
 /// How often it is written down what keys have spent: each takes a write of the
 /// database, and what a killed process loses is a minute of a count.
@@ -40,6 +41,8 @@ pub struct Services {
     pub searchable_timeout: Duration,
     /// What an operator sees.
     pub telemetry: Arc<Telemetry>,
+    /// The listeners that speak TLS.
+    pub tls: tls::Endpoints,
     /// Bounds of what a handler may log.
     pub bounds: config::Handler,
     /// What all instances may hold together.
@@ -57,6 +60,7 @@ impl Services {
         store: Store,
         keyring: Keyring,
         (embeddings, rerankers): (Arc<Embeddings>, Rerankers),
+        tls: tls::Prepared,
         settings: &config::Settings,
     ) -> reqwest::Result<Self> {
         let extractive = Extractive::new(
@@ -64,11 +68,13 @@ impl Services {
             Arc::clone(&embeddings),
             settings.generator.min_confidence,
         );
+        let telemetry = Telemetry::new(&settings.telemetry)?;
         Ok(Self {
+            tls: tls.endpoints(&telemetry),
             generators: Generators::new(extractive, settings)?,
             max_concurrent: settings.auth.max_concurrent,
             searchable_timeout: Duration::from_millis(settings.data.searchable_timeout_ms),
-            telemetry: Telemetry::new(&settings.telemetry)?,
+            telemetry,
             store,
             keyring,
             embeddings,

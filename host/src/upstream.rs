@@ -160,7 +160,7 @@ pub fn unreachable(error: reqwest::Error) -> UpstreamError {
 }
 
 /// A client of an endpoint with this base, which follows nobody elsewhere.
-fn client(base: &str, connect_timeout_ms: u64) -> reqwest::Result<Client> {
+pub fn client(base: &str, connect_timeout_ms: u64) -> reqwest::Result<Client> {
     let client = Client::builder()
         .connect_timeout(Duration::from_millis(connect_timeout_ms))
         .redirect(reqwest::redirect::Policy::none());
@@ -172,7 +172,7 @@ fn client(base: &str, connect_timeout_ms: u64) -> reqwest::Result<Client> {
 }
 
 /// The deepest cause of an error. The URL stays out: it may hold a password.
-fn cause(error: reqwest::Error) -> String {
+pub fn cause(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut cause: &dyn std::error::Error = &error;
     while let Some(deeper) = cause.source() {

@@ -17,6 +17,8 @@ pub enum Behaviour {
     Works,
     /// Accepts and says nothing.
     Silent,
+    /// Accepts, and answers when it is told to behave otherwise.
+    Held,
     /// Refuses, perhaps saying after how many seconds to come back.
     Status(u16, Option<u64>),
     /// Refuses once so, then works.
@@ -87,6 +89,10 @@ async fn serve(mut stream: TcpStream, shared: Arc<Mutex<Shared>>) {
         }
         behaviour
     };
+    let behaviour = match behaviour {
+        Behaviour::Held => released(&shared).await,
+        other => other,
+    };
     let answer = match head.contains("/rerank") {
         true => ranked(&body),
         false => embedded(&body, behaviour),
@@ -107,7 +113,11 @@ async fn serve(mut stream: TcpStream, shared: Arc<Mutex<Shared>>) {
             answer.len(),
             answer.get(..answer.len() / 2).unwrap_or_default()
         ),
-        Behaviour::Works | Behaviour::WrongLength | Behaviour::NotANumber | Behaviour::TooFew => {
+        Behaviour::Held
+        | Behaviour::Works
+        | Behaviour::WrongLength
+        | Behaviour::NotANumber
+        | Behaviour::TooFew => {
             let length = answer.len();
             format!(
                 "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{answer}"
@@ -115,6 +125,17 @@ async fn serve(mut stream: TcpStream, shared: Arc<Mutex<Shared>>) {
         }
     };
     let _ = stream.write_all(response.as_bytes()).await;
+}
+
+/// How it behaves once it is not held any more.
+async fn released(shared: &Mutex<Shared>) -> Behaviour {
+    loop {
+        let behaviour = shared.lock().unwrap().behaviour;
+        if behaviour != Behaviour::Held {
+            return behaviour;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// Vectors of the counts of some letters: texts with the same ones are near.

@@ -12,6 +12,7 @@ pub mod compiled;
 mod contract;
 pub mod endpoint;
 pub mod model;
+pub mod pdf;
 pub mod raw;
 pub mod site;
 pub mod stock;
@@ -22,7 +23,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use reqwest::{Client, Method, RequestBuilder, Response};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -52,6 +53,7 @@ pub struct Setup {
     host: Host,
     listen: String,
     limit: Option<&'static str>,
+    client: Option<Client>,
 }
 
 /// What runs the handler.
@@ -82,6 +84,7 @@ impl Setup {
             host: if cfg!(stock) { Host::Stock } else { Host::Ragtime },
             listen: "127.0.0.1:0".into(),
             limit: None,
+            client: None,
         }
     }
 
@@ -138,8 +141,14 @@ impl Setup {
         Self { limit: Some(limit), ..self }
     }
 
+    /// With a client that takes certificates of this authority, in PEM.
+    pub fn trusting(self, authority: &str) -> Self {
+        let authority = reqwest::Certificate::from_pem(authority.as_bytes()).unwrap();
+        Self { client: Some(client(|client| client.tls_certs_only([authority]))), ..self }
+    }
+
     /// Starts the server and waits until it takes requests.
-    pub fn start(self) -> Server {
+    pub fn start(mut self) -> Server {
         if self.host == Host::Ragtime {
             compiled::lend(self.dir.path());
         }
@@ -169,7 +178,8 @@ impl Setup {
         if self.host == Host::Ragtime {
             compiled::keep(self.dir.path());
         }
-        Server { child, url, admin_url, dir: self.dir, log, client: client() }
+        let client = self.client.take().unwrap_or_else(|| client(|client| client));
+        Server { child, url, admin_url, dir: self.dir, log, client }
     }
 }
 
@@ -256,13 +266,13 @@ pub fn binary() -> Command {
     command
 }
 
-fn client() -> Client {
+fn client(with: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Client {
     static PROVIDER: OnceLock<()> = OnceLock::new();
     PROVIDER.get_or_init(|| {
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
     // Well below the time after which the server closes an idle connection.
-    Client::builder().pool_idle_timeout(Duration::from_secs(4)).build().unwrap()
+    with(Client::builder().pool_idle_timeout(Duration::from_secs(4))).build().unwrap()
 }
 
 impl Server {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::Server;
@@ -16,14 +16,19 @@ pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A connection to a listener by its URL.
 pub async fn connect(url: &str) -> TcpStream {
-    TcpStream::connect(url.strip_prefix("http://").unwrap()).await.unwrap()
+    TcpStream::connect(authority(url)).await.unwrap()
+}
+
+/// What a URL without a path names.
+fn authority(url: &str) -> &str {
+    url.split_once("://").unwrap().1
 }
 
 /// One that takes as little as a socket can before it is read.
 pub async fn connect_narrow(url: &str) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(1).unwrap();
-    socket.connect(url.strip_prefix("http://").unwrap().parse().unwrap()).await.unwrap()
+    socket.connect(authority(url).parse().unwrap()).await.unwrap()
 }
 
 /// One from an address of the loopback that other clients do not have; none when
@@ -32,11 +37,11 @@ pub async fn connect_from(address: &str, url: &str) -> Option<TcpStream> {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(1).unwrap();
     socket.bind(format!("{address}:0").parse().unwrap()).ok()?;
-    socket.connect(url.strip_prefix("http://").unwrap().parse().unwrap()).await.ok()
+    socket.connect(authority(url).parse().unwrap()).await.ok()
 }
 
 /// All that comes until the server closes.
-pub async fn rest(stream: &mut TcpStream) -> String {
+pub async fn rest(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut answer = Vec::new();
     let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
     // A reset is an end too.
@@ -53,7 +58,7 @@ pub async fn exchange(url: &str, bytes: &[u8]) -> String {
 }
 
 /// The first bytes that come.
-pub async fn first(stream: &mut TcpStream) -> String {
+pub async fn first(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut bytes = [0; 1_024];
     let read = tokio::time::timeout(PATIENCE, stream.read(&mut bytes)).await.expect("an answer");
     String::from_utf8_lossy(&bytes[..read.unwrap_or(0)]).into_owned()
@@ -67,8 +72,8 @@ pub fn resident(server: &Server) -> usize {
 }
 
 /// An HTTP/2 connection (RFC 9113) of a client that takes what it wants to.
-pub struct Http2 {
-    pub stream: TcpStream,
+pub struct Http2<S = TcpStream> {
+    pub stream: S,
     next: u32,
 }
 
@@ -96,10 +101,12 @@ impl Http2 {
     pub async fn open(url: &str, window: u32) -> Self {
         Self::begin(connect(url).await, window).await
     }
+}
 
+impl<S: AsyncRead + AsyncWrite + Unpin> Http2<S> {
     /// The same on a connection that is there. A server that has closed it is no
     /// fault here.
-    pub async fn begin(stream: TcpStream, window: u32) -> Self {
+    pub async fn begin(stream: S, window: u32) -> Self {
         let mut begun = Self { stream, next: 1 };
         let _ = begun.stream.write_all(PREFACE).await;
         // SETTINGS_INITIAL_WINDOW_SIZE is 4.

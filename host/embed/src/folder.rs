@@ -31,6 +31,16 @@ pub struct Manifest {
 impl Manifest {
     /// The file that holds it.
     pub const FILE: &str = "ragtime-model.json";
+
+    /// The manifest of a folder, if it has one, after every file that it names was read
+    /// and compared. Blocking.
+    ///
+    /// # Errors
+    ///
+    /// A file is missing, cannot be read, or is another than was fetched.
+    pub fn verified(folder: &Path) -> Result<Option<Self>, LoadError> {
+        Ok(Folder::open(folder)?.into_manifest())
+    }
 }
 
 /// A folder with a model's files.

@@ -30,8 +30,8 @@ use tokio::time::timeout;
 
 use crate::config;
 use crate::keyring::Key;
-use crate::server::callers::Callers;
-use crate::server::front::Front;
+use crate::server::clients::Clients;
+use crate::server::ingress::Ingress;
 use crate::server::{Answer, credential};
 use crate::services::Services;
 use crate::swap::Swaps;
@@ -50,8 +50,8 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct Admin {
     swaps: Arc<Swaps>,
     services: Arc<Services>,
-    callers: Arc<Callers>,
-    front: Arc<Front>,
+    clients: Arc<Clients>,
+    ingress: Arc<Ingress>,
     pulse: Arc<Pulse>,
     shown: Shown,
     settings: config::Admin,
@@ -64,13 +64,13 @@ impl Admin {
     pub fn new(
         swaps: Arc<Swaps>,
         services: Arc<Services>,
-        callers: Arc<Callers>,
-        front: Arc<Front>,
+        clients: Arc<Clients>,
+        ingress: Arc<Ingress>,
         settings: &config::Settings,
     ) -> Self {
         let pulse = Pulse::new(Arc::clone(&services), Arc::clone(&swaps), &settings.admin);
         let shown = Shown::new(settings);
-        Self { swaps, services, callers, front, pulse, shown, settings: settings.admin.clone() }
+        Self { swaps, services, clients, ingress, pulse, shown, settings: settings.admin.clone() }
     }
 
     /// What looks at the server for the console. Somebody has to run it.
@@ -119,8 +119,8 @@ impl Admin {
         }
         let credential = credential::find(request.headers());
         let credential = credential.ok_or_else(AdminProblem::unauthenticated)?;
-        let address = self.callers.address(request.extensions().get(), request.headers());
-        let key = self.callers.key(address, &credential).map_err(AdminProblem::refused)?;
+        let address = self.clients.address(request.extensions().get(), request.headers());
+        let key = self.clients.key(address, &credential).map_err(AdminProblem::refused)?;
         if !key.record.allows(Scope::Admin) {
             return Err(AdminProblem::forbidden());
         }
@@ -137,20 +137,20 @@ impl Answer for Admin {
     async fn answer(&self, request: Request<Incoming>) -> Response<AdminBody> {
         let id = uuid::Uuid::now_v7().to_string();
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let address = self.callers.address(request.extensions().get(), request.headers());
-        let answered = match self.callers.enter(address) {
-            Ok(place) if is_public(&path) => match self.key(&request) {
+        let address = self.clients.address(request.extensions().get(), request.headers());
+        let answered = match self.clients.enter(address) {
+            Some(place) if is_public(&path) => match self.key(&request) {
                 Ok(_) => {
                     // The public side takes a place of its own.
                     drop(place);
-                    return self.front.answer(request).await.map(AdminBody::relayed);
+                    return self.ingress.answer(request).await.map(AdminBody::relayed);
                 }
                 Err(problem) => Err(problem),
             },
-            Ok(place) => {
+            Some(place) => {
                 self.route(request).await.map(|response| response.map(|body| body.holding(place)))
             }
-            Err(_) => Err(AdminProblem::too_many()),
+            None => Err(AdminProblem::too_many()),
         };
         let mut response = answered.unwrap_or_else(|problem| problem.response(&id, &path));
         if let Ok(id) = HeaderValue::from_str(&id) {

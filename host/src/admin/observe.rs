@@ -20,6 +20,9 @@ use crate::telemetry::{ModelSnapshot, Requests, Snapshot};
 const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
+/// Collections whose queue for vectors is told: enough to see who waits, and few series.
+const MAX_QUEUES: usize = 64;
+
 /// How the models are.
 fn models(services: &Services) -> Vec<ModelSnapshot> {
     let snapshot = |kind, name: &str, state: LoadState, memory: usize| ModelSnapshot {
@@ -53,6 +56,7 @@ impl Admin {
                 documents: collections.iter().map(|one| one.documents).sum(),
                 chunks: collections.iter().map(|one| one.chunks).sum(),
                 index_lag: status.index_lag,
+                embedding_queue: services.store.embedding_queue(MAX_QUEUES).unwrap_or_default(),
                 parts: [
                     ("server", !services.draining()),
                     ("store", status.writable),
@@ -60,6 +64,7 @@ impl Admin {
                 ],
                 last_backup: services.backups.last(),
                 models: models(&services),
+                certificates: services.tls.all().map(|endpoint| endpoint.snapshot()).collect(),
             })
         });
         let text = text.await.map_err(|_| SwapError::Host("metrics panicked".into()))?;
@@ -109,10 +114,13 @@ pub(super) fn requests(requests: &Requests, most_ended: usize) -> Value {
         .iter()
         .take(most_ended)
         .map(|one| {
+            let request = &one.request;
             json!({
-                "id": one.id, "method": one.method.as_str(), "route": one.route.as_str(),
-                "status": one.status, "ms": one.ms, "generation": one.generation,
-                "key": one.key_id, "problem": one.problem,
+                "id": request.id, "method": request.method.as_str(),
+                "route": request.route.as_str(), "status": one.status,
+                "ms": one.took.as_micros() as f64 / 1e3,
+                "generation": request.generation(), "key": request.key_id(),
+                "problem": one.problem,
             })
         })
         .collect();

@@ -6,7 +6,7 @@ use ragtime_policy::swap::BeginError;
 
 use super::body::AdminBody;
 use crate::keyring::Rejected;
-use crate::server::callers::Refused;
+use crate::server::clients::Refused;
 use crate::swap::SwapError;
 
 /// When to ask again for a place among those who follow the events: a console that

@@ -103,7 +103,7 @@ mod tests {
         settings.server.max_requests += 1;
         settings.auth.bootstrap_key = Some("rt_a_b".into());
         let shown = Shown::new(&settings);
-        assert_eq!(shown.changed, ["server.max_requests", "auth.bootstrap_key"]);
+        assert_eq!(shown.changed, ["auth.bootstrap_key", "server.max_requests"]);
         assert!(!shown.settings.to_string().contains("rt_a_b"));
     }
 }

@@ -4,7 +4,7 @@ use ragtime_openai::chat::Ending;
 use wasmtime::component::{Access, Resource};
 
 use super::bindings::ragtime::models0_1_0::assessment as wit;
-use super::current;
+use super::call::current;
 use super::rate_limit::Permit;
 use crate::generator::Assessed;
 use crate::runtime::state::{Capabilities, CapabilityView};

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use ragtime_policy::scope::{Scope, Scopes};
 use wasmtime::component::{Access, Accessor, Resource};
 
 use super::bindings::ragtime::auth::principals as wit;
-use super::{Owner, Ownership, current};
+use super::call::current;
+use super::error::{Cause, ImportError};
+use super::scopes::scopes_to_wit;
+use super::{Owner, Ownership};
 use crate::keyring::{Key, Rejected};
 use crate::runtime::request::Purpose;
 use crate::runtime::state::{Capabilities, CapabilityView};
@@ -28,7 +30,14 @@ fn nobody() -> wit::Identity {
     }
 }
 
-impl wit::Host for CapabilityView<'_> {}
+impl wit::Host for CapabilityView<'_> {
+    fn convert_auth_error(
+        &mut self,
+        error: ImportError<wit::AuthError>,
+    ) -> wasmtime::Result<wit::AuthError> {
+        error.into_error()
+    }
+}
 
 impl wit::HostPrincipal for CapabilityView<'_> {
     fn drop(&mut self, principal: Resource<Principal>) -> wasmtime::Result<()> {
@@ -66,17 +75,16 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
     async fn authenticate(
         accessor: &Accessor<T, Self>,
         reference: Option<String>,
-    ) -> wasmtime::Result<Result<Resource<Principal>, wit::AuthError>> {
+    ) -> Result<Resource<Principal>, ImportError<wit::AuthError>> {
         accessor.with(|mut access| {
             let current = current(&mut access)?;
             let view = access.get();
-            let Some(reference) = reference else { return Ok(Err(wit::AuthError::Missing)) };
-            let Some(request) = current else { return Ok(Err(wit::AuthError::Malformed)) };
-            let Some(credential) = request.credential_behind(&reference) else {
-                return Ok(Err(wit::AuthError::Malformed));
-            };
+            let reference = reference.ok_or(wit::AuthError::Missing)?;
+            let request = current.ok_or(wit::AuthError::Malformed)?;
+            let credential =
+                request.credential_behind(&reference).ok_or(wit::AuthError::Malformed)?;
             let keyring = &view.services.keyring;
-            let checked = match request.purpose {
+            let key = match request.purpose {
                 // A key that was made since the edge looked is another tenant's.
                 Purpose::Client => keyring.authenticate(credential.expose()).and_then(|key| {
                     match request.tenant() == key.record.id.as_str() {
@@ -86,48 +94,22 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
                 }),
                 Purpose::Upkeep => keyring.authenticate_for_upkeep(credential.expose()),
                 Purpose::Trial => keyring.authenticate_on_trial(credential.expose()),
-            };
-            match checked {
-                Ok(key) => {
-                    request.set_key_id(&key.record.id.to_string());
-                    let principal = Principal { key, owner: Owner::new(&request) };
-                    Ok(Ok(view.table.push(principal)?))
-                }
-                Err(Rejected::Malformed) => Ok(Err(wit::AuthError::Malformed)),
-                Err(Rejected::Unknown) => Ok(Err(wit::AuthError::Unknown)),
-                Err(Rejected::Expired) => Ok(Err(wit::AuthError::Expired)),
-            }
+            }?;
+            request.set_key_id(&key.record.id.to_string());
+            let principal = Principal { key, owner: Owner::new(&request) };
+            Ok(view.table.push(principal)?)
         })
     }
 }
 
-/// Scopes as the contract spells them.
-pub(super) fn scopes_to_wit(scopes: Scopes) -> Vec<wit::Scope> {
-    [
-        (Scope::Read, wit::Scope::Read),
-        (Scope::Write, wit::Scope::Write),
-        (Scope::Admin, wit::Scope::Admin),
-    ]
-    .into_iter()
-    .filter(|(scope, _)| scopes.contains(*scope))
-    .map(|(_, scope)| scope)
-    .collect()
-}
+impl Cause for Rejected {}
 
-/// A scope as the policy spells it.
-pub(super) fn scope_from_wit(scope: wit::Scope) -> Scope {
-    match scope {
-        wit::Scope::Read => Scope::Read,
-        wit::Scope::Write => Scope::Write,
-        wit::Scope::Admin => Scope::Admin,
-    }
-}
-
-/// A scope as the contract spells it.
-pub(super) fn scope_to_wit(scope: Scope) -> wit::Scope {
-    match scope {
-        Scope::Read => wit::Scope::Read,
-        Scope::Write => wit::Scope::Write,
-        Scope::Admin => wit::Scope::Admin,
+impl From<Rejected> for wit::AuthError {
+    fn from(rejected: Rejected) -> Self {
+        match rejected {
+            Rejected::Malformed => Self::Malformed,
+            Rejected::Unknown => Self::Unknown,
+            Rejected::Expired => Self::Expired,
+        }
     }
 }

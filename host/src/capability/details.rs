@@ -6,14 +6,10 @@ use ragtime_text::Language;
 use wasmtime::component::{Accessor, Resource};
 
 use super::bindings::ragtime::documents::details as wit;
-use super::call;
-use super::documents::{
-    allowed, allowed_in_all, bounded, document_from_wit, error_to_wit, ingest, put, read,
-};
+use super::call::Call;
+use super::documents::{DocumentsResult, bounded, document_from_wit, ingest, put};
 use super::rate_limit::Permit;
 use crate::runtime::state::{Capabilities, CapabilityView};
-
-type Answer<R> = wasmtime::Result<Result<R, wit::Error>>;
 
 impl wit::Host for CapabilityView<'_> {}
 
@@ -25,12 +21,9 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         document: wit::DetailedInput,
         condition: wit::Condition,
         wait: wit::Wait,
-    ) -> Answer<wit::PutResult> {
-        let call = match allowed(call(accessor, &permit)?, Scope::Write, Some(&collection)) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(put(call, collection, detailed_from_wit(document), condition, wait).await)
+    ) -> DocumentsResult<wit::PutResult> {
+        let call = Call::of(accessor, &permit)?.with_in(Scope::Write, &collection)?;
+        put(call, collection, detailed_from_wit(document), condition, wait).await
     }
 
     async fn ingest(
@@ -40,13 +33,10 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         documents: Vec<wit::DetailedInput>,
         failures: Vec<wit::Failure>,
         wait: wit::Wait,
-    ) -> Answer<wit::Job> {
-        let call = match allowed(call(accessor, &permit)?, Scope::Write, Some(&collection)) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
+    ) -> DocumentsResult<wit::Job> {
+        let call = Call::of(accessor, &permit)?.with_in(Scope::Write, &collection)?;
         let documents = documents.into_iter().map(detailed_from_wit).collect();
-        Ok(ingest(call, collection, documents, failures, wait).await)
+        ingest(call, collection, documents, failures, wait).await
     }
 
     async fn of_documents(
@@ -54,29 +44,23 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         permit: Resource<Permit>,
         collection: String,
         ids: Vec<String>,
-    ) -> Answer<Vec<wit::Details>> {
-        let call = match allowed(call(accessor, &permit)?, Scope::Read, Some(&collection)) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(read(call, move |call| {
+    ) -> DocumentsResult<Vec<wit::Details>> {
+        let call = Call::of(accessor, &permit)?.with_in(Scope::Read, &collection)?;
+        call.read(move |call| {
             bounded(&ids)?;
             let details = call.services.store.details(&collection, &ids)?;
             Ok(details.into_iter().map(details_to_wit).collect())
         })
-        .await)
+        .await
     }
 
     async fn collection_settings_of(
         accessor: &Accessor<T, Self>,
         permit: Resource<Permit>,
         names: Vec<String>,
-    ) -> Answer<Vec<wit::CollectionSettings>> {
-        let call = match allowed_in_all(call(accessor, &permit)?, &names) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(read(call, move |call| {
+    ) -> DocumentsResult<Vec<wit::CollectionSettings>> {
+        let call = Call::of(accessor, &permit)?.with_in_each(Scope::Read, &names)?;
+        call.read(move |call| {
             bounded(&names)?;
             let settings = call.services.store.collection_settings(&names)?;
             let of = |(language, prompt): (Option<Language>, store::Prompt)| {
@@ -88,7 +72,7 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
             };
             Ok(settings.into_iter().map(of).collect())
         })
-        .await)
+        .await
     }
 
     async fn set_collection_prompt(
@@ -96,16 +80,11 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         permit: Resource<Permit>,
         name: String,
         prompt: wit::Prompt,
-    ) -> Answer<()> {
-        let call = match allowed(call(accessor, &permit)?, Scope::Write, Some(&name)) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
+    ) -> DocumentsResult<()> {
+        let call = Call::of(accessor, &permit)?.with_in(Scope::Write, &name)?.writing();
         let wit::Prompt { system, template } = prompt;
-        call.request.set_wrote();
         let prompt = store::Prompt { system, template };
-        let set = call.services.store.set_collection_prompt(&name, prompt).await;
-        Ok(set.map_err(error_to_wit))
+        Ok(call.services.store.set_collection_prompt(&name, prompt).await?)
     }
 
     async fn set_collection_language(
@@ -113,42 +92,32 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         permit: Resource<Permit>,
         name: String,
         language: Option<String>,
-    ) -> Answer<()> {
-        let call = match allowed(call(accessor, &permit)?, Scope::Write, Some(&name)) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
-        let language = match language.as_deref().map(Language::parse) {
-            None => None,
-            Some(Some(language)) => Some(language),
-            Some(None) => {
-                let error = store::Error::Invalid("a language is a BCP 47 tag".into());
-                return Ok(Err(error_to_wit(error)));
-            }
-        };
-        call.request.set_wrote();
-        let set = call.services.store.set_collection_language(&name, language).await;
-        Ok(set.map_err(error_to_wit))
+    ) -> DocumentsResult<()> {
+        let call = Call::of(accessor, &permit)?.with_in(Scope::Write, &name)?;
+        let language = language.as_deref().map(language_from_wit).transpose()?;
+        let call = call.writing();
+        Ok(call.services.store.set_collection_language(&name, language).await?)
     }
 
     async fn of_jobs(
         accessor: &Accessor<T, Self>,
         permit: Resource<Permit>,
         ids: Vec<String>,
-    ) -> Answer<Vec<wit::JobWarnings>> {
-        let call = match allowed(call(accessor, &permit)?, Scope::Write, None) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(read(call, move |call| {
+    ) -> DocumentsResult<Vec<wit::JobWarnings>> {
+        let call = Call::of(accessor, &permit)?.with(Scope::Write)?;
+        call.read(move |call| {
             bounded(&ids)?;
             let key = &call.permit.key().record;
             let seen = |collection: &str| key.allows_collection(collection);
             let of = |id: &String| call.services.store.job_warnings(id, seen);
             ids.iter().map(|id| Ok(job_warnings_to_wit(of(id)?))).collect()
         })
-        .await)
+        .await
     }
+}
+
+fn language_from_wit(tag: &str) -> Result<Language, store::Error> {
+    Language::parse(tag).ok_or_else(|| store::Error::Invalid("a language is a BCP 47 tag".into()))
 }
 
 fn detailed_from_wit(input: wit::DetailedInput) -> store::NewDocument {

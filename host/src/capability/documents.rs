@@ -1,41 +1,48 @@
 //! `ragtime:documents/store`
 
-use ragtime_policy::chunking::{Chunking, Cut};
+mod convert;
+
 use ragtime_policy::scope::Scope;
-use ragtime_policy::version::{Condition, Versions};
 use ragtime_store as store;
 use wasmtime::component::{Accessor, Resource};
 
-use super::auth::scope_to_wit;
 use super::bindings::ragtime::documents::store as wit;
-use super::rate_limit::{Denied, Permit};
-use super::{Call, GONE, call};
+use super::call::Call;
+use super::error::ImportError;
+use super::rate_limit::Permit;
 use crate::runtime::state::{Capabilities, CapabilityView};
+use convert::{
+    chunk_from_wit, chunk_to_wit, chunking_from_wit, collection_to_wit, condition_from_wit,
+    cut_from_wit, cut_to_wit, failure_from_wit, job_to_wit, outcome_to_wit, uncut_to_wit,
+};
+pub(super) use convert::{document_from_wit, summary_to_wit};
 
 /// Documents, jobs or collections asked about at once, so that one call cannot fill the
 /// memory.
 const MAX_IDS: usize = 1_000;
 
-type Answer<R> = wasmtime::Result<Result<R, wit::Error>>;
+/// What a call about documents returns.
+pub(super) type DocumentsResult<R> = Result<R, ImportError<wit::Error>>;
 
-impl wit::Host for CapabilityView<'_> {}
+impl wit::Host for CapabilityView<'_> {
+    fn convert_error(&mut self, error: ImportError<wit::Error>) -> wasmtime::Result<wit::Error> {
+        error.into_error()
+    }
+}
 
 impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
     async fn collections(
         accessor: &Accessor<T, Self>,
         permit: Resource<Permit>,
-    ) -> Answer<Vec<wit::Collection>> {
-        let call = match allowed(call(accessor, &permit)?, Scope::Read, None) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(read(call, |call| {
+    ) -> DocumentsResult<Vec<wit::Collection>> {
+        let call = Call::of(accessor, &permit)?.with(Scope::Read)?;
+        call.read(|call| {
             let mut collections = call.services.store.collections()?;
             collections
                 .retain(|collection| call.permit.key().record.allows_collection(&collection.name));
             Ok(collections.into_iter().map(collection_to_wit).collect())
         })
-        .await)
+        .await
     }
 
     async fn create_collection(
@@ -43,15 +50,11 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         permit: Resource<Permit>,
         name: String,
         chunking: Option<wit::Chunking>,
-    ) -> Answer<wit::Collection> {
-        let call = match allowed(call(accessor, &permit)?, Scope::Write, Some(&name)) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
-        call.request.set_wrote();
+    ) -> DocumentsResult<wit::Collection> {
+        let call = Call::of(accessor, &permit)?.with_in(Scope::Write, &name)?.writing();
         let chunking = chunking.map(chunking_from_wit);
-        let created = call.services.store.create_collection(&name, chunking, None).await;
-        Ok(created.map(collection_to_wit).map_err(error_to_wit))
+        let created = call.services.store.create_collection(&name, chunking, None).await?;
+        Ok(collection_to_wit(created))
     }
 
     async fn update_collection(
@@ -59,32 +62,20 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         permit: Resource<Permit>,
         name: String,
         chunking: wit::Chunking,
-    ) -> Answer<wit::Collection> {
-        let call = match allowed(call(accessor, &permit)?, Scope::Write, Some(&name)) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
-        call.request.set_wrote();
-        let store = &call.services.store;
-        if let Err(error) = store.set_chunking(&name, chunking_from_wit(chunking)).await {
-            return Ok(Err(error_to_wit(error)));
-        }
+    ) -> DocumentsResult<wit::Collection> {
+        let call = Call::of(accessor, &permit)?.with_in(Scope::Write, &name)?.writing();
+        call.services.store.set_chunking(&name, chunking_from_wit(chunking)).await?;
         call.services.recut.notify_one();
-        Ok(read(call, move |call| Ok(collection_to_wit(call.services.store.collection(&name)?)))
-            .await)
+        call.read(move |call| Ok(collection_to_wit(call.services.store.collection(&name)?))).await
     }
 
     async fn wanted_cut(
         accessor: &Accessor<T, Self>,
         permit: Resource<Permit>,
         collection: String,
-    ) -> Answer<wit::Cut> {
-        let call = match allowed(call(accessor, &permit)?, Scope::Write, Some(&collection)) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(read(call, move |call| Ok(cut_to_wit(call.services.store.wanted_cut(&collection)?)))
-            .await)
+    ) -> DocumentsResult<wit::Cut> {
+        let call = Call::of(accessor, &permit)?.with_in(Scope::Write, &collection)?;
+        call.read(move |call| Ok(cut_to_wit(call.services.store.wanted_cut(&collection)?))).await
     }
 
     async fn uncut_documents(
@@ -92,17 +83,14 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         permit: Resource<Permit>,
         collection: String,
         page: wit::Page,
-    ) -> Answer<(Vec<wit::UncutDocument>, Option<String>)> {
-        let call = match allowed(call(accessor, &permit)?, Scope::Write, Some(&collection)) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(read(call, move |call| {
+    ) -> DocumentsResult<(Vec<wit::UncutDocument>, Option<String>)> {
+        let call = Call::of(accessor, &permit)?.with_in(Scope::Write, &collection)?;
+        call.read(move |call| {
             let (store, limit) = (&call.services.store, limit(&page)?);
             let (documents, next) = store.uncut(&collection, page.cursor.as_deref(), limit)?;
             Ok((documents.into_iter().map(uncut_to_wit).collect(), next))
         })
-        .await)
+        .await
     }
 
     async fn recut(
@@ -113,42 +101,29 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         sha256: String,
         chunks: Vec<wit::ChunkInput>,
         cut: wit::Cut,
-    ) -> Answer<bool> {
-        let call = match allowed(call(accessor, &permit)?, Scope::Write, Some(&collection)) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
-        call.request.set_wrote();
+    ) -> DocumentsResult<bool> {
+        let call = Call::of(accessor, &permit)?.with_in(Scope::Write, &collection)?.writing();
         let chunks = chunks.into_iter().map(chunk_from_wit).collect();
         let store = &call.services.store;
-        let done = store.recut(&collection, &id, &sha256, chunks, cut_from_wit(cut)).await;
-        Ok(done.map_err(error_to_wit))
+        Ok(store.recut(&collection, &id, &sha256, chunks, cut_from_wit(cut)).await?)
     }
 
     async fn get_collection(
         accessor: &Accessor<T, Self>,
         permit: Resource<Permit>,
         name: String,
-    ) -> Answer<wit::Collection> {
-        let call = match allowed(call(accessor, &permit)?, Scope::Read, Some(&name)) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(read(call, move |call| Ok(collection_to_wit(call.services.store.collection(&name)?)))
-            .await)
+    ) -> DocumentsResult<wit::Collection> {
+        let call = Call::of(accessor, &permit)?.with_in(Scope::Read, &name)?;
+        call.read(move |call| Ok(collection_to_wit(call.services.store.collection(&name)?))).await
     }
 
     async fn delete_collection(
         accessor: &Accessor<T, Self>,
         permit: Resource<Permit>,
         name: String,
-    ) -> Answer<()> {
-        let call = match allowed(call(accessor, &permit)?, Scope::Write, Some(&name)) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
-        call.request.set_wrote();
-        Ok(call.services.store.delete_collection(&name).await.map_err(error_to_wit))
+    ) -> DocumentsResult<()> {
+        let call = Call::of(accessor, &permit)?.with_in(Scope::Write, &name)?.writing();
+        Ok(call.services.store.delete_collection(&name).await?)
     }
 
     async fn put(
@@ -158,13 +133,10 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         document: wit::DocumentInput,
         condition: wit::Condition,
         wait: wit::Wait,
-    ) -> Answer<wit::PutResult> {
-        let call = match allowed(call(accessor, &permit)?, Scope::Write, Some(&collection)) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
+    ) -> DocumentsResult<wit::PutResult> {
+        let call = Call::of(accessor, &permit)?.with_in(Scope::Write, &collection)?;
         let document = document_from_wit(document, store::Details::default());
-        Ok(put(call, collection, document, condition, wait).await)
+        put(call, collection, document, condition, wait).await
     }
 
     async fn ingest(
@@ -174,14 +146,11 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         documents: Vec<wit::DocumentInput>,
         failures: Vec<wit::Failure>,
         wait: wit::Wait,
-    ) -> Answer<wit::Job> {
-        let call = match allowed(call(accessor, &permit)?, Scope::Write, Some(&collection)) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
+    ) -> DocumentsResult<wit::Job> {
+        let call = Call::of(accessor, &permit)?.with_in(Scope::Write, &collection)?;
         let plain = |document| document_from_wit(document, store::Details::default());
         let documents = documents.into_iter().map(plain).collect();
-        Ok(ingest(call, collection, documents, failures, wait).await)
+        ingest(call, collection, documents, failures, wait).await
     }
 
     async fn list_documents(
@@ -189,18 +158,15 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         permit: Resource<Permit>,
         collection: String,
         page: wit::Page,
-    ) -> Answer<(Vec<wit::DocumentSummary>, Option<String>)> {
-        let call = match allowed(call(accessor, &permit)?, Scope::Read, Some(&collection)) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(read(call, move |call| {
+    ) -> DocumentsResult<(Vec<wit::DocumentSummary>, Option<String>)> {
+        let call = Call::of(accessor, &permit)?.with_in(Scope::Read, &collection)?;
+        call.read(move |call| {
             let store = &call.services.store;
             let (documents, next) =
                 store.documents(&collection, page.cursor.as_deref(), limit(&page)?)?;
             Ok((documents.into_iter().map(summary_to_wit).collect(), next))
         })
-        .await)
+        .await
     }
 
     async fn get_document(
@@ -208,16 +174,13 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         permit: Resource<Permit>,
         collection: String,
         id: String,
-    ) -> Answer<wit::Document> {
-        let call = match allowed(call(accessor, &permit)?, Scope::Read, Some(&collection)) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(read(call, move |call| {
+    ) -> DocumentsResult<wit::Document> {
+        let call = Call::of(accessor, &permit)?.with_in(Scope::Read, &collection)?;
+        call.read(move |call| {
             let document = call.services.store.document(&collection, &id)?;
             Ok(wit::Document { summary: summary_to_wit(document.summary), text: document.text })
         })
-        .await)
+        .await
     }
 
     async fn list_chunks(
@@ -226,18 +189,15 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         collection: String,
         id: String,
         page: wit::Page,
-    ) -> Answer<(Vec<wit::Chunk>, Option<String>)> {
-        let call = match allowed(call(accessor, &permit)?, Scope::Read, Some(&collection)) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(read(call, move |call| {
+    ) -> DocumentsResult<(Vec<wit::Chunk>, Option<String>)> {
+        let call = Call::of(accessor, &permit)?.with_in(Scope::Read, &collection)?;
+        call.read(move |call| {
             let store = &call.services.store;
             let (chunks, next) =
                 store.chunks(&collection, &id, page.cursor.as_deref(), limit(&page)?)?;
             Ok((chunks.into_iter().map(chunk_to_wit).collect(), next))
         })
-        .await)
+        .await
     }
 
     async fn delete_document(
@@ -246,61 +206,52 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         collection: String,
         id: String,
         condition: wit::Condition,
-    ) -> Answer<()> {
-        let call = match allowed(call(accessor, &permit)?, Scope::Write, Some(&collection)) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
-        call.request.set_wrote();
+    ) -> DocumentsResult<()> {
+        let call = Call::of(accessor, &permit)?.with_in(Scope::Write, &collection)?.writing();
         let condition = condition_from_wit(condition);
-        let deleted = call.services.store.delete_document(&collection, &id, condition).await;
-        Ok(deleted.map_err(error_to_wit))
+        Ok(call.services.store.delete_document(&collection, &id, condition).await?)
     }
 
     async fn list_jobs(
         accessor: &Accessor<T, Self>,
         permit: Resource<Permit>,
         page: wit::Page,
-    ) -> Answer<(Vec<wit::Job>, Option<String>)> {
-        let call = match allowed(call(accessor, &permit)?, Scope::Write, None) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(read(call, move |call| {
+    ) -> DocumentsResult<(Vec<wit::Job>, Option<String>)> {
+        let call = Call::of(accessor, &permit)?.with(Scope::Write)?;
+        call.read(move |call| {
             let visible = call.permit.key().record.collections.as_ref();
             let (jobs, next) =
                 call.services.store.jobs(visible, page.cursor.as_deref(), limit(&page)?)?;
             Ok((jobs.into_iter().map(job_to_wit).collect(), next))
         })
-        .await)
+        .await
     }
 
     async fn get_job(
         accessor: &Accessor<T, Self>,
         permit: Resource<Permit>,
         id: String,
-    ) -> Answer<wit::Job> {
-        let call = match allowed(call(accessor, &permit)?, Scope::Write, None) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(read(call, move |call| visible_job(call, &id)).await)
+    ) -> DocumentsResult<wit::Job> {
+        let call = Call::of(accessor, &permit)?.with(Scope::Write)?;
+        call.read(move |call| visible_job(call, &id)).await
     }
 
     async fn cancel_job(
         accessor: &Accessor<T, Self>,
         permit: Resource<Permit>,
         id: String,
-    ) -> Answer<wit::Job> {
-        Ok(change_job(call(accessor, &permit)?, id, Change::Cancel).await)
+    ) -> DocumentsResult<wit::Job> {
+        let call = Call::of(accessor, &permit)?.with(Scope::Write)?;
+        change_job(call, id, Change::Cancel).await
     }
 
     async fn retry_job(
         accessor: &Accessor<T, Self>,
         permit: Resource<Permit>,
         id: String,
-    ) -> Answer<wit::Job> {
-        Ok(change_job(call(accessor, &permit)?, id, Change::Retry).await)
+    ) -> DocumentsResult<wit::Job> {
+        let call = Call::of(accessor, &permit)?.with(Scope::Write)?;
+        change_job(call, id, Change::Retry).await
     }
 }
 
@@ -311,12 +262,12 @@ pub(super) async fn put(
     document: store::NewDocument,
     condition: wit::Condition,
     wait: wit::Wait,
-) -> Result<wit::PutResult, wit::Error> {
+) -> DocumentsResult<wit::PutResult> {
     call.request.set_wrote();
     let store = &call.services.store;
     let condition = condition_from_wit(condition);
     let codes = warning_codes([&document]);
-    let put = store.put(&collection, document, condition).await.map_err(error_to_wit)?;
+    let put = store.put(&collection, document, condition).await?;
     call.services.telemetry.metrics.documents(1, 0);
     call.services.telemetry.metrics.warned(codes);
     let mut summary = put.summary;
@@ -334,12 +285,12 @@ pub(super) async fn ingest(
     documents: Vec<store::NewDocument>,
     failures: Vec<wit::Failure>,
     wait: wit::Wait,
-) -> Result<wit::Job, wit::Error> {
+) -> DocumentsResult<wit::Job> {
     call.request.set_wrote();
     let store = &call.services.store;
     let failures = failures.into_iter().map(failure_from_wit).collect();
     let codes = warning_codes(&documents);
-    let (job, seq) = store.ingest(&collection, documents, failures).await.map_err(error_to_wit)?;
+    let (job, seq) = store.ingest(&collection, documents, failures).await?;
     let stored = job.indexed.saturating_add(job.pending);
     let failed = job.received.saturating_sub(stored);
     call.services.telemetry.metrics.documents(stored as usize, failed as usize);
@@ -348,18 +299,17 @@ pub(super) async fn ingest(
         return Ok(job_to_wit(job));
     }
     until_searchable(&call, store.wait_job_searchable(&job.id, seq)).await?;
-    read(call, move |call| Ok(job_to_wit(call.services.store.job(&job.id)?))).await
+    call.read(move |call| Ok(job_to_wit(call.services.store.job(&job.id)?))).await
 }
 
-/// Waits for what was stored to be searchable, as long as a write may wait for it:
-/// whether it is. What is stored is no error, so that there is no 504 for it.
+/// Waits for what was stored to be searchable, as long as a write may wait for it and
+/// the client does: whether it is. What is stored is no error, so that there is no 504 for it.
 async fn until_searchable(
     call: &Call,
     searchable: impl Future<Output = ()>,
-) -> Result<bool, wit::Error> {
-    let wait = call.services.searchable_timeout;
-    let waited = call.until_gone(tokio::time::timeout(wait, searchable)).await.ok_or_else(gone)?;
-    Ok(waited.is_ok())
+) -> DocumentsResult<bool> {
+    let wait = call.request.time_to_wait(call.services.searchable_timeout);
+    Ok(call.until_gone(tokio::time::timeout(wait, searchable)).await?.is_ok())
 }
 
 /// The codes of the warnings of documents.
@@ -375,22 +325,16 @@ enum Change {
 }
 
 /// Changes a job that the key may see, and tells how it is then.
-async fn change_job(
-    call: Option<Call>,
-    id: String,
-    change: Change,
-) -> Result<wit::Job, wit::Error> {
-    let call = allowed(call, Scope::Write, None)?;
+async fn change_job(call: Call, id: String, change: Change) -> DocumentsResult<wit::Job> {
     let wanted = id.clone();
-    read(call.clone(), move |call| visible_job(call, &wanted)).await?;
+    call.read(move |call| visible_job(call, &wanted)).await?;
     call.request.set_wrote();
     let store = &call.services.store;
-    let changed = match change {
-        Change::Cancel => store.cancel_job(&id).await,
-        Change::Retry => store.retry_job(&id).await,
-    };
-    changed.map_err(error_to_wit)?;
-    read(call, move |call| visible_job(call, &id)).await
+    match change {
+        Change::Cancel => store.cancel_job(&id).await?,
+        Change::Retry => store.retry_job(&id).await?,
+    }
+    call.read(move |call| visible_job(call, &id)).await
 }
 
 /// A job, if it is in a collection that the key may see: another tenant's does
@@ -401,49 +345,6 @@ pub(super) fn visible_job(call: &Call, id: &str) -> Result<wit::Job, store::Erro
         Ok(()) => Ok(job_to_wit(job)),
         Err(_) => Err(store::Error::UnknownJob),
     }
-}
-
-/// The call, if its permit covers `scope` (in `collection`).
-pub(super) fn allowed(
-    call: Option<Call>,
-    scope: Scope,
-    collection: Option<&str>,
-) -> Result<Call, wit::Error> {
-    let call = call.ok_or_else(gone)?;
-    let verdict = match collection {
-        Some(collection) => call.permit.allows_in(scope, collection),
-        None => call.permit.allows(scope),
-    };
-    match verdict {
-        Ok(()) => Ok(call),
-        Err(Denied::Scope(scope)) => Err(wit::Error::ScopeRequired(scope_to_wit(scope))),
-        Err(Denied::Collection) => Err(wit::Error::CollectionForbidden),
-    }
-}
-
-/// The call, if its permit covers reading all of these collections.
-pub(super) fn allowed_in_all(
-    call: Option<Call>,
-    collections: &[String],
-) -> Result<Call, wit::Error> {
-    let call = allowed(call, Scope::Read, None)?;
-    collections.iter().try_fold(call, |call, name| allowed(Some(call), Scope::Read, Some(name)))
-}
-
-/// Reads the store, off the serving threads.
-pub(super) async fn read<R, F>(call: Call, work: F) -> Result<R, wit::Error>
-where
-    R: Send + 'static,
-    F: FnOnce(&Call) -> Result<R, store::Error> + Send + 'static,
-{
-    match call.blocking(work).await {
-        Some(result) => result.map_err(error_to_wit),
-        None => Err(gone()),
-    }
-}
-
-fn gone() -> wit::Error {
-    wit::Error::Other(Some(GONE.into()))
 }
 
 /// The most a page may hold, so that one list cannot fill a handler's memory.
@@ -458,153 +359,6 @@ pub(super) fn entries(wanted: usize) -> Result<usize, store::Error> {
     match wanted {
         1..=MAX_PAGE => Ok(wanted),
         _ => Err(store::Error::Invalid(format!("a page has 1 to {MAX_PAGE} entries"))),
-    }
-}
-
-pub(super) fn error_to_wit(error: store::Error) -> wit::Error {
-    match error {
-        store::Error::UnknownCollection => wit::Error::UnknownCollection,
-        store::Error::CollectionExists => wit::Error::CollectionExists,
-        store::Error::CollectionProtected => wit::Error::CollectionProtected,
-        store::Error::UnknownDocument => wit::Error::UnknownDocument,
-        store::Error::UnknownJob => wit::Error::UnknownJob,
-        store::Error::PreconditionFailed => wit::Error::PreconditionFailed,
-        store::Error::InvalidCursor => wit::Error::InvalidCursor,
-        store::Error::Invalid(rule) => wit::Error::Invalid(rule),
-        store::Error::Busy { retry_after } => {
-            wit::Error::Busy(u32::try_from(retry_after.as_secs().max(1)).unwrap_or(u32::MAX))
-        }
-        // The writer has told the log.
-        store::Error::Unwritable(_) => wit::Error::Unwritable,
-        error => wit::Error::Other(Some(error.to_string())),
-    }
-}
-
-fn condition_from_wit(condition: wit::Condition) -> Condition {
-    let versions = |versions| match versions {
-        wit::Versions::Any => Versions::Any,
-        wit::Versions::These(these) => Versions::These(these),
-    };
-    Condition {
-        must_be: condition.must_be.map(versions),
-        must_not_be: condition.must_not_be.map(versions),
-    }
-}
-
-pub(super) fn document_from_wit(
-    document: wit::DocumentInput,
-    details: store::Details,
-) -> store::NewDocument {
-    store::NewDocument {
-        id: document.id,
-        title: document.title,
-        text: document.text,
-        media_type: document.media_type,
-        metadata: document.metadata,
-        chunks: document.chunks.into_iter().map(chunk_from_wit).collect(),
-        cut: cut_from_wit(document.cut),
-        outline: document.outline,
-        details,
-    }
-}
-
-fn chunk_from_wit(chunk: wit::ChunkInput) -> store::NewChunk {
-    store::NewChunk {
-        span: chunk.span.start..chunk.span.end,
-        headings: chunk.headings,
-        page: chunk.page,
-    }
-}
-
-fn chunking_from_wit(chunking: wit::Chunking) -> Chunking {
-    Chunking { tokens: chunking.tokens, overlap: chunking.overlap }
-}
-
-fn chunking_to_wit(chunking: Chunking) -> wit::Chunking {
-    wit::Chunking { tokens: chunking.tokens, overlap: chunking.overlap }
-}
-
-fn cut_from_wit(cut: wit::Cut) -> Cut {
-    Cut { chunking: chunking_from_wit(cut.chunking), model: cut.model }
-}
-
-fn cut_to_wit(cut: Cut) -> wit::Cut {
-    wit::Cut { chunking: chunking_to_wit(cut.chunking), model: cut.model }
-}
-
-fn uncut_to_wit(document: store::Uncut) -> wit::UncutDocument {
-    wit::UncutDocument {
-        id: document.id,
-        media_type: document.media_type,
-        text: document.text,
-        outline: document.outline,
-        sha256: document.sha256,
-    }
-}
-
-fn failure_from_wit(failure: wit::Failure) -> store::Failure {
-    store::Failure { position: failure.position, id: failure.id, reason: failure.reason }
-}
-
-fn failure_to_wit(failure: store::Failure) -> wit::Failure {
-    wit::Failure { position: failure.position, id: failure.id, reason: failure.reason }
-}
-
-fn outcome_to_wit(outcome: store::Outcome) -> wit::Outcome {
-    match outcome {
-        store::Outcome::Created => wit::Outcome::Created,
-        store::Outcome::Replaced => wit::Outcome::Replaced,
-        store::Outcome::Unchanged => wit::Outcome::Unchanged,
-    }
-}
-
-pub(super) fn summary_to_wit(summary: store::DocumentSummary) -> wit::DocumentSummary {
-    wit::DocumentSummary {
-        id: summary.id,
-        title: summary.title,
-        media_type: summary.media_type,
-        metadata: summary.metadata,
-        bytes: summary.bytes,
-        chunks: summary.chunks,
-        sha256: summary.sha256,
-        version: summary.version,
-        created_at: summary.created_at,
-        updated_at: summary.updated_at,
-        searchable: summary.searchable,
-    }
-}
-
-fn chunk_to_wit(chunk: store::Chunk) -> wit::Chunk {
-    wit::Chunk {
-        id: chunk.id,
-        span: wit::Span { start: chunk.span.start, end: chunk.span.end },
-        headings: chunk.headings,
-        page: chunk.page,
-        text: chunk.text,
-    }
-}
-
-fn collection_to_wit(collection: store::Collection) -> wit::Collection {
-    wit::Collection {
-        name: collection.name,
-        documents: collection.documents,
-        chunks: collection.chunks,
-        chunking: chunking_to_wit(collection.chunking),
-        uncut: collection.uncut,
-        created_at: collection.created_at,
-    }
-}
-
-fn job_to_wit(job: store::Job) -> wit::Job {
-    wit::Job {
-        state: if job.pending == 0 { wit::JobState::Done } else { wit::JobState::Running },
-        id: job.id,
-        collection: job.collection,
-        received: job.received,
-        indexed: job.indexed,
-        pending: job.pending,
-        failed: job.failed.into_iter().map(failure_to_wit).collect(),
-        created_at: job.created_at,
     }
 }
 

@@ -8,8 +8,10 @@ use ragtime_policy::scope::Scope;
 use wasmtime::component::{Accessor, Resource};
 
 use super::bindings::ragtime::models0_1_0::embedding as wit;
+use super::bindings::ragtime::models0_2_0::embedding as named;
+use super::call::Call;
+use super::error::{Cause, Denied, ImportError};
 use super::rate_limit::Permit;
-use super::{Call, GONE, call};
 use crate::model::{EmbeddingModel, ModelError};
 use crate::runtime::state::{Capabilities, CapabilityView};
 
@@ -26,6 +28,10 @@ const TOKENS_PER_UNIT: usize = Embedder::MAX_TOKENS;
 pub(super) const UNSAID_TOKENS: usize = 8_192;
 
 impl wit::Host for CapabilityView<'_> {
+    fn convert_error(&mut self, error: ImportError<wit::Error>) -> wasmtime::Result<wit::Error> {
+        error.into_error()
+    }
+
     fn current(&mut self) -> wasmtime::Result<Option<wit::Model>> {
         let model = self.services.embeddings.default_model().filter(|model| model.is_ready());
         Ok(model.map(|model| {
@@ -44,68 +50,79 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         accessor: &Accessor<T, Self>,
         permit: Resource<Permit>,
         texts: Vec<String>,
-    ) -> wasmtime::Result<Result<Vec<Vec<f32>>, wit::Error>> {
-        let call = match allowed(call(accessor, &permit)?, texts.len()) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(call.blocking(move |call| embed(call, &texts)).await.unwrap_or_else(|| Err(gone())))
+    ) -> Result<Vec<Vec<f32>>, ImportError<wit::Error>> {
+        let call = with_texts(Call::of(accessor, &permit)?, texts.len())?;
+        let embedded = call.blocking(move |call| {
+            let model = call.services.embeddings.default_model().ok_or(Failed::NoModel)?;
+            embed_by(call, model, Role::Passage, &texts)
+        });
+        Ok(embedded.await??)
     }
 
     async fn tokens(
         accessor: &Accessor<T, Self>,
         permit: Resource<Permit>,
         texts: Vec<String>,
-    ) -> wasmtime::Result<Result<Vec<Vec<u32>>, wit::Error>> {
-        let call = match allowed(call(accessor, &permit)?, texts.len()) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
+    ) -> Result<Vec<Vec<u32>>, ImportError<wit::Error>> {
+        let call = with_texts(Call::of(accessor, &permit)?, texts.len())?;
         let starts = counted(call, move |call| {
             let model = call.services.embeddings.default_model();
             texts.iter().map(|text| token_starts(model.map(Arc::as_ref), text)).collect()
         });
-        Ok(starts.await)
+        starts.await
     }
 }
 
 /// Counts tokens when it is the call's turn to: what runs at once is bounded, as it
 /// takes memory by the length of the texts.
-pub(super) async fn counted(
+pub(super) async fn counted<E: From<Denied> + From<Failed>>(
     call: Call,
-    count: impl FnOnce(&Call) -> Result<Vec<Vec<u32>>, wit::Error> + Send + 'static,
-) -> Result<Vec<Vec<u32>>, wit::Error> {
+    count: impl FnOnce(&Call) -> Result<Vec<Vec<u32>>, Failed> + Send + 'static,
+) -> Result<Vec<Vec<u32>>, ImportError<E>> {
     let tokenising = &call.services.embeddings.tokenising;
-    let Some(turn) = call.until_gone(tokenising.acquire()).await else {
-        return Err(gone());
-    };
-    let starts = call.blocking(count).await.unwrap_or_else(|| Err(gone()));
+    let turn = call.until_gone(tokenising.acquire()).await?;
+    let starts = call.blocking(count).await;
     drop(turn);
-    starts
+    Ok(starts??)
 }
 
-/// Embeds texts by the default model, for as long as the client waits and its budget
-/// lasts.
-fn embed(call: &Call, texts: &[String]) -> Result<Vec<Vec<f32>>, wit::Error> {
-    let model = call.services.embeddings.default_model().ok_or(wit::Error::Unavailable)?;
-    let embedded = embed_by(call, model, Role::Passage, texts);
-    embedded.map_err(|failed| match failed {
-        Failed::Budget => wit::Error::Invalid(NO_BUDGET.into()),
-        Failed::Model(ModelError::NotLoaded) => wit::Error::Unavailable,
-        Failed::Model(error) => wit::Error::Other(Some(error.to_string())),
-    })
-}
-
-/// Said of texts that a key cannot pay for.
-pub(super) const NO_BUDGET: &str = "the key's budget does not cover these texts";
-
-/// Why texts were not embedded.
+/// Why texts were not embedded, or their tokens not counted.
 pub(super) enum Failed {
+    /// There are more of them than one call may have.
+    TooMany,
     /// The key does not pay for them.
     Budget,
-    /// The model.
+    /// There is no such model, or no default model.
+    NoModel,
+    /// The model failed.
     Model(ModelError),
 }
+
+impl Cause for Failed {}
+
+/// Both versions of the interface say the same, apart from a name that no model has.
+macro_rules! said_of_failed {
+    ($error:ty, $no_model:ident) => {
+        impl From<Failed> for $error {
+            fn from(failed: Failed) -> Self {
+                match failed {
+                    Failed::TooMany => {
+                        Self::Invalid(format!("at most {MAX_TEXTS} texts in one call"))
+                    }
+                    Failed::Budget => {
+                        Self::Invalid("the key's budget does not cover these texts".to_owned())
+                    }
+                    Failed::NoModel => Self::$no_model,
+                    Failed::Model(ModelError::NotLoaded) => Self::Unavailable,
+                    Failed::Model(error) => Self::Other(Some(error.to_string())),
+                }
+            }
+        }
+    };
+}
+
+said_of_failed!(wit::Error, Unavailable);
+said_of_failed!(named::Error, UnknownModel);
 
 /// Embeds texts by a model, for as long as the client waits and its budget lasts.
 pub(super) fn embed_by(
@@ -130,30 +147,18 @@ pub(super) fn embed_by(
     model.embed(role, &texts, &wanted).map_err(Failed::Model)
 }
 
-pub(super) fn allowed(call: Option<Call>, texts: usize) -> Result<Call, wit::Error> {
-    let call = call.ok_or_else(gone)?;
-    let permit = &call.permit;
-    if permit.allows(Scope::Read).is_err() && permit.allows(Scope::Write).is_err() {
-        return Err(wit::Error::ScopeRequired);
-    }
-    if texts > MAX_TEXTS {
-        return Err(wit::Error::Invalid(format!("at most {MAX_TEXTS} texts in one call")));
-    }
-    Ok(call)
+/// The call, if it may have so many texts embedded or counted.
+pub(super) fn with_texts<E: From<Denied> + From<Failed>>(
+    call: Call,
+    texts: usize,
+) -> Result<Call, ImportError<E>> {
+    let call = call.with_either(Scope::Read, Scope::Write)?;
+    if texts > MAX_TEXTS { Err(Failed::TooMany.into()) } else { Ok(call) }
 }
 
-fn gone() -> wit::Error {
-    wit::Error::Other(Some(GONE.into()))
-}
-
-pub(super) fn token_starts(
-    model: Option<&EmbeddingModel>,
-    text: &str,
-) -> Result<Vec<u32>, wit::Error> {
+pub(super) fn token_starts(model: Option<&EmbeddingModel>, text: &str) -> Result<Vec<u32>, Failed> {
     match model {
-        Some(model) => {
-            model.token_starts(text).map_err(|error| wit::Error::Other(Some(error.to_string())))
-        }
+        Some(model) => model.token_starts(text).map_err(Failed::Model),
         None => Ok(estimated_token_starts(text)),
     }
 }

@@ -6,16 +6,18 @@ use std::task::{Context, Poll};
 use ragtime_openai::chat::Ending;
 use ragtime_openai::checked::{Checked, Step, Unsupported};
 use ragtime_policy::scope::Scope;
-use ragtime_store::Passage;
+use ragtime_store as store;
 use tokio::sync::mpsc;
 use wasmtime::component::{
     Accessor, Destination, Resource, StreamProducer, StreamReader, StreamResult,
 };
 use wasmtime::{AsContextMut, StoreContextMut};
 
+use super::Owner;
 use super::bindings::ragtime::models0_1_0::generation as wit;
-use super::rate_limit::{Denied, Permit};
-use super::{Call, GONE, Owner, call};
+use super::call::Call;
+use super::error::ImportError;
+use super::rate_limit::Permit;
 use crate::generator::openai::{Message, Piece, Role, Tokens};
 use crate::generator::{Assessed, EXTRACTIVE, Extract};
 use crate::runtime::state::{Capabilities, CapabilityView};
@@ -26,6 +28,10 @@ use crate::upstream::UpstreamError;
 const MAX_WAITING_EVENTS: usize = 256;
 
 impl wit::Host for CapabilityView<'_> {
+    fn convert_error(&mut self, error: ImportError<wit::Error>) -> wasmtime::Result<wit::Error> {
+        error.into_error()
+    }
+
     fn generators(&mut self) -> wasmtime::Result<Vec<String>> {
         Ok(self.services.generators.names().into_iter().map(str::to_owned).collect())
     }
@@ -36,82 +42,63 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         accessor: &Accessor<T, Self>,
         permit: Resource<Permit>,
         request: wit::Request,
-    ) -> wasmtime::Result<Result<StreamReader<wit::Event>, wit::Error>> {
-        let call = match allowed(call(accessor, &permit)?, &request) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
-        if call.pay_for_search().is_err() {
-            return Ok(Err(wit::Error::Unavailable));
-        }
+    ) -> Result<StreamReader<wit::Event>, ImportError<wit::Error>> {
+        let call = Call::of(accessor, &permit)?.with_in(Scope::Read, &request.collection)?;
+        call.pay_for_search().map_err(|_| wit::Error::Unavailable)?;
         let names = call.services.generators.names();
         let asked = request.generator.as_deref().or(names.first().copied()).unwrap_or(EXTRACTIVE);
-        let answer = match names.into_iter().find(|name| *name == asked) {
-            Some(EXTRACTIVE) => quoted(call, request).await,
-            Some(name) => written(call, request, name).await,
-            None => Err(wit::Error::UnknownGenerator),
+        let events = match names.into_iter().find(|name| *name == asked) {
+            Some(EXTRACTIVE) => quoted(call, request).await?,
+            Some(name) => written(call, request, name).await?,
+            None => return Err(wit::Error::UnknownGenerator.into()),
         };
-        match answer {
-            Ok(Answer::Whole(events)) => accessor
-                .with(|mut access| Ok(Ok(StreamReader::new(access.as_context_mut(), events)?))),
-            Ok(Answer::Coming(events)) => {
-                let events = Coming(events);
-                accessor
-                    .with(|mut access| Ok(Ok(StreamReader::new(access.as_context_mut(), events)?)))
-            }
-            Err(error) => Ok(Err(error)),
-        }
+        accessor.with(|mut access| {
+            let store = access.as_context_mut();
+            Ok(match events {
+                Events::Made(events) => StreamReader::new(store, events)?,
+                Events::Coming(events) => StreamReader::new(store, Coming(events))?,
+            })
+        })
     }
 }
 
-/// How an answer's events are had.
-enum Answer {
-    Whole(Vec<wit::Event>),
+/// The events of an answer.
+enum Events {
+    /// All of them.
+    Made(Vec<wit::Event>),
+    /// As they come.
     Coming(mpsc::Receiver<wit::Event>),
 }
 
-fn allowed(call: Option<Call>, request: &wit::Request) -> Result<Call, wit::Error> {
-    let call = call.ok_or_else(gone)?;
-    call.permit.allows_in(Scope::Read, &request.collection).map_err(|denied| match denied {
-        Denied::Scope(_) => wit::Error::ScopeRequired,
-        Denied::Collection => wit::Error::CollectionForbidden,
-    })?;
-    Ok(call)
-}
-
-fn gone() -> wit::Error {
-    wit::Error::Other(Some(GONE.into()))
-}
-
 /// The sources may have gone since they were found.
-fn store_error(error: &ragtime_store::Error) -> wit::Error {
-    match error {
-        ragtime_store::Error::UnknownCollection => wit::Error::UnknownCollection,
-        other => wit::Error::Other(Some(other.to_string())),
+impl From<store::Error> for wit::Error {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::UnknownCollection => Self::UnknownCollection,
+            other => Self::Other(Some(other.to_string())),
+        }
     }
 }
 
 /// An answer made of quotes.
-async fn quoted(call: Call, request: wit::Request) -> Result<Answer, wit::Error> {
+async fn quoted(call: Call, request: wit::Request) -> Result<Events, wit::Error> {
     let answering = call.answering(EXTRACTIVE);
     let owner = call.permit.owner.clone();
     let extract = call.blocking(move |call| {
         let extractive = &call.services.generators.extractive;
         extractive.answer(&request.collection, &request.question, &request.chunks)
     });
-    match extract.await {
-        Some(Ok(extract)) => {
-            answering.complete(extract.input_tokens, extract.output_tokens, &[]);
-            let confidence = Some(extract.confidence);
-            assess(&owner, Assessed { confidence, ..Assessed::default() });
-            Ok(Answer::Whole(events(extract)))
-        }
-        Some(Err(error)) => {
+    let extract = match extract.await? {
+        Ok(extract) => extract,
+        Err(error) => {
             answering.fail();
-            Err(store_error(&error))
+            return Err(error.into());
         }
-        None => Err(gone()),
-    }
+    };
+    answering.complete(extract.input_tokens, extract.output_tokens, &[]);
+    let confidence = Some(extract.confidence);
+    assess(&owner, Assessed { confidence, ..Assessed::default() });
+    Ok(Events::Made(events(extract)))
 }
 
 fn assess(owner: &Owner, assessed: Assessed) {
@@ -143,37 +130,30 @@ async fn written(
     call: Call,
     request: wit::Request,
     name: &'static str,
-) -> Result<Answer, wit::Error> {
+) -> Result<Events, wit::Error> {
     let messages: Vec<_> = request.messages.iter().map(message).collect();
     let answering = call.answering(name);
     let asked = async {
         let model = call.services.generators.model(name);
         Some(model?.answer(&messages, answering.context()).await)
     };
-    let tokens = match call.until_gone(asked).await {
-        None => return Err(gone()),
-        Some(None) => return Err(wit::Error::UnknownGenerator),
-        Some(Some(Ok(tokens))) => tokens,
-        Some(Some(Err(error))) => {
+    let tokens = match call.until_gone(asked).await?.ok_or(wit::Error::UnknownGenerator)? {
+        Ok(tokens) => tokens,
+        Err(error) => {
             answering.fail();
             let fallback = call.services.generators.fallback;
             tracing::warn!(request_id = call.request.id, %error, model = name, fallback, "the language model did not answer");
-            return if fallback {
-                quoted(call, request).await
-            } else {
-                Err(wit::Error::Unavailable)
+            return match fallback {
+                true => quoted(call, request).await,
+                false => Err(wit::Error::Unavailable),
             };
         }
     };
     let passages = call.blocking(move |call| {
         let passages = call.services.store.passages(&request.collection, &request.chunks)?;
-        Ok::<_, ragtime_store::Error>(in_order(&request.chunks, passages))
+        Ok::<_, store::Error>(in_order(&request.chunks, passages))
     });
-    let passages = match passages.await {
-        Some(Ok(passages)) => passages,
-        Some(Err(error)) => return Err(store_error(&error)),
-        None => return Err(gone()),
-    };
+    let passages = passages.await??;
     let (sender, events) = mpsc::channel(MAX_WAITING_EVENTS);
     let cancelled = call.request.cancelled.clone();
     let owner = call.permit.owner.clone();
@@ -183,12 +163,12 @@ async fn written(
     tokio::spawn(async move {
         cancelled.run_until_cancelled(tell(tokens, passages, sender, told)).await
     });
-    Ok(Answer::Coming(events))
+    Ok(Events::Coming(events))
 }
 
 /// A passage's text and where it begins in its document; nothing for a chunk
 /// that has been deleted since.
-fn in_order(chunks: &[u64], passages: Vec<Passage>) -> Vec<(String, u64)> {
+fn in_order(chunks: &[u64], passages: Vec<store::Passage>) -> Vec<(String, u64)> {
     let of = |chunk: &u64| passages.iter().find(|passage| passage.chunk == *chunk);
     let found = chunks.iter().map(|chunk| {
         of(chunk)

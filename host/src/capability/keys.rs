@@ -6,10 +6,11 @@ use ragtime_policy::scope::{Scope, Scopes};
 use serde_json::{Value, json};
 use wasmtime::component::{Accessor, Resource};
 
-use super::auth::{scope_from_wit, scope_to_wit, scopes_to_wit};
 use super::bindings::ragtime::keys::keyring as wit;
-use super::rate_limit::{Denied, Permit};
-use super::{Call, GONE, call};
+use super::call::Call;
+use super::error::{Cause, ImportError};
+use super::rate_limit::Permit;
+use super::scopes::{scope_from_wit, scope_to_wit, scopes_to_wit};
 use crate::keyring::{Actor, Change, Key, KeyringError, NewKey};
 use crate::runtime::state::{Capabilities, CapabilityView};
 
@@ -18,46 +19,46 @@ const MAX_NAME_CHARS: usize = 100;
 /// The longest grace of a rotation: 30 days.
 const MAX_GRACE_SECONDS: u32 = 30 * 24 * 3600;
 
-impl wit::Host for CapabilityView<'_> {}
+/// What a call about keys returns.
+type KeysResult<R> = Result<R, ImportError<wit::KeyError>>;
+
+impl wit::Host for CapabilityView<'_> {
+    fn convert_key_error(
+        &mut self,
+        error: ImportError<wit::KeyError>,
+    ) -> wasmtime::Result<wit::KeyError> {
+        error.into_error()
+    }
+}
 
 impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
     async fn current(
         accessor: &Accessor<T, Self>,
         permit: Resource<Permit>,
-    ) -> wasmtime::Result<Result<wit::Key, wit::KeyError>> {
-        Ok(match call(accessor, &permit)? {
-            Some(call) => Ok(key_to_wit(call.permit.key())),
-            None => Err(gone()),
-        })
+    ) -> KeysResult<wit::Key> {
+        let call = Call::of(accessor, &permit)?;
+        Ok(key_to_wit(call.permit.key()))
     }
 
     async fn all(
         accessor: &Accessor<T, Self>,
         permit: Resource<Permit>,
-    ) -> wasmtime::Result<Result<Vec<wit::Key>, wit::KeyError>> {
-        Ok(admin(call(accessor, &permit)?)
-            .map(|call| call.services.keyring.all().iter().map(|key| key_to_wit(key)).collect()))
+    ) -> KeysResult<Vec<wit::Key>> {
+        let call = Call::of(accessor, &permit)?.with(Scope::Admin)?;
+        Ok(call.services.keyring.all().iter().map(|key| key_to_wit(key)).collect())
     }
 
     async fn issue(
         accessor: &Accessor<T, Self>,
         permit: Resource<Permit>,
         request: wit::KeyRequest,
-    ) -> wasmtime::Result<Result<wit::IssuedKey, wit::KeyError>> {
-        let call = match admin(call(accessor, &permit)?) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
-        let new = match new_key(&call, request) {
-            Ok(new) => new,
-            Err(error) => return Ok(Err(error)),
-        };
-        call.request.set_wrote();
-        let made = call.services.keyring.issue(actor(&call), new).await;
-        if let Ok((key, _)) = &made {
-            audit(&call, "key.issue", &key.record.id.to_string(), described(key)).await;
-        }
-        Ok(issued(made))
+    ) -> KeysResult<wit::IssuedKey> {
+        let call = Call::of(accessor, &permit)?.with(Scope::Admin)?;
+        let new = new_key(&call, request)?;
+        let call = call.writing();
+        let (key, credential) = call.services.keyring.issue(actor(&call), new).await?;
+        audit(&call, "key.issue", &key.record.id.to_string(), described(&key)).await;
+        Ok(wit::IssuedKey { key: key_to_wit(&key), credential: credential.expose() })
     }
 
     async fn rotate(
@@ -65,23 +66,19 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         permit: Resource<Permit>,
         id: String,
         grace_seconds: u32,
-    ) -> wasmtime::Result<Result<wit::IssuedKey, wit::KeyError>> {
-        let call = match admin(call(accessor, &permit)?) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
+    ) -> KeysResult<wit::IssuedKey> {
+        let call = Call::of(accessor, &permit)?.with(Scope::Admin)?;
         if grace_seconds > MAX_GRACE_SECONDS {
             let rule = format!("the grace is at most {MAX_GRACE_SECONDS} seconds");
-            return Ok(Err(wit::KeyError::Invalid(rule)));
+            return Err(wit::KeyError::Invalid(rule).into());
         }
-        call.request.set_wrote();
-        let made = call.services.keyring.rotate(actor(&call), &id, grace_seconds).await;
-        if let Ok((key, _)) = &made {
-            let detail =
-                json!({"successor": key.record.id.to_string(), "grace_seconds": grace_seconds});
-            audit(&call, "key.rotate", &id, detail).await;
-        }
-        Ok(issued(made))
+        let call = call.writing();
+        let keyring = &call.services.keyring;
+        let (key, credential) = keyring.rotate(actor(&call), &id, grace_seconds).await?;
+        let successor = key.record.id.to_string();
+        let detail = json!({"successor": successor, "grace_seconds": grace_seconds});
+        audit(&call, "key.rotate", &id, detail).await;
+        Ok(wit::IssuedKey { key: key_to_wit(&key), credential: credential.expose() })
     }
 
     async fn update(
@@ -89,52 +86,25 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         permit: Resource<Permit>,
         id: String,
         change: wit::KeyChange,
-    ) -> wasmtime::Result<Result<wit::Key, wit::KeyError>> {
-        let call = match admin(call(accessor, &permit)?) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
-        let change = match changed(change) {
-            Ok(change) => change,
-            Err(error) => return Ok(Err(error)),
-        };
-        call.request.set_wrote();
-        let updated = call.services.keyring.update(actor(&call), &id, change).await;
-        if let Ok(key) = &updated {
-            audit(&call, "key.update", &id, described(key)).await;
-        }
-        Ok(updated.map(|key| key_to_wit(&key)).map_err(key_error))
+    ) -> KeysResult<wit::Key> {
+        let call = Call::of(accessor, &permit)?.with(Scope::Admin)?;
+        let change = changed(change)?;
+        let call = call.writing();
+        let key = call.services.keyring.update(actor(&call), &id, change).await?;
+        audit(&call, "key.update", &id, described(&key)).await;
+        Ok(key_to_wit(&key))
     }
 
     async fn revoke(
         accessor: &Accessor<T, Self>,
         permit: Resource<Permit>,
         id: String,
-    ) -> wasmtime::Result<Result<(), wit::KeyError>> {
-        let call = match admin(call(accessor, &permit)?) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
-        call.request.set_wrote();
-        let revoked = call.services.keyring.revoke(actor(&call), &id).await;
-        if revoked.is_ok() {
-            audit(&call, "key.revoke", &id, json!({})).await;
-        }
-        Ok(revoked.map_err(key_error))
+    ) -> KeysResult<()> {
+        let call = Call::of(accessor, &permit)?.with(Scope::Admin)?.writing();
+        call.services.keyring.revoke(actor(&call), &id).await?;
+        audit(&call, "key.revoke", &id, json!({})).await;
+        Ok(())
     }
-}
-
-fn admin(call: Option<Call>) -> Result<Call, wit::KeyError> {
-    let call = call.ok_or_else(gone)?;
-    match call.permit.allows(Scope::Admin) {
-        Ok(()) => Ok(call),
-        Err(Denied::Scope(scope)) => Err(wit::KeyError::ScopeRequired(scope_to_wit(scope))),
-        Err(Denied::Collection) => Err(wit::KeyError::ScopeRequired(scope_to_wit(Scope::Admin))),
-    }
-}
-
-fn gone() -> wit::KeyError {
-    wit::KeyError::Other(Some(GONE.into()))
 }
 
 fn actor(call: &Call) -> Actor {
@@ -197,7 +167,7 @@ fn valid(name: Option<&str>, scopes: Option<Scopes>, limits: Limits) -> Result<(
     Ok(())
 }
 
-/// Writes an act down. It is done already, so a failure is for the log.
+/// Records an audit event. The change is done already, so a failure is for the log.
 async fn audit(call: &Call, action: &str, target: &str, detail: Value) {
     let actor = call.permit.key().record.id.to_string();
     let request = Some(call.request.id.clone());
@@ -214,25 +184,22 @@ fn described(key: &Key) -> Value {
     })
 }
 
-fn issued(
-    result: Result<(std::sync::Arc<Key>, ragtime_policy::key::Credential), KeyringError>,
-) -> Result<wit::IssuedKey, wit::KeyError> {
-    let (key, credential) = result.map_err(key_error)?;
-    Ok(wit::IssuedKey { key: key_to_wit(&key), credential: credential.expose() })
-}
+impl Cause for KeyringError {}
 
-fn key_error(error: KeyringError) -> wit::KeyError {
-    match error {
-        KeyringError::Unknown => wit::KeyError::UnknownKey,
-        KeyringError::LastAdmin => wit::KeyError::LastAdmin,
-        KeyringError::NotAdmin => wit::KeyError::ScopeRequired(scope_to_wit(Scope::Admin)),
-        KeyringError::Refused(Refused::Excess(Excess::Scope(scope))) => {
-            wit::KeyError::ScopeRequired(scope_to_wit(scope))
-        }
-        KeyringError::Refused(refused) => wit::KeyError::Invalid(refused.to_string()),
-        KeyringError::Store(ragtime_store::Error::Unwritable(_)) => wit::KeyError::Unwritable,
-        error @ (KeyringError::Entropy(_) | KeyringError::Store(_)) => {
-            wit::KeyError::Other(Some(error.to_string()))
+impl From<KeyringError> for wit::KeyError {
+    fn from(error: KeyringError) -> Self {
+        match error {
+            KeyringError::Unknown => Self::UnknownKey,
+            KeyringError::LastAdmin => Self::LastAdmin,
+            KeyringError::NotAdmin => Self::ScopeRequired(scope_to_wit(Scope::Admin)),
+            KeyringError::Refused(Refused::Excess(Excess::Scope(scope))) => {
+                Self::ScopeRequired(scope_to_wit(scope))
+            }
+            KeyringError::Refused(refused) => Self::Invalid(refused.to_string()),
+            KeyringError::Store(ragtime_store::Error::Unwritable(_)) => Self::Unwritable,
+            error @ (KeyringError::Entropy(_) | KeyringError::Store(_)) => {
+                Self::Other(Some(error.to_string()))
+            }
         }
     }
 }

@@ -5,12 +5,10 @@ use ragtime_store as store;
 use wasmtime::component::{Accessor, Resource};
 
 use super::bindings::ragtime::documents::listing as wit;
-use super::call;
-use super::documents::{allowed, allowed_in_all, entries, read, summary_to_wit, visible_job};
+use super::call::Call;
+use super::documents::{DocumentsResult, entries, summary_to_wit, visible_job};
 use super::rate_limit::Permit;
 use crate::runtime::state::{Capabilities, CapabilityView};
-
-type Answer<R> = wasmtime::Result<Result<R, wit::Error>>;
 
 impl wit::Host for CapabilityView<'_> {}
 
@@ -20,12 +18,9 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         permit: Resource<Permit>,
         collection: String,
         range: wit::Range,
-    ) -> Answer<Vec<wit::DocumentSummary>> {
-        let call = match allowed(call(accessor, &permit)?, Scope::Read, Some(&collection)) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(read(call, move |call| {
+    ) -> DocumentsResult<Vec<wit::DocumentSummary>> {
+        let call = Call::of(accessor, &permit)?.with_in(Scope::Read, &collection)?;
+        call.read(move |call| {
             let range = store::Between {
                 limit: entries(range.limit as usize)?,
                 above: range.above,
@@ -35,7 +30,7 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
             let documents = call.services.store.documents_between(&collection, &range)?;
             Ok(documents.into_iter().map(summary_to_wit).collect())
         })
-        .await)
+        .await
     }
 
     async fn summaries(
@@ -43,17 +38,14 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         permit: Resource<Permit>,
         collection: String,
         ids: Vec<String>,
-    ) -> Answer<Vec<Option<wit::DocumentSummary>>> {
-        let call = match allowed(call(accessor, &permit)?, Scope::Read, Some(&collection)) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(read(call, move |call| {
+    ) -> DocumentsResult<Vec<Option<wit::DocumentSummary>>> {
+        let call = Call::of(accessor, &permit)?.with_in(Scope::Read, &collection)?;
+        call.read(move |call| {
             entries(ids.len().max(1))?;
             let found = call.services.store.summaries(&collection, &ids)?;
             Ok(found.into_iter().map(|summary| summary.map(summary_to_wit)).collect())
         })
-        .await)
+        .await
     }
 
     async fn job_items(
@@ -62,34 +54,28 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         job: String,
         first: u32,
         limit: u32,
-    ) -> Answer<Vec<wit::JobItem>> {
-        let call = match allowed(call(accessor, &permit)?, Scope::Write, None) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(read(call, move |call| {
+    ) -> DocumentsResult<Vec<wit::JobItem>> {
+        let call = Call::of(accessor, &permit)?.with(Scope::Write)?;
+        call.read(move |call| {
             visible_job(call, &job)?;
             let limit = entries(limit as usize)?;
             let items = call.services.store.job_items(&job, first, limit)?;
             Ok(items.into_iter().map(item_to_wit).collect())
         })
-        .await)
+        .await
     }
 
     async fn bytes(
         accessor: &Accessor<T, Self>,
         permit: Resource<Permit>,
         collections: Vec<String>,
-    ) -> Answer<Vec<u64>> {
-        let call = match allowed_in_all(call(accessor, &permit)?, &collections) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(read(call, move |call| {
+    ) -> DocumentsResult<Vec<u64>> {
+        let call = Call::of(accessor, &permit)?.with_in_each(Scope::Read, &collections)?;
+        call.read(move |call| {
             entries(collections.len().max(1))?;
             collections.iter().map(|name| call.services.store.bytes(name)).collect()
         })
-        .await)
+        .await
     }
 }
 

@@ -3,7 +3,7 @@
 use wasmtime::component::Access;
 
 use super::bindings::ragtime::logging::log as wit;
-use super::current;
+use super::call::current;
 use crate::runtime::state::{Capabilities, CapabilityView};
 
 impl wit::Host for CapabilityView<'_> {}

@@ -7,8 +7,9 @@ use wasmtime::component::{Accessor, Resource};
 
 use super::bindings::ragtime::models0_1_0::embedding::Error;
 use super::bindings::ragtime::models0_1_0::measure as wit;
-use super::call;
-use super::embedding::{allowed, counted, token_starts};
+use super::call::Call;
+use super::embedding::{counted, token_starts, with_texts};
+use super::error::ImportError;
 use super::rate_limit::Permit;
 use crate::runtime::state::{Capabilities, CapabilityView};
 
@@ -19,11 +20,8 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         accessor: &Accessor<T, Self>,
         permit: Resource<Permit>,
         texts: Vec<wit::Measured>,
-    ) -> wasmtime::Result<Result<Vec<Vec<u32>>, Error>> {
-        let call = match allowed(call(accessor, &permit)?, texts.len()) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
+    ) -> Result<Vec<Vec<u32>>, ImportError<Error>> {
+        let call = with_texts(Call::of(accessor, &permit)?, texts.len())?;
         let starts = counted(call, move |call| {
             let embeddings = &call.services.embeddings;
             let of = |one: &wit::Measured| {
@@ -35,6 +33,6 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
             };
             texts.iter().map(of).collect()
         });
-        Ok(starts.await)
+        starts.await
     }
 }

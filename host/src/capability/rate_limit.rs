@@ -8,7 +8,9 @@ use wasmtime::component::{Access, Accessor, Resource};
 
 use super::auth::Principal;
 use super::bindings::ragtime::rate_limit::admission as wit;
-use super::{GONE, Owner, Ownership, current};
+use super::call::current;
+use super::error::{Cause, Denied, ImportError};
+use super::{Owner, Ownership};
 use crate::keyring::Key;
 use crate::runtime::request::Purpose;
 use crate::runtime::state::{Capabilities, CapabilityView};
@@ -20,15 +22,6 @@ pub struct Permit {
     key: Arc<Key>,
     quota: Quota,
     pub(super) owner: Owner,
-}
-
-/// Why a permit does not cover a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Denied {
-    /// The key lacks this scope.
-    Scope(Scope),
-    /// The key is limited to other collections.
-    Collection,
 }
 
 impl Permit {
@@ -64,7 +57,14 @@ impl Permit {
     }
 }
 
-impl wit::Host for CapabilityView<'_> {}
+impl wit::Host for CapabilityView<'_> {
+    fn convert_refusal(
+        &mut self,
+        error: ImportError<wit::Refusal>,
+    ) -> wasmtime::Result<wit::Refusal> {
+        error.into_error()
+    }
+}
 
 impl wit::HostPermit for CapabilityView<'_> {
     fn drop(&mut self, permit: Resource<Permit>) -> wasmtime::Result<()> {
@@ -92,47 +92,54 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         accessor: &Accessor<T, Self>,
         principal: Resource<Principal>,
         cost: u32,
-    ) -> wasmtime::Result<Result<Resource<Permit>, wit::Refusal>> {
+    ) -> Result<Resource<Permit>, ImportError<wit::Refusal>> {
         accessor.with(|mut access| {
             let current = current(&mut access)?;
             let view = access.get();
             let principal = view.table.get(&principal)?;
-            let Some(live) = current.filter(|current| principal.owner.is(current)) else {
-                return Ok(Err(wit::Refusal::Other(Some(GONE.into()))));
-            };
+            let own = current.filter(|current| principal.owner.is(current));
+            let request = own.ok_or(Denied::Over)?;
             let (key, owner) = (Arc::clone(&principal.key), principal.owner.clone());
             let keyring = &view.services.keyring;
             // Every request costs something, whatever the handler says.
-            let charged = live.charge_once(cost.max(1), |units| match keyring.admit(&key, units) {
-                Decision::Admitted(quota) => Ok(quota),
-                refused => Err(refused),
-            });
+            let charged =
+                request.charge_once(cost.max(1), |units| match keyring.admit(&key, units) {
+                    Decision::Admitted(quota) => Ok(quota),
+                    refused => Err(refused),
+                });
             match charged {
                 Ok(quota) => {
                     let quota = quota.unwrap_or_else(|| keyring.quota(&key));
-                    live.set_quota(quota);
-                    Ok(Ok(view.table.push(Permit { key, quota, owner })?))
+                    request.set_quota(quota);
+                    Ok(view.table.push(Permit { key, quota, owner })?)
                 }
                 Err(refused) => {
                     if let Decision::Exhausted { quota, .. } = &refused {
-                        live.set_quota(*quota);
+                        request.set_quota(*quota);
                     }
                     view.services.telemetry.metrics.rate_limited();
-                    Ok(Err(refusal(refused)))
+                    Err(refused.into())
                 }
             }
         })
     }
 }
 
-fn refusal(decision: Decision) -> wit::Refusal {
-    match decision {
-        Decision::Exhausted { quota, retry_after } => wit::Refusal::Exhausted(wit::Exhaustion {
-            quota: quota_to_wit(&quota),
-            retry_after_seconds: u32::try_from(retry_after.as_millis().div_ceil(1000))
-                .unwrap_or(u32::MAX),
-        }),
-        _ => wit::Refusal::Other(Some("the cost is above the key's burst".into())),
+impl Cause for Decision {}
+
+/// A decision that is a refusal.
+impl From<Decision> for wit::Refusal {
+    fn from(refused: Decision) -> Self {
+        match refused {
+            Decision::Exhausted { quota, retry_after } => Self::Exhausted(wit::Exhaustion {
+                quota: quota_to_wit(&quota),
+                retry_after_seconds: u32::try_from(retry_after.as_millis().div_ceil(1000))
+                    .unwrap_or(u32::MAX),
+            }),
+            Decision::CostAboveBurst(_) | Decision::Admitted(_) => {
+                Self::Other(Some("the cost is above the key's burst".into()))
+            }
+        }
     }
 }
 

@@ -8,9 +8,9 @@ use wasmtime::component::{Accessor, Resource};
 
 use super::bindings::ragtime::documents::store::{Error, Span};
 use super::bindings::ragtime::retrieval::search as wit;
-use super::documents::{allowed, read};
+use super::call::Call;
+use super::documents::DocumentsResult;
 use super::rate_limit::Permit;
-use super::{Call, call};
 use crate::model::EmbeddingModel;
 use crate::panics;
 use crate::runtime::state::{Capabilities, CapabilityView};
@@ -24,8 +24,6 @@ const MAX_CONDITIONS: usize = 64;
 /// Passages or citations of one call.
 const MAX_FETCHED: usize = 1_000;
 
-type Answer<R> = wasmtime::Result<Result<R, Error>>;
-
 impl wit::Host for CapabilityView<'_> {}
 
 impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
@@ -33,16 +31,11 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         accessor: &Accessor<T, Self>,
         permit: Resource<Permit>,
         query: wit::Query,
-    ) -> Answer<wit::Candidates> {
-        let call = match allowed(call(accessor, &permit)?, Scope::Read, Some(&query.collection)) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
-        if let Err(seconds) = call.pay_for_search() {
-            return Ok(Err(Error::Busy(seconds)));
-        }
+    ) -> DocumentsResult<wit::Candidates> {
+        let call = Call::of(accessor, &permit)?.with_in(Scope::Read, &query.collection)?;
+        call.pay_for_search().map_err(Error::Busy)?;
         panics::ordered("import", &query.text);
-        Ok(read(call, move |call| find(call, &query)).await)
+        call.read(move |call| find(call, &query)).await
     }
 
     async fn passages(
@@ -50,17 +43,14 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         permit: Resource<Permit>,
         collection: String,
         chunks: Vec<u64>,
-    ) -> Answer<Vec<wit::Passage>> {
-        let call = match allowed(call(accessor, &permit)?, Scope::Read, Some(&collection)) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(read(call, move |call| {
+    ) -> DocumentsResult<Vec<wit::Passage>> {
+        let call = Call::of(accessor, &permit)?.with_in(Scope::Read, &collection)?;
+        call.read(move |call| {
             bounded(chunks.len())?;
             let passages = call.services.store.passages(&collection, &chunks)?;
             Ok(passages.into_iter().map(passage_to_wit).collect())
         })
-        .await)
+        .await
     }
 
     async fn cite(
@@ -68,12 +58,9 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         permit: Resource<Permit>,
         collection: String,
         requests: Vec<wit::CitationRequest>,
-    ) -> Answer<Vec<wit::Citation>> {
-        let call = match allowed(call(accessor, &permit)?, Scope::Read, Some(&collection)) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(read(call, move |call| cite(call, &collection, requests)).await)
+    ) -> DocumentsResult<Vec<wit::Citation>> {
+        let call = Call::of(accessor, &permit)?.with_in(Scope::Read, &collection)?;
+        call.read(move |call| cite(call, &collection, requests)).await
     }
 }
 

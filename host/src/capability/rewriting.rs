@@ -4,9 +4,10 @@ use ragtime_policy::scope::Scope;
 use wasmtime::component::{Accessor, Resource};
 
 use super::bindings::ragtime::models0_1_0::rewriting as wit;
+use super::call::Call;
+use super::error::{Denied, ImportError};
 use super::generation::message;
 use super::rate_limit::Permit;
-use super::{Call, call};
 use crate::runtime::state::{Capabilities, CapabilityView};
 use crate::telemetry::Rewriting;
 
@@ -18,9 +19,10 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         permit: Resource<Permit>,
         messages: Vec<wit::Message>,
     ) -> wasmtime::Result<Option<String>> {
-        match call(accessor, &permit)? {
-            Some(call) => Ok(rewritten(call, &messages).await),
-            None => Ok(None),
+        match Call::of::<_, Denied>(accessor, &permit) {
+            Ok(call) => Ok(rewritten(call, &messages).await),
+            Err(ImportError::Error(_)) => Ok(None),
+            Err(ImportError::Trap(trap)) => Err(trap),
         }
     }
 }
@@ -34,18 +36,18 @@ async fn rewritten(call: Call, messages: &[wit::Message]) -> Option<String> {
     // One that is dropped was cancelled by its client.
     let rewritten = call.until_gone(model.rewrite(&messages, &call.request.trace)).await;
     match rewritten {
-        Some(Ok(Some((question, input, output)))) => {
+        Ok(Ok(Some((question, input, output)))) => {
             metrics.tokens(model.name(), input, output);
             metrics.rewrote(Rewriting::Rewritten);
             Some(question)
         }
-        Some(Ok(None)) => None,
-        Some(Err(error)) => {
+        Ok(Ok(None)) => None,
+        Ok(Err(error)) => {
             tracing::warn!(request_id = call.request.id, %error, "the language model did not rewrite a question");
             metrics.rewrote(Rewriting::Failed);
             None
         }
-        None => {
+        Err(_gone) => {
             metrics.rewrote(Rewriting::Cancelled);
             None
         }

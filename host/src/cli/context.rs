@@ -9,6 +9,7 @@ use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 
 use super::error::{CliError, Problem};
+use super::trust::{self, Trust};
 
 /// Times to repeat what the server asked to repeat before giving up: with the
 /// waits it asks for, about a minute.
@@ -62,18 +63,21 @@ pub struct Connection {
     /// A key; better in the environment, where other users cannot see it
     #[arg(long, env = "RAGTIME_KEY", hide_env_values = true, value_name = "KEY")]
     key: Option<Key>,
+    #[command(flatten)]
+    trust: Trust,
 }
 
 impl Connection {
     /// The context of a command.
     pub fn context(&self) -> Context {
-        Context::new(self.server.clone(), self.key.clone())
+        Context::new(self.server.clone(), self.key.clone(), self.trust.clone())
     }
 }
 
 /// A server to talk to.
 pub struct Context {
-    client: reqwest::Result<Client>,
+    client: Result<Client, CliError>,
+    trust: Trust,
     server: String,
     /// What comes before `/v1`.
     prefix: Vec<String>,
@@ -82,25 +86,16 @@ pub struct Context {
 
 impl Context {
     /// A context for `server`.
-    pub fn new(server: String, key: Option<Key>) -> Self {
+    pub fn new(server: String, key: Option<Key>, trust: Trust) -> Self {
         let server = server.trim_end_matches('/').to_owned();
-        // A redirected POST would arrive as a GET.
-        let client = Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .redirect(Policy::none());
-        // Plain HTTP works without the system's certificates, which a small
-        // container image does not have.
-        let plain = Url::parse(&server).is_ok_and(|url| url.scheme() == "http");
-        let client = if plain { client.tls_certs_only([]) } else { client };
         let key = key.filter(|key| !key.0.is_empty());
-        Self { client: client.build(), server, prefix: Vec::new(), key }
+        Self { client: client(&server, &trust), trust, server, prefix: Vec::new(), key }
     }
 
     /// The same, for requests to one generation by way of the admin API.
     pub(super) fn to_generation(&self, id: u64) -> Self {
         let prefix = ["admin", "guest", &id.to_string(), "request"].map(str::to_owned);
-        Self { prefix: prefix.to_vec(), ..Self::new(self.server.clone(), self.key.clone()) }
+        Self { prefix: prefix.to_vec(), ..self.at(self.server.clone()) }
     }
 
     /// The URL of the server.
@@ -127,9 +122,9 @@ impl Context {
         self.to(method, ["admin", "guest"].into_iter().chain(segments.iter().copied()))
     }
 
-    /// The same, for the admin API at `server`.
-    pub(super) fn to_admin(&self, server: String) -> Self {
-        Self::new(server, self.key.clone())
+    /// The same, for another listener: the admin API, or the API beside it.
+    pub(super) fn at(&self, server: String) -> Self {
+        Self::new(server, self.key.clone(), self.trust.clone())
     }
 
     /// A request to the path of these segments.
@@ -144,12 +139,7 @@ impl Context {
                 "set RAGTIME_KEY to a key; the first start of the server prints one",
             )
         })?;
-        let client = self.client.as_ref().map_err(|error| {
-            CliError::with_hint(
-                format!("TLS cannot be set up: {}", cause(error)),
-                "install the system's certificates (the package ca-certificates)",
-            )
-        })?;
+        let client = self.client.as_ref().map_err(Clone::clone)?;
         let mut url = Url::parse(&self.server)
             .map_err(|error| CliError::new(format!("{} is not a URL: {error}", self.server)))?;
         match url.path_segments_mut() {
@@ -193,8 +183,19 @@ impl Context {
             .map_err(|error| CliError::new(format!("the answer cannot be read: {}", cause(&error))))
     }
 
+    /// What to do where the server may have closed the connection for want of a client
+    /// certificate. TLS 1.3 says so after the handshake, and HTTP/2 keeps nothing of it.
+    fn asked_for_certificate(&self, error: &reqwest::Error) -> Option<&'static str> {
+        let broken = !error.is_connect() && !error.is_timeout();
+        let is_bare = self.server.starts_with("https://") && !self.trust.has_certificate();
+        (broken && is_bare).then_some(trust::ASKED)
+    }
+
     fn unreachable(&self, error: &reqwest::Error) -> CliError {
         let message = format!("{} cannot be reached: {}", self.server, cause(error));
+        if let Some(hint) = trust::hint(error).or_else(|| self.asked_for_certificate(error)) {
+            return CliError::with_hint(message, hint);
+        }
         if error.is_connect() {
             return CliError::with_hint(
                 message,
@@ -203,6 +204,30 @@ impl Context {
         }
         CliError::new(message)
     }
+}
+
+/// The client for a server with this URL.
+fn client(server: &str, trust: &Trust) -> Result<Client, CliError> {
+    // A redirected POST would arrive as a GET.
+    let client = Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .redirect(Policy::none());
+    // Plain HTTP works without the system's certificates, which a small
+    // container image does not have.
+    let plain = Url::parse(server).is_ok_and(|url| url.scheme() == "http");
+    let client = if plain { client.tls_certs_only([]) } else { trust.apply(client)? };
+    client.build().map_err(|error| {
+        let message = format!("TLS cannot be set up: {}", cause(&error));
+        match trust.has_ca() {
+            true => CliError::new(message),
+            false => CliError::with_hint(
+                message,
+                "install the system's certificates (the package ca-certificates), or name the \
+                 authority of the server's: --ca FILE, or RAGTIME_CA",
+            ),
+        }
+    })
 }
 
 /// How long the server asks to wait before the same request, if it does.

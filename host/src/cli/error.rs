@@ -15,7 +15,7 @@ const INCOMPLETE: u8 = 3;
 const INTERRUPTED: u8 = 130;
 
 /// Why a command failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct CliError {
     message: String,

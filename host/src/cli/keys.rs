@@ -123,7 +123,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
             print(&context.json(request.json(&args.body())).await?, json, show);
         }
         Command::Audit { admin, limit } => {
-            let admin = context.to_admin(admin);
+            let admin = context.at(admin);
             let request = admin.to(Method::GET, ["admin", "audit"].into_iter())?;
             let answer = admin.json(request.query(&[("limit", limit)])).await?;
             print(&answer, json, |answer| list(answer, "acts").iter().for_each(tell));

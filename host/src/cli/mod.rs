@@ -2,9 +2,11 @@
 
 mod context;
 pub mod data;
+pub mod doctor;
 mod error;
 pub mod eval;
 pub mod guest;
+pub mod health;
 pub mod ingest;
 pub mod keys;
 pub mod mcp;
@@ -14,11 +16,13 @@ pub mod out;
 pub mod query;
 pub mod search;
 pub mod shell;
+mod trust;
 
 use serde_json::Value;
 
 pub use context::{Connection, Context, Key};
 pub use error::{CliError, outcome};
+pub use trust::Trust;
 
 /// A string of an answer, or nothing.
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {

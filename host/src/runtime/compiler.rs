@@ -32,6 +32,9 @@ const NICENESS: i32 = 19;
 /// the address space with those that serve, so it must not hold its locks long.
 const LOADING_NICENESS: i32 = 10;
 
+/// The variable that says how many threads the compiler makes (rayon's).
+const THREADS: &str = "RAYON_NUM_THREADS";
+
 /// The most that is kept of what a failed compilation says.
 const MAX_MESSAGE_BYTES: usize = 4_096;
 
@@ -67,7 +70,7 @@ impl Compiler {
         let timeout = Duration::from_millis(settings.swap.compile_timeout_ms);
         let args = Args {
             cache: engine::cache_folder(&settings.data.dir),
-            max_memory_bytes: settings.handler.max_memory_bytes,
+            max_memory_bytes: settings.handler.largest_memory_bytes(),
             compiler_memory_bytes: settings.swap.max_compile_memory_bytes,
             compiler_cpu_seconds: cpu_seconds(timeout),
         };
@@ -130,6 +133,7 @@ impl Compiler {
             .args(["--compiler-memory-bytes", &self.args.compiler_memory_bytes.to_string()])
             .args(["--compiler-cpu-seconds", &self.args.compiler_cpu_seconds.to_string()])
             .env_clear()
+            .env(THREADS, threads().to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -141,6 +145,12 @@ impl Compiler {
         }
         child.wait_with_output().await
     }
+}
+
+/// Threads that compile: half of the processors, so that the others never wait for a
+/// thread of the compiler to give way, however low its priority.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |all| (all.get() / 2).max(1))
 }
 
 /// This very program, also when its file has been replaced since the start.
@@ -169,6 +179,7 @@ pub fn run(args: &Args) -> Result<(), String> {
         // is the same for any number.
         max_instances: 1,
         max_memory_bytes: args.max_memory_bytes,
+        max_heavy_memory_bytes: args.max_memory_bytes,
         ..config::Handler::default()
     };
     let engine = engine::start(&bounds).map_err(|error| format!("{error:#}"))?;

@@ -58,7 +58,7 @@ fn pool(bounds: &config::Handler) -> PoolingAllocationConfig {
         .total_tables(instances.saturating_mul(TABLES_PER_INSTANCE))
         .max_tables_per_component(TABLES_PER_INSTANCE)
         .table_elements(TABLE_ELEMENTS)
-        .max_memory_size(bounds.max_memory_bytes);
+        .max_memory_size(bounds.largest_memory_bytes());
     pool
 }
 

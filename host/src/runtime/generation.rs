@@ -20,7 +20,7 @@ use wasmtime_wasi_http::handler::{
 use super::background::Background;
 use super::engine::{Compiled, TICK};
 use super::life::Life;
-use super::lost;
+use super::lost::{self, Cause};
 use super::memory::Held;
 use super::request::{Fate, RequestContext};
 use super::state::InstanceState;
@@ -52,6 +52,8 @@ pub struct Generation {
     /// One request per instance: where a request goes whose instance was lost
     /// through no proven fault of its own.
     solitary: ProxyHandler<Pool>,
+    /// One request per instance, with the bounds of heavy requests.
+    heavy: ProxyHandler<Pool>,
     background: Arc<Background>,
 }
 
@@ -115,43 +117,44 @@ impl Workshop {
             sha256: compiled.sha256.clone(),
             bytes: compiled.bytes,
             imports: imports(component),
-            shared: self.pool(
-                component,
-                &life,
-                self.bounds.max_instance_reuse,
-                self.bounds.max_requests_per_instance,
-            )?,
+            shared: self.pool(component, &life, &self.bounds, self.shared_use())?,
             tenants: Mutex::new(LruCache::new(MAX_TENANT_POOLS)),
             isolation: self.bounds.isolation,
-            solitary: self.pool(component, &life, 1, 1)?,
+            solitary: self.pool(component, &life, &self.bounds, Use::ONCE)?,
+            heavy: self.pool(component, &life, &self.bounds.heavy(), Use::ONCE)?,
             background: Arc::clone(&self.background),
             life,
             templates: OnceLock::new(),
         })
     }
 
+    fn shared_use(&self) -> Use {
+        Use {
+            in_all: self.bounds.max_instance_reuse,
+            at_once: self.bounds.max_requests_per_instance,
+        }
+    }
+
     fn pool(
         &self,
         component: &Component,
         life: &Arc<Life>,
-        reuse: usize,
-        concurrency: usize,
+        bounds: &config::Handler,
+        requests: Use,
     ) -> wasmtime::Result<ProxyHandler<Pool>> {
         let pre = self.linker.instantiate_pre(component)?;
-        let (pre, concurrency) =
-            match wasmtime_wasi_http::p3::bindings::ServicePre::new(pre.clone()) {
-                Ok(service) => (ProxyPre::P3(service), concurrency),
-                // WASI 0.2 has no way to run two requests in one instance at once.
-                Err(_) => (ProxyPre::P2(wasmtime_wasi_http::p2::bindings::ProxyPre::new(pre)?), 1),
-            };
+        let (pre, at_once) = match wasmtime_wasi_http::p3::bindings::ServicePre::new(pre.clone()) {
+            Ok(service) => (ProxyPre::P3(service), requests.at_once),
+            // WASI 0.2 has no way to run two requests in one instance at once.
+            Err(_) => (ProxyPre::P2(wasmtime_wasi_http::p2::bindings::ProxyPre::new(pre)?), 1),
+        };
         Ok(ProxyHandler::new(Pool {
             pre,
             services: Arc::clone(&self.services),
-            bounds: self.bounds.clone(),
+            bounds: bounds.clone(),
             life: Arc::clone(life),
             request_timeout: self.request_timeout,
-            reuse,
-            concurrency,
+            requests: Use { at_once, ..requests },
         }))
     }
 }
@@ -200,8 +203,26 @@ impl Generation {
         context: Arc<RequestContext>,
         request: Request,
     ) -> Result<Response, HandlerFailure> {
-        let solitary = self.solitary.clone();
-        let work = async move { solitary.handle(context, request).await };
+        self.in_background(&self.solitary, context, request).await
+    }
+
+    /// Runs a heavy request in an instance of its own, in the background.
+    pub async fn handle_heavy(
+        &self,
+        context: Arc<RequestContext>,
+        request: Request,
+    ) -> Result<Response, HandlerFailure> {
+        self.in_background(&self.heavy, context, request).await
+    }
+
+    async fn in_background(
+        &self,
+        pool: &ProxyHandler<Pool>,
+        context: Arc<RequestContext>,
+        request: Request,
+    ) -> Result<Response, HandlerFailure> {
+        let pool = pool.clone();
+        let work = async move { pool.handle(context, request).await };
         match self.background.run(work).await {
             Some(answer) => answer.map_err(failure),
             None => Err(HandlerFailure::Failed("the host failed or is at its end".to_owned())),
@@ -225,6 +246,19 @@ fn failure(error: wasmtime::Error) -> HandlerFailure {
 /// about 1 kB beside its instances.
 const MAX_TENANT_POOLS: NonZeroUsize = NonZeroUsize::new(4_096).unwrap();
 
+/// The requests that an instance takes.
+#[derive(Clone, Copy)]
+struct Use {
+    /// From its beginning to its end.
+    in_all: usize,
+    at_once: usize,
+}
+
+impl Use {
+    /// One request, and never another.
+    const ONCE: Self = Self { in_all: 1, at_once: 1 };
+}
+
 /// Makes instances of one component.
 struct Pool {
     pre: ProxyPre<InstanceState>,
@@ -232,8 +266,7 @@ struct Pool {
     bounds: config::Handler,
     life: Arc<Life>,
     request_timeout: Duration,
-    reuse: usize,
-    concurrency: usize,
+    requests: Use,
 }
 
 impl Clone for Pool {
@@ -307,8 +340,7 @@ impl HandlerState for Pool {
             },
             state: Worker {
                 requests,
-                reuse: self.reuse,
-                concurrency: self.concurrency,
+                most: self.requests,
                 request_timeout: self.request_timeout,
                 held,
                 max_kept_memory_bytes: self.bounds.max_kept_memory_bytes,
@@ -409,7 +441,7 @@ impl WorkerExpiration for Expiration {
             WorkerStatus::Requests => self.request,
             // Nobody waits any more for what the handler still does.
             WorkerStatus::PostReturn if !self.requests.any() => self.idle,
-            // A response is on its way out; the edge bounds how long it takes.
+            // A response is on its way out; the ingress bounds how long it takes.
             // Look again whether it has arrived.
             WorkerStatus::PostReturn => start.elapsed() + self.idle,
         };
@@ -420,8 +452,7 @@ impl WorkerExpiration for Expiration {
 /// The rules of one instance.
 struct Worker {
     requests: Arc<Requests>,
-    reuse: usize,
-    concurrency: usize,
+    most: Use,
     request_timeout: Duration,
     held: Arc<Held>,
     max_kept_memory_bytes: usize,
@@ -433,9 +464,9 @@ impl WorkerState for Worker {
 
     fn should_accept_request(&self, concurrent: usize, total: usize) -> ShouldAccept {
         // A linear memory never shrinks: only an instance's end gives it back.
-        if total >= self.reuse || self.held.bytes() > self.max_kept_memory_bytes {
+        if total >= self.most.in_all || self.held.bytes() > self.max_kept_memory_bytes {
             ShouldAccept::Never
-        } else if concurrent >= self.concurrency {
+        } else if concurrent >= self.most.at_once {
             ShouldAccept::No
         } else {
             ShouldAccept::Yes
@@ -448,6 +479,7 @@ impl WorkerState for Worker {
         request: Arc<RequestContext>,
         task: GuestTaskId,
     ) -> Pin<Box<dyn Future<Output = ()> + 'static + Send + Sync>> {
+        request.set_handler_deadline(Instant::now() + self.request_timeout);
         store.data_mut().begin(task, &request);
         self.requests.begin(&request);
         Box::pin(tokio::time::sleep(self.request_timeout))
@@ -459,11 +491,13 @@ impl WorkerState for Worker {
             if let [request] = requests.as_slice() {
                 request.set_to_blame();
             }
-            let lost = lost::cause(&error);
-            let fate = match lost {
-                Lost::Overrun => Fate::Overran,
-                Lost::Trap | Lost::Panic if self.held.is_starved() => Fate::Starved,
-                Lost::Trap | Lost::Panic => Fate::Trapped,
+            let cause = lost::cause(&error);
+            let fate = match cause {
+                Cause::Interrupted => Fate::Overran,
+                Cause::Outlived => Fate::TimedOut,
+                Cause::Trapped | Cause::Panicked if self.held.is_starved() => Fate::Starved,
+                Cause::Trapped | Cause::Panicked if self.held.is_outgrown() => Fate::Outgrew,
+                Cause::Trapped | Cause::Panicked => Fate::Trapped,
             };
             for request in &requests {
                 request.set_fate(fate);
@@ -472,6 +506,7 @@ impl WorkerState for Worker {
             if requests.is_empty() && store.data().draining() {
                 return;
             }
+            let lost = Lost::from(cause);
             let blame = if lost == Lost::Panic { "host" } else { "guest" };
             store.data().telemetry().metrics.instance_lost(lost);
             let ids: Vec<_> = requests.iter().map(|request| request.id.as_str()).collect();

@@ -10,14 +10,38 @@ const OUTLIVED: &str = "guest timed out";
 /// Said of an instance in which the host panicked.
 const PANICKED: &str = "worker panicked";
 
+/// What ended an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// It used up its processor time.
+    Interrupted,
+    /// It outlived its expiration.
+    Outlived,
+    /// The host panicked in it.
+    Panicked,
+    /// It trapped.
+    Trapped,
+}
+
+impl From<Cause> for Lost {
+    fn from(cause: Cause) -> Self {
+        match cause {
+            Cause::Interrupted | Cause::Outlived => Self::Overrun,
+            Cause::Panicked => Self::Panic,
+            Cause::Trapped => Self::Trap,
+        }
+    }
+}
+
 /// The cause that stands behind an error.
-pub fn cause(error: &wasmtime::Error) -> Lost {
-    let interrupted = error.downcast_ref::<Trap>() == Some(&Trap::Interrupt);
+pub fn cause(error: &wasmtime::Error) -> Cause {
+    if error.downcast_ref::<Trap>() == Some(&Trap::Interrupt) {
+        return Cause::Interrupted;
+    }
     match error.to_string().as_str() {
-        _ if interrupted => Lost::Overrun,
-        OUTLIVED => Lost::Overrun,
-        PANICKED => Lost::Panic,
-        _ => Lost::Trap,
+        OUTLIVED => Cause::Outlived,
+        PANICKED => Cause::Panicked,
+        _ => Cause::Trapped,
     }
 }
 
@@ -29,10 +53,10 @@ mod tests {
     #[test]
     fn a_cause_is_known_by_its_words() {
         let of = |words: &'static str| cause(&wasmtime::Error::msg(words));
-        assert_eq!(of(OUTLIVED), Lost::Overrun);
-        assert_eq!(of(PANICKED), Lost::Panic);
-        assert_eq!(of("wasm trap: out of bounds memory access"), Lost::Trap);
-        assert_eq!(cause(&Trap::Interrupt.into()), Lost::Overrun);
+        assert_eq!(of(OUTLIVED), Cause::Outlived);
+        assert_eq!(of(PANICKED), Cause::Panicked);
+        assert_eq!(of("wasm trap: out of bounds memory access"), Cause::Trapped);
+        assert_eq!(cause(&Trap::Interrupt.into()), Cause::Interrupted);
     }
 
     #[test]
@@ -42,7 +66,7 @@ mod tests {
             .other_options(["--locked".to_owned(), "--offline".to_owned()])
             .exec()
             .unwrap();
-        let http = metadata.packages.iter().find(|one| one.name == "wasmtime-wasi-http").unwrap();
+        let http = metadata.packages.iter().find(|one| *one.name == "wasmtime-wasi-http").unwrap();
         let handler = http.manifest_path.parent().unwrap().join("src/handler.rs");
         let source = std::fs::read_to_string(handler).unwrap();
         for words in [OUTLIVED, PANICKED] {

@@ -37,6 +37,7 @@ impl MemoryBudget {
 #[derive(Debug, Default)]
 pub struct Held {
     bytes: AtomicUsize,
+    outgrown: AtomicBool,
     starved: AtomicBool,
 }
 
@@ -44,6 +45,11 @@ impl Held {
     /// Bytes of its linear memories.
     pub fn bytes(&self) -> usize {
         self.bytes.load(Relaxed)
+    }
+
+    /// Whether it was refused memory beyond what one instance may have.
+    pub fn is_outgrown(&self) -> bool {
+        self.outgrown.load(Relaxed)
     }
 
     /// Whether it was refused memory for what the others hold.
@@ -83,6 +89,7 @@ impl ResourceLimiter for MemoryLimits {
         let growth = desired.saturating_sub(current);
         let own = self.held.bytes().saturating_add(growth);
         if own > self.most || maximum.is_some_and(|maximum| desired > maximum) {
+            self.held.outgrown.store(true, Relaxed);
             return Ok(false);
         }
         if !self.budget.take(growth) {
@@ -135,7 +142,7 @@ mod tests {
         let mut other = MemoryLimits::new(Arc::clone(&budget), 80);
         assert!(one.memory_growing(0, 70, None).unwrap());
         assert!(!one.memory_growing(70, 90, None).unwrap(), "above its own bound");
-        assert!(!one.held().is_starved());
+        assert!(one.held().is_outgrown() && !one.held().is_starved());
         assert!(!other.memory_growing(0, 40, None).unwrap());
         assert!(other.held().is_starved());
         assert!(other.memory_growing(0, 30, None).unwrap());

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::Uri;
 use http::header::HOST;
@@ -22,6 +22,13 @@ use crate::telemetry::trace::TraceContext;
 /// microseconds, unless the host itself panicked.
 const FATE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// A handler that waits for something keeps this share of the time until its deadline to
+/// make and send its answer: a quarter.
+const ANSWERING_SHARE: u32 = 4;
+
+/// The most that a handler keeps so: no answer to a write takes longer to make.
+const ANSWERING_TIME: Duration = Duration::from_secs(1);
+
 /// What the host keeps of a request while a handler works on it. The handler
 /// sees the reference in place of the credential, and none of the rest.
 pub struct RequestContext {
@@ -36,7 +43,7 @@ pub struct RequestContext {
     credential: Option<Secret>,
     /// Cancelled when the client has gone; work behind the request ends then.
     pub cancelled: CancellationToken,
-    /// The key that the edge found behind the credential.
+    /// The key that the ingress found behind the credential.
     tenant: OnceLock<String>,
     /// The key, once authenticated, for the access line.
     key_id: OnceLock<String>,
@@ -59,6 +66,10 @@ pub struct RequestContext {
     assessed: Mutex<Option<Assessed>>,
     /// Its place among the requests that run apart, once it has one.
     quarantined: OnceLock<Box<dyn Any + Send + Sync>>,
+    /// When the client does not wait any more, if it has said so.
+    client_deadline: OnceLock<Instant>,
+    /// When the handler that works on it has to have answered.
+    handler_deadline: Mutex<Option<Instant>>,
 }
 
 impl RequestContext {
@@ -93,7 +104,29 @@ impl RequestContext {
             searches: AtomicU32::new(0),
             assessed: Mutex::new(None),
             quarantined: OnceLock::new(),
+            client_deadline: OnceLock::new(),
+            handler_deadline: Mutex::new(None),
         })
+    }
+
+    /// Notes when the client does not wait any more.
+    pub fn set_client_deadline(&self, at: Instant) {
+        let _ = self.client_deadline.set(at);
+    }
+
+    /// Notes when the handler that begins to work on it has to have answered.
+    pub fn set_handler_deadline(&self, at: Instant) {
+        *self.handler_deadline.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
+    }
+
+    /// How long a call of the handler may wait for what is not needed for its answer, at
+    /// most `wait`: there must be time left to answer.
+    pub fn time_to_wait(&self, wait: Duration) -> Duration {
+        let handler = *self.handler_deadline.lock().unwrap_or_else(PoisonError::into_inner);
+        let deadline = [self.client_deadline.get().copied(), handler].into_iter().flatten().min();
+        let Some(deadline) = deadline else { return wait };
+        let left = deadline.saturating_duration_since(Instant::now());
+        wait.min(left.saturating_sub(ANSWERING_TIME.min(left / ANSWERING_SHARE)))
     }
 
     /// Whether it has its place among the requests that run apart.
@@ -133,12 +166,12 @@ impl RequestContext {
         self.credential.as_ref().filter(|_| reference == self.reference)
     }
 
-    /// Notes which key the edge found.
+    /// Notes which key the ingress found.
     pub fn set_tenant(&self, key_id: &str) {
         let _ = self.tenant.set(key_id.to_owned());
     }
 
-    /// The key that the edge found; empty when it found none.
+    /// The key that the ingress found; empty when it found none.
     pub fn tenant(&self) -> &str {
         self.tenant.get().map_or("", String::as_str)
     }
@@ -258,6 +291,8 @@ impl RequestContext {
             0 => Fate::Running,
             1 => Fate::Trapped,
             2 => Fate::Overran,
+            3 => Fate::TimedOut,
+            4 => Fate::Outgrew,
             _ => Fate::Starved,
         }
     }
@@ -274,15 +309,14 @@ impl RequestContext {
 }
 
 /// Gives the URI the authority that `Host` names: WASI hands that header to no
-/// handler, and 0.2 has no request without an authority, as HTTP/1.0 has.
+/// handler, and 0.2 has no request without an authority, as HTTP/1.0 has. Its scheme
+/// is that of the connection, which the listener has noted, whatever the client says.
 pub fn ensure_authority(parts: &mut http::request::Parts) {
-    if parts.uri.authority().is_some() {
-        return;
-    }
     let named = parts.headers.get(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
     let mut uri = parts.uri.clone().into_parts();
-    uri.scheme = Some(Scheme::HTTP);
-    uri.authority = Some(named.unwrap_or_else(|| Authority::from_static("localhost")));
+    uri.scheme = Some(parts.extensions.get().cloned().unwrap_or(Scheme::HTTP));
+    uri.authority.get_or_insert(named.unwrap_or_else(|| Authority::from_static("localhost")));
+    // That of `CONNECT` has no path, and stays as it is.
     if let Ok(uri) = Uri::from_parts(uri) {
         parts.uri = uri;
     }
@@ -308,8 +342,35 @@ pub enum Fate {
     Running = 0,
     /// It trapped, in this request or in another.
     Trapped = 1,
-    /// It used up its time.
+    /// It used up its processor time.
     Overran = 2,
+    /// It did not answer in time.
+    TimedOut = 3,
+    /// It was refused memory beyond what one instance may have.
+    Outgrew = 4,
     /// It was refused memory for what other instances hold.
-    Starved = 3,
+    Starved = 5,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn context() -> Arc<RequestContext> {
+        let trace = TraceContext::of(&http::HeaderMap::new(), 0.0);
+        RequestContext::new("r".into(), Purpose::Client, None, trace)
+    }
+
+    #[test]
+    fn who_waits_leaves_time_to_answer() {
+        let long = Duration::from_secs(3_600);
+        assert_eq!(context().time_to_wait(long), long);
+        let context = context();
+        context.set_handler_deadline(Instant::now() + Duration::from_secs(60));
+        let wait = context.time_to_wait(long);
+        assert!(wait <= Duration::from_secs(59) && wait > Duration::from_secs(50), "{wait:?}");
+        assert_eq!(context.time_to_wait(Duration::from_secs(1)), Duration::from_secs(1));
+        context.set_client_deadline(Instant::now());
+        assert_eq!(context.time_to_wait(long), Duration::ZERO);
+    }
 }

@@ -107,7 +107,11 @@ pub async fn serve(
     let workshop = Workshop::new(linker, Arc::clone(services), settings)?;
     let resumed = past.last().filter(|last| last.sha256 == compiled.sha256).map(|last| last.id);
     let id = resumed.unwrap_or(newest + 1);
-    let generation = tokio::task::block_in_place(|| workshop.build(id, &label, &compiled));
+    let (workshop, label, compiled, generation) = super::blocking(move || {
+        let generation = workshop.build(id, &label, &compiled);
+        (workshop, label, compiled, generation)
+    })
+    .await?;
     let generation = generation.map_err(ServeError::Handler)?;
     tracing::info!(generation = id, label, sha256 = compiled.sha256, "the handler is ready");
     let folder = swap::archive_folder(&settings.data.dir);

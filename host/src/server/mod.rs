@@ -1,24 +1,12 @@
-//! The HTTP server: a bound listener plus a future that ends it.
+//! The HTTP server: a bound listener plus a future that ends it. What becomes of a
+//! client's request is in [`ingress`].
 
-mod access;
-mod answered;
-mod bodies;
-mod body;
-mod budget;
-pub mod callers;
+pub mod clients;
 mod connection;
 pub mod credential;
-pub mod edge;
-mod encoding;
-pub mod front;
-mod headers;
-mod host_header;
-mod idempotency;
+pub mod ingress;
 pub mod places;
-mod problem;
-mod public_url;
-mod quarantine;
-mod turns;
+mod secure;
 
 use std::convert::Infallible;
 use std::io;
@@ -28,18 +16,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::X_CONTENT_TYPE_OPTIONS;
-use http::{HeaderValue, Request, Response};
+use http::header::{STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
+use http::uri::Scheme;
+use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::tls::Endpoint;
 use crate::{config, network};
-use callers::Peer;
+use clients::Peer;
 use connection::{Bounds, Connection, Streams, Verdict, Watched};
 use places::{Place, Places};
 
@@ -81,6 +72,8 @@ struct Listening<A> {
     builder: auto::Builder<Streams>,
     bounds: Bounds,
     draining: CancellationToken,
+    /// Without it the listener speaks plain HTTP.
+    tls: Option<Arc<Endpoint>>,
 }
 
 /// Serves until `shutdown` resolves, then lets requests in flight finish
@@ -88,6 +81,7 @@ struct Listening<A> {
 pub async fn serve<A: Answer>(
     listener: TcpListener,
     service: Arc<A>,
+    tls: Option<Arc<Endpoint>>,
     limits: &config::Server,
     shutdown: impl Future<Output = ()>,
 ) {
@@ -99,6 +93,7 @@ pub async fn serve<A: Answer>(
         builder: connection_builder(limits),
         bounds: Bounds::new(limits, A::ENDS),
         draining: draining.clone(),
+        tls,
     });
     let mut gate = Gate::new(limits);
     let mut shutdown = pin!(shutdown);
@@ -186,16 +181,34 @@ impl<A: Answer> Listening<A> {
     async fn connection(&self, stream: TcpStream, peer: Peer) {
         // Small writes of an event stream must not wait for an acknowledgement.
         let _ = stream.set_nodelay(true);
+        let Some(tls) = &self.tls else {
+            return self.requests(stream, peer, Scheme::HTTP).await;
+        };
+        let secured = tokio::select! {
+            () = self.draining.cancelled() => return,
+            secured = secure::accept(stream, tls) => secured,
+        };
+        if let Ok(secured) = secured {
+            // On the heap: only some listeners need it, and every connection pays for it.
+            Box::pin(self.requests(secured, peer, Scheme::HTTPS)).await;
+        }
+    }
+
+    /// Serves the requests of one connection.
+    async fn requests<S>(&self, stream: S, peer: Peer, scheme: Scheme)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         let state = Connection::new();
+        let hsts = self.tls.as_ref().and_then(|tls| tls.hsts.clone());
         let answer = service_fn(|mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer);
-            let (service, work) = (Arc::clone(&self.service), state.begin());
+            request.extensions_mut().insert(scheme.clone());
+            let (service, work, hsts) = (Arc::clone(&self.service), state.begin(), hsts.clone());
             async move {
                 let version = request.version();
                 let mut response = service.answer(request).await;
-                // What a response is must not be a browser's guess.
-                let nosniff = HeaderValue::from_static("nosniff");
-                response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, nosniff);
+                own(response.headers_mut(), hsts);
                 Ok::<_, Infallible>(response.map(|body| Watched::new(body, work, version)))
             }
         });
@@ -221,6 +234,13 @@ impl<A: Answer> Listening<A> {
             connection.as_mut().graceful_shutdown();
         }
     }
+}
+
+/// Sets the headers that every response of a listener has.
+fn own(headers: &mut HeaderMap, hsts: Option<HeaderValue>) {
+    // What a response is must not be a browser's guess.
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.extend(hsts.map(|hsts| (STRICT_TRANSPORT_SECURITY, hsts)));
 }
 
 fn connection_builder(limits: &config::Server) -> auto::Builder<Streams> {

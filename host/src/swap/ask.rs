@@ -54,8 +54,38 @@ pub async fn ask(
     ask_as(Purpose::Trial, generation, parts, body, deadline).await
 }
 
-/// The same for another purpose.
+/// Asks one generation for another purpose.
 pub async fn ask_as(
+    purpose: Purpose,
+    generation: &Arc<Generation>,
+    parts: &http::request::Parts,
+    body: Bytes,
+    deadline: Duration,
+) -> Result<Reply, Lost> {
+    ask_in(Instances::Own, purpose, generation, parts, body, deadline).await
+}
+
+/// Asks one generation in an instance that stays for the requests of clients.
+pub async fn ask_to_stay(
+    generation: &Arc<Generation>,
+    parts: &http::request::Parts,
+    body: Bytes,
+    deadline: Duration,
+) -> Result<Reply, Lost> {
+    ask_in(Instances::Shared, Purpose::Trial, generation, parts, body, deadline).await
+}
+
+/// Where a request of the host's own runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Instances {
+    /// In an instance of its own, in the background.
+    Own,
+    /// In one of those that clients' requests share.
+    Shared,
+}
+
+async fn ask_in(
+    instances: Instances,
     purpose: Purpose,
     generation: &Arc<Generation>,
     parts: &http::request::Parts,
@@ -75,7 +105,11 @@ pub async fn ask_as(
     let request = Request::from_parts(parts, body);
     let started = Instant::now();
     let asked = async {
-        let response = generation.handle_alone(Arc::clone(&context), request).await?;
+        let own = Arc::clone(&context);
+        let response = match instances {
+            Instances::Own => generation.handle_alone(own, request).await?,
+            Instances::Shared => generation.handle(own, request).await?,
+        };
         let latency = started.elapsed();
         let (head, body) = response.into_parts();
         let body = Limited::new(body, MAX_RESPONSE_BYTES).collect().await;

@@ -94,6 +94,7 @@ impl Attempt<'_> {
             let found = trial::canary(self.swaps, &candidate, share).await;
             self.trial("canary", found)?;
         }
+        self.warm_up(&candidate).await;
         self.activate(candidate, component).await?;
         Ok(true)
     }
@@ -151,6 +152,13 @@ impl Attempt<'_> {
         self.advance();
         self.step("probed", json!({"answers": answers, "routes": routes}));
         Ok(())
+    }
+
+    /// Makes instances of the candidate before it takes requests.
+    async fn warm_up(&self, candidate: &Arc<Generation>) {
+        let credential = self.swaps.services.keyring.probe_credential();
+        let deadline = Duration::from_millis(self.swaps.settings.probe_timeout_ms);
+        probe::warm_up(candidate, &credential, deadline).await;
     }
 
     /// Waits for whoever measures the candidate by other means.

@@ -9,7 +9,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
 
-use super::ask::{Reply, ask};
+use super::ask::{Reply, ask, ask_to_stay};
 use crate::runtime::generation::Generation;
 
 /// A question that any collection may be asked.
@@ -58,6 +58,23 @@ pub async fn run(
         answers.push(json!({"request": asked, "status": reply.status.as_u16(), "ms": ms}));
     }
     Ok(Value::Array(answers))
+}
+
+/// Has a candidate answer as many questions at once as there are processors, in instances
+/// that stay: so code is loaded and instances are made before clients ask. What it answers
+/// does not matter here, since [`run`] has looked.
+pub async fn warm_up(candidate: &Arc<Generation>, credential: &str, deadline: Duration) {
+    let at_once = std::thread::available_parallelism().map_or(1, usize::from);
+    let body = Bytes::from(json!({"query": QUESTION, "mode": "lexical"}).to_string());
+    let request = Request::post("/v1/collections/default/search")
+        .header(AUTHORIZATION, format!("Bearer {credential}"))
+        .header(CONTENT_TYPE, "application/json")
+        .body(());
+    // A credential is visible ASCII, so this is a request.
+    let Ok(request) = request else { return };
+    let parts = request.into_parts().0;
+    let asked = (0..at_once).map(|_| ask_to_stay(candidate, &parts, body.clone(), deadline));
+    futures::future::join_all(asked).await;
 }
 
 /// What the candidate's own description of its API has that the active

@@ -52,9 +52,11 @@ pub struct Metrics {
     answers: ByGeneration<AnswerLabels>,
     statements: Family<StatementLabels, Counter>,
     rewrites: Family<RewriteLabels, Counter>,
+    tls_failures: Family<TlsFailureLabels, Counter>,
+    tls_reloads: Family<TlsReloadLabels, Counter>,
+    backups: Family<BackupLabels, Counter>,
     /// What happened since the last sample for the charts.
     pub window: Window,
-    backups: Family<BackupLabels, Counter>,
     /// Panics of the host.
     pub panics: Counter,
     /// Spans that were not exported.
@@ -69,10 +71,13 @@ struct Scraped {
     documents: Gauge,
     chunks: Gauge,
     index_lag: Gauge,
+    embedding_queue: Family<CollectionLabels, Gauge>,
     ready: Family<PartLabels, Gauge>,
     last_backup: Gauge,
     models: Family<ModelStateLabels, Gauge>,
     model_memory: Family<ModelLabels, Gauge>,
+    tls_expiry: Family<ListenerLabels, Gauge>,
+    tls_refused: Family<ListenerLabels, Gauge>,
     memory: Gauge,
     descriptors: Gauge,
 }
@@ -90,6 +95,8 @@ pub struct Snapshot {
     pub chunks: u64,
     /// Chunks on disk that search does not find yet.
     pub index_lag: u64,
+    /// Chunks that wait for their vectors, by collection.
+    pub embedding_queue: Vec<(String, u64)>,
     /// The parts of readiness, and whether each is ready.
     pub parts: [(&'static str, bool); 3],
     /// When the newest backup was made, in seconds since the Unix epoch; 0 if there is
@@ -97,6 +104,19 @@ pub struct Snapshot {
     pub last_backup: u64,
     /// The models, and how each is.
     pub models: Vec<ModelSnapshot>,
+    /// The certificates of listeners that speak TLS.
+    pub certificates: Vec<CertificateSnapshot>,
+}
+
+/// How the certificate of a listener is.
+#[derive(Debug)]
+pub struct CertificateSnapshot {
+    /// `server` or `admin`.
+    pub listener: &'static str,
+    /// Until when it is valid, in seconds since the Unix epoch.
+    pub not_after: i64,
+    /// Whether its files hold another, which cannot be used.
+    pub refused: bool,
 }
 
 /// How a model is.
@@ -217,6 +237,28 @@ struct StatementLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CollectionLabels {
+    collection: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ListenerLabels {
+    listener: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TlsFailureLabels {
+    listener: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TlsReloadLabels {
+    listener: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PartLabels {
     part: &'static str,
 }
@@ -238,6 +280,10 @@ const STORED: &str = "stored";
 const FAILED: &str = "failed";
 /// What became of a backup that did not fail.
 const MADE: &str = "made";
+
+/// What became of a certificate that replaced another.
+const TAKEN: &str = "taken";
+const REFUSED: &str = "refused";
 
 impl Metrics {
     /// All at zero.
@@ -294,6 +340,16 @@ impl Metrics {
                 r,
                 "ragtime_rewrites",
                 "Questions that a language model was asked to make understood alone",
+            ),
+            tls_failures: add(
+                r,
+                "ragtime_tls_handshake_failures",
+                "Connections that came to no handshake, by listener and reason",
+            ),
+            tls_reloads: add(
+                r,
+                "ragtime_tls_reloads",
+                "Certificates that were replaced, by whether the new one could be used",
             ),
             backups: add(r, "ragtime_backups", "Backups that the server made by itself"),
             panics: add(r, "ragtime_panics", "Panics of the host, each a bug"),
@@ -358,6 +414,27 @@ impl Metrics {
         }
     }
 
+    /// A listener speaks TLS.
+    pub fn begin_tls(&self, listener: &'static str) {
+        for reason in ["timeout", "plain_http", "failed"] {
+            drop(self.tls_failures.get_or_create(&TlsFailureLabels { listener, reason }));
+        }
+        for outcome in [TAKEN, REFUSED] {
+            drop(self.tls_reloads.get_or_create(&TlsReloadLabels { listener, outcome }));
+        }
+    }
+
+    /// A client did not come to speak TLS.
+    pub fn tls_failed(&self, listener: &'static str, reason: &'static str) {
+        self.tls_failures.get_or_create(&TlsFailureLabels { listener, reason }).inc();
+    }
+
+    /// A certificate was replaced.
+    pub fn tls_reloaded(&self, listener: &'static str, taken: bool) {
+        let outcome = if taken { TAKEN } else { REFUSED };
+        self.tls_reloads.get_or_create(&TlsReloadLabels { listener, outcome }).inc();
+    }
+
     /// A request has come in.
     pub fn request_started(&self) {
         self.active.inc();
@@ -375,7 +452,7 @@ impl Metrics {
         self.window.request(status, took);
     }
 
-    /// A request has had its turn.
+    /// A request has left the admission queue.
     pub fn queued(&self, waited: Duration) {
         self.queue.observe(waited.as_secs_f64());
     }
@@ -485,6 +562,11 @@ impl Scraped {
                 "ragtime_index_lag_chunks",
                 "Chunks on disk that search does not find yet",
             ),
+            embedding_queue: add(
+                r,
+                "ragtime_embedding_queue_chunks",
+                "Chunks that wait for their vectors, of the collections with the most of them",
+            ),
             last_backup: add(
                 r,
                 "ragtime_backup_last_success_timestamp_seconds",
@@ -498,6 +580,16 @@ impl Scraped {
                 "ragtime_model_memory_bytes",
                 "Memory that the weights of a model take",
             ),
+            tls_expiry: add(
+                r,
+                "ragtime_tls_certificate_expiry_timestamp_seconds",
+                "Until when a listener's certificate is valid, since the Unix epoch",
+            ),
+            tls_refused: add(
+                r,
+                "ragtime_tls_certificate_refused",
+                "Whether a listener's files hold a certificate that cannot be used, 1 or 0",
+            ),
             memory: add(r, "process_resident_memory_bytes", "Resident memory"),
             descriptors: add(r, "process_open_fds", "Open file descriptors"),
         }
@@ -510,6 +602,12 @@ impl Scraped {
         self.documents.set(number(snapshot.documents));
         self.chunks.set(number(snapshot.chunks));
         self.index_lag.set(number(snapshot.index_lag));
+        // A collection whose queue is empty has no series, so there are never many.
+        self.embedding_queue.clear();
+        for (collection, chunks) in &snapshot.embedding_queue {
+            let labels = CollectionLabels { collection: collection.clone() };
+            self.embedding_queue.get_or_create(&labels).set(number(*chunks));
+        }
         self.last_backup.set(number(snapshot.last_backup));
         for (part, ready) in snapshot.parts {
             self.ready.get_or_create(&PartLabels { part }).set(i64::from(ready));
@@ -522,6 +620,11 @@ impl Scraped {
             }
             let labels = ModelLabels { kind: model.kind, model: model.name.clone() };
             self.model_memory.get_or_create(&labels).set(number(model.memory_bytes));
+        }
+        for one in &snapshot.certificates {
+            let labels = ListenerLabels { listener: one.listener };
+            self.tls_expiry.get_or_create(&labels).set(one.not_after);
+            self.tls_refused.get_or_create(&labels).set(i64::from(one.refused));
         }
         let (memory, descriptors) = process::usage();
         self.memory.set(number(memory.unwrap_or_default()));

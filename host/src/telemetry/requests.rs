@@ -1,11 +1,12 @@
 //! The requests at work, and the last ones that ended.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use http::Method;
+use parking_lot::Mutex;
 
 use super::route::Route;
 
@@ -18,7 +19,7 @@ const MAX_ENDED: usize = 256;
 pub enum Phase {
     /// Its body arrives.
     Receiving = 0,
-    /// It waits for its turn.
+    /// It waits for a slot.
     Queued = 1,
     /// The handler works on it.
     Handling = 2,
@@ -27,7 +28,7 @@ pub enum Phase {
 }
 
 /// A request at work.
-pub struct Flight {
+pub struct InFlightRequest {
     /// Its id.
     pub id: String,
     /// Its method.
@@ -43,22 +44,14 @@ pub struct Flight {
 }
 
 /// A request that has ended.
-#[derive(Debug, Clone)]
-pub struct Ended {
-    /// Its id.
-    pub id: String,
-    /// Its method.
-    pub method: Method,
-    /// The template of its path.
-    pub route: Route,
+#[derive(Clone)]
+pub struct EndedRequest {
+    /// The request as it was at work.
+    pub request: Arc<InFlightRequest>,
     /// The status of its response.
     pub status: u16,
-    /// From its head to the end of its response, in milliseconds.
-    pub ms: f64,
-    /// Who answered.
-    pub generation: Option<u64>,
-    /// Whose request it was.
-    pub key_id: Option<String>,
+    /// From its head to the end of its response.
+    pub took: Duration,
     /// Why the host answered in the handler's place.
     pub problem: Option<&'static str>,
 }
@@ -67,11 +60,12 @@ pub struct Ended {
 #[derive(Default)]
 pub struct Requests {
     next: AtomicU64,
-    live: Mutex<HashMap<u64, Arc<Flight>>>,
-    ended: Mutex<VecDeque<Ended>>,
+    /// By place, so oldest first.
+    live: Mutex<BTreeMap<u64, Arc<InFlightRequest>>>,
+    ended: Mutex<VecDeque<EndedRequest>>,
 }
 
-impl Flight {
+impl InFlightRequest {
     /// A request that has just come in.
     pub fn new(id: String, method: Method, route: Route, started: Instant) -> Self {
         Self {
@@ -125,35 +119,58 @@ impl Flight {
 
 impl Requests {
     /// Adds a request and returns its place.
-    pub fn begin(&self, flight: Arc<Flight>) -> u64 {
+    pub fn begin(&self, request: Arc<InFlightRequest>) -> u64 {
         let place = self.next.fetch_add(1, Relaxed);
-        lock(&self.live).insert(place, flight);
+        self.live.lock().insert(place, request);
         place
     }
 
     /// Moves a request to those that have ended.
-    pub fn end(&self, place: u64, ended: Ended) {
-        lock(&self.live).remove(&place);
-        let mut all = lock(&self.ended);
-        if all.len() == MAX_ENDED {
-            all.pop_front();
-        }
-        all.push_back(ended);
+    pub fn end(&self, place: u64, status: u16, took: Duration, problem: Option<&'static str>) {
+        let Some(request) = self.live.lock().remove(&place) else { return };
+        let mut all = self.ended.lock();
+        let oldest = if all.len() == MAX_ENDED { all.pop_front() } else { None };
+        all.push_back(EndedRequest { request, status, took, problem });
+        drop(all);
+        // Its memory is given back when nobody waits for the lock.
+        drop(oldest);
     }
 
     /// Those at work, oldest first.
-    pub fn live(&self) -> Vec<Arc<Flight>> {
-        let mut live: Vec<_> = lock(&self.live).values().cloned().collect();
-        live.sort_by_key(|flight| flight.started);
-        live
+    pub fn live(&self) -> Vec<Arc<InFlightRequest>> {
+        self.live.lock().values().cloned().collect()
     }
 
     /// Those that ended, newest first.
-    pub fn ended(&self) -> Vec<Ended> {
-        lock(&self.ended).iter().rev().cloned().collect()
+    pub fn ended(&self) -> Vec<EndedRequest> {
+        self.ended.lock().iter().rev().cloned().collect()
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_requests_are_kept_and_no_more() {
+        let requests = Requests::default();
+        let begin = |number: usize| {
+            let method = Method::GET;
+            let request =
+                InFlightRequest::new(number.to_string(), method, Route::default(), Instant::now());
+            requests.begin(Arc::new(request))
+        };
+        let places: Vec<_> = (0..MAX_ENDED + 2).map(begin).collect();
+        let ids = |live: Vec<Arc<InFlightRequest>>| -> Vec<_> {
+            live.iter().map(|request| request.id.clone()).take(2).collect()
+        };
+        assert_eq!(ids(requests.live()), ["0", "1"]);
+        for place in places {
+            requests.end(place, 200, Duration::from_millis(1), None);
+        }
+        assert!(requests.live().is_empty());
+        let ended: Vec<_> = requests.ended().into_iter().map(|ended| ended.request).collect();
+        assert_eq!(ended.len(), MAX_ENDED);
+        assert_eq!(ids(ended), [(MAX_ENDED + 1).to_string(), MAX_ENDED.to_string()]);
+    }
 }

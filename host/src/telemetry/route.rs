@@ -1,6 +1,7 @@
 //! Route templates, so that metrics have few labels however many documents
 //! there are.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
@@ -72,23 +73,48 @@ const JSON: &str = "application/json";
 
 /// The templates of a handler, from its own description of its API.
 #[derive(Debug, Default)]
-pub struct Templates(Vec<Arc<Template>>);
+pub struct Templates {
+    /// Those without names, by their path.
+    words: HashMap<String, Arc<Template>>,
+    /// The others, by the number of their segments; those with the fewest names first.
+    named: HashMap<usize, Vec<Arc<Template>>>,
+}
 
 impl Templates {
     /// Those of a description's `paths`.
     pub fn new(paths: &Map<String, Value>) -> Self {
-        let templates = paths.iter().take(MAX_TEMPLATES);
-        let mut templates: Vec<_> =
-            templates.map(|(path, item)| Arc::new(Template::new(path, item))).collect();
-        // Words before names: `/v1/keys/self` is not `/v1/keys/{id}`.
-        templates.sort_by_key(|template| template.path.matches('{').count());
-        Self(templates)
+        let mut all = Self::default();
+        for (path, item) in paths.iter().take(MAX_TEMPLATES) {
+            let template = Arc::new(Template::new(path, item));
+            match names(path) {
+                0 => drop(all.words.insert(path.clone(), template)),
+                _ => all.named.entry(segments(path)).or_default().push(template),
+            }
+        }
+        for templates in all.named.values_mut() {
+            templates.sort_by_key(|template| names(&template.path));
+        }
+        all
     }
 
-    /// The template that `path` follows.
+    /// The template that `path` follows. Words go before names: `/v1/keys/self` is not
+    /// `/v1/keys/{id}`.
     pub fn find(&self, path: &str) -> Route {
-        Route(self.0.iter().find(|template| follows(path, &template.path)).cloned())
+        let named = || {
+            let templates = self.named.get(&segments(path))?;
+            templates.iter().find(|template| follows(path, &template.path))
+        };
+        Route(self.words.get(path).or_else(named).cloned())
     }
+}
+
+/// How many segments of a template are names.
+fn names(template: &str) -> usize {
+    template.matches('{').count()
+}
+
+fn segments(path: &str) -> usize {
+    path.bytes().filter(|byte| *byte == b'/').count()
 }
 
 fn follows(path: &str, template: &str) -> bool {

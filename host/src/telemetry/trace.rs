@@ -92,9 +92,14 @@ impl TraceContext {
 
     /// What to send on.
     pub fn traceparent(&self) -> HeaderValue {
-        let flags = u8::from(self.sampled);
-        let text = format!("00-{}-{}-{flags:02x}", hex(&self.trace_id), hex(&self.span_id));
-        HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))
+        let mut text = String::with_capacity(TRACEPARENT_BYTES);
+        text.push_str("00-");
+        push_hex(&mut text, &self.trace_id);
+        text.push('-');
+        push_hex(&mut text, &self.span_id);
+        text.push('-');
+        push_hex(&mut text, &[u8::from(self.sampled)]);
+        HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
     }
 }
 
@@ -138,12 +143,22 @@ fn bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
     Some(out)
 }
 
+/// Version, trace id, span id and flags, with what stands between them.
+const TRACEPARENT_BYTES: usize = 55;
+
 fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    let mut text = String::with_capacity(2 * bytes.len());
+    push_hex(&mut text, bytes);
+    text
+}
+
+/// Every request writes some, so the digits do not go by way of a formatter.
+fn push_hex(text: &mut String, bytes: &[u8]) {
+    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or('0');
+    for byte in bytes {
+        text.push(digit(byte >> 4));
+        text.push(digit(byte & 15));
+    }
 }
 
 #[cfg(test)]

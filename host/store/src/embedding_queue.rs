@@ -97,6 +97,18 @@ pub(crate) fn len(db: &Connection, through: u64) -> Result<u64, Error> {
     Ok(statement.query_row([through], |row| row.get(0))?)
 }
 
+/// Chunks in the queue of each collection by its name, at most `most` collections: those
+/// with the most chunks first.
+pub(crate) fn by_collection(db: &Connection, most: usize) -> Result<Vec<(String, u64)>, Error> {
+    let mut statement = db.prepare_cached(
+        "SELECT name, sum(last_chunk - done) AS waiting
+         FROM embedding_queue JOIN collections ON key = collection
+         GROUP BY collection ORDER BY waiting DESC, name LIMIT ?1",
+    )?;
+    let rows = statement.query_map([most], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// The next chunks of one document to embed.
 pub(crate) struct Share {
     /// Names the row.

@@ -22,6 +22,7 @@ mod isolate;
 mod jobs;
 mod keys;
 mod lexical;
+mod look;
 mod maintainer;
 mod models;
 mod opening;
@@ -41,6 +42,7 @@ mod writer;
 pub use backup::{backup, restore};
 pub use check::{Report, check};
 pub use keys::KeyTable;
+pub use look::{in_use, newest};
 pub use ragtime_filter::Filter;
 pub use types::*;
 
@@ -163,6 +165,16 @@ impl Store {
             vectors_complete: models.iter().all(|model| model.complete),
             models,
         }
+    }
+
+    /// Chunks that wait for their vectors, by collection: at most `most` collections, those
+    /// with the most chunks first. Blocking.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub fn embedding_queue(&self, most: usize) -> Result<Vec<(String, u64)>, Error> {
+        self.0.readers.read(|db| embedding_queue::by_collection(db, most))
     }
 
     /// Stops the indexer. What it has not done yet it does after the next

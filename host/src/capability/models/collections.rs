@@ -4,14 +4,11 @@ use ragtime_policy::scope::Scope;
 use ragtime_store as store;
 use wasmtime::component::{Accessor, Resource};
 
-use crate::capability::bindings::ragtime::documents::store::Error;
 use crate::capability::bindings::ragtime::models0_2_0::collections as wit;
-use crate::capability::call;
-use crate::capability::documents::{allowed, allowed_in_all, bounded, error_to_wit, read};
+use crate::capability::call::Call;
+use crate::capability::documents::{DocumentsResult, bounded};
 use crate::capability::rate_limit::Permit;
 use crate::runtime::state::{Capabilities, CapabilityView};
-
-type Answer<R> = wasmtime::Result<Result<R, Error>>;
 
 impl wit::Host for CapabilityView<'_> {}
 
@@ -20,12 +17,9 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         accessor: &Accessor<T, Self>,
         permit: Resource<Permit>,
         names: Vec<String>,
-    ) -> Answer<Vec<wit::Embedded>> {
-        let call = match allowed_in_all(call(accessor, &permit)?, &names) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(read(call, move |call| {
+    ) -> DocumentsResult<Vec<wit::Embedded>> {
+        let call = Call::of(accessor, &permit)?.with_in_each(Scope::Read, &names)?;
+        call.read(move |call| {
             bounded(&names)?;
             let of = |models: store::CollectionModels| wit::Embedded {
                 chosen: models.chosen,
@@ -35,7 +29,7 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
             };
             Ok(call.services.store.collection_models(&names)?.into_iter().map(of).collect())
         })
-        .await)
+        .await
     }
 
     async fn set_embedding_model(
@@ -43,14 +37,10 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         permit: Resource<Permit>,
         name: String,
         model: Option<String>,
-    ) -> Answer<()> {
-        let call = match allowed(call(accessor, &permit)?, Scope::Write, Some(&name)) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error)),
-        };
-        call.request.set_wrote();
+    ) -> DocumentsResult<()> {
+        let call = Call::of(accessor, &permit)?.with_in(Scope::Write, &name)?.writing();
         let set = call.services.store.set_collection_model(&name, model).await;
         call.services.recut.notify_one();
-        Ok(set.map_err(error_to_wit))
+        Ok(set?)
     }
 }

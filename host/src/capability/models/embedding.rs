@@ -6,15 +6,19 @@ use ragtime_embed::Role;
 use ragtime_text::{Language, detect};
 use wasmtime::component::{Accessor, Resource};
 
-use crate::capability::bindings::ragtime::models0_1_0::embedding as first;
 use crate::capability::bindings::ragtime::models0_2_0::embedding as wit;
-use crate::capability::embedding::{Failed, NO_BUDGET, allowed, counted, embed_by, token_starts};
+use crate::capability::call::Call;
+use crate::capability::embedding::{counted, embed_by, token_starts, with_texts};
+use crate::capability::error::ImportError;
 use crate::capability::rate_limit::Permit;
-use crate::capability::{Call, GONE, call};
-use crate::model::{EmbeddingModel, LoadState, ModelError};
+use crate::model::{EmbeddingModel, LoadState};
 use crate::runtime::state::{Capabilities, CapabilityView};
 
 impl wit::Host for CapabilityView<'_> {
+    fn convert_error(&mut self, error: ImportError<wit::Error>) -> wasmtime::Result<wit::Error> {
+        error.into_error()
+    }
+
     fn models(&mut self) -> wasmtime::Result<Vec<wit::Model>> {
         let embeddings = &self.services.embeddings;
         let default = embeddings.default_name();
@@ -45,25 +49,17 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         model: Option<String>,
         role: wit::Role,
         texts: Vec<String>,
-    ) -> wasmtime::Result<Result<Vec<Vec<f32>>, wit::Error>> {
-        let call = match allowed(call(accessor, &permit)?, texts.len()) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error_of(error))),
-        };
+    ) -> Result<Vec<Vec<f32>>, ImportError<wit::Error>> {
+        let call = with_texts(Call::of(accessor, &permit)?, texts.len())?;
         let role = match role {
             wit::Role::Query => Role::Query,
             wit::Role::Passage => Role::Passage,
         };
         let embedded = call.blocking(move |call| {
             let model = named(call, model.as_deref())?;
-            embed_by(call, model, role, &texts).map_err(|failed| match failed {
-                Failed::Budget => wit::Error::Invalid(NO_BUDGET.into()),
-                Failed::Model(ModelError::NotLoaded) => wit::Error::Unavailable,
-                Failed::Model(error) => wit::Error::Other(Some(error.to_string())),
-            })
+            Ok::<_, wit::Error>(embed_by(call, model, role, &texts)?)
         });
-        let gone = || wit::Error::Other(Some(GONE.into()));
-        Ok(embedded.await.unwrap_or_else(|| Err(gone())))
+        Ok(embedded.await??)
     }
 
     async fn tokens(
@@ -71,15 +67,12 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         permit: Resource<Permit>,
         model: Option<String>,
         texts: Vec<wit::Measured>,
-    ) -> wasmtime::Result<Result<Vec<Vec<u32>>, wit::Error>> {
-        let call = match allowed(call(accessor, &permit)?, texts.len()) {
-            Ok(call) => call,
-            Err(error) => return Ok(Err(error_of(error))),
-        };
+    ) -> Result<Vec<Vec<u32>>, ImportError<wit::Error>> {
+        let call = with_texts(Call::of(accessor, &permit)?, texts.len())?;
         if let Some(name) = &model
             && call.services.embeddings.get(name).is_none()
         {
-            return Ok(Err(wit::Error::UnknownModel));
+            return Err(wit::Error::UnknownModel.into());
         }
         let starts = counted(call, move |call| {
             let model = named(call, model.as_deref()).ok().map(Arc::as_ref);
@@ -91,7 +84,7 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
             };
             texts.iter().map(of).collect()
         });
-        Ok(starts.await.map_err(error_of))
+        starts.await
     }
 }
 
@@ -100,15 +93,5 @@ fn named<'a>(call: &'a Call, name: Option<&str>) -> Result<&'a Arc<EmbeddingMode
     match name {
         Some(name) => embeddings.get(name).ok_or(wit::Error::UnknownModel),
         None => embeddings.default_model().ok_or(wit::Error::Unavailable),
-    }
-}
-
-/// Both versions refuse alike.
-fn error_of(error: first::Error) -> wit::Error {
-    match error {
-        first::Error::Unavailable => wit::Error::Unavailable,
-        first::Error::ScopeRequired => wit::Error::ScopeRequired,
-        first::Error::Invalid(detail) => wit::Error::Invalid(detail),
-        first::Error::Other(text) => wit::Error::Other(text),
     }
 }

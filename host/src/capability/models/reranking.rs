@@ -5,8 +5,9 @@ use ragtime_policy::scope::Scope;
 use wasmtime::component::{Accessor, Resource};
 
 use crate::capability::bindings::ragtime::models0_2_0::reranking as wit;
+use crate::capability::call::Call;
+use crate::capability::error::ImportError;
 use crate::capability::rate_limit::Permit;
-use crate::capability::{Call, GONE, call};
 use crate::model::RerankError;
 use crate::runtime::state::{Capabilities, CapabilityView};
 
@@ -18,6 +19,10 @@ const MAX_PASSAGES: usize = 1_000;
 const TOKENS_PER_UNIT: usize = Embedder::MAX_TOKENS;
 
 impl wit::Host for CapabilityView<'_> {
+    fn convert_error(&mut self, error: ImportError<wit::Error>) -> wasmtime::Result<wit::Error> {
+        error.into_error()
+    }
+
     fn rerankers(&mut self) -> wasmtime::Result<Vec<String>> {
         Ok(self.services.rerankers.names())
     }
@@ -28,14 +33,9 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         accessor: &Accessor<T, Self>,
         permit: Resource<Permit>,
         request: wit::Request,
-    ) -> wasmtime::Result<Result<wit::Reranked, wit::Error>> {
-        let gone = || wit::Error::Other(Some(GONE.into()));
-        let Some(call) = call(accessor, &permit)? else { return Ok(Err(gone())) };
-        if call.permit.allows(Scope::Read).is_err() {
-            return Ok(Err(wit::Error::ScopeRequired));
-        }
-        let reranked = call.blocking(move |call| rerank(call, &request)).await;
-        Ok(reranked.unwrap_or_else(|| Err(gone())))
+    ) -> Result<wit::Reranked, ImportError<wit::Error>> {
+        let call = Call::of(accessor, &permit)?.with(Scope::Read)?;
+        Ok(call.blocking(move |call| rerank(call, &request)).await??)
     }
 }
 
@@ -47,14 +47,14 @@ fn rerank(call: &Call, request: &wit::Request) -> Result<wit::Reranked, wit::Err
         return Err(wit::Error::Invalid(detail));
     }
     let passages: Vec<_> = request.passages.iter().map(String::as_str).collect();
-    let tokens = model.tokens(&request.query, &passages).map_err(error_to_wit)?;
+    let tokens = model.tokens(&request.query, &passages)?;
     let units = u32::try_from(tokens.div_ceil(TOKENS_PER_UNIT)).unwrap_or(u32::MAX);
     if !call.pay_for_work(units) {
         let detail = "the key's budget does not cover reranking these passages";
         return Err(wit::Error::Invalid(detail.into()));
     }
     let wanted = || !call.request.cancelled.is_cancelled();
-    let reranked = model.rerank(&request.query, &passages, &wanted).map_err(error_to_wit)?;
+    let reranked = model.rerank(&request.query, &passages, &wanted)?;
     Ok(wit::Reranked {
         model: model.name().to_owned(),
         relevance: reranked.relevance,
@@ -62,16 +62,18 @@ fn rerank(call: &Call, request: &wit::Request) -> Result<wit::Reranked, wit::Err
     })
 }
 
-fn error_to_wit(error: RerankError) -> wit::Error {
-    match error {
-        RerankError::NotLoaded => wit::Error::Unavailable,
-        RerankError::Local(error @ EmbedError::QueryTooLong { .. }) => {
-            wit::Error::Invalid(error.to_string())
+impl From<RerankError> for wit::Error {
+    fn from(error: RerankError) -> Self {
+        match error {
+            RerankError::NotLoaded => Self::Unavailable,
+            RerankError::Local(error @ EmbedError::QueryTooLong { .. }) => {
+                Self::Invalid(error.to_string())
+            }
+            RerankError::Endpoint(error) => {
+                tracing::warn!(%error, "a reranking model did not answer");
+                Self::Unavailable
+            }
+            RerankError::Local(error) => Self::Other(Some(error.to_string())),
         }
-        RerankError::Endpoint(error) => {
-            tracing::warn!(%error, "a reranking model did not answer");
-            wit::Error::Unavailable
-        }
-        RerankError::Local(error) => wit::Error::Other(Some(error.to_string())),
     }
 }

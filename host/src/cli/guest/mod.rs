@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::context::{Context, Key};
-use super::{CliError, count, list, out, text};
+use super::{CliError, Trust, count, list, out, text};
 
 /// Hexadecimal digits of a hash that are enough for people.
 const SHORT_HASH: usize = 12;
@@ -50,6 +50,8 @@ struct Connection {
     /// cannot see it
     #[arg(long, env = "RAGTIME_KEY", hide_env_values = true, value_name = "KEY", global = true)]
     key: Option<Key>,
+    #[command(flatten)]
+    trust: Trust,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -88,14 +90,11 @@ enum Command {
 /// Manages handlers.
 pub async fn run(args: Args) -> Result<(), CliError> {
     let connection = args.connection;
-    let admin = Context::new(connection.admin, connection.key.clone());
+    let admin = Context::new(connection.admin, connection.key, connection.trust);
     match args.command {
         Command::New(args) => new::run(&args),
         Command::Build(args) => build::run(args, &admin).await,
-        Command::Swap(args) => {
-            let server = Context::new(connection.server, connection.key);
-            swap::run(args, &admin, &server).await
-        }
+        Command::Swap(args) => swap::run(args, &admin, &admin.at(connection.server)).await,
         Command::Plug(args) => plug::run(&args),
         Command::Rollback { json } => swap::rollback(&admin, json).await,
         Command::List { json } => {

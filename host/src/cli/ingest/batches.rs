@@ -125,8 +125,9 @@ mod tests {
             Ok(Document::of_file("1".into(), "x".into(), "text/plain")),
             Err("b".into()),
         ];
-        let (mut batches, mut failed) = (Batches::new(sources.into_iter()), Vec::new());
-        assert_eq!(batches.next(&mut failed).unwrap().documents, 1);
+        let (mut batches, mut failed) =
+            (Batches::new(sources.into_iter(), Shape::default()), Vec::new());
+        assert_eq!(batches.next(&mut failed).unwrap().documents.len(), 1);
         assert!(batches.next(&mut failed).is_none());
         assert_eq!(failed, ["a", "b"]);
     }

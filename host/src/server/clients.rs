@@ -1,5 +1,5 @@
-//! What the edge knows of who calls, before a handler does: from where, with
-//! which key, and how often that went wrong of late.
+//! What the host knows of a client before a handler does: its address, its key, and how
+//! many credentials of its address were not accepted.
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
@@ -11,9 +11,8 @@ use lru::LruCache;
 use ragtime_policy::bucket::{Decision, Limits, TokenBucket};
 
 use super::places::{Place, Places};
-use super::problem::Problem;
 use crate::config::{self, Secret};
-use crate::keyring::{Key, Rejected, Slot};
+use crate::keyring::{Key, Rejected};
 use crate::network::{self, Network};
 use crate::services::Services;
 
@@ -29,8 +28,8 @@ const MAX_HOPS: usize = 16;
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub SocketAddr);
 
-/// Checks callers.
-pub struct Callers {
+/// The checks of a client that both listeners make.
+pub struct Clients {
     services: Arc<Services>,
     trusted_proxies: Vec<Network>,
     failure_limits: Limits,
@@ -39,7 +38,7 @@ pub struct Callers {
     started: Instant,
 }
 
-impl Callers {
+impl Clients {
     /// Within the limits of the settings.
     pub fn new(services: Arc<Services>, settings: &config::Settings) -> Self {
         Self {
@@ -64,16 +63,13 @@ impl Callers {
         Some(network::client(if trusted(peer) { forwarded(peer, headers, trusted) } else { peer }))
     }
 
-    /// One of an address's places among the requests whose response has not been
-    /// sent.
-    ///
-    /// # Errors
-    ///
-    /// [`Problem::TooManyOfAddress`]
-    pub fn enter(&self, address: Option<IpAddr>) -> Result<Option<Place<IpAddr>>, Problem> {
-        let place =
-            address.map(|address| self.places.take(address).ok_or(Problem::TooManyOfAddress));
-        place.transpose()
+    /// A place among the requests of an address whose response has not been sent; one
+    /// without an address needs none. `None` when the address has as many as it may.
+    pub fn enter(&self, address: Option<IpAddr>) -> Option<Option<Place<IpAddr>>> {
+        match address {
+            Some(address) => self.places.take(address).map(Some),
+            None => Some(None),
+        }
     }
 
     /// The key behind a credential. The handler's own check decides what it may
@@ -95,11 +91,6 @@ impl Callers {
             Rejected::Expired => "expired",
         });
         Err(Refused::Rejected(rejected))
-    }
-
-    /// One of a key's places among the requests at work.
-    pub fn slot(&self, key: &Arc<Key>) -> Result<Slot, Problem> {
-        key.enter(self.services.max_concurrent).ok_or(Problem::TooManyAtOnce)
     }
 
     fn note_failure(&self, address: Option<IpAddr>) -> Result<(), Refused> {

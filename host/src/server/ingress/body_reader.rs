@@ -11,8 +11,8 @@ use hyper::body::{Body, Incoming};
 use ragtime_policy::scope::Scope;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::budget::{Budget, Held};
-use super::encoding::Encoding;
+use super::byte_budget::{ByteBudget, HeldBytes};
+use super::content_encoding::Encoding;
 use super::problem::Problem;
 use crate::config;
 use crate::keyring::Key;
@@ -26,19 +26,19 @@ const DISCARDED_BYTES: usize = 256 * 1024;
 /// How long that may take.
 const DISCARD_TIME: Duration = Duration::from_millis(500);
 
-/// Reads bodies.
-pub struct Bodies {
-    budget: Arc<Budget>,
+/// Reads the bodies of requests.
+pub struct BodyReader {
+    budget: Arc<ByteBudget>,
     most: usize,
     most_json: usize,
     wait: Duration,
 }
 
-impl Bodies {
+impl BodyReader {
     /// Within the limits of the settings.
     pub fn new(limits: &config::Server) -> Self {
         Self {
-            budget: Budget::new(limits),
+            budget: ByteBudget::new(limits),
             most: limits.max_body_bytes,
             most_json: limits.max_json_bytes.min(limits.max_body_bytes),
             wait: Duration::from_millis(limits.body_timeout_ms),
@@ -60,7 +60,7 @@ impl Bodies {
         encoding: Encoding,
         key: &Arc<Key>,
         route: &Route,
-    ) -> Result<(Bytes, Held), Problem> {
+    ) -> Result<(Bytes, HeldBytes), Problem> {
         let held = self.budget.begin(key);
         if body.is_end_stream() {
             return Ok((Bytes::new(), held));
@@ -94,9 +94,9 @@ async fn whole(
     mut body: Incoming,
     limit: usize,
     discarded: usize,
-    mut held: Held,
+    mut held: HeldBytes,
     until: Instant,
-) -> Result<(Bytes, Held), Problem> {
+) -> Result<(Bytes, HeldBytes), Problem> {
     let (mut kept, mut total) = (BytesMut::new(), 0_usize);
     let refusal = loop {
         let frame = timeout_at(until, body.frame()).await.map_err(|_| Problem::BodyTimeout)?;

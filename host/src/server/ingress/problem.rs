@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
+use serde::Serialize;
 
 /// Why the host answered in the handler's place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,8 +73,39 @@ pub enum Problem {
     Unavailable,
     /// The handler did not answer in time.
     HandlerTimeout,
+    /// The handler used up its processor time.
+    HandlerOverran,
+    /// The handler needed more memory than one instance may have.
+    HandlerOutgrew,
     /// The handler failed.
     HandlerFailed,
+    /// The client speaks plain HTTP, and the listener TLS.
+    TlsRequired,
+}
+
+/// The members of a problem (RFC 9457 section 3), and what else clients look for.
+#[derive(Serialize)]
+struct Members<'a> {
+    code: &'static str,
+    detail: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<OpenAiError>,
+    instance: &'a str,
+    request_id: &'a str,
+    status: u16,
+    title: &'static str,
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+/// The error as clients of OpenAI's API know it.
+#[derive(Serialize)]
+struct OpenAiError {
+    code: &'static str,
+    message: &'static str,
+    param: (),
+    #[serde(rename = "type")]
+    kind: &'static str,
 }
 
 /// Seconds after which a refused request is worth another try.
@@ -258,18 +290,43 @@ impl Problem {
                 "The handler did not answer in time",
                 "Try again, or ask for less at once. The limit is the setting server.request_timeout_ms.",
             ),
+            Self::HandlerOverran => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "handler_timeout",
+                "The handler used up its processor time",
+                "Ask for less at once, or send a smaller file. The limit is the setting handler.max_cpu_ms, and handler.max_heavy_cpu_ms for files and large bodies.",
+            ),
+            Self::HandlerOutgrew => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "handler_failed",
+                "The handler needed too much memory",
+                "Ask for less at once, or send a smaller file. The limit is the setting handler.max_memory_bytes, and handler.max_heavy_memory_bytes for files and large bodies.",
+            ),
             Self::HandlerFailed => (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "handler_failed",
                 "The handler failed",
                 "Tell the operator the request id; the log says what happened.",
             ),
+            Self::TlsRequired => (
+                StatusCode::BAD_REQUEST,
+                "tls_required",
+                "The server speaks TLS here",
+                "Call it by https:// instead of http://.",
+            ),
         }
     }
 
     /// Whether the handler is to blame.
     pub fn is_the_handlers(self) -> bool {
-        matches!(self, Self::HandlerTimeout | Self::HandlerFailed | Self::Interrupted)
+        matches!(
+            self,
+            Self::HandlerTimeout
+                | Self::HandlerOverran
+                | Self::HandlerOutgrew
+                | Self::HandlerFailed
+                | Self::Interrupted
+        )
     }
 
     /// After how many seconds another try makes sense, if one does.
@@ -295,29 +352,24 @@ impl Problem {
     /// The problem as a JSON object.
     pub fn json(self, request_id: &str, path: &str) -> String {
         let (status, code, title, detail) = self.parts();
-        let mut body = serde_json::json!({
-            "type": format!("/problems/{code}"),
-            "title": title,
-            "status": status.as_u16(),
-            "detail": detail,
-            "instance": path,
-            "code": code,
-            "request_id": request_id,
-        });
-        if of_openai(path)
-            && let Some(members) = body.as_object_mut()
-        {
-            let kind = match status.as_u16() {
-                429 => "rate_limit_error",
-                500.. => "server_error",
-                _ => "invalid_request_error",
-            };
-            let error = serde_json::json!({
-                "message": detail, "type": kind, "code": code, "param": null,
-            });
-            members.insert("error".into(), error);
-        }
-        body.to_string()
+        let kind = match status.as_u16() {
+            429 => "rate_limit_error",
+            500.. => "server_error",
+            _ => "invalid_request_error",
+        };
+        let error = OpenAiError { code, message: detail, param: (), kind };
+        let members = Members {
+            code,
+            detail,
+            error: of_openai(path).then_some(error),
+            instance: path,
+            request_id,
+            status: status.as_u16(),
+            title,
+            kind: format!("/problems/{code}"),
+        };
+        // Numbers and text become JSON without fail.
+        serde_json::to_string(&members).unwrap_or_default()
     }
 
     /// The problem as a response.

@@ -11,9 +11,9 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
-use super::places::{Place, Places};
 use super::problem::Problem;
 use crate::config;
+use crate::server::places::{Place, Places};
 
 /// Places of the requests that run apart.
 pub struct Quarantine {

@@ -1,4 +1,4 @@
-//! What is told of each request: a line in the log, its metrics, its span.
+//! What is told of each request: a line in the access log, its metrics, its span.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -8,16 +8,16 @@ use http::{Method, Response, StatusCode};
 use http_body::Body;
 use serde_json::json;
 
-use super::body::EdgeBody;
-use super::credential;
+use super::response_body::ResponseBody;
+use crate::server::credential;
 use crate::telemetry::trace::{self, Span, TraceContext};
-use crate::telemetry::{self, Ended, Flight, Phase, Telemetry};
+use crate::telemetry::{self, InFlightRequest, Phase, Telemetry};
 
-/// What is known of a request so far. Written when dropped, so that there is
-/// exactly one line, one observation and one span however the request ends.
-pub struct Line {
+/// What is known of a request so far. It is written when it is dropped, so that there
+/// is exactly one line, one observation and one span however the request ends.
+pub struct AccessLogGuard {
     telemetry: Arc<Telemetry>,
-    flight: Arc<Flight>,
+    request: Arc<InFlightRequest>,
     /// Where it stands among the requests at work.
     place: u64,
     trace: TraceContext,
@@ -41,21 +41,21 @@ pub enum Outcome {
     Broken,
 }
 
-impl Line {
-    /// A line for a request that has just come in. The query string stays out:
+impl AccessLogGuard {
+    /// The guard of a request that has just come in. The query string stays out:
     /// it may carry what a user typed.
     pub fn new(
         telemetry: &Arc<Telemetry>,
-        flight: Flight,
+        request: InFlightRequest,
         path: String,
         trace: TraceContext,
     ) -> Self {
-        let flight = Arc::new(flight);
+        let request = Arc::new(request);
         telemetry.metrics.request_started();
         Self {
-            place: telemetry.requests.begin(Arc::clone(&flight)),
+            place: telemetry.requests.begin(Arc::clone(&request)),
             telemetry: Arc::clone(telemetry),
-            flight,
+            request,
             trace,
             path,
             status: StatusCode::INTERNAL_SERVER_ERROR,
@@ -67,8 +67,8 @@ impl Line {
     }
 
     /// The request at work.
-    pub fn flight(&self) -> Arc<Flight> {
-        Arc::clone(&self.flight)
+    pub fn request(&self) -> Arc<InFlightRequest> {
+        Arc::clone(&self.request)
     }
 
     /// Adds why the host answered in the handler's place.
@@ -80,13 +80,13 @@ impl Line {
 
     /// Notes the head that goes out.
     fn set_head(&mut self, status: StatusCode, length: Option<u64>) {
-        self.flight.enter(Phase::Sending);
+        self.request.enter(Phase::Sending);
         self.status = status;
         self.length = length;
         // These have no body (RFC 9110 sections 15.3.5 and 15.4.5), so nobody
         // asks for one.
         let bodiless = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status);
-        if bodiless || length == Some(0) || self.flight.method == Method::HEAD {
+        if bodiless || length == Some(0) || self.request.method == Method::HEAD {
             self.outcome = Outcome::Complete;
         }
     }
@@ -106,45 +106,44 @@ impl Line {
     }
 }
 
-impl Drop for Line {
+impl Drop for AccessLogGuard {
     fn drop(&mut self) {
-        let (flight, took) = (&self.flight, self.flight.started.elapsed());
+        let (request, took) = (&self.request, self.request.started.elapsed());
         let status = self.status.as_u16();
-        let trace_id = self.trace.trace_id();
         tracing::info!(
             target: "ragtime::access",
-            method = %flight.method,
+            method = %request.method,
             path = %credential::redacted(&self.path),
             status,
             bytes = self.bytes,
             ms = took.as_micros() as f64 / 1000.0,
-            request_id = flight.id,
-            trace_id,
-            key = flight.key_id(),
-            generation = flight.generation(),
+            request_id = request.id,
+            trace_id = self.trace.trace_id(),
+            key = request.key_id(),
+            generation = request.generation(),
             problem = self.problem,
             outcome = ?self.outcome,
             "request"
         );
-        self.telemetry.metrics.request_ended(&flight.method, flight.route.clone(), status, took);
+        self.telemetry.metrics.request_ended(&request.method, request.route.clone(), status, took);
         self.telemetry.export(&self.trace, || self.span(took));
-        self.telemetry.requests.end(self.place, self.ended(took));
+        self.telemetry.requests.end(self.place, status, took, self.problem);
     }
 }
 
-impl Line {
+impl AccessLogGuard {
     fn span(&self, took: Duration) -> Span {
-        let flight = &self.flight;
-        let (method, route) = (flight.method.as_str(), flight.route.as_str());
+        let request = &self.request;
+        let (method, route) = (request.method.as_str(), request.route.as_str());
         let mut attributes = vec![
             ("http.request.method", json!(method)),
             ("http.route", json!(route)),
             ("http.response.status_code", json!(self.status.as_u16())),
             ("http.response.body.size", json!(self.bytes)),
-            ("ragtime.request_id", json!(flight.id)),
+            ("ragtime.request_id", json!(request.id)),
         ];
-        attributes.extend(flight.key_id().map(|id| ("ragtime.key_id", json!(id))));
-        attributes.extend(flight.generation().map(|id| ("ragtime.generation", json!(id))));
+        attributes.extend(request.key_id().map(|id| ("ragtime.key_id", json!(id))));
+        attributes.extend(request.generation().map(|id| ("ragtime.generation", json!(id))));
         attributes.extend(self.problem.map(|code| ("error.type", json!(code))));
         Span {
             context: self.trace,
@@ -156,28 +155,15 @@ impl Line {
             failed: self.status.is_server_error() || self.outcome == Outcome::Broken,
         }
     }
-
-    fn ended(&self, took: Duration) -> Ended {
-        Ended {
-            id: self.flight.id.clone(),
-            method: self.flight.method.clone(),
-            route: self.flight.route.clone(),
-            status: self.status.as_u16(),
-            ms: took.as_micros() as f64 / 1000.0,
-            generation: self.flight.generation(),
-            key_id: self.flight.key_id().map(str::to_owned),
-            problem: self.problem,
-        }
-    }
 }
 
 /// Notes the head of a response that is about to be sent.
-pub fn head_sent(response: &mut Response<EdgeBody>) {
+pub fn head_sent(response: &mut Response<ResponseBody>) {
     let status = response.status();
     let length =
         response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let length = length.or_else(|| response.body().size_hint().exact());
-    if let Some(line) = response.body_mut().line_mut() {
-        line.set_head(status, length);
+    if let Some(access) = response.body_mut().access_mut() {
+        access.set_head(status, length);
     }
 }

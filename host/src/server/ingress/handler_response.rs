@@ -1,23 +1,23 @@
-//! What a handler answered, as far as it has come.
+//! What a handler answered, as far as its response has come.
 
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::response::Parts;
 use http::{Method, Response, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use wasmtime_wasi_http::WasiBody;
 
 use crate::runtime::generation::HandlerFailure;
 
-/// A handler's answer.
-pub enum Answered {
+/// The response of a handler.
+pub enum HandlerResponse {
     /// All of it is there: the handler is done.
     Whole(Parts, Bytes),
     /// Its body comes piece by piece.
     Stream(Response<WasiBody>),
 }
 
-impl Answered {
+impl HandlerResponse {
     /// Takes a response whole before its head goes out, where it has no body or
     /// says that its body is of up to `most` bytes. An instance that is lost
     /// meanwhile costs a second run, and not half an answer; and a client that
@@ -58,10 +58,5 @@ impl Answered {
             Self::Whole(head, _) => (head.status, &head.headers),
             Self::Stream(response) => (response.status(), response.headers()),
         }
-    }
-
-    /// The whole answer as a response of the host's own.
-    pub fn whole(head: Parts, body: Bytes) -> Response<Full<Bytes>> {
-        Response::from_parts(head, Full::new(body))
     }
 }

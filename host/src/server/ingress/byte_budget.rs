@@ -12,21 +12,21 @@ use crate::keyring::Key;
 const FREE_BYTES: usize = 64 * 1024;
 
 /// One budget for all requests.
-pub struct Budget {
+pub struct ByteBudget {
     held: AtomicUsize,
     most: usize,
     most_per_key: usize,
 }
 
 /// What one body holds, until it is dropped.
-pub struct Held {
-    budget: Arc<Budget>,
+pub struct HeldBytes {
+    budget: Arc<ByteBudget>,
     key: Arc<Key>,
     /// Bytes counted so far.
     counted: usize,
 }
 
-impl Budget {
+impl ByteBudget {
     /// The one of the settings.
     pub fn new(limits: &config::Server) -> Arc<Self> {
         Arc::new(Self {
@@ -37,12 +37,12 @@ impl Budget {
     }
 
     /// For a body of `key` that begins to arrive.
-    pub fn begin(self: &Arc<Self>, key: &Arc<Key>) -> Held {
-        Held { budget: Arc::clone(self), key: Arc::clone(key), counted: 0 }
+    pub fn begin(self: &Arc<Self>, key: &Arc<Key>) -> HeldBytes {
+        HeldBytes { budget: Arc::clone(self), key: Arc::clone(key), counted: 0 }
     }
 }
 
-impl Held {
+impl HeldBytes {
     /// Counts a body that has come to `bytes`.
     ///
     /// # Errors
@@ -68,7 +68,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for HeldBytes {
     fn drop(&mut self) {
         self.key.bytes_held().fetch_sub(self.counted, Relaxed);
         self.budget.held.fetch_sub(self.counted, Relaxed);

@@ -15,22 +15,20 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::DropGuard;
 use wasmtime_wasi_http::WasiBody;
 
-use super::access::{Line, Outcome};
-use super::headers;
-use super::places::Place;
+use super::access_log::{AccessLogGuard, Outcome};
 use super::problem::Problem;
-use super::turns::Turn;
-use crate::config;
-use crate::keyring::{Key, Slot};
+use super::{admission_queue, response_headers};
+use crate::keyring::{self, Key};
 use crate::runtime::request::{Fate, RequestContext};
 use crate::runtime::routing::Choice;
+use crate::server::places::Place;
 use crate::services::Services;
 
 /// A body from the handler or from the host itself.
 #[derive(Default)]
-pub struct EdgeBody {
+pub struct ResponseBody {
     source: Source,
-    line: Option<Line>,
+    access: Option<AccessLogGuard>,
     /// The client's place among the requests of its address.
     _place: Option<Place<IpAddr>>,
 }
@@ -38,13 +36,14 @@ pub struct EdgeBody {
 #[derive(Default)]
 enum Source {
     Host(Full<Bytes>),
-    Handler(Box<(WasiBody, Ending)>),
+    Handler(Box<(WasiBody, ResponseGuard)>),
     #[default]
     Over,
 }
 
-/// What lasts until a handler's response has been sent.
-pub struct Ending {
+/// What lasts until a handler's response has been sent. When it is dropped, the work
+/// behind the response is cancelled and the slots are free.
+pub struct ResponseGuard {
     context: Arc<RequestContext>,
     /// When the client must have all of it.
     deadline: Instant,
@@ -53,26 +52,27 @@ pub struct Ending {
     /// The request's path, where the response is an event stream, which says why
     /// it breaks off.
     events_of: Option<Box<str>>,
-    /// Whose work it is, so that a generation ends after its last response.
+    /// The generation that works for the response, which ends after its last one.
     choice: Choice,
-    caller: Option<Caller>,
-    _held: Held,
+    key: Option<KeyWatch>,
+    _slots: Slots,
     _cancel: DropGuard,
 }
 
-/// What a request holds while a handler works for it.
-pub type Held = (Turn, Option<Slot>);
+/// The slots of the server and of the key that a request holds while a handler works
+/// for it.
+pub type Slots = (admission_queue::Slot, Option<keyring::Slot>);
 
-/// Whose request a response is, and who knows whether that still holds.
-pub struct Caller {
-    /// The key that it was let in with.
+/// Knows whether the key of a response still lets it go on.
+pub struct KeyWatch {
+    /// The key that the request was let in with.
     pub key: Arc<Key>,
     /// All keys.
     pub services: Arc<Services>,
 }
 
-impl Caller {
-    fn is_gone(&self) -> bool {
+impl KeyWatch {
+    fn has_ended(&self) -> bool {
         !self.services.keyring.still_lets_in(&self.key)
     }
 }
@@ -81,42 +81,43 @@ impl Caller {
 /// on.
 const KEY_LOOKS: Duration = Duration::from_secs(1);
 
-impl Ending {
-    /// The ending of a response whose head is `headers`.
+impl ResponseGuard {
+    /// The guard of a response to a request for `path`, which has to end after `timeout`.
     pub fn new(
         context: Arc<RequestContext>,
         choice: Choice,
-        held: Held,
-        caller: Option<Caller>,
-        limits: &config::Server,
-        headers: &HeaderMap,
+        slots: Slots,
+        key: Option<KeyWatch>,
+        timeout: Duration,
+        head: &HeaderMap,
         path: &str,
     ) -> Self {
-        let event_stream = headers
+        let event_stream = head
             .get(CONTENT_TYPE)
             .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
         Self {
-            deadline: Instant::now() + Duration::from_millis(limits.stream_timeout_ms),
+            deadline: Instant::now() + timeout,
             alarm: None,
             events_of: event_stream.then(|| path.into()),
             choice,
-            caller,
-            _held: held,
+            key,
+            _slots: slots,
             _cancel: context.cancelled.clone().drop_guard(),
             context,
         }
     }
 
-    /// Why the response has to end here, if it has to: its time is over, or its
-    /// key is not what it was when the request was let in.
+    /// Why the response has to end here, if it has to: its time is over, or its key does
+    /// not allow what it allowed when the request was let in.
     fn has_to_end(&self) -> Option<Problem> {
         if Instant::now() >= self.deadline {
             return Some(Problem::HandlerTimeout);
         }
-        self.caller.as_ref().filter(|caller| caller.is_gone()).map(|_| Problem::KeyEnded)
+        self.key.as_ref().filter(|key| key.has_ended()).map(|_| Problem::KeyEnded)
     }
 
-    /// The same while there is nothing to send; looks again by itself.
+    /// Why a response that has nothing to send has to end here, if it has to. A clock
+    /// looks again, as nothing else wakes such a response.
     fn has_to_end_idle(&mut self, cx: &mut Context<'_>) -> Option<Problem> {
         loop {
             let next = self.deadline.min(Instant::now() + KEY_LOOKS);
@@ -144,15 +145,19 @@ impl Ending {
 #[error("the response broke off")]
 pub struct Broken;
 
-impl EdgeBody {
+impl ResponseBody {
     /// A body that the host wrote.
-    pub fn host(body: Full<Bytes>, line: Line) -> Self {
-        Self { source: Source::Host(body), line: Some(line), _place: None }
+    pub fn host(body: Full<Bytes>, access: AccessLogGuard) -> Self {
+        Self { source: Source::Host(body), access: Some(access), _place: None }
     }
 
     /// A body that the handler writes.
-    pub fn handler(body: WasiBody, ending: Ending, line: Line) -> Self {
-        Self { source: Source::Handler(Box::new((body, ending))), line: Some(line), _place: None }
+    pub fn handler(body: WasiBody, guard: ResponseGuard, access: AccessLogGuard) -> Self {
+        Self {
+            source: Source::Handler(Box::new((body, guard))),
+            access: Some(access),
+            _place: None,
+        }
     }
 
     /// The same, which holds its client's place until it has been sent.
@@ -162,13 +167,13 @@ impl EdgeBody {
 
     /// The access line of this response. One without a request of its own, as
     /// the answer to a CORS preflight, has none.
-    pub fn line_mut(&mut self) -> Option<&mut Line> {
-        self.line.as_mut()
+    pub fn access_mut(&mut self) -> Option<&mut AccessLogGuard> {
+        self.access.as_mut()
     }
 
     fn end(&mut self, outcome: Outcome) {
-        if let Some(line) = &mut self.line {
-            line.set_outcome(outcome);
+        if let Some(access) = &mut self.access {
+            access.set_outcome(outcome);
         }
         self.source = Source::Over;
     }
@@ -186,13 +191,13 @@ impl EdgeBody {
     }
 }
 
-fn count(line: &mut Option<Line>, frame: &Frame<Bytes>) {
-    if let Some(line) = line {
-        line.add_bytes(frame.data_ref().map_or(0, Bytes::len));
+fn count(access: &mut Option<AccessLogGuard>, frame: &Frame<Bytes>) {
+    if let Some(access) = access {
+        access.add_bytes(frame.data_ref().map_or(0, Bytes::len));
     }
 }
 
-impl Body for EdgeBody {
+impl Body for ResponseBody {
     type Data = Bytes;
     type Error = Broken;
 
@@ -201,12 +206,12 @@ impl Body for EdgeBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = &mut *self;
-        let (body, ending) = match &mut this.source {
+        let (body, guard) = match &mut this.source {
             Source::Over => return Poll::Ready(None),
             Source::Host(body) => {
                 let frame = std::task::ready!(Pin::new(body).poll_frame(cx));
                 match &frame {
-                    Some(Ok(frame)) => count(&mut this.line, frame),
+                    Some(Ok(frame)) => count(&mut this.access, frame),
                     _ => this.end(Outcome::Complete),
                 }
                 return Poll::Ready(frame.map(|frame| frame.map_err(|never| match never {})));
@@ -214,32 +219,32 @@ impl Body for EdgeBody {
             Source::Handler(source) => (&mut source.0, &mut source.1),
         };
         let problem = match Pin::new(body).poll_frame(cx) {
-            Poll::Ready(Some(Ok(mut frame))) => match ending.has_to_end() {
+            Poll::Ready(Some(Ok(mut frame))) => match guard.has_to_end() {
                 None => {
                     if let Some(trailers) = frame.trailers_mut() {
-                        headers::strip(trailers);
+                        response_headers::strip(trailers);
                     }
-                    count(&mut this.line, &frame);
+                    count(&mut this.access, &frame);
                     return Poll::Ready(Some(Ok(frame)));
                 }
                 Some(problem) => problem,
             },
-            Poll::Ready(None) if ending.context.fate() == Fate::Running => {
+            Poll::Ready(None) if guard.context.fate() == Fate::Running => {
                 this.end(Outcome::Complete);
                 return Poll::Ready(None);
             }
             Poll::Ready(_) => {
-                if let Some(arm) = ending.choice.arm() {
+                if let Some(arm) = guard.choice.arm() {
                     arm.note_failure();
                 }
                 Problem::HandlerFailed
             }
-            Poll::Pending => match ending.has_to_end_idle(cx) {
+            Poll::Pending => match guard.has_to_end_idle(cx) {
                 None => return Poll::Pending,
                 Some(problem) => problem,
             },
         };
-        let event = ending.error_event(problem);
+        let event = guard.error_event(problem);
         this.break_off(event)
     }
 

@@ -1,4 +1,4 @@
-//! What stands before the edge and knows nothing of requests but HTTP:
+//! The layers around the pipeline, which know nothing of requests but HTTP:
 //! cross-origin rules and compression.
 
 use std::convert::Infallible;
@@ -16,9 +16,10 @@ use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove
 use tower_http::compression::{Compression, CompressionBody, CompressionLayer};
 use tower_http::cors::{AllowOrigin, Cors, CorsLayer};
 
-use super::Answer;
-use super::body::EdgeBody;
-use super::edge::{Edge, REQUEST_ID};
+use super::REQUEST_ID;
+use super::pipeline::Pipeline;
+use super::response_body::ResponseBody;
+use crate::server::Answer;
 
 /// Below it compression gains less than its headers cost.
 const MIN_COMPRESSED_BYTES: u16 = 1_024;
@@ -40,30 +41,31 @@ const EXPOSED: [&str; 8] = [
 
 type Compressible = SizeAboveAndNoStream;
 
-type Plain = Compression<Behind, Compressible>;
+type Plain = Compression<PipelineService, Compressible>;
 
-/// The edge with what stands before it.
-pub struct Front {
+/// The ingress: the pipeline in its layers, behind the listener for clients.
+pub struct Ingress {
     plain: Plain,
     /// For requests of pages, when some may call.
     crossing: Option<Cors<Plain>>,
 }
 
-impl Front {
+impl Ingress {
     /// Lets pages of `origins` in; `*` lets all of them in.
-    pub fn new(edge: Edge, origins: &[String]) -> Self {
+    pub fn new(pipeline: Pipeline, origins: &[String]) -> Self {
         // Fast rather than small: an answer must not wait for its compression.
         let compression = CompressionLayer::new()
             .quality(CompressionLevel::Fastest)
             .compress_when(SizeAboveAndNoStream);
-        let plain = compression.layer(Behind { edge: Arc::new(edge), origins: origins.into() });
+        let plain = compression
+            .layer(PipelineService { pipeline: Arc::new(pipeline), origins: origins.into() });
         let crossing = (!origins.is_empty()).then(|| cors(origins).layer(plain.clone()));
         Self { plain, crossing }
     }
 }
 
-impl Answer for Front {
-    type Body = CompressionBody<EdgeBody>;
+impl Answer for Ingress {
+    type Body = CompressionBody<ResponseBody>;
 
     const ENDS: bool = true;
 
@@ -79,7 +81,7 @@ impl Answer for Front {
             Err(never) => match never {},
         };
         if !response.headers().contains_key(REQUEST_ID) {
-            // A preflight, which goes no further than this.
+            // A preflight, which is answered by the layer alone.
             let id = uuid::Uuid::now_v7().to_string();
             response
                 .headers_mut()
@@ -116,22 +118,22 @@ impl Predicate for SizeAboveAndNoStream {
     }
 }
 
-/// The edge as a `tower` service.
+/// The pipeline as a `tower` service.
 #[derive(Clone)]
-struct Behind {
-    edge: Arc<Edge>,
+struct PipelineService {
+    pipeline: Arc<Pipeline>,
     origins: Arc<[String]>,
 }
 
-impl Behind {
+impl PipelineService {
     /// Whether pages of this origin may call.
     fn lets_in(&self, origin: &HeaderValue) -> bool {
         self.origins.iter().any(|one| one == "*" || one.as_bytes() == origin.as_bytes())
     }
 }
 
-impl Service<Request<Incoming>> for Behind {
-    type Response = Response<EdgeBody>;
+impl Service<Request<Incoming>> for PipelineService {
+    type Response = Response<ResponseBody>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
@@ -145,7 +147,7 @@ impl Service<Request<Incoming>> for Behind {
         if request.headers().get(ORIGIN).is_some_and(|origin| self.lets_in(origin)) {
             request.headers_mut().remove(ORIGIN);
         }
-        let edge = Arc::clone(&self.edge);
-        Box::pin(async move { Ok(edge.answer(request).await) })
+        let pipeline = Arc::clone(&self.pipeline);
+        Box::pin(async move { Ok(pipeline.answer(request).await) })
     }
 }

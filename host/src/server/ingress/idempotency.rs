@@ -16,7 +16,7 @@ use ragtime_policy::bucket::Decision;
 use ragtime_store::KeptResponse;
 use sha2::{Digest, Sha256};
 
-use super::answered::Answered;
+use super::handler_response::HandlerResponse;
 use super::problem::Problem;
 use crate::keyring::{Key, unix_now};
 use crate::runtime::request::RequestContext;
@@ -36,7 +36,7 @@ const OWN: [&str; 5] =
 
 type Named = (String, String);
 
-/// The requests with a key of a server.
+/// The idempotency records of a server, and the requests at work that will have one.
 pub struct Idempotency {
     services: Arc<Services>,
     seconds: u64,
@@ -44,21 +44,21 @@ pub struct Idempotency {
     at_work: Mutex<HashMap<Named, [u8; 32]>>,
 }
 
-/// A request with a key, at work.
-pub struct Attempt {
+/// The record of a request that is at work.
+pub struct PendingRecord {
     all: Arc<Idempotency>,
     name: Named,
     fingerprint: [u8; 32],
 }
 
-/// What is to be done with a request.
-pub enum Begun {
-    /// It names no key, or cannot change anything.
-    Plain,
-    /// Do it, and [`Attempt::finish`] it.
-    Fresh(Attempt),
-    /// It was done before.
-    Replay(Response<Full<Bytes>>),
+/// What is known of a request by its `Idempotency-Key`.
+pub enum Lookup {
+    /// The request names no key, or cannot change anything.
+    NotApplicable,
+    /// The request was not done before: do it, and [`PendingRecord::finish`] its record.
+    First(PendingRecord),
+    /// The request was done before, and this is its response.
+    Recorded(Response<Full<Bytes>>),
 }
 
 impl Idempotency {
@@ -77,30 +77,30 @@ impl Idempotency {
         principal: Option<&Arc<Key>>,
         parts: &http::request::Parts,
         body: &Bytes,
-    ) -> Result<Begun, Problem> {
+    ) -> Result<Lookup, Problem> {
         let safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(&parts.method);
         // Without a principal the handler refuses whatever changes something.
         let (Some(value), Some(principal), false) = (parts.headers.get(&HEADER), principal, safe)
         else {
-            return Ok(Begun::Plain);
+            return Ok(Lookup::NotApplicable);
         };
         let name = (principal.record.id.to_string(), key(value)?);
         let fingerprint = fingerprint(parts, body);
-        let attempt = self.enter(name, fingerprint)?;
+        let record = self.enter(name, fingerprint)?;
         let found = {
             let (services, name, oldest) =
-                (Arc::clone(&self.services), attempt.name.clone(), self.oldest());
+                (Arc::clone(&self.services), record.name.clone(), self.oldest());
             let find = move || services.store.kept_response(&name.0, &name.1, oldest);
             tokio::task::spawn_blocking(find).await
         };
         match found {
-            Ok(Ok(None)) => Ok(Begun::Fresh(attempt)),
+            Ok(Ok(None)) => Ok(Lookup::First(record)),
             Ok(Ok(Some(kept))) if kept.fingerprint != fingerprint => {
                 Err(Problem::IdempotencyKeyReused)
             }
             Ok(Ok(Some(kept))) => {
                 self.admit(principal, kept.rights.as_deref())?;
-                replay(kept).map(Begun::Replay)
+                replay(kept).map(Lookup::Recorded)
             }
             // Fail closed: what cannot be looked up might have been done.
             Ok(Err(_)) | Err(_) => Err(Problem::Unavailable),
@@ -130,14 +130,18 @@ impl Idempotency {
         }
     }
 
-    fn enter(self: &Arc<Self>, name: Named, fingerprint: [u8; 32]) -> Result<Attempt, Problem> {
+    fn enter(
+        self: &Arc<Self>,
+        name: Named,
+        fingerprint: [u8; 32],
+    ) -> Result<PendingRecord, Problem> {
         let mut at_work = self.at_work.lock().unwrap_or_else(PoisonError::into_inner);
         match at_work.get(&name) {
             Some(other) if *other != fingerprint => Err(Problem::IdempotencyKeyReused),
             Some(_) => Err(Problem::IdempotencyInProgress),
             None => {
                 at_work.insert(name.clone(), fingerprint);
-                Ok(Attempt { all: Arc::clone(self), name, fingerprint })
+                Ok(PendingRecord { all: Arc::clone(self), name, fingerprint })
             }
         }
     }
@@ -147,7 +151,7 @@ impl Idempotency {
     }
 }
 
-impl Attempt {
+impl PendingRecord {
     /// Keeps the response of a request that has changed something. The client
     /// gets it when it is on disk.
     ///
@@ -156,17 +160,17 @@ impl Attempt {
     /// [`Problem::Interrupted`] when the response breaks off.
     pub async fn finish(
         self,
-        answered: Answered,
+        answered: HandlerResponse,
         context: &RequestContext,
-    ) -> Result<Answered, Problem> {
+    ) -> Result<HandlerResponse, Problem> {
         let (status, headers) = answered.head();
         let kept = context.wrote() && !status.is_server_error();
         if !kept || is_event_stream(headers) {
             return Ok(answered);
         }
         let (head, body) = match answered {
-            Answered::Whole(head, body) => (head, body),
-            Answered::Stream(response) => {
+            HandlerResponse::Whole(head, body) => (head, body),
+            HandlerResponse::Stream(response) => {
                 let (head, body) = response.into_parts();
                 let Ok(body) = body.collect().await else {
                     self.interrupted(context).await;
@@ -185,7 +189,7 @@ impl Attempt {
             rights: context.rights().to_json(),
         };
         self.keep(response).await;
-        Ok(Answered::Whole(head, body))
+        Ok(HandlerResponse::Whole(head, body))
     }
 
     /// Notes that the request was begun and has no response, so that its
@@ -212,7 +216,7 @@ impl Attempt {
     }
 }
 
-impl Drop for Attempt {
+impl Drop for PendingRecord {
     fn drop(&mut self) {
         self.all.at_work.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
     }
