@@ -154,7 +154,7 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    /// Makes instances of the candidate before it takes requests.
+    /// Makes an instance of the candidate before it takes requests.
     async fn warm_up(&self, candidate: &Arc<Generation>) {
         let credential = self.swaps.services.keyring.probe_credential();
         let deadline = Duration::from_millis(self.swaps.settings.probe_timeout_ms);

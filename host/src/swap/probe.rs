@@ -60,11 +60,10 @@ pub async fn run(
     Ok(Value::Array(answers))
 }
 
-/// Has a candidate answer as many questions at once as there are processors, in instances
-/// that stay: so code is loaded and instances are made before clients ask. What it answers
-/// does not matter here, since [`run`] has looked.
+/// Has a candidate answer a question in an instance that stays: so code is loaded, and the
+/// first instance is made, before clients ask. One, since many requests share it. What it
+/// answers does not matter here, as [`run`] has looked.
 pub async fn warm_up(candidate: &Arc<Generation>, credential: &str, deadline: Duration) {
-    let at_once = std::thread::available_parallelism().map_or(1, usize::from);
     let body = Bytes::from(json!({"query": QUESTION, "mode": "lexical"}).to_string());
     let request = Request::post("/v1/collections/default/search")
         .header(AUTHORIZATION, format!("Bearer {credential}"))
@@ -72,9 +71,7 @@ pub async fn warm_up(candidate: &Arc<Generation>, credential: &str, deadline: Du
         .body(());
     // A credential is visible ASCII, so this is a request.
     let Ok(request) = request else { return };
-    let parts = request.into_parts().0;
-    let asked = (0..at_once).map(|_| ask_to_stay(candidate, &parts, body.clone(), deadline));
-    futures::future::join_all(asked).await;
+    let _ = ask_to_stay(candidate, &request.into_parts().0, body, deadline).await;
 }
 
 /// What the candidate's own description of its API has that the active
