@@ -26,6 +26,12 @@ const BEGIN: u16 = 0x0809;
 const END: u16 = 0x000a;
 const DIMENSIONS: u16 = 0x0200;
 const MUL_RK: u16 = 0x00bd;
+/// Records that `calamine` reads this many bytes of, whether they are there or not:
+/// FilePass, CodePage, DateMode, BOF, ExternSheet, Lbl.
+const SHORTEST: [(u16, usize); 6] =
+    [(FILE_PASS, 2), (0x0042, 2), (0x0022, 2), (BEGIN, 2), (0x0017, 2), (NAME, 14)];
+/// Lbl, a name for a formula, which says at byte 4 how long the formula at its end is.
+const NAME: u16 = 0x0018;
 /// A cell without a value, which says nothing to a reader.
 const BLANK: u16 = 0x0201;
 /// Formula, LabelSst, RString, Number, Label, BoolErr, Rk.
@@ -222,6 +228,14 @@ impl<'b> Workbook<'b> {
     fn check(mut self) -> Result<Vec<usize>, Unreadable> {
         let (mut at, mut sheets, mut sizes) = (0, Vec::new(), Vec::new());
         while let Some((place, kind, data)) = self.record(&mut at)? {
+            if SHORTEST.iter().any(|(short, bytes)| *short == kind && data.len() < *bytes) {
+                return Err(DAMAGED);
+            }
+            if kind == NAME
+                && u16_at(data, 4).is_none_or(|formula| usize::from(formula) > data.len())
+            {
+                return Err(DAMAGED);
+            }
             match kind {
                 // Nothing behind it can be read; that is told by the reader.
                 FILE_PASS => return Ok(sizes),
