@@ -30,7 +30,7 @@ use crate::server::clients::Clients;
 use crate::server::ingress::{Ingress, Pipeline};
 use crate::services::Services;
 use crate::tls::{self, Listener};
-use crate::{cli, logging, upkeep};
+use crate::{cli, logging, signal, upkeep};
 pub use handler::BUILT_IN_HANDLER;
 use handler::Component;
 
@@ -162,7 +162,7 @@ pub async fn run(settings: Settings) -> Result<(), ServeError> {
     if let Some(key) = &bound.first_key {
         show_first_key(key, &bound.settings.data.dir)?;
     }
-    bound.serve(stop_signal()).await;
+    bound.serve(signal::stopped()).await;
     Ok(())
 }
 
@@ -523,21 +523,4 @@ async fn raise_budget(
     };
     keyring.update(Actor::Operator, record.id.as_str(), change).await?;
     Ok(())
-}
-
-/// Resolves on SIGTERM or Ctrl-C.
-async fn stop_signal() {
-    let interrupt = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = interrupt => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-    }
-    let _ = interrupt.await;
 }

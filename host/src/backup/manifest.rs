@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::BackupError;
+use crate::digest::hex;
 
 /// The manifest of a whole backup.
 pub const MANIFEST: &str = "manifest.json";
@@ -124,8 +125,7 @@ impl Hashing {
 
     /// What it is, at its end.
     pub fn file(self, name: String) -> BackupFile {
-        let sha256 = self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        BackupFile { name, bytes: self.1, sha256 }
+        BackupFile { name, bytes: self.1, sha256: hex(&self.0.finalize()) }
     }
 }
 

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::code::CodeCache;
 use super::state::InstanceState;
+use crate::digest::sha256;
 use crate::{capability, config};
 
 /// How often the epoch moves: how long a busy handler may hold its thread.
@@ -98,9 +98,4 @@ pub fn compile(engine: &Engine, cache: &CodeCache, bytes: &[u8]) -> wasmtime::Re
         }
     };
     Ok(Compiled { component, sha256, bytes: bytes.len() })
-}
-
-/// SHA-256, lower-case hex.
-pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

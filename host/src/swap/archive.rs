@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::runtime::engine::sha256;
+use crate::digest::sha256;
 
 /// A folder of components, each named by its SHA-256.
 pub struct Archive {

@@ -9,8 +9,9 @@ use ragtime_store::Deployment;
 use serde_json::{Map, Value, json};
 
 use super::{Decision, Order, Outcome, Step, SwapError, Swaps, probe, trial};
+use crate::digest::sha256;
 use crate::keyring::unix_now;
-use crate::runtime::engine::{Compiled, sha256};
+use crate::runtime::engine::Compiled;
 use crate::runtime::generation::Generation;
 
 /// A swap under way. Dropped before it has ended, it is called off.

@@ -5,6 +5,8 @@ use std::time::SystemTime;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
+use crate::digest::{hex, push_hex};
+
 /// The header that carries a trace (W3C Trace Context, section 3.2).
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
@@ -145,21 +147,6 @@ fn bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
 
 /// Version, trace id, span id and flags, with what stands between them.
 const TRACEPARENT_BYTES: usize = 55;
-
-fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len());
-    push_hex(&mut text, bytes);
-    text
-}
-
-/// Every request writes some, so the digits do not go by way of a formatter.
-fn push_hex(text: &mut String, bytes: &[u8]) {
-    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or('0');
-    for byte in bytes {
-        text.push(digit(byte >> 4));
-        text.push(digit(byte & 15));
-    }
-}
 
 #[cfg(test)]
 mod tests {

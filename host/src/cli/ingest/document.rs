@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::digest::hex;
+
 /// Bytes of the hash that make an id: 128 bits, so that two lines of a corpus
 /// never share one by chance.
 const ID_BYTES: usize = 16;
@@ -132,8 +134,7 @@ impl Document {
 }
 
 fn content_id(line: &[u8]) -> String {
-    let hash = Sha256::digest(line.trim_ascii());
-    hash.iter().take(ID_BYTES).map(|byte| format!("{byte:02x}")).collect()
+    hex(Sha256::digest(line.trim_ascii()).get(..ID_BYTES).unwrap_or_default())
 }
 
 #[cfg(test)]

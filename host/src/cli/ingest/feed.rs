@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::search::Search;
 use super::site::{self, Site};
 use super::{Delivery, Progress, kinds, put_in};
 use crate::cli::{CliError, Context, out};
+use crate::digest::sha256_of_file;
 use ledger::{Ledger, Print, Put};
 use server::Deletion;
 pub use settings::{Feed, FeedArgs, feeds};
@@ -245,7 +245,7 @@ fn look_at(
     if before.quick == quick {
         return Ok(Look::Unchanged);
     }
-    let Ok(content) = hash(path) else { return Ok(Look::Unsettled) };
+    let Ok(content) = sha256_of_file(path) else { return Ok(Look::Unsettled) };
     let sha256 = format!("{content} {}", feed.shape.print());
     let print = Print { quick, sha256, ..Print::default() };
     if before.sha256 == print.sha256 {
@@ -257,17 +257,6 @@ fn look_at(
 
 fn is_within(modified: SystemTime, settle: Duration) -> bool {
     SystemTime::now().duration_since(modified).is_ok_and(|age| age < settle)
-}
-
-fn hash(path: &Path) -> std::io::Result<String> {
-    let mut hash = Sha256::new();
-    std::io::copy(&mut std::fs::File::open(path)?, &mut hash)?;
-    Ok(hex(&hash.finalize()))
-}
-
-/// Hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Whether the server still has what the feed put for a source.

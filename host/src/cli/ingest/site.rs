@@ -13,10 +13,11 @@ use sha2::{Digest, Sha256};
 
 use super::document::Document;
 use super::feed::ledger::{Ledger, Print};
-use super::feed::{Feed, Pass, Report, hex, is_intact};
+use super::feed::{Feed, Pass, Report, is_intact};
 use super::files::{self, Sent};
 use super::{Delivery, NO_METADATA, Progress, make};
 use crate::cli::{CliError, Context, list, out};
+use crate::digest::{hex, sha256};
 use fetch::{Fetched, Fetcher, Page, Refusal};
 
 /// Characters of an id that the server takes.
@@ -282,7 +283,7 @@ impl Visit<'_> {
     fn print(&self, page: &Page) -> Print {
         Print {
             quick: self.feed.shape.print(),
-            sha256: hex(&Sha256::digest(&page.bytes)),
+            sha256: sha256(&page.bytes),
             etag: page.etag.clone(),
             modified: page.modified.clone(),
         }

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension};
 use sha2::{Digest, Sha256};
 
 use crate::cli::CliError;
+use crate::digest::hex;
 
 /// Bytes of the hash in the name of a ledger: enough to tell feeds apart.
 const NAME_BYTES: usize = 8;
@@ -252,8 +253,7 @@ fn file_name(name: &str, identity: &[&str]) -> String {
         hash.update(part.len().to_le_bytes());
         hash.update(part);
     }
-    let hash = hash.finalize();
-    let hash: String = hash.iter().take(NAME_BYTES).map(|byte| format!("{byte:02x}")).collect();
+    let hash = hex(hash.finalize().get(..NAME_BYTES).unwrap_or_default());
     let safe = |char: char| if char.is_ascii_alphanumeric() { char } else { '-' };
     let name: String = name.chars().take(40).map(safe).collect();
     format!("{name}-{hash}")

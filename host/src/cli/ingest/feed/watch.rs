@@ -13,6 +13,7 @@ use super::ledger::Ledger;
 use super::{Feed, FeedArgs, Pass, follow, watched};
 use crate::cli::ingest::Progress;
 use crate::cli::{CliError, Context, out};
+use crate::signal;
 
 /// How often to look where the system does not tell of changes.
 const WITHOUT_NOTICE: Duration = Duration::from_secs(10);
@@ -50,7 +51,7 @@ pub async fn watch(
     let mut watch = Watch { followed, args, wait, context, changes, rescan };
     let ended = tokio::select! {
         ended = watch.run() => ended,
-        () = stopped() => Ok(()),
+        () = signal::stopped() => Ok(()),
     };
     drop(watcher);
     ended
@@ -173,21 +174,4 @@ fn is_change(kind: EventKind) -> bool {
         | EventKind::Remove(_)
         | EventKind::Other => true,
     }
-}
-
-/// Resolves on Ctrl-C or SIGTERM, which is how watching ends.
-async fn stopped() {
-    let interrupt = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = interrupt => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-    }
-    let _ = interrupt.await;
 }
