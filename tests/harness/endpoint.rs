@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
+use super::double::listen;
 use super::model::request;
 
 /// How it behaves.
@@ -48,17 +49,10 @@ struct Shared {
 impl Endpoint {
     /// Listens on the loopback, and works.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/v1", listener.local_addr().unwrap());
         let shared = Shared { behaviour: Behaviour::Works, asked: Vec::new() };
         let shared = Arc::new(Mutex::new(shared));
         let kept = Arc::clone(&shared);
-        tokio::spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(serve(stream, Arc::clone(&kept)));
-            }
-        });
+        let url = listen(move |stream| serve(stream, Arc::clone(&kept))).await + "/v1";
         Self { url, shared }
     }
 

@@ -10,6 +10,7 @@ pub mod bucket;
 pub mod clients;
 pub mod compiled;
 mod contract;
+mod double;
 pub mod endpoint;
 pub mod model;
 pub mod pdf;

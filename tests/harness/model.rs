@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
+
+use super::double::listen;
 
 /// How the model behaves.
 #[derive(Clone)]
@@ -37,16 +39,10 @@ pub struct Model {
 impl Model {
     /// Listens on the loopback.
     pub async fn start(behaviour: Behaviour) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/v1", listener.local_addr().unwrap());
         let asked = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&asked);
-        tokio::spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(serve(stream, behaviour.clone(), Arc::clone(&kept)));
-            }
-        });
+        let serve = move |stream| serve(stream, behaviour.clone(), Arc::clone(&kept));
+        let url = listen(serve).await + "/v1";
         Self { url, asked }
     }
 

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
+
+use super::double::listen;
 
 /// What a path is answered with.
 #[derive(Debug, Clone)]
@@ -50,16 +52,9 @@ struct Shared {
 
 impl Site {
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
         let shared = Arc::<Shared>::default();
         let kept = Arc::clone(&shared);
-        tokio::spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(serve(stream, Arc::clone(&kept)));
-            }
-        });
+        let url = listen(move |stream| serve(stream, Arc::clone(&kept))).await;
         Self { url, shared }
     }
 

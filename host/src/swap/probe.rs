@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::request::Parts;
 use http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
 
@@ -15,18 +16,16 @@ use crate::runtime::generation::Generation;
 /// A question that any collection may be asked.
 const QUESTION: &str = "What is this about?";
 
+/// Where candidates are asked to search.
+const SEARCH: &str = "/v1/collections/default/search";
+
 /// What a candidate is asked, in order: whether it lives, and a real question
 /// about the collection that always exists.
 fn requests(credential: &str) -> Vec<(Method, &'static str, Option<String>, Option<Value>)> {
     let bearer = || Some(format!("Bearer {credential}"));
     vec![
         (Method::GET, "/livez", None, None),
-        (
-            Method::POST,
-            "/v1/collections/default/search",
-            bearer(),
-            Some(json!({"query": QUESTION})),
-        ),
+        (Method::POST, SEARCH, bearer(), Some(json!({"query": QUESTION}))),
         (Method::POST, "/v1/collections/default/query", bearer(), Some(json!({"query": QUESTION}))),
     ]
 }
@@ -42,16 +41,8 @@ pub async fn run(
     let mut answers = Vec::new();
     for (method, path, bearer, body) in requests(credential) {
         let asked = format!("{method} {path}");
-        let mut request = Request::builder().method(method).uri(path);
-        if let Some(bearer) = bearer {
-            request = request.header(AUTHORIZATION, bearer);
-        }
-        if body.is_some() {
-            request = request.header(CONTENT_TYPE, "application/json");
-        }
-        let request = request.body(()).map_err(|error| error.to_string())?;
-        let body = body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
-        let reply = ask(candidate, &request.into_parts().0, body, deadline).await;
+        let (head, body) = built(method, path, bearer, body).map_err(|error| error.to_string())?;
+        let reply = ask(candidate, &head, body, deadline).await;
         let reply = reply.map_err(|lost| format!("{asked}: {lost}"))?;
         accepted(&asked, &reply)?;
         let ms = reply.latency.as_secs_f64() * 1e3;
@@ -60,18 +51,33 @@ pub async fn run(
     Ok(Value::Array(answers))
 }
 
+/// The head and the body of a request.
+fn built(
+    method: Method,
+    path: &str,
+    bearer: Option<String>,
+    body: Option<Value>,
+) -> http::Result<(Parts, Bytes)> {
+    let mut request = Request::builder().method(method).uri(path);
+    if let Some(bearer) = bearer {
+        request = request.header(AUTHORIZATION, bearer);
+    }
+    if body.is_some() {
+        request = request.header(CONTENT_TYPE, "application/json");
+    }
+    let body = body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
+    Ok((request.body(())?.into_parts().0, body))
+}
+
 /// Has a candidate answer a question in an instance that stays: so code is loaded, and the
 /// first instance is made, before clients ask. One, since many requests share it. What it
 /// answers does not matter here, as [`run`] has looked.
 pub async fn warm_up(candidate: &Arc<Generation>, credential: &str, deadline: Duration) {
-    let body = Bytes::from(json!({"query": QUESTION, "mode": "lexical"}).to_string());
-    let request = Request::post("/v1/collections/default/search")
-        .header(AUTHORIZATION, format!("Bearer {credential}"))
-        .header(CONTENT_TYPE, "application/json")
-        .body(());
+    let bearer = Some(format!("Bearer {credential}"));
+    let question = Some(json!({"query": QUESTION, "mode": "lexical"}));
     // A credential is visible ASCII, so this is a request.
-    let Ok(request) = request else { return };
-    let _ = ask_to_stay(candidate, &request.into_parts().0, body, deadline).await;
+    let Ok((head, body)) = built(Method::POST, SEARCH, bearer, question) else { return };
+    let _ = ask_to_stay(candidate, &head, body, deadline).await;
 }
 
 /// What the candidate's own description of its API has that the active

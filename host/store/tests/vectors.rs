@@ -8,7 +8,8 @@ use std::sync::Arc;
 use ragtime_policy::chunking::Cut;
 use ragtime_policy::version::Condition;
 use ragtime_store::{
-    BoxError, CandidateQuery, Details, Embed, NewChunk, NewDocument, OpenError, Settings, Store,
+    BoxError, Candidate, CandidateQuery, Details, Embed, NewChunk, NewDocument, OpenError,
+    Settings, Store,
 };
 
 /// A vector for each number that a text begins with.
@@ -85,12 +86,12 @@ async fn close(store: Store) {
     drop(store);
 }
 
-/// Chunks and cosines, best first.
-fn nearest(store: &Store, number: u64) -> Vec<(u64, f32)> {
+/// What is found beside a vector, and by words where there are some.
+fn candidates(store: &Store, text: &str, number: u64) -> Vec<Candidate> {
     let vector = vector(number);
     let query = CandidateQuery {
-        text: "",
-        lexical: false,
+        text,
+        lexical: !text.is_empty(),
         vector: Some(&vector),
         model: None,
         depth: 20,
@@ -99,7 +100,12 @@ fn nearest(store: &Store, number: u64) -> Vec<(u64, f32)> {
         excluded: &[],
         known: None,
     };
-    let found = store.candidates("default", &query).unwrap();
+    store.candidates("default", &query).unwrap()
+}
+
+/// Chunks and cosines, best first.
+fn nearest(store: &Store, number: u64) -> Vec<(u64, f32)> {
+    let found = candidates(store, "", number);
     let mut found: Vec<_> = found.iter().map(|one| (one.chunk, one.vector.unwrap())).collect();
     found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     found
@@ -197,19 +203,7 @@ async fn vectors_in_files_are_those_of_the_database_whatever_becomes_of_the_file
 
 /// The lexical scores of the chunks that a hybrid search finds, by chunk.
 fn scores(store: &Store, text: &str, number: u64) -> Vec<(u64, Option<f32>)> {
-    let vector = vector(number);
-    let query = CandidateQuery {
-        text,
-        lexical: true,
-        vector: Some(&vector),
-        model: None,
-        depth: 20,
-        filter: None,
-        required: &[],
-        excluded: &[],
-        known: None,
-    };
-    let found = store.candidates("default", &query).unwrap();
+    let found = candidates(store, text, number);
     let mut found: Vec<_> = found.iter().map(|one| (one.chunk, one.lexical)).collect();
     found.sort_by_key(|(chunk, _)| *chunk);
     found
