@@ -460,6 +460,10 @@ pub struct Data {
     /// 32,768 chunks, of about twice as many as the root of the chunks. More find more of
     /// the nearest and take longer; the default is meant to find 95 of 100.
     pub vector_search_lists: usize,
+    /// Documents that the answers of filters may have together, which are kept for the
+    /// next search with the same filter; without, each search reads the metadata of all
+    /// documents of its collection. One takes some 20 bytes.
+    pub max_kept_filter_documents: usize,
     /// Lexical indexes that are open for writing at once. One holds three
     /// threads and up to 15 MB.
     pub max_index_writers: usize,
@@ -482,6 +486,7 @@ impl Data {
             loaded_indexes: self.max_loaded_indexes,
             loaded_index_bytes: self.max_loaded_index_bytes,
             vector_search_lists: self.vector_search_lists.max(1),
+            kept_filter_documents: self.max_kept_filter_documents,
             index_writers: self.max_index_writers,
             ..ragtime_store::Settings::default()
         }
@@ -505,6 +510,7 @@ impl Default for Data {
             max_loaded_indexes: store.loaded_indexes,
             max_loaded_index_bytes: store.loaded_index_bytes,
             vector_search_lists: store.vector_search_lists,
+            max_kept_filter_documents: store.kept_filter_documents,
             max_index_writers: store.index_writers,
         }
     }

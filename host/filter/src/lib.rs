@@ -23,10 +23,10 @@ const MAX_DEPTH: usize = 16;
 const LANGUAGE: &str = "$language";
 
 /// A condition on a document's metadata and language.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Filter(Node);
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Node {
     All(Vec<Node>),
     Any(Vec<Node>),
@@ -34,7 +34,7 @@ enum Node {
     Field(Vec<String>, Test),
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Test {
     Eq(Value),
     Ne(Value),

@@ -8,10 +8,12 @@
 //! `RAGTIME_BENCH_VECTORS=DIR/ragtime.sqlite` takes the vectors of the texts in the data
 //! folder of a server, each moved a little towards others for as many rows as are wanted.
 //! Without it vectors lie around random centres. `RAGTIME_BENCH_LISTS` is
-//! `data.vector_search_lists`.
+//! `data.vector_search_lists`. `RAGTIME_BENCH_EXPORT=DIR` writes the vectors of rows and
+//! queries there, for `tests/bench/vector_peers.py`, and ends.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::indexing_slicing)]
 
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -57,6 +59,9 @@ const HELD_OUT: u64 = 1 << 40;
 fn main() {
     let rows: u64 = number("RAGTIME_BENCH_ROWS").unwrap_or(DEFAULT_ROWS);
     let made = Arc::new(Made::new(rows));
+    if let Ok(dir) = std::env::var("RAGTIME_BENCH_EXPORT") {
+        return export(&made, rows, Path::new(&dir));
+    }
     let dir = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let usual = Settings::default();
@@ -76,6 +81,8 @@ fn main() {
     print("lists made after, s", format!("{:.1}", settled().as_secs_f64()));
     print("resident, MB, own / all", resident());
     let queries = Queries { store: &store, made: &made };
+    let (_, first) = queries.ask(Kind::Filtered, 0, DEPTH);
+    print("first with a filter, ms", format!("{:.2}", first.as_secs_f64() * 1e3));
     for kind in [Kind::Hybrid, Kind::Lexical, Kind::Vector, Kind::Filtered, Kind::Twice] {
         print(&format!("{}, p50 / p99 ms", kind.name()), queries.latencies(kind));
     }
@@ -103,6 +110,21 @@ fn main() {
     print("all lists, p50 / p99 ms", queries.latencies(Kind::Vector));
     print("all lists, recall@10", format!("{:.3}", queries.recall(Kind::Vector, &nearest.all)));
     runtime.block_on(store.close());
+}
+
+/// Writes the vectors of rows and of the queries that are timed.
+fn export(made: &Made, rows: u64, dir: &Path) {
+    let write = |name: &str, of: std::ops::Range<u64>| {
+        let mut file = std::io::BufWriter::new(std::fs::File::create(dir.join(name)).unwrap());
+        for value in of.flat_map(|row| made.vector(row)) {
+            file.write_all(&value.to_le_bytes()).unwrap();
+        }
+        file.flush().unwrap();
+    };
+    std::fs::create_dir_all(dir).unwrap();
+    write("rows.f32", 0..rows);
+    write("queries.f32", HELD_OUT..HELD_OUT + TIMED_QUERIES);
+    std::fs::write(dir.join("dimensions"), made.dimensions().to_string()).unwrap();
 }
 
 fn number(variable: &str) -> Option<u64> {

@@ -1,6 +1,5 @@
 //! Documents and collections in the database.
 
-use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -673,27 +672,37 @@ pub(crate) fn quotes(
         .collect()
 }
 
-/// The documents of a collection that a filter allows.
+/// The greatest key of a document; 0 without any.
+pub(crate) fn last_key(connection: &Connection) -> Result<i64, Error> {
+    let mut statement = connection.prepare_cached("SELECT max(key) FROM documents")?;
+    Ok(statement.query_row([], |row| row.get::<_, Option<i64>>(0))?.unwrap_or(0))
+}
+
+/// The documents of a collection with keys greater than `after` that a filter allows.
 pub(crate) fn matching(
     connection: &Connection,
     collection: i64,
     filter: &Filter,
-) -> Result<HashSet<u64>, Error> {
+    after: i64,
+) -> Result<Vec<u64>, Error> {
+    // The last documents are found by their keys, all of them by their collection.
+    let by = if after > 0 { "NOT INDEXED" } else { "" };
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT documents.key, metadata, {} FROM documents
+        "SELECT documents.key, metadata, {} FROM documents {by}
              JOIN collections ON collections.key = collection
-             LEFT JOIN document_details ON document = documents.key WHERE collection = ?1",
+             LEFT JOIN document_details ON document = documents.key
+             WHERE collection = ?1 AND documents.key > ?2",
         details::LANGUAGE
     ))?;
-    let mut rows = statement.query([collection])?;
-    let mut matching = HashSet::new();
+    let mut rows = statement.query((collection, after))?;
+    let mut matching = Vec::new();
     while let Some(row) = rows.next()? {
         let metadata = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
         let metadata = serde_json::from_str(metadata).unwrap_or(serde_json::Value::Null);
         let language: Option<String> = row.get(2)?;
         let language = language.as_deref().and_then(ragtime_text::Language::parse);
         if filter.matches(&metadata, language.as_ref().map(ragtime_text::Language::code)) {
-            matching.insert(row.get(0)?);
+            matching.push(row.get(0)?);
         }
     }
     Ok(matching)

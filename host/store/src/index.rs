@@ -336,11 +336,10 @@ impl CollectionIndex {
     pub(crate) fn candidates(
         &self,
         query: &CandidateQuery<'_>,
-        documents: Option<HashSet<u64>>,
+        documents: Option<Arc<HashSet<u64>>>,
     ) -> Result<Vec<Candidate>, Error> {
         // Before anything of the index is read: what is read is of this version or later.
         let version = self.recent.version();
-        let documents = documents.map(Arc::new);
         let lexical = self.lexical();
         // Another model's vectors may have come to serve since this one was made.
         let vector = query

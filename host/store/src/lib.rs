@@ -5,6 +5,7 @@
 //! neither lose nor invent a document.
 
 mod alive;
+mod allowed;
 mod audit;
 mod backup;
 mod check;
@@ -60,6 +61,7 @@ use ragtime_policy::version::Condition;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
+use allowed::AllowedDocuments;
 use embedders::{Embedders, Tools};
 use index::Indexes;
 use indexer::Wake;
@@ -85,6 +87,7 @@ struct Shared {
     writer: Arc<Writer>,
     readers: Arc<Readers>,
     indexes: Arc<Indexes>,
+    allowed: AllowedDocuments,
     embedders: Arc<Embedders>,
     tools: Tools,
     watermark: watch::Receiver<u64>,

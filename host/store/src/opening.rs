@@ -10,6 +10,7 @@ use lru::LruCache;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
+use crate::allowed::AllowedDocuments;
 use crate::embedders::{Embedders, Tools};
 use crate::index::Indexes;
 use crate::indexer::{Indexer, Wake};
@@ -82,6 +83,7 @@ pub(crate) fn open(dir: &Path, settings: Settings) -> Result<Store, OpenError> {
         writer,
         readers,
         indexes,
+        allowed: AllowedDocuments::new(settings.kept_filter_documents),
         embedders,
         tools,
         watermark,

@@ -15,9 +15,8 @@ impl Store {
     ) -> Result<Vec<Candidate>, Error> {
         let (key, allowed) = self.0.readers.read(|db| {
             let key = documents::collection_key(db, collection)?;
-            let allowed =
-                query.filter.map(|filter| documents::matching(db, key, filter)).transpose()?;
-            Ok((key, allowed))
+            let allowed = query.filter.map(|filter| self.0.allowed.of(db, key, filter));
+            Ok((key, allowed.transpose()?))
         })?;
         self.0.indexes.get(key)?.candidates(query, allowed)
     }

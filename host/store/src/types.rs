@@ -56,6 +56,9 @@ pub struct Settings {
     /// Inverted lists that a search by vectors looks through in a large collection: more
     /// find more and take longer. The default is meant to find 95 of 100 of the ten nearest.
     pub vector_search_lists: usize,
+    /// Documents that the answers of filters may have together, which are kept for the
+    /// next search with the same filter. One takes some 20 bytes.
+    pub kept_filter_documents: usize,
     /// Lexical indexes open for writing at once. One holds three threads and up
     /// to 15 MB.
     pub index_writers: usize,
@@ -79,6 +82,7 @@ impl Default for Settings {
             loaded_indexes: 128,
             loaded_index_bytes: 4 * 1024 * 1024 * 1024,
             vector_search_lists: 64,
+            kept_filter_documents: 1_000_000,
             index_writers: 8,
             models: BTreeSet::new(),
             default_model: None,
