@@ -9,7 +9,7 @@ use axum::routing::{MethodFilter, on};
 use http::StatusCode;
 use ragtime_api::problem::Code;
 use ragtime_api::rate::Quota;
-use ragtime_api::routes::{Access, Method, Operation, ROUTES, Route, Scope};
+use ragtime_api::routes::{Access, Cost, Mcp, Method, Operation, ROUTES, Route, Scope};
 use tower_service::Service;
 
 use crate::call::{Call, Origin};
@@ -71,10 +71,10 @@ async fn dispatch(route: &'static Route, request: Request) -> Response {
     let (answer, quota) = match route.access {
         Access::Open(operation) => (routes::open(operation, request).await, None),
         Access::Key { scope, cost, operation } => {
-            match keyed(request, scope, cost, operation).await {
-                Ok((answer, quota)) => (answer, Some(quota)),
-                Err(refused) => (Err(refused.problem), refused.quota),
-            }
+            charged(keyed(request, scope, cost, operation).await)
+        }
+        Access::Messages { scope, least, operation } => {
+            charged(messages(request, scope, least, operation).await)
         }
     };
     let mut response = answer.unwrap_or_else(|problem| reply::problem(problem, &origin));
@@ -87,18 +87,39 @@ async fn dispatch(route: &'static Route, request: Request) -> Response {
     response
 }
 
+/// What a route answered a caller, and what is left of the caller's budget.
+type Charged = (routes::Answer, Quota);
+
+fn charged(served: Result<Charged, Refused>) -> (routes::Answer, Option<Quota>) {
+    match served {
+        Ok((answer, quota)) => (answer, Some(quota)),
+        Err(refused) => (Err(refused.problem), refused.quota),
+    }
+}
+
 /// Serves a route for a caller that passes the gate.
 async fn keyed(
     request: Request,
     scope: Option<Scope>,
-    cost: u32,
+    cost: Cost,
     operation: Operation,
-) -> Result<(routes::Answer, Quota), Refused> {
+) -> Result<Charged, Refused> {
     let principal = gate::authenticate(request.headers(), scope).await?;
-    if operation == Operation::SpeakMcp {
-        return Asked::read(request).await?.serve(&principal, cost).await;
-    }
-    let (permit, quota) = gate::admit(&principal, cost).await?;
+    let (permit, quota) = gate::admit(&principal, cost.least()).await?;
     let call = Call::new(principal, permit, cost, request);
     Ok((routes::keyed(operation, call).await, quota))
+}
+
+/// Serves a route whose cost stands in the body, so that the body is read before the
+/// caller passes the gate.
+async fn messages(
+    request: Request,
+    scope: Option<Scope>,
+    least: u32,
+    operation: Mcp,
+) -> Result<Charged, Refused> {
+    let principal = gate::authenticate(request.headers(), scope).await?;
+    match operation {
+        Mcp::Speak => Asked::read(request).await?.serve(&principal, least).await,
+    }
 }

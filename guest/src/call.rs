@@ -12,7 +12,7 @@ use ragtime_api::body::{BodyType, decode};
 use ragtime_api::json::Fault;
 use ragtime_api::precondition::Tags;
 use ragtime_api::problem::{Code, Problem};
-use ragtime_api::routes::Work;
+use ragtime_api::routes::Cost;
 use ragtime_api::{limits, parameters};
 
 use crate::bindings::admission::Permit;
@@ -53,8 +53,10 @@ pub(crate) struct Call {
     /// The leave.
     pub(crate) permit: Permit,
     principal: Principal,
+    /// What the route costs.
+    cost: Cost,
     /// Units that were paid for the leave.
-    cost: u32,
+    paid: u32,
     origin: Origin,
     parts: Parts,
     body: Body,
@@ -62,27 +64,26 @@ pub(crate) struct Call {
 
 impl Call {
     /// Joins a request and its leave.
-    pub(crate) fn new(principal: Principal, permit: Permit, cost: u32, request: Request) -> Self {
+    pub(crate) fn new(principal: Principal, permit: Permit, cost: Cost, request: Request) -> Self {
         let origin = Origin::of(&request);
         let (parts, body) = request.into_parts();
-        Self { permit, principal, cost, origin, parts, body }
+        Self { permit, principal, cost, paid: cost.least(), origin, parts, body }
     }
 
-    /// Pays for the work that a body of so many bytes, or texts of so many
-    /// tokens, makes. A body that costs more than a full budget takes all of it,
-    /// or its key could not send it at all; texts can be sent in parts.
-    pub(crate) async fn pay(&mut self, work: Work, amount: usize) -> Result<(), Problem> {
-        let (total, most) =
-            (self.cost.saturating_add(work.units(amount)), self.permit.quota().limit);
-        if work == Work::Tokens && total > most {
+    /// Pays for the work that a body of so many bytes, or texts of so many tokens,
+    /// makes, whichever the route costs by. A body that costs more than a full budget
+    /// takes all of it, or its key could not send it at all; texts can be sent in parts.
+    pub(crate) async fn pay(&mut self, amount: usize) -> Result<(), Problem> {
+        let (total, most) = (self.cost.of(amount), self.permit.quota().limit);
+        if matches!(self.cost, Cost::ByTokens(_)) && total > most {
             let detail = format!("The texts cost {total} units, and the key's burst is {most}.");
             return Err(Problem::new(Code::InvalidRequest, detail));
         }
         let total = total.min(most);
-        if total > self.cost {
+        if total > self.paid {
             let admitted = gate::admit(&self.principal, total).await;
             (self.permit, _) = admitted.map_err(|refused| refused.problem)?;
-            self.cost = total;
+            self.paid = total;
         }
         Ok(())
     }

@@ -11,7 +11,6 @@ use ragtime_api::problem::{Code, Problem};
 use ragtime_api::resource::collections::Recut;
 use ragtime_api::resource::documents::{self, Batch, NewDocument, Rejected};
 use ragtime_api::resource::rules;
-use ragtime_api::routes::Work;
 use ragtime_api::{limits, records};
 
 use super::{Answer, documents::summary, jobs};
@@ -36,7 +35,7 @@ pub(super) async fn put(mut call: Call) -> Answer {
     let charset = body::charset(call.header(CONTENT_TYPE));
     let hints = Hints { charset, keep_boilerplate: written.keep_boilerplate, ..Hints::default() };
     let (body_type, body) = call.body().await?;
-    call.pay(Work::Bytes, body.len()).await?;
+    call.pay(body.len()).await?;
     let media_type = match body_type {
         BodyType::Json => None,
         BodyType::Document(media_type) => Some(media_type),
@@ -90,7 +89,7 @@ pub(super) async fn batch(mut call: Call) -> Answer {
     let collection = call.collection().await?;
     let content_type = call.header(CONTENT_TYPE).map(<[u8]>::to_vec);
     let (body_type, body) = call.body().await?;
-    call.pay(Work::Bytes, body.len()).await?;
+    call.pay(body.len()).await?;
     let Batch { mut documents, rejected } = match body_type {
         BodyType::Json => documents::read_batch(&body)?,
         BodyType::Lines => documents::read_lines(&body)?,

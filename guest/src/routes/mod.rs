@@ -17,8 +17,11 @@ mod search;
 
 use axum::extract::Request;
 use axum::response::Response;
-use ragtime_api::problem::{Code, Problem};
-use ragtime_api::routes::{Open, Operation};
+use ragtime_api::problem::Problem;
+use ragtime_api::routes::{
+    Collections, Documents, Files, Jobs, Keys, OpenAi, Operation, Questions, Server, StoreFiles,
+    VectorStores,
+};
 
 use crate::call::{Call, path_parameter};
 use crate::pages;
@@ -27,79 +30,95 @@ use crate::pages;
 pub(crate) type Answer = Result<Response, Problem>;
 
 /// Serves a route that needs no key.
-pub(crate) async fn open(operation: Open, request: Request) -> Answer {
+pub(crate) async fn open(operation: Server, request: Request) -> Answer {
     match operation {
-        Open::Live => Ok(health::live()),
-        Open::Ready => Ok(health::ready()),
-        Open::ExplainProblem => health::explain_problem(request).await,
-        Open::ExplainWarning => health::explain_warning(request).await,
-        Open::Describe => Ok(describe::document(&request)),
-        Open::Playground => Ok(pages::playground()),
-        Open::Docs => Ok(pages::docs()),
-        Open::Asset => {
+        Server::Live => Ok(health::live()),
+        Server::Ready => Ok(health::ready()),
+        Server::ExplainProblem => health::explain_problem(request).await,
+        Server::ExplainWarning => health::explain_warning(request).await,
+        Server::Describe => Ok(describe::document(&request)),
+        Server::Playground => Ok(pages::playground()),
+        Server::Docs => Ok(pages::docs()),
+        Server::Asset => {
             let (mut parts, _) = request.into_parts();
             pages::asset(&path_parameter(&mut parts, "name").await?)
         }
     }
 }
 
-/// Serves a route for a caller that was admitted.
+/// Serves a route for a caller that was admitted: each operation has its function here.
 pub(crate) async fn keyed(operation: Operation, call: Call) -> Answer {
     match operation {
-        Operation::ListCollections => collections::list(call).await,
-        Operation::CreateCollection => collections::create(call).await,
-        Operation::GetCollection => collections::get(call).await,
-        Operation::UpdateCollection => collections::update(call).await,
-        Operation::RecutCollection => ingest::recut(call).await,
-        Operation::DeleteCollection => collections::delete(call).await,
-        Operation::ListDocuments => documents::list(call).await,
-        Operation::IngestDocuments => ingest::batch(call).await,
-        Operation::PutDocument => ingest::put(call).await,
-        Operation::GetDocument => documents::get(call).await,
-        Operation::DeleteDocument => documents::delete(call).await,
-        Operation::ListChunks => documents::chunks(call).await,
-        Operation::ListJobs => jobs::list(call).await,
-        Operation::GetJob => jobs::get(call).await,
-        Operation::CancelJob => jobs::cancel(call).await,
-        Operation::RetryJob => jobs::retry(call).await,
-        Operation::Search => search::search(call).await,
-        Operation::Query => query::query(call).await,
-        Operation::CompleteChat => openai::chat::complete(call).await,
-        Operation::CompleteText => openai::chat::complete_text(call).await,
-        Operation::CreateResponse => openai::responses::create(call).await,
-        Operation::ListModels => openai::models::list(call).await,
-        Operation::GetModel => openai::models::get(call).await,
-        Operation::GetCollectionModel => openai::models::get_collection(call).await,
-        Operation::CreateEmbeddings => openai::embeddings::create(call).await,
-        Operation::Rerank => rerank::rerank(call).await,
-        Operation::ListFiles => openai::files::list(call).await,
-        Operation::UploadFile => openai::files::upload(call).await,
-        Operation::GetFile => openai::files::get(call).await,
-        Operation::DeleteFile => openai::files::delete(call).await,
-        Operation::GetFileContent => openai::files::content(call).await,
-        Operation::ListVectorStores => openai::stores::list(call).await,
-        Operation::CreateVectorStore => openai::stores::create(call).await,
-        Operation::GetVectorStore => openai::stores::get(call).await,
-        Operation::UpdateVectorStore => openai::stores::update(call).await,
-        Operation::DeleteVectorStore => openai::stores::delete(call).await,
-        Operation::SearchVectorStore => openai::stores::search(call).await,
-        Operation::ListStoreFiles => openai::store_files::list(call).await,
-        Operation::AttachFile => openai::store_files::attach(call).await,
-        Operation::GetStoreFile => openai::store_files::get(call).await,
-        Operation::UpdateStoreFile => openai::store_files::update(call).await,
-        Operation::DetachFile => openai::store_files::detach(call).await,
-        Operation::GetStoreFileContent => openai::store_files::content(call).await,
-        Operation::AttachFiles => openai::batches::create(call).await,
-        Operation::GetFileBatch => openai::batches::get(call).await,
-        Operation::ListBatchFiles => openai::batches::list(call).await,
-        Operation::CancelFileBatch => openai::batches::cancel(call).await,
-        // Served as soon as its cost is known, which stands in its body.
-        Operation::SpeakMcp => Err(Code::NotFound.into()),
-        Operation::ListKeys => keys::list(call).await,
-        Operation::CreateKey => keys::create(call).await,
-        Operation::CurrentKey => keys::current(call).await,
-        Operation::UpdateKey => keys::update(call).await,
-        Operation::RevokeKey => keys::revoke(call).await,
-        Operation::RotateKey => keys::rotate(call).await,
+        Operation::Collections(operation) => match operation {
+            Collections::List => collections::list(call).await,
+            Collections::Create => collections::create(call).await,
+            Collections::Get => collections::get(call).await,
+            Collections::Update => collections::update(call).await,
+            Collections::Delete => collections::delete(call).await,
+            Collections::Rechunk => ingest::recut(call).await,
+        },
+        Operation::Documents(operation) => match operation {
+            Documents::List => documents::list(call).await,
+            Documents::Ingest => ingest::batch(call).await,
+            Documents::Put => ingest::put(call).await,
+            Documents::Get => documents::get(call).await,
+            Documents::Delete => documents::delete(call).await,
+            Documents::ListChunks => documents::chunks(call).await,
+        },
+        Operation::Jobs(operation) => match operation {
+            Jobs::List => jobs::list(call).await,
+            Jobs::Get => jobs::get(call).await,
+            Jobs::Cancel => jobs::cancel(call).await,
+            Jobs::Retry => jobs::retry(call).await,
+        },
+        Operation::Questions(operation) => match operation {
+            Questions::Search => search::search(call).await,
+            Questions::Query => query::query(call).await,
+            Questions::Rerank => rerank::rerank(call).await,
+        },
+        Operation::OpenAi(operation) => match operation {
+            OpenAi::CompleteChat => openai::chat::complete(call).await,
+            OpenAi::CompleteText => openai::chat::complete_text(call).await,
+            OpenAi::CreateResponse => openai::responses::create(call).await,
+            OpenAi::ListModels => openai::models::list(call).await,
+            OpenAi::GetModel => openai::models::get(call).await,
+            OpenAi::GetCollectionModel => openai::models::get_collection(call).await,
+            OpenAi::CreateEmbeddings => openai::embeddings::create(call).await,
+        },
+        Operation::Files(operation) => match operation {
+            Files::List => openai::files::list(call).await,
+            Files::Upload => openai::files::upload(call).await,
+            Files::Get => openai::files::get(call).await,
+            Files::Delete => openai::files::delete(call).await,
+            Files::GetContent => openai::files::content(call).await,
+        },
+        Operation::VectorStores(operation) => match operation {
+            VectorStores::List => openai::stores::list(call).await,
+            VectorStores::Create => openai::stores::create(call).await,
+            VectorStores::Get => openai::stores::get(call).await,
+            VectorStores::Update => openai::stores::update(call).await,
+            VectorStores::Delete => openai::stores::delete(call).await,
+            VectorStores::Search => openai::stores::search(call).await,
+        },
+        Operation::StoreFiles(operation) => match operation {
+            StoreFiles::List => openai::store_files::list(call).await,
+            StoreFiles::Attach => openai::store_files::attach(call).await,
+            StoreFiles::Get => openai::store_files::get(call).await,
+            StoreFiles::Update => openai::store_files::update(call).await,
+            StoreFiles::Detach => openai::store_files::detach(call).await,
+            StoreFiles::GetContent => openai::store_files::content(call).await,
+            StoreFiles::AttachBatch => openai::batches::create(call).await,
+            StoreFiles::GetBatch => openai::batches::get(call).await,
+            StoreFiles::ListBatch => openai::batches::list(call).await,
+            StoreFiles::CancelBatch => openai::batches::cancel(call).await,
+        },
+        Operation::Keys(operation) => match operation {
+            Keys::List => keys::list(call).await,
+            Keys::Create => keys::create(call).await,
+            Keys::Current => keys::current(call).await,
+            Keys::Update => keys::update(call).await,
+            Keys::Revoke => keys::revoke(call).await,
+            Keys::Rotate => keys::rotate(call).await,
+        },
     }
 }

@@ -12,7 +12,7 @@ use crate::resource::documents::Document;
 use crate::resource::query::QueryResponse;
 use crate::resource::rules;
 use crate::resource::search::{self, Mode, SearchRequest, SearchResponse};
-use crate::routes::{ANSWER, PLAIN};
+use crate::routes::{ANSWER_UNITS, PLAIN_UNITS};
 use crate::variety::Variety;
 
 /// The collection of a call that names none.
@@ -132,7 +132,7 @@ pub fn list() -> Vec<Value> {
 /// work costs.
 pub fn cost(request: &Request<'_>) -> u32 {
     let answers = request.method == "tools/call" && Tool::of(request) == Some(Tool::Answer);
-    if answers { ANSWER } else { PLAIN }
+    if answers { ANSWER_UNITS } else { PLAIN_UNITS }
 }
 
 fn output<T: JsonSchema>() -> Value {

@@ -3,18 +3,15 @@
 
 #![allow(clippy::indexing_slicing, reason = "of objects made here; a member is added if absent")]
 
-mod files;
-mod operation;
 mod problems;
 mod schemas;
 
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use crate::routes::{Access, ROUTES, Route};
-use operation::{Content, Description, Place};
-
-pub use operation::Query;
+use crate::routes::description::{Content, Description, Place};
+use crate::routes::parameters::path_schema;
+use crate::routes::{Access, Cost, DESCRIBED, Described, Route};
 
 /// The document, with the names of the generators that answer.
 pub fn document(generators: &[String]) -> Value {
@@ -26,8 +23,8 @@ pub fn document(generators: &[String]) -> Value {
         })
         .into_generator();
     let mut paths = Map::new();
-    for route in ROUTES {
-        let described = operation(route, &mut schemas);
+    for Described { route, describe } in DESCRIBED.iter().copied().flatten() {
+        let described = operation(route, &describe(), &mut schemas);
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
         path[route.method.name().to_ascii_lowercase()] = described;
     }
@@ -71,22 +68,32 @@ pub fn at(document: &[u8], url: &str) -> Vec<u8> {
     [format!("{{\"servers\":{servers},").as_bytes(), rest].concat()
 }
 
-fn operation(route: &Route, schemas: &mut schemars::SchemaGenerator) -> Value {
-    let description = operation::describe(route.access);
+fn operation(
+    route: &Route,
+    description: &Description,
+    schemas: &mut schemars::SchemaGenerator,
+) -> Value {
     let mut described = json!({
         "operationId": description.id,
         "summary": description.summary,
         "tags": [description.tag],
-        "parameters": parameters(route, &description),
-        "responses": responses(route, &description, schemas),
+        "parameters": parameters(route, description),
+        "responses": responses(route, description, schemas),
         "security": security(route.access),
     });
-    if let Access::Key { scope, cost, operation } = route.access {
+    let needs = match route.access {
+        Access::Open(_) => None,
+        Access::Key { scope, cost, .. } => Some((scope, cost)),
+        Access::Messages { scope, least, .. } => Some((scope, Cost::Flat(least))),
+    };
+    if let Some((scope, cost)) = needs {
         let scope = scope.map_or_else(|| "any".to_owned(), |scope| format!("`{}`", scope.name()));
-        let work = operation.work().map(|work| format!(", and {}", work.words()));
-        let work = work.unwrap_or_default();
-        let needs =
-            format!("Needs a key with the scope {scope}. Costs {cost} of its budget{work}.");
+        let further = cost.further().map(|further| format!(", and {further}"));
+        let needs = format!(
+            "Needs a key with the scope {scope}. Costs {} of its budget{}.",
+            cost.least(),
+            further.unwrap_or_default()
+        );
         described["description"] = [&needs, description.note].join(" ").trim_end().into();
     }
     if let Some(body) = &description.body {
@@ -109,7 +116,7 @@ fn operation(route: &Route, schemas: &mut schemars::SchemaGenerator) -> Value {
 fn security(access: Access) -> Value {
     match access {
         Access::Open(_) => json!([]),
-        Access::Key { .. } => json!([{"bearer": []}, {"key": []}]),
+        Access::Key { .. } | Access::Messages { .. } => json!([{"bearer": []}, {"key": []}]),
     }
 }
 
@@ -117,7 +124,7 @@ fn security(access: Access) -> Value {
 fn parameters(route: &Route, description: &Description) -> Vec<Value> {
     let names = route.path.split('{').skip(1).filter_map(|part| part.split('}').next());
     let path = names.map(|name| {
-        let schema = operation::path_schema(route.path, name);
+        let schema = path_schema(route.path, name);
         json!({"name": name, "in": "path", "required": true, "schema": schema})
     });
     let query = description.query.iter().map(|query| {
@@ -134,7 +141,7 @@ fn responses(
     description: &Description,
     schemas: &mut schemars::SchemaGenerator,
 ) -> Value {
-    let keyed = matches!(route.access, Access::Key { .. });
+    let keyed = !matches!(route.access, Access::Open(_));
     let mut responses = problems::responses(route, description, schemas);
     for answer in &description.answers {
         let response = responses.entry(answer.status.to_string()).or_insert_with(
@@ -171,6 +178,7 @@ fn headers(keyed: bool) -> Value {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
+    use crate::routes::ROUTES;
     use std::collections::BTreeSet;
 
     /// The handler serves what is written; to write it anew after a change of the
@@ -222,8 +230,8 @@ mod tests {
 
     #[test]
     fn every_example_passes_its_reader() {
-        for route in ROUTES {
-            let Some(body) = operation::describe(route.access).body else { continue };
+        for Described { route, describe } in DESCRIBED.iter().copied().flatten() {
+            let Some(body) = describe().body else { continue };
             assert_eq!((body.read)(body.example.as_bytes()), Ok(()), "{route:?}");
         }
     }

@@ -6,9 +6,9 @@ use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
 
 use super::headers;
-use super::operation::{Description, Place};
 use crate::problem::{Body, Code};
 use crate::resource::openai;
+use crate::routes::description::{Description, Place};
 use crate::routes::{Access, Method, Route};
 
 /// What any request may meet: those of the host, and a query string that is
@@ -65,7 +65,7 @@ pub(super) fn responses(
     description: &Description,
     schemas: &mut SchemaGenerator,
 ) -> Map<String, Value> {
-    let keyed = matches!(route.access, Access::Key { .. });
+    let keyed = !matches!(route.access, Access::Open(_));
     let openai = openai::owns(route.path);
     let in_collection = route.path.contains("{collection}");
     let groups = [

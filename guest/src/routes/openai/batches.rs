@@ -9,7 +9,6 @@ use ragtime_api::resource::openai::files::{self as facts, List};
 use ragtime_api::resource::openai::listing::Listing;
 use ragtime_api::resource::openai::store::{Chunking, Counts, FileBatch, FileError, StoreFile};
 use ragtime_api::resource::openai::stores::{self as api, Attach};
-use ragtime_api::routes::Work;
 
 use super::{files, store_files, stores};
 use crate::bindings::admission::Permit;
@@ -152,7 +151,7 @@ pub(super) async fn read(call: &mut Call, attached: Vec<Attach>) -> Result<Files
             Err(reason) => files.failures.push(Rejected { position, id: Some(id), reason }.into()),
         }
     }
-    call.pay(Work::Bytes, bytes).await?;
+    call.pay(bytes).await?;
     Ok(files)
 }
 

@@ -6,7 +6,6 @@ use ragtime_api::problem::Code;
 use ragtime_api::resource::openai::embeddings::{
     self as api, Embedding, List, Role, Usage, Vector,
 };
-use ragtime_api::routes::Work;
 
 use crate::bindings::embedding;
 use crate::call::Call;
@@ -38,7 +37,7 @@ pub(in crate::routes) async fn create(mut call: Call) -> Answer {
         // With the two that stand around each text; the model reads no more than this.
         let most = model.max_tokens.map_or(usize::MAX, |most| most as usize);
         let read = |starts: &Vec<u32>| (starts.len() + 2).min(most);
-        call.pay(Work::Tokens, starts.iter().map(read).sum()).await?;
+        call.pay(starts.iter().map(read).sum()).await?;
         tokens += starts.iter().map(Vec::len).sum::<usize>();
         let vectors = embedding::embed(&call.permit, by(), role, texts.to_vec()).await?;
         data.extend((data.len()..).zip(vectors).map(|(index, floats)| Embedding {

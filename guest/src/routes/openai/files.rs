@@ -12,7 +12,6 @@ use ragtime_api::resource::documents::{self, NewDocument};
 use ragtime_api::resource::openai::files::{self as api, Deleted, Facts, File, List};
 use ragtime_api::resource::openai::listing::Listing;
 use ragtime_api::resource::rules;
-use ragtime_api::routes::Work;
 use uuid::Uuid;
 
 use crate::bindings::admission::Permit;
@@ -92,7 +91,7 @@ pub(in crate::routes) async fn upload(mut call: Call) -> Answer {
     if body_type != BodyType::Multipart {
         return Err(Code::UnsupportedMediaType.into());
     }
-    call.pay(Work::Bytes, body.len()).await?;
+    call.pay(body.len()).await?;
     let form = multipart::upload(content_type.as_deref(), body).await?;
     let facts = Facts {
         name: form.name,

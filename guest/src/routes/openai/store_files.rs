@@ -9,7 +9,6 @@ use ragtime_api::resource::openai::files::{self as facts, Deleted, List};
 use ragtime_api::resource::openai::listing::Listing;
 use ragtime_api::resource::openai::store::{Chunking, Content, ContentPage, Lengths, StoreFile};
 use ragtime_api::resource::openai::stores as api;
-use ragtime_api::routes::Work;
 
 use super::{files, stores};
 use crate::bindings::admission::Permit;
@@ -40,7 +39,7 @@ pub(in crate::routes) async fn attach(mut call: Call) -> Answer {
     let attach = api::read_attach(&call.json_body().await?)?;
     let store = chunked(&call.permit, &collection).await?;
     let kept = files::kept(&call.permit, &attach.file_id).await?;
-    call.pay(Work::Bytes, kept.source.len()).await?;
+    call.pay(kept.source.len()).await?;
     let document = files::document(attach.file_id, &kept.facts, &attach.attributes, &kept.source)
         .map_err(|reason| unreadable("#/file_id", reason))?;
     put(&call.permit, collection, document, store).await
@@ -61,7 +60,7 @@ pub(in crate::routes) async fn update(mut call: Call) -> Answer {
     // A document that came by another route has no file to be read again.
     let id = document.summary.id;
     let kept = files::kept(&call.permit, &id).await?;
-    call.pay(Work::Bytes, kept.source.len()).await?;
+    call.pay(kept.source.len()).await?;
     let document = files::document(id, &kept.facts, &attributes, &kept.source)
         .map_err(|reason| unreadable("#/attributes", reason))?;
     put(&call.permit, collection, document, store).await
