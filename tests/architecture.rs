@@ -67,6 +67,60 @@ fn only_capabilities_name_the_generated_bindings() {
     }
 }
 
+/// The Rust files below a folder, each with its text.
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    let files = walkdir::WalkDir::new(Path::new(ROOT).join(folder)).into_iter();
+    let files = files.map(|entry| entry.unwrap().into_path());
+    let rust = files.filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
+    rust.map(|path| (path.clone(), std::fs::read_to_string(path).unwrap())).collect()
+}
+
+/// Asserts that `words` stand in no Rust file below `folder` but in those of `allowed`.
+fn only_in(words: &str, folder: &str, allowed: &[&str]) {
+    for (path, text) in sources(folder) {
+        let may = allowed.iter().any(|allowed| path.ends_with(allowed));
+        assert!(may || !text.contains(words), "{}: {words}", path.display());
+    }
+}
+
+#[test]
+fn an_import_returns_what_question_marks_make_of_a_cause() {
+    // The one that is allowed matches what an endpoint said, and returns nothing.
+    only_in("Ok(Err(", "host/src/capability", &["capability/rewriting.rs"]);
+}
+
+#[test]
+fn each_operation_has_one_place_and_one_function() {
+    let (matched, table) = (text("guest/src/routes/mod.rs"), text("guest/api/src/routes/mod.rs"));
+    assert!(!matched.contains("_ =>"), "a wildcard would hide an operation without a function");
+    for (path, described) in sources("guest/api/src/routes") {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        if described.contains("const OPERATIONS: &[Described]") {
+            assert!(table.contains(&format!("{name}::OPERATIONS")), "{name} is in no table");
+            assert!(!described.contains("_ =>"), "{name}");
+        }
+    }
+}
+
+#[test]
+fn what_blocks_at_the_start_has_threads_of_its_own() {
+    only_in("block_in_place", "host/src/serve", &[]);
+    assert!(!text("host/src/serve.rs").contains("block_in_place"));
+}
+
+#[test]
+fn the_codes_of_problems_are_those_of_the_catalogue() {
+    use ragtime_policy::problem::Code;
+    let codes: Vec<_> = Code::API.iter().chain(Code::ADMIN).map(|code| code.entry().code).collect();
+    let files =
+        ["host/src/server/ingress/problem.rs", "host/src/admin/problem.rs", "guest/src/failure.rs"];
+    for file in files {
+        let text = text(file);
+        let written = codes.iter().find(|code| text.contains(&format!("\"{code}\"")));
+        assert_eq!(written, None, "{file}");
+    }
+}
+
 /// The root of the workspace.
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 

@@ -52,7 +52,7 @@ pub enum Error {
 
 impl From<ragtime_filter::Invalid> for Error {
     fn from(error: ragtime_filter::Invalid) -> Self {
-        Self::Invalid(error.0)
+        Self::Invalid(error.to_string())
     }
 }
 

@@ -4,7 +4,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use http::StatusCode;
 use ragtime_api::extract::WarningCode;
-use ragtime_api::problem::{Code, Problem};
+use ragtime_api::problem::{Code, Explanation, Problem};
 use ragtime_api::resource::health::{Component, Live, Ready};
 
 use super::Answer;
@@ -49,7 +49,7 @@ fn word(state: State) -> &'static str {
 /// `GET /problems/{code}`
 pub(super) async fn explain_problem(request: Request) -> Answer {
     let code = Code::parse(&code_of(request).await?).ok_or(Code::NotFound)?;
-    Ok(reply::json(StatusCode::OK, &code.entry()))
+    Ok(reply::json(StatusCode::OK, &Explanation::from(code)))
 }
 
 /// `GET /warnings/{code}`

@@ -7,13 +7,13 @@
 
 use std::cmp::Ordering;
 
+use ragtime_policy::fault::Fault;
 use serde_json::{Map, Value};
 
-/// A filter that breaks a rule; the text says where and which, and is fit for
-/// the client.
+/// A filter that breaks a rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Invalid(pub String);
+pub struct Invalid(pub Fault);
 
 /// How deep conditions may nest.
 const MAX_DEPTH: usize = 16;
@@ -50,8 +50,8 @@ enum Test {
 impl Filter {
     /// Reads a filter. The error says where it breaks which rule.
     pub fn parse(json: &str) -> Result<Self, Invalid> {
-        let value: Value =
-            serde_json::from_str(json).map_err(|error| Invalid(format!("filter: {error}")))?;
+        let value: Value = serde_json::from_str(json)
+            .map_err(|error| Invalid(Fault { pointer: None, rule: format!("filter: {error}") }))?;
         Ok(Self(node(&value, "/filter", MAX_DEPTH)?))
     }
 
@@ -63,7 +63,7 @@ impl Filter {
 }
 
 fn broken(pointer: &str, rule: &str) -> Invalid {
-    Invalid(format!("{pointer}: {rule}"))
+    Invalid(Fault::at(pointer, rule))
 }
 
 fn node(value: &Value, pointer: &str, depth: usize) -> Result<Node, Invalid> {
@@ -307,7 +307,7 @@ mod tests {
                 ),
                 Err(Invalid(why)) => {
                     prop_assert!(read.is_err(), "{why}");
-                    prop_assert!(why.starts_with("/filter"));
+                    prop_assert!(why.pointer.is_some_and(|place| place.starts_with("/filter")));
                 }
             }
         }

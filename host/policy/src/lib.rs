@@ -1,4 +1,4 @@
-//! Policy without I/O: keys, scopes, budgets, versions of documents, and the
+//! Policy without I/O: keys, scopes, budgets, versions of documents, problems, and the
 //! rules of a swap. The clock is handed in.
 
 pub mod bounds;
@@ -7,10 +7,12 @@ pub mod bucket;
 pub mod canary;
 pub mod chunking;
 pub mod details;
+pub mod fault;
 pub mod grant;
 pub mod key;
 pub mod key_record;
 pub mod names;
+pub mod problem;
 pub mod scope;
 pub mod swap;
 pub mod version;

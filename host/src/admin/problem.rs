@@ -2,6 +2,7 @@
 
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
+use ragtime_policy::problem::{Code, Entry};
 use ragtime_policy::swap::BeginError;
 
 use super::body::AdminBody;
@@ -16,39 +17,34 @@ const LISTENER_RETRY_SECONDS: u32 = 15;
 /// A problem as the operator sees it.
 #[derive(Debug)]
 pub struct AdminProblem {
-    status: StatusCode,
-    code: &'static str,
-    title: &'static str,
+    code: Code,
     detail: String,
     retry_after: Option<u32>,
 }
 
 impl AdminProblem {
-    fn new(
-        status: StatusCode,
-        code: &'static str,
-        title: &'static str,
-        detail: impl Into<String>,
-    ) -> Self {
-        Self { status, code, title, detail: detail.into(), retry_after: None }
+    fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), retry_after: None }
+    }
+
+    /// A problem of which the catalogue says all there is to say.
+    fn plain(code: Code) -> Self {
+        Self::new(code, code.entry().detail)
     }
 
     /// No key.
     pub fn unauthenticated() -> Self {
         let detail = "Send a key with the scope admin as Authorization: Bearer KEY.";
-        Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "A key is required", detail)
+        Self::new(Code::Unauthenticated, detail)
     }
 
     /// A key that is none, or not any more.
     fn rejected(why: Rejected) -> Self {
-        let (code, title) = match why {
-            Rejected::Malformed | Rejected::Unknown => {
-                ("invalid_credential", "The key is not valid")
-            }
-            Rejected::Expired => ("expired_credential", "The key has expired"),
+        let code = match why {
+            Rejected::Malformed | Rejected::Unknown => Code::InvalidCredential,
+            Rejected::Expired => Code::ExpiredCredential,
         };
-        let detail = "Send a live key with the scope admin.";
-        Self::new(StatusCode::UNAUTHORIZED, code, title, detail)
+        Self::new(code, "Send a live key with the scope admin.")
     }
 
     /// A key that is none, or one of too many such.
@@ -57,89 +53,62 @@ impl AdminProblem {
             Refused::Rejected(why) => Self::rejected(why),
             Refused::Throttled { retry_after_seconds } => Self {
                 retry_after: Some(retry_after_seconds),
-                ..Self::new(
-                    StatusCode::TOO_MANY_REQUESTS,
-                    "too_many_failures",
-                    "Too many credentials were not accepted",
-                    "Check the key, and try again after Retry-After seconds.",
-                )
+                ..Self::plain(Code::TooManyFailures)
             },
         }
     }
 
     /// More requests of one address than there may be.
     pub fn too_many() -> Self {
-        Self {
-            retry_after: Some(1),
-            ..Self::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "too_many_from_address",
-                "The address has too many requests at work",
-                "Read the responses, and wait for some of them.",
-            )
-        }
+        Self { retry_after: Some(1), ..Self::plain(Code::TooManyFromAddress) }
     }
 
     /// More than one key.
     pub fn conflicting() -> Self {
         let detail = "Send the key once, as Authorization: Bearer KEY.";
-        let title = "Two different keys were sent";
-        Self::new(StatusCode::BAD_REQUEST, "conflicting_credentials", title, detail)
+        Self::new(Code::ConflictingCredentials, detail)
     }
 
     /// A body that takes too long.
     pub fn late() -> Self {
-        let title = "The body did not arrive in time";
-        Self::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", title, "Send it faster.")
+        Self::plain(Code::BodyTimeout)
     }
 
     /// More who follow the events than there may be.
     pub fn too_many_listeners() -> Self {
-        let detail = "Close another console, or raise the setting admin.max_event_listeners.";
-        Self {
-            retry_after: Some(LISTENER_RETRY_SECONDS),
-            ..Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "too_many_listeners",
-                "Too many follow the events",
-                detail,
-            )
-        }
+        Self { retry_after: Some(LISTENER_RETRY_SECONDS), ..Self::plain(Code::TooManyListeners) }
     }
 
     /// A key that has been revoked, or may less, while it was used.
     pub fn key_ended() -> Self {
-        let detail = "The key was revoked, has expired or lost a right. Sign in with a live one.";
-        Self::new(StatusCode::UNAUTHORIZED, "key_ended", "The key has ended", detail)
+        Self::plain(Code::KeyEnded)
     }
 
     /// A key without the scope.
     pub fn forbidden() -> Self {
         let detail = "This needs a key with the scope admin that is not limited to collections.";
-        Self::new(StatusCode::FORBIDDEN, "scope_required", "The key lacks a scope", detail)
+        Self::new(Code::ScopeRequired, detail)
     }
 
     /// No such path.
     pub fn not_found() -> Self {
         let detail = "There is the console at /console/, and for programs /metrics and what docs/console.md lists.";
-        Self::new(StatusCode::NOT_FOUND, "not_found", "Nothing is here", detail)
+        Self::new(Code::NotFound, detail)
     }
 
     /// A generation that is not there, or not held back.
     pub fn no_generation() -> Self {
-        let detail = "GET /admin/guest lists the generations there are.";
-        Self::new(StatusCode::NOT_FOUND, "unknown_generation", "No such generation", detail)
+        Self::plain(Code::UnknownGeneration)
     }
 
     /// A path that has other methods.
     pub fn method_not_allowed() -> Self {
-        let detail = "This path has other methods.";
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Not this way", detail)
+        Self::new(Code::MethodNotAllowed, "This path has other methods.")
     }
 
     /// A parameter or body that cannot be used.
     pub fn invalid(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "invalid_request", "The request is invalid", detail)
+        Self::new(Code::InvalidRequest, detail)
     }
 
     /// More bytes than the limit.
@@ -147,39 +116,50 @@ impl AdminProblem {
         let detail = format!(
             "The limit is {limit} bytes; for components it is the setting admin.max_component_bytes."
         );
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The body is too large", detail)
+        Self::new(Code::BodyTooLarge, detail)
     }
 
     /// The body did not arrive.
     pub fn broken() -> Self {
-        let detail = "Send the request again.";
-        Self::new(StatusCode::BAD_REQUEST, "body_broken", "The body broke off", detail)
+        Self::plain(Code::BodyBroken)
+    }
+
+    /// Status and title. `invalid_request` is here whatever cannot be read, for which
+    /// the HTTP API has codes of its own.
+    fn status_and_title(&self) -> (StatusCode, &'static str) {
+        let Entry { status, title, .. } = self.code.entry();
+        if self.code == Code::InvalidRequest {
+            return (StatusCode::BAD_REQUEST, "The request is invalid");
+        }
+        (StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), title)
     }
 
     /// The problem as a JSON object.
     pub fn json(&self, request_id: &str, path: &str) -> serde_json::Value {
+        let (status, title) = self.status_and_title();
         serde_json::json!({
-            "type": format!("/problems/{}", self.code),
-            "title": self.title,
-            "status": self.status.as_u16(),
+            "type": self.code.location(),
+            "title": title,
+            "status": status.as_u16(),
             "detail": self.detail,
             "instance": path,
-            "code": self.code,
+            "code": self.code.entry().code,
             "request_id": request_id,
         })
     }
 
     /// The problem as a response.
     pub fn response(self, request_id: &str, path: &str) -> Response<AdminBody> {
+        let (status, _) = self.status_and_title();
         let body = AdminBody::whole(self.json(request_id, path).to_string());
         let mut response = Response::new(body);
-        *response.status_mut() = self.status;
+        *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = self.retry_after {
             headers.insert(RETRY_AFTER, seconds.into());
         }
-        if self.status == StatusCode::UNAUTHORIZED {
+        if status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"ragtime\""));
         }
         response
@@ -188,34 +168,18 @@ impl AdminProblem {
 
 impl From<SwapError> for AdminProblem {
     fn from(error: SwapError) -> Self {
-        let (status, code, title) = match &error {
-            SwapError::Begin(BeginError::Busy(_)) => {
-                (StatusCode::CONFLICT, "swap_in_progress", "Another swap is on its way")
-            }
-            SwapError::Begin(BeginError::Changed(_)) => {
-                (StatusCode::PRECONDITION_FAILED, "generation_changed", "Another handler serves")
-            }
-            SwapError::Begin(BeginError::NothingToRestore) => {
-                (StatusCode::CONFLICT, "nothing_to_restore", "There is nothing to go back to")
-            }
-            SwapError::NotKept(_) => {
-                (StatusCode::GONE, "component_gone", "The component is not kept any more")
-            }
-            SwapError::Compile(_) => {
-                refused("handler_not_compiled", "The handler does not compile")
-            }
-            SwapError::Link(_) => {
-                refused("handler_not_linked", "The handler does not fit this host")
-            }
-            SwapError::Probe(_) => refused("handler_probe_failed", "The handler failed its probe"),
-            SwapError::Gate(_) => refused("handler_gate_failed", "The handler failed its gate"),
-            SwapError::Trial(_) => refused("handler_trial_failed", "The handler failed its trial"),
-            SwapError::CalledOff => {
-                (StatusCode::CONFLICT, "swap_called_off", "The swap was called off")
-            }
-            SwapError::Host(_) => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "internal", "The server failed")
-            }
+        let code = match &error {
+            SwapError::Begin(BeginError::Busy(_)) => Code::SwapInProgress,
+            SwapError::Begin(BeginError::Changed(_)) => Code::GenerationChanged,
+            SwapError::Begin(BeginError::NothingToRestore) => Code::NothingToRestore,
+            SwapError::NotKept(_) => Code::ComponentGone,
+            SwapError::Compile(_) => Code::HandlerNotCompiled,
+            SwapError::Link(_) => Code::HandlerNotLinked,
+            SwapError::Probe(_) => Code::HandlerProbeFailed,
+            SwapError::Gate(_) => Code::HandlerGateFailed,
+            SwapError::Trial(_) => Code::HandlerTrialFailed,
+            SwapError::CalledOff => Code::SwapCalledOff,
+            SwapError::Host(_) => Code::Internal,
         };
         let detail = match &error {
             SwapError::Host(reason) => {
@@ -225,7 +189,7 @@ impl From<SwapError> for AdminProblem {
             // An operator may know what is wrong with his component.
             error => format!("{}. The handler that served before serves on.", detail(error)),
         };
-        Self::new(status, code, title, detail)
+        Self::new(code, detail)
     }
 }
 
@@ -239,8 +203,4 @@ fn detail(error: &SwapError) -> String {
         | SwapError::Trial(why) => why.clone(),
         error => error.to_string(),
     }
-}
-
-fn refused(code: &'static str, title: &'static str) -> (StatusCode, &'static str, &'static str) {
-    (StatusCode::UNPROCESSABLE_ENTITY, code, title)
 }

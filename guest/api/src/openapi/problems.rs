@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use ragtime_policy::problem::is_for_openai;
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
 
 use super::headers;
 use crate::problem::{Body, Code};
-use crate::resource::openai;
 use crate::routes::description::{Description, Place};
 use crate::routes::{Access, Method, Route};
 
@@ -66,7 +66,7 @@ pub(super) fn responses(
     schemas: &mut SchemaGenerator,
 ) -> Map<String, Value> {
     let keyed = !matches!(route.access, Access::Open(_));
-    let openai = openai::owns(route.path);
+    let openai = is_for_openai(route.path);
     let in_collection = route.path.contains("{collection}");
     let groups = [
         (true, ALWAYS),

@@ -3,7 +3,7 @@
 use super::description::{Content, Description};
 use super::{Described, open};
 use crate::extract::WarningEntry;
-use crate::problem::{Code, Entry};
+use crate::problem::{Code, Explanation};
 use crate::resource::health;
 
 /// What a route does that needs no key.
@@ -39,7 +39,7 @@ pub(super) const OPERATIONS: &[Described] = &[
     }),
     open("/problems/{code}", Server::ExplainProblem, || {
         about("explainProblem", "What a problem's code means")
-            .json::<Entry>(200, "The explanation.")
+            .json::<Explanation>(200, "The explanation.")
             .problems(&[Code::NotFound])
     }),
     open("/warnings/{code}", Server::ExplainWarning, || {

@@ -16,9 +16,8 @@ mod tokens;
 mod unsupported;
 
 pub use conversation::{Conversation, Speaker};
+use ragtime_policy::problem::{Entry, openai_type};
 use serde::Serialize;
-
-use crate::problem::Entry;
 
 /// Before the collection in the name of a model.
 const PREFIX: &str = "ragtime/";
@@ -31,16 +30,6 @@ pub fn model(collection: &str) -> String {
 /// The collection that a model answers from.
 pub fn collection(model: &str) -> Option<&str> {
     model.strip_prefix(PREFIX).filter(|name| super::rules::collection(name).is_ok())
-}
-
-/// The families of routes below `/v1/` that are this server's own.
-const OURS: [&str; 3] = ["collections", "jobs", "keys"];
-
-/// Whether a path belongs to OpenAI's API, whose clients look for `error`. A
-/// route that this server has not is one that OpenAI's clients may know.
-pub fn owns(path: &str) -> bool {
-    let family = path.strip_prefix("/v1/").and_then(|rest| rest.split('/').next());
-    family.is_some_and(|family| !OURS.contains(&family))
 }
 
 /// What OpenAI's clients show of a problem.
@@ -59,15 +48,7 @@ pub struct Error<'a> {
 impl<'a> Error<'a> {
     /// Of a problem.
     pub fn of(entry: Entry, message: &'a str, param: Option<&'a str>) -> Self {
-        let kind = match entry.status {
-            401 => "authentication_error",
-            403 => "permission_error",
-            404 => "not_found_error",
-            429 => "rate_limit_error",
-            500.. => "server_error",
-            _ => "invalid_request_error",
-        };
-        Self { message, r#type: kind, code: entry.code, param }
+        Self { message, r#type: openai_type(entry.status), code: entry.code, param }
     }
 }
 
