@@ -3,24 +3,117 @@
 
 #![allow(clippy::indexing_slicing, reason = "of objects made here; a member is added if absent")]
 
+use std::marker::PhantomData;
+
 use serde_json::{Value, json};
 
-/// A member of an object.
+/// A member of an object, as the OpenAPI document shows it.
 #[derive(Debug, Clone, Copy)]
 pub struct Field {
     /// Its name.
-    pub name: &'static str,
+    pub(super) name: &'static str,
     /// What it may be.
-    pub kind: Kind,
+    pub(super) kind: Kind,
     /// Whether it must be there; `null` counts as absent.
-    pub required: bool,
+    pub(super) required: bool,
     /// One sentence.
-    pub description: &'static str,
+    description: &'static str,
+}
+
+/// A member of an object that is read as `K`, one of the types below. So what is
+/// declared as a number cannot be read as a string, and no name is written twice.
+#[derive(Debug, Clone, Copy)]
+pub struct Member<K> {
+    field: Field,
+    kind: PhantomData<K>,
+}
+
+/// Declares what members may be read as, each with what it takes to declare one.
+macro_rules! members {
+    ($($(#[$doc:meta])* $kind:ident($($arg:ident: $type:ty),*) => $declared:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy)]
+        pub struct $kind;
+
+        impl $kind {
+            /// A member that may be left out.
+            pub const fn optional(
+                name: &'static str,
+                $($arg: $type,)*
+                description: &'static str,
+            ) -> Member<Self> {
+                let field = Field { name, kind: $declared, required: false, description };
+                Member { field, kind: PhantomData }
+            }
+
+            /// A member that must be there.
+            pub const fn required(
+                name: &'static str,
+                $($arg: $type,)*
+                description: &'static str,
+            ) -> Member<Self> {
+                Self::optional(name, $($arg,)* description).must_be_there()
+            }
+        }
+    )*};
+}
+
+members! {
+    /// A string that a rule accepts.
+    Text(rule: &'static Rule) => Kind::String(rule);
+    /// `true` or `false`
+    Flag() => Kind::Boolean;
+    /// A whole number from the first to the second.
+    Whole(from: u32, to: u32) => Kind::Integer(from, to);
+    /// A finite number.
+    Number() => Kind::Number;
+    /// One of these words.
+    Word(words: fn() -> Vec<&'static str>) => Kind::Choice(words);
+    /// Distinct strings, from the first number of them to the second.
+    Texts(rule: &'static Rule, from: usize, to: usize) => Kind::Strings(rule, from, to);
+    /// An object with these members.
+    Object(fields: &'static [Field]) => Kind::Object(fields);
+    /// Objects with these members, from the first number of them to the second.
+    Objects(fields: &'static [Field], from: usize, to: usize) => Kind::Objects(fields, from, to);
+    /// An object of bounded size with members of the caller's own.
+    Nested(bounds: Tree) => Kind::Tree(bounds);
+    /// Whatever its reader says, with its JSON Schema.
+    Any(schema: fn() -> Value) => Kind::Other(schema);
+}
+
+impl Number {
+    /// A number from 0 to 1 that may be left out.
+    pub const fn optional_share(name: &'static str, description: &'static str) -> Member<Self> {
+        let field = Field { name, kind: Kind::Share, required: false, description };
+        Member { field, kind: PhantomData }
+    }
+}
+
+impl<K> Member<K> {
+    /// As it is declared.
+    pub const fn field(&self) -> Field {
+        self.field
+    }
+
+    /// Its name.
+    pub const fn name(&self) -> &'static str {
+        self.field.name
+    }
+
+    /// A member of another name that may be the same.
+    pub const fn named(&self, name: &'static str) -> Self {
+        Self { field: Field { name, ..self.field }, kind: PhantomData }
+    }
+
+    /// The same member, where it must be there.
+    pub const fn must_be_there(&self) -> Self {
+        Self { field: Field { required: true, ..self.field }, kind: PhantomData }
+    }
 }
 
 /// What a member may be.
 #[derive(Debug, Clone, Copy)]
-pub enum Kind {
+pub(super) enum Kind {
     /// A string that a rule accepts.
     String(&'static Rule),
     /// `true` or `false`
@@ -75,16 +168,6 @@ pub struct Rule {
 }
 
 impl Field {
-    /// A member that may be left out.
-    pub const fn optional(name: &'static str, kind: Kind, description: &'static str) -> Self {
-        Self { name, kind, required: false, description }
-    }
-
-    /// A member that must be there.
-    pub const fn required(name: &'static str, kind: Kind, description: &'static str) -> Self {
-        Self { name, kind, required: true, description }
-    }
-
     fn schema(&self) -> Value {
         let mut schema = self.kind.schema();
         if !self.required {

@@ -5,7 +5,11 @@ use std::fmt;
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
-use super::{Fault, Faults, Field, Json, Kind, Tree};
+use super::field::Kind;
+use super::{
+    Any, Fault, Faults, Field, Flag, Json, Member, Nested, Number, Object, Objects, Text, Texts,
+    Tree, Whole, Word,
+};
 
 /// What RFC 3986 does not allow in a fragment.
 const FRAGMENT: &AsciiSet = &CONTROLS
@@ -79,13 +83,10 @@ impl Location<'_> {
     }
 }
 
-/// The members of an object that have not been taken yet. `null` counts as
-/// absent, and so does a member that is not declared or declared as another
-/// kind than it is taken as.
+/// The members of an object that have not been taken yet. `null` counts as absent.
 #[derive(Debug)]
 pub struct Fields<'l, 'a> {
     location: Location<'l>,
-    declared: &'static [Field],
     members: Vec<(Cow<'a, str>, Json<'a>)>,
 }
 
@@ -111,7 +112,7 @@ impl<'l, 'a> Fields<'l, 'a> {
                 faults.push(place.fault("is given twice"));
             }
         }
-        Some(Self { location, declared, members })
+        Some(Self { location, members })
     }
 
     /// Opens an object that may have members beyond the declared ones, which are
@@ -132,93 +133,94 @@ impl<'l, 'a> Fields<'l, 'a> {
                 faults.push(Location::Member(&location, name).fault("is given twice"));
             }
         }
-        Some(Self { location, declared, members })
+        Some(Self { location, members })
     }
 
     /// Notes a fault at a member.
-    pub fn fault(&self, name: &str, detail: impl Into<String>, faults: &mut Faults) {
-        faults.push(Location::Member(&self.location, name).fault(detail));
+    pub fn fault<K>(&self, member: Member<K>, detail: impl Into<String>, faults: &mut Faults) {
+        faults.push(self.location(member).fault(detail));
     }
 
     /// Where a member is.
-    pub fn location<'s>(&'s self, name: &'s str) -> Location<'s> {
-        Location::Member(&self.location, name)
+    pub fn location<K>(&self, member: Member<K>) -> Location<'_> {
+        Location::Member(&self.location, member.name())
     }
 
     /// Takes a member of any kind, which its reader checks.
-    pub fn take(&mut self, name: &str, faults: &mut Faults) -> Option<Json<'a>> {
-        Some(self.declared(name, faults)?.1)
+    pub fn take(&mut self, member: Member<Any>, faults: &mut Faults) -> Option<Json<'a>> {
+        self.value(member, faults)
     }
 
-    /// Takes a member with what it may be.
-    fn declared(&mut self, name: &str, faults: &mut Faults) -> Option<(Kind, Json<'a>)> {
-        let field = self.declared.iter().find(|field| field.name == name)?;
+    fn value<K>(&mut self, member: Member<K>, faults: &mut Faults) -> Option<Json<'a>> {
+        let name = member.name();
         let index = self.members.iter().position(|(known, _)| known == name);
         match index.map(|index| self.members.swap_remove(index).1) {
             None | Some(Json::Null) => {
-                if field.required {
-                    self.fault(name, "is required", faults);
+                if member.field().required {
+                    self.fault(member, "is required", faults);
                 }
                 None
             }
-            Some(value) => Some((field.kind, value)),
+            Some(value) => Some(value),
         }
     }
 
     /// Takes a string.
-    pub fn string(&mut self, name: &str, faults: &mut Faults) -> Option<Cow<'a, str>> {
-        let (Kind::String(rule), value) = self.declared(name, faults)? else { return None };
+    pub fn string(&mut self, member: Member<Text>, faults: &mut Faults) -> Option<Cow<'a, str>> {
+        let value = self.value(member, faults)?;
+        let Kind::String(rule) = member.field().kind else { return None };
         let Json::String(value) = value else {
-            self.fault(name, format!("must be a string, not {}", value.kind()), faults);
+            self.fault(member, format!("must be a string, not {}", value.kind()), faults);
             return None;
         };
         match (rule.check)(&value) {
             Ok(()) => Some(value),
             Err(detail) => {
-                self.fault(name, detail, faults);
+                self.fault(member, detail, faults);
                 None
             }
         }
     }
 
     /// Takes a boolean.
-    pub fn boolean(&mut self, name: &str, faults: &mut Faults) -> Option<bool> {
-        match self.declared(name, faults)? {
-            (Kind::Boolean, Json::Bool(value)) => Some(value),
-            (_, other) => {
-                self.fault(name, format!("must be true or false, not {}", other.kind()), faults);
+    pub fn boolean(&mut self, member: Member<Flag>, faults: &mut Faults) -> Option<bool> {
+        match self.value(member, faults)? {
+            Json::Bool(value) => Some(value),
+            other => {
+                self.fault(member, format!("must be true or false, not {}", other.kind()), faults);
                 None
             }
         }
     }
 
     /// Takes a whole number.
-    pub fn integer(&mut self, name: &str, faults: &mut Faults) -> Option<u32> {
-        let (Kind::Integer(from, to), value) = self.declared(name, faults)? else { return None };
+    pub fn integer(&mut self, member: Member<Whole>, faults: &mut Faults) -> Option<u32> {
+        let value = self.value(member, faults)?;
+        let Kind::Integer(from, to) = member.field().kind else { return None };
         let number = match &value {
             Json::Number(number) => whole(number),
             _ => None,
         };
         let number = number.filter(|number| (from..=to).contains(number));
         if number.is_none() {
-            self.fault(name, format!("must be a whole number from {from} to {to}"), faults);
+            self.fault(member, format!("must be a whole number from {from} to {to}"), faults);
         }
         number
     }
 
     /// Takes a finite number.
-    pub fn number(&mut self, name: &str, faults: &mut Faults) -> Option<f64> {
-        let (kind, value) = self.declared(name, faults)?;
+    pub fn number(&mut self, member: Member<Number>, faults: &mut Faults) -> Option<f64> {
+        let value = self.value(member, faults)?;
         let number = match &value {
             Json::Number(number) => number.as_f64(),
             _ => None,
         };
         let Some(number) = number else {
-            self.fault(name, format!("must be a number, not {}", value.kind()), faults);
+            self.fault(member, format!("must be a number, not {}", value.kind()), faults);
             return None;
         };
-        if matches!(kind, Kind::Share) && !(0.0..=1.0).contains(&number) {
-            self.fault(name, "must be a number from 0 to 1", faults);
+        if matches!(member.field().kind, Kind::Share) && !(0.0..=1.0).contains(&number) {
+            self.fault(member, "must be a number from 0 to 1", faults);
             return None;
         }
         Some(number)
@@ -227,34 +229,33 @@ impl<'l, 'a> Fields<'l, 'a> {
     /// Takes one of a set of words.
     pub fn choice<T: Copy>(
         &mut self,
-        name: &str,
+        member: Member<Word>,
         choices: &[(&str, T)],
         faults: &mut Faults,
     ) -> Option<T> {
-        let (_, value) = self.declared(name, faults)?;
+        let value = self.value(member, faults)?;
         let chosen = match &value {
             Json::String(word) => choices.iter().find(|(known, _)| known == word),
             _ => None,
         };
         if chosen.is_none() {
             let known: Vec<_> = choices.iter().map(|(known, _)| format!("\"{known}\"")).collect();
-            self.fault(name, format!("must be one of {}", known.join(", ")), faults);
+            self.fault(member, format!("must be one of {}", known.join(", ")), faults);
         }
         chosen.map(|(_, value)| *value)
     }
 
     /// Takes the distinct strings of an array.
-    pub fn strings(&mut self, name: &str, faults: &mut Faults) -> Option<Vec<String>> {
-        let (Kind::Strings(rule, from, to), json) = self.declared(name, faults)? else {
-            return None;
-        };
+    pub fn strings(&mut self, member: Member<Texts>, faults: &mut Faults) -> Option<Vec<String>> {
+        let json = self.value(member, faults)?;
+        let Kind::Strings(rule, from, to) = member.field().kind else { return None };
         let Json::Array(items) = json else {
             let detail = format!("must be an array of strings, not {}", json.kind());
-            self.fault(name, detail, faults);
+            self.fault(member, detail, faults);
             return None;
         };
         if !(from..=to).contains(&items.len()) {
-            self.fault(name, format!("must have {from} to {to} items"), faults);
+            self.fault(member, format!("must have {from} to {to} items"), faults);
         }
         let mut strings = Vec::new();
         for (index, item) in items.into_iter().enumerate() {
@@ -266,7 +267,7 @@ impl<'l, 'a> Fields<'l, 'a> {
                 Ok(text) if !strings.contains(&text) => strings.push(text),
                 Ok(_) => {}
                 Err(detail) => {
-                    faults.push(Location::Item(&self.location(name), index).fault(detail));
+                    faults.push(Location::Item(&self.location(member), index).fault(detail));
                 }
             }
         }
@@ -276,11 +277,12 @@ impl<'l, 'a> Fields<'l, 'a> {
     /// Takes an object, and what it is made of.
     pub fn object(
         &mut self,
-        name: &str,
+        member: Member<Object>,
         faults: &mut Faults,
     ) -> Option<(&'static [Field], Json<'a>)> {
-        match self.declared(name, faults)? {
-            (Kind::Object(fields), json) => Some((fields, json)),
+        let json = self.value(member, faults)?;
+        match member.field().kind {
+            Kind::Object(fields) => Some((fields, json)),
             _ => None,
         }
     }
@@ -288,28 +290,28 @@ impl<'l, 'a> Fields<'l, 'a> {
     /// Takes the items of an array of objects, and what they are made of.
     pub fn objects(
         &mut self,
-        name: &str,
+        member: Member<Objects>,
         faults: &mut Faults,
     ) -> Option<(&'static [Field], Vec<Json<'a>>)> {
-        let (Kind::Objects(fields, from, to), json) = self.declared(name, faults)? else {
-            return None;
-        };
+        let json = self.value(member, faults)?;
+        let Kind::Objects(fields, from, to) = member.field().kind else { return None };
         match json {
             Json::Array(items) if (from..=to).contains(&items.len()) => Some((fields, items)),
             _ => {
-                self.fault(name, format!("must be an array of {from} to {to} objects"), faults);
+                self.fault(member, format!("must be an array of {from} to {to} objects"), faults);
                 None
             }
         }
     }
 
     /// Takes an object of bounded size and depth as compact JSON.
-    pub fn tree(&mut self, name: &str, faults: &mut Faults) -> Option<String> {
-        let (Kind::Tree(bounds), json) = self.declared(name, faults)? else { return None };
+    pub fn tree(&mut self, member: Member<Nested>, faults: &mut Faults) -> Option<String> {
+        let json = self.value(member, faults)?;
+        let Kind::Tree(bounds) = member.field().kind else { return None };
         match tree(&json, bounds) {
             Ok(encoded) => Some(encoded),
             Err(detail) => {
-                self.fault(name, detail, faults);
+                self.fault(member, detail, faults);
                 None
             }
         }
@@ -352,15 +354,15 @@ mod tests {
     use crate::json::read;
     use crate::problem::Code;
 
+    const A: Member<Whole> = Whole::optional("a", 1, 9, "A number.");
+    const B: Member<Flag> = Flag::optional("b", "A flag.");
+
     fn faults(body: &str) -> Vec<(String, String)> {
         let problem = read(body.as_bytes(), |json, faults| {
-            const DECLARED: &[Field] = &[
-                Field::optional("a", Kind::Integer(1, 9), "A number."),
-                Field::optional("b", Kind::Boolean, "A flag."),
-            ];
+            const DECLARED: &[Field] = &[A.field(), B.field()];
             let mut fields = Fields::open(json, Location::Root, DECLARED, faults)?;
-            fields.integer("a", faults);
-            fields.boolean("b", faults)
+            fields.integer(A, faults);
+            fields.boolean(B, faults)
         })
         .unwrap_err();
         assert_eq!(problem.code, Code::ValidationFailed);
@@ -393,10 +395,10 @@ mod tests {
 
     #[test]
     fn what_a_lenient_object_does_not_declare_is_left_unread() {
-        const DECLARED: &[Field] = &[Field::optional("a", Kind::Integer(1, 9), "A number.")];
+        const DECLARED: &[Field] = &[A.field()];
         let lenient = |body: &str| {
             read(body.as_bytes(), |json, faults| {
-                Fields::open_lenient(json, Location::Root, DECLARED, faults)?.integer("a", faults)
+                Fields::open_lenient(json, Location::Root, DECLARED, faults)?.integer(A, faults)
             })
         };
         assert_eq!(lenient(r#"{"x":[],"x":{},"a":3}"#).unwrap(), 3);

@@ -8,7 +8,10 @@ mod value;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-pub use field::{Field, Kind, Rule, Tree, any_of, lenient_object, object};
+pub use field::{
+    Any, Field, Flag, Member, Nested, Number, Object, Objects, Rule, Text, Texts, Tree, Whole,
+    Word, any_of, lenient_object, object,
+};
 pub use fields::{Fields, Location};
 pub(crate) use fields::{dotted, fragment, whole};
 pub use value::Json;

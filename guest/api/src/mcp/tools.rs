@@ -5,7 +5,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
 use super::{Kind, Request, RpcError, Version};
-use crate::json::{Faults, Field, Fields, Json, Kind as FieldKind, Location, object};
+use crate::json::{Faults, Field, Fields, Json, Location, Member, Text, object};
 use crate::limits;
 use crate::problem::Problem;
 use crate::resource::documents::Document;
@@ -61,19 +61,24 @@ pub enum Call {
     },
 }
 
-const COLLECTION: Field = Field::optional(
-    "collection",
-    FieldKind::String(&rules::COLLECTION),
-    "Where the documents are. Default: default.",
-);
-const SEARCH: &[Field] =
-    &[COLLECTION, search::TERMS, search::TOP_K, search::FILTER, search::RERANK];
-const ANSWER_FIELDS: &[Field] =
-    &[COLLECTION, search::QUERY, search::TOP_K, search::FILTER, search::RERANK];
-const GET_DOCUMENT: &[Field] = &[
-    COLLECTION,
-    Field::required("id", FieldKind::String(&rules::DOCUMENT_ID), "The document's id."),
+const COLLECTION: Member<Text> =
+    Text::optional("collection", &rules::COLLECTION, "Where the documents are. Default: default.");
+const SEARCH: &[Field] = &[
+    COLLECTION.field(),
+    search::TERMS.field(),
+    search::TOP_K.field(),
+    search::FILTER.field(),
+    search::RERANK.field(),
 ];
+const ANSWER_FIELDS: &[Field] = &[
+    COLLECTION.field(),
+    search::QUERY.field(),
+    search::TOP_K.field(),
+    search::FILTER.field(),
+    search::RERANK.field(),
+];
+const ID: Member<Text> = Text::required("id", &rules::DOCUMENT_ID, "The document's id.");
+const GET_DOCUMENT: &[Field] = &[COLLECTION.field(), ID.field()];
 
 impl Tool {
     const ALL: [Self; 3] = [Self::Search, Self::Answer, Self::GetDocument];
@@ -207,15 +212,16 @@ pub fn read(request: &mut Request<'_>) -> Result<Result<Call, Problem>, RpcError
 
 fn arguments_of(tool: Tool, arguments: Json<'_>, faults: &mut Faults) -> Option<Call> {
     let mut fields = Fields::open(arguments, Location::Root, tool.fields(), faults)?;
-    let collection = fields.string("collection", faults);
+    let collection = fields.string(COLLECTION, faults);
     let collection = collection.map_or_else(|| DEFAULT_COLLECTION.to_owned(), Into::into);
     if tool == Tool::GetDocument {
-        let id = fields.string("id", faults)?.into();
+        let id = fields.string(ID, faults)?.into();
         return Some(Call::GetDocument { collection, id });
     }
-    let query = fields.string("query", faults);
-    let top_k = fields.integer("top_k", faults);
-    let filter = fields.tree("filter", faults);
+    let asked = if tool == Tool::Answer { search::QUERY } else { search::TERMS };
+    let query = fields.string(asked, faults);
+    let top_k = fields.integer(search::TOP_K, faults);
+    let filter = fields.tree(search::FILTER, faults);
     let rerank = search::rerank(&mut fields, faults);
     let query = query?.into();
     Some(match tool {

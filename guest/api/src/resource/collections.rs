@@ -6,76 +6,68 @@ use serde::Serialize;
 
 use super::rules;
 use crate::chunk::Lengths;
-use crate::json::{self, Faults, Field, Fields, Kind, Location};
+use crate::json::{self, Faults, Field, Fields, Location, Member, Object, Text, Whole};
 use crate::limits;
 use crate::problem::Problem;
 
+const TOKENS: Member<Whole> = Whole::optional(
+    "tokens",
+    limits::CHUNK_TOKENS.0,
+    limits::CHUNK_TOKENS.1,
+    "Tokens of the embedding model that a chunk aims at. Default: 200.",
+);
+const OVERLAP: Member<Whole> = Whole::optional(
+    "overlap",
+    0,
+    limits::MAX_OVERLAP_TOKENS,
+    "The most tokens that a chunk repeats of the one before; more than half of `tokens` counts as half. Default: 30.",
+);
 /// Members of `chunking`.
-const CHUNKING_FIELDS: &[Field] = &[
-    Field::optional(
-        "tokens",
-        Kind::Integer(limits::CHUNK_TOKENS.0, limits::CHUNK_TOKENS.1),
-        "Tokens of the embedding model that a chunk aims at. Default: 200.",
-    ),
-    Field::optional(
-        "overlap",
-        Kind::Integer(0, limits::MAX_OVERLAP_TOKENS),
-        "The most tokens that a chunk repeats of the one before; more than half of `tokens` counts as half. Default: 30.",
-    ),
-];
+const CHUNKING_FIELDS: &[Field] = &[TOKENS.field(), OVERLAP.field()];
 
-const CHUNKING: Kind = Kind::Object(CHUNKING_FIELDS);
-
-const LANGUAGE: Field = Field::optional(
+const LANGUAGE: Member<Text> = Text::optional(
     "language",
-    Kind::String(&rules::LANGUAGE),
+    &rules::LANGUAGE,
     "The language of its documents that come without one, as a BCP 47 tag; `und` leaves it to their texts.",
 );
 
-const PROMPT_FIELDS: &[Field] = &[
-    Field::optional(
-        "system",
-        Kind::String(&rules::PROMPT_SYSTEM),
-        "What a language model is told before the rules on sources, which it is told in any case.",
-    ),
-    Field::optional(
-        "template",
-        Kind::String(&rules::PROMPT_TEMPLATE),
-        "The message that a language model is asked with: where `{sources}` stand in it, and behind them `{question}`. Default: `{sources}Question: {question}`.",
-    ),
-];
+const SYSTEM: Member<Text> = Text::optional(
+    "system",
+    &rules::PROMPT_SYSTEM,
+    "What a language model is told before the rules on sources, which it is told in any case.",
+);
+const TEMPLATE: Member<Text> = Text::optional(
+    "template",
+    &rules::PROMPT_TEMPLATE,
+    "The message that a language model is asked with: where `{sources}` stand in it, and behind them `{question}`. Default: `{sources}Question: {question}`.",
+);
+const PROMPT_FIELDS: &[Field] = &[SYSTEM.field(), TEMPLATE.field()];
 
-const PROMPT: Field = Field::optional(
+const PROMPT: Member<Object> = Object::optional(
     "prompt",
-    Kind::Object(PROMPT_FIELDS),
+    PROMPT_FIELDS,
     "How language models are asked about it; an empty object is the default.",
 );
 
-const EMBEDDING_MODEL: Field = Field::optional(
+const EMBEDDING_MODEL: Member<Text> = Text::optional(
     "embedding_model",
-    Kind::String(&rules::MODEL),
+    &rules::MODEL,
     "The model that embeds it, as `GET /v1/models` names it; `default` is the operator's choice. Vectors of the model before serve until all of the new one are there.",
 );
 
 /// The name that stands for whatever model is the default.
 const DEFAULT_MODEL: &str = "default";
 
+const NAME: Member<Text> = Text::required("name", &rules::COLLECTION, "The collection's name.");
+const CHUNKING: Member<Object> =
+    Object::optional("chunking", CHUNKING_FIELDS, "How its texts are cut.");
 /// Members of the body of `POST /v1/collections`.
-pub const FIELDS: &[Field] = &[
-    Field::required("name", Kind::String(&rules::COLLECTION), "The collection's name."),
-    Field::optional("chunking", CHUNKING, "How its texts are cut."),
-    LANGUAGE,
-    PROMPT,
-    EMBEDDING_MODEL,
-];
+pub const FIELDS: &[Field] =
+    &[NAME.field(), CHUNKING.field(), LANGUAGE.field(), PROMPT.field(), EMBEDDING_MODEL.field()];
 
 /// Members of the body of `PATCH /v1/collections/{collection}`.
-pub const CHANGE_FIELDS: &[Field] = &[
-    Field::optional("chunking", CHUNKING, "How its texts are cut."),
-    LANGUAGE,
-    PROMPT,
-    EMBEDDING_MODEL,
-];
+pub const CHANGE_FIELDS: &[Field] =
+    &[CHUNKING.field(), LANGUAGE.field(), PROMPT.field(), EMBEDDING_MODEL.field()];
 
 /// How the texts of a collection are cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -132,7 +124,7 @@ pub struct Change {
 pub fn read(body: &[u8]) -> Result<NewCollection, Problem> {
     json::read(body, |json, faults| {
         let mut fields = Fields::open(json, Location::Root, FIELDS, faults)?;
-        let name = fields.string("name", faults).map(Into::into);
+        let name = fields.string(NAME, faults).map(Into::into);
         let chunking = chunking(&mut fields, faults);
         let language = language(&mut fields, faults).flatten();
         let prompt = prompt(&mut fields, faults);
@@ -159,30 +151,30 @@ pub fn read_change(body: &[u8]) -> Result<Change, Problem> {
 
 /// The code of a language, where one is named: none for `und`.
 fn language(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<Option<String>> {
-    let tag = fields.string("language", faults)?;
+    let tag = fields.string(LANGUAGE, faults)?;
     let language = Language::parse(tag.as_ref())?;
     Some((language.code() != rules::UNDETERMINED).then(|| language.code().to_owned()))
 }
 
 /// The name of a model, where one is chosen: none for the default.
 fn embedding_model(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<Option<String>> {
-    let name = fields.string("embedding_model", faults)?;
+    let name = fields.string(EMBEDDING_MODEL, faults)?;
     Some((name != DEFAULT_MODEL).then(|| name.into()))
 }
 
 fn prompt(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<Prompt> {
-    let (declared, json) = fields.object("prompt", faults)?;
-    let mut fields = Fields::open(json, fields.location("prompt"), declared, faults)?;
-    let system = fields.string("system", faults).map(Into::into);
-    Some(Prompt { system, template: fields.string("template", faults).map(Into::into) })
+    let (declared, json) = fields.object(PROMPT, faults)?;
+    let mut fields = Fields::open(json, fields.location(PROMPT), declared, faults)?;
+    let system = fields.string(SYSTEM, faults).map(Into::into);
+    Some(Prompt { system, template: fields.string(TEMPLATE, faults).map(Into::into) })
 }
 
 fn chunking(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<Chunking> {
-    let (declared, json) = fields.object("chunking", faults)?;
-    let mut fields = Fields::open(json, fields.location("chunking"), declared, faults)?;
+    let (declared, json) = fields.object(CHUNKING, faults)?;
+    let mut fields = Fields::open(json, fields.location(CHUNKING), declared, faults)?;
     let default = Lengths::DEFAULT;
-    let tokens = fields.integer("tokens", faults).unwrap_or(default.tokens as u32);
-    let overlap = fields.integer("overlap", faults);
+    let tokens = fields.integer(TOKENS, faults).unwrap_or(default.tokens as u32);
+    let overlap = fields.integer(OVERLAP, faults);
     let overlap = overlap.unwrap_or(default.overlap as u32).min(tokens / 2);
     Some(Chunking { tokens, overlap })
 }

@@ -7,7 +7,9 @@ use serde_json::value::RawValue;
 
 use super::{Span, rules, words};
 use crate::extract::{self, Hints, MediaType, WarningCode};
-use crate::json::{self, Faults, Field, Fields, Json, Kind, Location, Tree};
+use crate::json::{
+    self, Faults, Field, Fields, Json, Location, Member, Nested, Objects, Text, Tree, Word,
+};
 use crate::limits;
 use crate::problem::Problem;
 
@@ -61,46 +63,52 @@ pub struct Batch {
     pub rejected: Vec<Rejected>,
 }
 
-const ID: Field = Field::optional(
+const ID: Member<Text> = Text::optional(
     "id",
-    Kind::String(&rules::DOCUMENT_ID),
+    &rules::DOCUMENT_ID,
     "Unique in its collection. Default: one that the host makes.",
 );
-const TITLE: Field = Field::optional("title", Kind::String(&rules::TITLE), "For people.");
-const TEXT: Field = Field::required("text", Kind::String(&rules::TEXT), "The source.");
-const CONTENT_TYPE: Field = Field::optional(
+const TITLE: Member<Text> = Text::optional("title", &rules::TITLE, "For people.");
+const TEXT: Member<Text> = Text::required("text", &rules::TEXT, "The source.");
+const CONTENT_TYPE: Member<Word> = Word::optional(
     "content_type",
-    Kind::Choice(|| words(MediaType::WORDS)),
+    || words(MediaType::WORDS),
     "What the source is. Default: text/plain.",
 );
-const METADATA: Field = Field::optional(
+const METADATA: Member<Nested> = Nested::optional(
     "metadata",
-    Kind::Tree(Tree {
+    Tree {
         max_bytes: limits::MAX_METADATA_BYTES,
         max_depth: limits::MAX_METADATA_DEPTH,
         schema: None,
-    }),
+    },
     "Returned with every result; filters compare it.",
 );
 
-const LANGUAGE: Field = Field::optional(
+const LANGUAGE: Member<Text> = Text::optional(
     "language",
-    Kind::String(&rules::LANGUAGE),
+    &rules::LANGUAGE,
     "The language that the text is in, as a BCP 47 tag. Default: the collection's, else the one that the text tells.",
 );
 
 /// Members of the body of `PUT …/documents/{id}`.
-pub const FIELDS: &[Field] = &[TITLE, TEXT, CONTENT_TYPE, METADATA, LANGUAGE];
+pub const FIELDS: &[Field] =
+    &[TITLE.field(), TEXT.field(), CONTENT_TYPE.field(), METADATA.field(), LANGUAGE.field()];
 
 /// Members of a document in a batch.
-const BATCH_ITEM: &[Field] = &[ID, TITLE, TEXT, CONTENT_TYPE, METADATA, LANGUAGE];
+const BATCH_ITEM: &[Field] = &[
+    ID.field(),
+    TITLE.field(),
+    TEXT.field(),
+    CONTENT_TYPE.field(),
+    METADATA.field(),
+    LANGUAGE.field(),
+];
 
+const DOCUMENTS: Member<Objects> =
+    Objects::required("documents", BATCH_ITEM, 1, limits::MAX_BATCH_DOCUMENTS, "The documents.");
 /// Members of the body of `POST …/documents`.
-pub const BATCH_FIELDS: &[Field] = &[Field::required(
-    "documents",
-    Kind::Objects(BATCH_ITEM, 1, limits::MAX_BATCH_DOCUMENTS),
-    "The documents.",
-)];
+pub const BATCH_FIELDS: &[Field] = &[DOCUMENTS.field()];
 
 /// Reads the body of `PUT …/documents/{id}`.
 ///
@@ -158,8 +166,8 @@ pub fn joined(sent: String, own: serde_json::Map<String, serde_json::Value>) -> 
 pub fn read_batch(body: &[u8]) -> Result<Batch, Problem> {
     json::read(body, |json, faults| {
         let mut fields = Fields::open(json, Location::Root, BATCH_FIELDS, faults)?;
-        let (declared, items) = fields.objects("documents", faults)?;
-        let location = fields.location("documents");
+        let (declared, items) = fields.objects(DOCUMENTS, faults)?;
+        let location = fields.location(DOCUMENTS);
         let documents = (0..)
             .zip(items)
             .filter_map(|(index, item)| {
@@ -221,13 +229,13 @@ fn document(
     faults: &mut Faults,
 ) -> Option<NewDocument> {
     let mut fields = Fields::open(json, location, declared, faults)?;
-    let id = fields.string("id", faults);
-    let title = fields.string("title", faults);
-    let text = fields.string("text", faults);
+    let id = fields.string(ID, faults);
+    let title = fields.string(TITLE, faults);
+    let text = fields.string(TEXT, faults);
     let media_type =
-        fields.choice("content_type", MediaType::WORDS, faults).unwrap_or(MediaType::Plain);
-    let metadata = fields.tree("metadata", faults);
-    let language = fields.string("language", faults);
+        fields.choice(CONTENT_TYPE, MediaType::WORDS, faults).unwrap_or(MediaType::Plain);
+    let metadata = fields.tree(METADATA, faults);
+    let language = fields.string(LANGUAGE, faults);
     Some(NewDocument {
         id: id.map(Into::into),
         title: title.map(Into::into),

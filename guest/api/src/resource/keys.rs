@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::rules;
-use crate::json::{self, Field, Fields, Kind, Location};
+use crate::json::{self, Field, Fields, Location, Member, Text, Texts, Whole};
 use crate::limits;
 use crate::problem::Problem;
 use crate::routes::{DEAREST, Scope};
@@ -27,30 +27,41 @@ pub struct NewKey {
     pub burst: Option<u32>,
 }
 
+const NAME: Member<Text> = Text::required("name", &rules::KEY_NAME, "A name for people.");
+const SCOPES: Member<Texts> =
+    Texts::required("scopes", &rules::SCOPE, 1, Scope::ALL.len(), "What it allows.");
+const COLLECTIONS: Member<Texts> = Texts::optional(
+    "collections",
+    &rules::COLLECTION,
+    1,
+    limits::MAX_KEY_COLLECTIONS,
+    "The collections it is limited to. Default: all. Not with the scope `admin`.",
+);
+const EXPIRES_AT: Member<Text> = Text::optional(
+    "expires_at",
+    &rules::TIME,
+    "When it ends, RFC 3339. Default: never, or with the key that makes it.",
+);
+const RATE_PER_MINUTE: Member<Whole> = Whole::optional(
+    "rate_per_minute",
+    1,
+    u32::MAX,
+    "Units refilled per minute; at most those of the key that makes it. Default: the operator's setting, or that.",
+);
+const BURST: Member<Whole> = Whole::optional(
+    "burst",
+    DEAREST,
+    u32::MAX,
+    "Units that may be spent at once, at least what an answer costs and at most those of the key that makes it. Default: the operator's setting, or that.",
+);
 /// Members of the body of `POST /v1/keys`.
 pub const FIELDS: &[Field] = &[
-    Field::required("name", Kind::String(&rules::KEY_NAME), "A name for people."),
-    Field::required("scopes", Kind::Strings(&rules::SCOPE, 1, Scope::ALL.len()), "What it allows."),
-    Field::optional(
-        "collections",
-        Kind::Strings(&rules::COLLECTION, 1, limits::MAX_KEY_COLLECTIONS),
-        "The collections it is limited to. Default: all. Not with the scope `admin`.",
-    ),
-    Field::optional(
-        "expires_at",
-        Kind::String(&rules::TIME),
-        "When it ends, RFC 3339. Default: never, or with the key that makes it.",
-    ),
-    Field::optional(
-        "rate_per_minute",
-        Kind::Integer(1, u32::MAX),
-        "Units refilled per minute; at most those of the key that makes it. Default: the operator's setting, or that.",
-    ),
-    Field::optional(
-        "burst",
-        Kind::Integer(DEAREST, u32::MAX),
-        "Units that may be spent at once, at least what an answer costs and at most those of the key that makes it. Default: the operator's setting, or that.",
-    ),
+    NAME.field(),
+    SCOPES.field(),
+    COLLECTIONS.field(),
+    EXPIRES_AT.field(),
+    RATE_PER_MINUTE.field(),
+    BURST.field(),
 ];
 
 /// What changes about a key; what is absent stays.
@@ -70,34 +81,47 @@ pub struct Change {
     pub burst: Option<u32>,
 }
 
+const CHANGED_NAME: Member<Text> = Text::optional("name", &rules::KEY_NAME, "A name for people.");
+const CHANGED_SCOPES: Member<Texts> =
+    Texts::optional("scopes", &rules::SCOPE, 1, Scope::ALL.len(), "What it allows.");
+const CHANGED_COLLECTIONS: Member<Texts> = Texts::optional(
+    "collections",
+    &rules::COLLECTION,
+    1,
+    limits::MAX_KEY_COLLECTIONS,
+    "The collections it is limited to.",
+);
+const CHANGED_EXPIRES_AT: Member<Text> = Text::optional(
+    "expires_at",
+    &rules::TIME,
+    "When it ends, RFC 3339; a time that is over ends it at once.",
+);
+const CHANGED_RATE_PER_MINUTE: Member<Whole> =
+    Whole::optional("rate_per_minute", 1, u32::MAX, "Units refilled per minute.");
+const CHANGED_BURST: Member<Whole> = Whole::optional(
+    "burst",
+    DEAREST,
+    u32::MAX,
+    "Units that may be spent at once, at least what an answer costs.",
+);
 /// Members of the body of `PATCH /v1/keys/{id}`.
 pub const CHANGE_FIELDS: &[Field] = &[
-    Field::optional("name", Kind::String(&rules::KEY_NAME), "A name for people."),
-    Field::optional("scopes", Kind::Strings(&rules::SCOPE, 1, Scope::ALL.len()), "What it allows."),
-    Field::optional(
-        "collections",
-        Kind::Strings(&rules::COLLECTION, 1, limits::MAX_KEY_COLLECTIONS),
-        "The collections it is limited to.",
-    ),
-    Field::optional(
-        "expires_at",
-        Kind::String(&rules::TIME),
-        "When it ends, RFC 3339; a time that is over ends it at once.",
-    ),
-    Field::optional("rate_per_minute", Kind::Integer(1, u32::MAX), "Units refilled per minute."),
-    Field::optional(
-        "burst",
-        Kind::Integer(DEAREST, u32::MAX),
-        "Units that may be spent at once, at least what an answer costs.",
-    ),
+    CHANGED_NAME.field(),
+    CHANGED_SCOPES.field(),
+    CHANGED_COLLECTIONS.field(),
+    CHANGED_EXPIRES_AT.field(),
+    CHANGED_RATE_PER_MINUTE.field(),
+    CHANGED_BURST.field(),
 ];
 
-/// Members of the body of `POST /v1/keys/{id}/rotate`.
-pub const GRACE_FIELDS: &[Field] = &[Field::optional(
+const GRACE_SECONDS: Member<Whole> = Whole::optional(
     "grace_seconds",
-    Kind::Integer(0, limits::MAX_GRACE_SECONDS),
+    0,
+    limits::MAX_GRACE_SECONDS,
     "How long the old credential goes on working. Default: 3600.",
-)];
+);
+/// Members of the body of `POST /v1/keys/{id}/rotate`.
+pub const GRACE_FIELDS: &[Field] = &[GRACE_SECONDS.field()];
 
 /// Reads the body of `POST /v1/keys`.
 ///
@@ -107,14 +131,14 @@ pub const GRACE_FIELDS: &[Field] = &[Field::optional(
 pub fn read(body: &[u8]) -> Result<NewKey, Problem> {
     json::read(body, |json, faults| {
         let mut fields = Fields::open(json, Location::Root, FIELDS, faults)?;
-        let name = fields.string("name", faults);
-        let scopes = fields.strings("scopes", faults);
+        let name = fields.string(NAME, faults);
+        let scopes = fields.strings(SCOPES, faults);
         let scopes =
             scopes.map(|names| names.iter().filter_map(|name| Scope::parse(name)).collect());
-        let collections = fields.strings("collections", faults);
-        let expires_at = fields.string("expires_at", faults).and_then(|text| time::parse(&text));
-        let rate_per_minute = fields.integer("rate_per_minute", faults);
-        let burst = fields.integer("burst", faults);
+        let collections = fields.strings(COLLECTIONS, faults);
+        let expires_at = fields.string(EXPIRES_AT, faults).and_then(|text| time::parse(&text));
+        let rate_per_minute = fields.integer(RATE_PER_MINUTE, faults);
+        let burst = fields.integer(BURST, faults);
         Some(NewKey {
             name: name?.into(),
             scopes: scopes?,
@@ -134,15 +158,17 @@ pub fn read(body: &[u8]) -> Result<NewKey, Problem> {
 pub fn read_change(body: &[u8]) -> Result<Change, Problem> {
     json::read(body, |json, faults| {
         let mut fields = Fields::open(json, Location::Root, CHANGE_FIELDS, faults)?;
-        let scopes = fields.strings("scopes", faults);
+        let scopes = fields.strings(CHANGED_SCOPES, faults);
         Some(Change {
-            name: fields.string("name", faults).map(Into::into),
+            name: fields.string(CHANGED_NAME, faults).map(Into::into),
             scopes: scopes
                 .map(|names| names.iter().filter_map(|name| Scope::parse(name)).collect()),
-            collections: fields.strings("collections", faults),
-            expires_at: fields.string("expires_at", faults).and_then(|text| time::parse(&text)),
-            rate_per_minute: fields.integer("rate_per_minute", faults),
-            burst: fields.integer("burst", faults),
+            collections: fields.strings(CHANGED_COLLECTIONS, faults),
+            expires_at: fields
+                .string(CHANGED_EXPIRES_AT, faults)
+                .and_then(|text| time::parse(&text)),
+            rate_per_minute: fields.integer(CHANGED_RATE_PER_MINUTE, faults),
+            burst: fields.integer(CHANGED_BURST, faults),
         })
     })
 }
@@ -159,7 +185,7 @@ pub fn read_grace(body: &[u8]) -> Result<u32, Problem> {
     }
     json::read(body, |json, faults| {
         let mut fields = Fields::open(json, Location::Root, GRACE_FIELDS, faults)?;
-        let grace = fields.integer("grace_seconds", faults);
+        let grace = fields.integer(GRACE_SECONDS, faults);
         Some(grace.unwrap_or(limits::DEFAULT_GRACE_SECONDS))
     })
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{Span, rules, search};
-use crate::json::{self, Field, Fields, Kind, Location};
+use crate::json::{self, Field, Fields, Flag, Location, Member, Text};
 use crate::limits;
 use crate::problem::Problem;
 use crate::variety::Variety;
@@ -29,20 +29,20 @@ pub struct QueryRequest {
     pub rerank: Option<u32>,
 }
 
+const STREAM: Member<Flag> =
+    Flag::optional("stream", "Answer as server-sent events. Default: false.");
+const GENERATOR: Member<Text> =
+    Text::optional("generator", &rules::GENERATOR, "Who answers. Default: the operator's setting.");
 /// Members of the body of `POST …/query`.
 pub const FIELDS: &[Field] = &[
-    search::QUERY,
-    search::TOP_K,
-    Field::optional("stream", Kind::Boolean, "Answer as server-sent events. Default: false."),
-    search::FILTER,
-    Field::optional(
-        "generator",
-        Kind::String(&rules::GENERATOR),
-        "Who answers. Default: the operator's setting.",
-    ),
-    search::DEDUPE,
-    search::DIVERSITY,
-    search::RERANK,
+    search::QUERY.field(),
+    search::TOP_K.field(),
+    STREAM.field(),
+    search::FILTER.field(),
+    GENERATOR.field(),
+    search::DEDUPE.field(),
+    search::DIVERSITY.field(),
+    search::RERANK.field(),
 ];
 
 /// Reads the body of `POST …/query`.
@@ -53,11 +53,11 @@ pub const FIELDS: &[Field] = &[
 pub fn read(body: &[u8]) -> Result<QueryRequest, Problem> {
     json::read(body, |json, faults| {
         let mut fields = Fields::open(json, Location::Root, FIELDS, faults)?;
-        let query = fields.string("query", faults);
-        let top_k = fields.integer("top_k", faults).unwrap_or(limits::DEFAULT_QUERY_TOP_K);
-        let stream = fields.boolean("stream", faults).unwrap_or(false);
-        let filter = fields.tree("filter", faults);
-        let generator = fields.string("generator", faults).map(Into::into);
+        let query = fields.string(search::QUERY, faults);
+        let top_k = fields.integer(search::TOP_K, faults).unwrap_or(limits::DEFAULT_QUERY_TOP_K);
+        let stream = fields.boolean(STREAM, faults).unwrap_or(false);
+        let filter = fields.tree(search::FILTER, faults);
+        let generator = fields.string(GENERATOR, faults).map(Into::into);
         let variety = search::variety(&mut fields, faults);
         let rerank = search::rerank(&mut fields, faults);
         let query = query?.into();

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::rules;
-use crate::json::{self, Faults, Field, Fields, Json, Kind, Location};
+use crate::json::{self, Any, Faults, Field, Fields, Flag, Json, Location, Member, Text, Whole};
 use crate::limits;
 use crate::problem::Problem;
 
@@ -24,35 +24,30 @@ pub struct RerankRequest {
     pub return_documents: bool,
 }
 
+const QUERY: Member<Text> = Text::required("query", &rules::QUERY, "What is asked.");
+const DOCUMENTS: Member<Any> = Any::required(
+    "documents",
+    || {
+        let text = json!({"type": "string"});
+        let object = json!({
+            "type": "object", "required": ["text"], "properties": {"text": text},
+        });
+        let most = limits::MAX_RERANK_DOCUMENTS;
+        json!({
+            "type": "array", "items": {"anyOf": [text, object]}, "minItems": 1, "maxItems": most,
+        })
+    },
+    "The texts, or objects with `text`.",
+);
+const MODEL: Member<Text> =
+    Text::optional("model", &rules::MODEL, "By which reranker. Default: the operator's setting.");
+const TOP_N: Member<Whole> =
+    Whole::optional("top_n", 1, u32::MAX, "The most results. Default: all.");
+const RETURN_DOCUMENTS: Member<Flag> =
+    Flag::optional("return_documents", "Tells the texts with the results. Default: false.");
 /// Members of the body.
-pub const FIELDS: &[Field] = &[
-    Field::required("query", Kind::String(&rules::QUERY), "What is asked."),
-    Field::required(
-        "documents",
-        Kind::Other(|| {
-            let text = json!({"type": "string"});
-            let object = json!({
-                "type": "object", "required": ["text"], "properties": {"text": text},
-            });
-            let most = limits::MAX_RERANK_DOCUMENTS;
-            json!({
-                "type": "array", "items": {"anyOf": [text, object]}, "minItems": 1, "maxItems": most,
-            })
-        }),
-        "The texts, or objects with `text`.",
-    ),
-    Field::optional(
-        "model",
-        Kind::String(&rules::MODEL),
-        "By which reranker. Default: the operator's setting.",
-    ),
-    Field::optional("top_n", Kind::Integer(1, u32::MAX), "The most results. Default: all."),
-    Field::optional(
-        "return_documents",
-        Kind::Boolean,
-        "Tells the texts with the results. Default: false.",
-    ),
-];
+pub const FIELDS: &[Field] =
+    &[QUERY.field(), DOCUMENTS.field(), MODEL.field(), TOP_N.field(), RETURN_DOCUMENTS.field()];
 
 /// Reads the body.
 ///
@@ -62,11 +57,11 @@ pub const FIELDS: &[Field] = &[
 pub fn read(body: &[u8]) -> Result<RerankRequest, Problem> {
     json::read(body, |json, faults| {
         let mut fields = Fields::open_lenient(json, Location::Root, FIELDS, faults)?;
-        let query = fields.string("query", faults);
+        let query = fields.string(QUERY, faults);
         let documents = documents(&mut fields, faults);
-        let model = fields.string("model", faults).map(Into::into);
-        let top_n = fields.integer("top_n", faults).map_or(usize::MAX, |most| most as usize);
-        let return_documents = fields.boolean("return_documents", faults).unwrap_or(false);
+        let model = fields.string(MODEL, faults).map(Into::into);
+        let top_n = fields.integer(TOP_N, faults).map_or(usize::MAX, |most| most as usize);
+        let return_documents = fields.boolean(RETURN_DOCUMENTS, faults).unwrap_or(false);
         let (query, documents) = (query?.into(), documents?);
         Some(RerankRequest { model, query, documents, top_n, return_documents })
     })
@@ -74,14 +69,14 @@ pub fn read(body: &[u8]) -> Result<RerankRequest, Problem> {
 
 fn documents(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<Vec<String>> {
     let most = limits::MAX_RERANK_DOCUMENTS;
-    let items = match fields.take("documents", faults)? {
+    let items = match fields.take(DOCUMENTS, faults)? {
         Json::Array(items) if (1..=most).contains(&items.len()) => items,
         _ => {
-            fields.fault("documents", format!("must be an array of 1 to {most} texts"), faults);
+            fields.fault(DOCUMENTS, format!("must be an array of 1 to {most} texts"), faults);
             return None;
         }
     };
-    let place = fields.location("documents");
+    let place = fields.location(DOCUMENTS);
     let mut texts = Vec::with_capacity(items.len());
     for (index, item) in items.into_iter().enumerate() {
         let text = match item {

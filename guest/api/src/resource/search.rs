@@ -7,7 +7,10 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::{Span, rules, words};
-use crate::json::{self, Faults, Field, Fields, Json, Kind, Location, Tree};
+use crate::json::{
+    self, Any, Faults, Field, Fields, Flag, Json, Location, Member, Nested, Number, Text, Tree,
+    Whole, Word,
+};
 use crate::limits;
 use crate::problem::Problem;
 use crate::variety::Variety;
@@ -64,9 +67,9 @@ pub struct SearchRequest {
 }
 
 /// Whether a reranker orders what was found.
-pub(crate) const RERANK: Field = Field::optional(
+pub(crate) const RERANK: Member<Any> = Any::optional(
     "rerank",
-    Kind::Other(rerank_schema),
+    rerank_schema,
     "Orders the best passages by a model that reads each with the query: true, or how many. \
      Default: false.",
 );
@@ -81,23 +84,19 @@ fn rerank_schema() -> Value {
 /// Takes [`RERANK`].
 pub(crate) fn rerank(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<u32> {
     let most = limits::MAX_RERANK_DEPTH;
-    match fields.take(RERANK.name, faults)? {
+    match fields.take(RERANK, faults)? {
         Json::Bool(true) => Some(limits::DEFAULT_RERANK_DEPTH),
         Json::Bool(false) => None,
         Json::Number(number) => {
             let depth = json::whole(&number).filter(|depth| (1..=most).contains(depth));
             if depth.is_none() {
-                fields.fault(
-                    RERANK.name,
-                    format!("must be a whole number from 1 to {most}"),
-                    faults,
-                );
+                fields.fault(RERANK, format!("must be a whole number from 1 to {most}"), faults);
             }
             depth
         }
         other => {
             let detail = format!("must be a boolean or a number, not {}", other.kind());
-            fields.fault(RERANK.name, detail, faults);
+            fields.fault(RERANK, detail, faults);
             None
         }
     }
@@ -116,46 +115,45 @@ pub struct Reranked {
 }
 
 /// What to answer.
-pub(crate) const QUERY: Field =
-    Field::required("query", Kind::String(&rules::QUERY), "The question or the words to look for.");
+pub(crate) const QUERY: Member<Text> =
+    Text::required("query", &rules::QUERY, "The question or the words to look for.");
 
 /// What to look for. See [`crate::wording`].
-pub(crate) const TERMS: Field = Field::required(
+pub(crate) const TERMS: Member<Text> = Text::required(
     "query",
-    Kind::String(&rules::QUERY),
+    &rules::QUERY,
     "The question or the words to look for. `\"a phrase\"` and `+word` have to be there, `-word` \
      and `-\"a phrase\"` must not.",
 );
 
 /// How many passages.
-pub(crate) const TOP_K: Field = Field::optional(
+pub(crate) const TOP_K: Member<Whole> = Whole::optional(
     "top_k",
-    Kind::Integer(1, limits::MAX_TOP_K),
+    1,
+    limits::MAX_TOP_K,
     "How many passages. Default: 10 for a search, 6 for an answer.",
 );
 
 /// A condition on metadata. The host checks its meaning, as it evaluates it.
-pub(crate) const FILTER: Field = Field::optional(
+pub(crate) const FILTER: Member<Nested> = Nested::optional(
     "filter",
-    Kind::Tree(Tree {
+    Tree {
         max_bytes: limits::MAX_FILTER_BYTES,
         max_depth: limits::MAX_FILTER_DEPTH,
         schema: Some("Filter"),
-    }),
+    },
     "A condition on the documents' metadata.",
 );
 
 /// Whether near-duplicates are left out.
-pub(crate) const DEDUPE: Field = Field::optional(
+pub(crate) const DEDUPE: Member<Flag> = Flag::optional(
     "dedupe",
-    Kind::Boolean,
     "Leaves out passages that say nearly word for word what a better one says. Default: false.",
 );
 
 /// How much passages are to differ.
-pub(crate) const DIVERSITY: Field = Field::optional(
+pub(crate) const DIVERSITY: Member<Number> = Number::optional_share(
     "diversity",
-    Kind::Share,
     "0 ranks by score alone, 1 by difference from the passages before alone (maximal marginal \
      relevance). Default: 0.",
 );
@@ -163,36 +161,36 @@ pub(crate) const DIVERSITY: Field = Field::optional(
 /// Takes [`DEDUPE`] and [`DIVERSITY`].
 pub(crate) fn variety(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Variety {
     Variety {
-        dedupe: fields.boolean(DEDUPE.name, faults).unwrap_or(false),
-        diversity: fields.number(DIVERSITY.name, faults).unwrap_or(0.0),
+        dedupe: fields.boolean(DEDUPE, faults).unwrap_or(false),
+        diversity: fields.number(DIVERSITY, faults).unwrap_or(0.0),
     }
 }
 
+const MODE: Member<Word> =
+    Word::optional("mode", || words(Mode::WORDS), "How passages are found. Default: hybrid.");
+const MIN_SCORE: Member<Number> =
+    Number::optional("min_score", "Leaves out passages with a lower score.");
+const EXPLAIN: Member<Flag> =
+    Flag::optional("explain", "Adds how each score came about. Default: false.");
+const HIGHLIGHT: Member<Flag> = Flag::optional(
+    "highlight",
+    "Adds where the text of each passage says the words of the query. Default: false.",
+);
+const PER_DOCUMENT: Member<Flag> =
+    Flag::optional("per_document", "One best passage for each document. Default: true.");
 /// Members of the body of `POST …/search`.
 pub const FIELDS: &[Field] = &[
-    TERMS,
-    TOP_K,
-    Field::optional(
-        "mode",
-        Kind::Choice(|| words(Mode::WORDS)),
-        "How passages are found. Default: hybrid.",
-    ),
-    FILTER,
-    Field::optional("min_score", Kind::Number, "Leaves out passages with a lower score."),
-    Field::optional("explain", Kind::Boolean, "Adds how each score came about. Default: false."),
-    Field::optional(
-        "highlight",
-        Kind::Boolean,
-        "Adds where the text of each passage says the words of the query. Default: false.",
-    ),
-    Field::optional(
-        "per_document",
-        Kind::Boolean,
-        "One best passage for each document. Default: true.",
-    ),
-    DEDUPE,
-    DIVERSITY,
-    RERANK,
+    TERMS.field(),
+    TOP_K.field(),
+    MODE.field(),
+    FILTER.field(),
+    MIN_SCORE.field(),
+    EXPLAIN.field(),
+    HIGHLIGHT.field(),
+    PER_DOCUMENT.field(),
+    DEDUPE.field(),
+    DIVERSITY.field(),
+    RERANK.field(),
 ];
 
 /// Reads the body of `POST …/search`.
@@ -203,14 +201,14 @@ pub const FIELDS: &[Field] = &[
 pub fn read(body: &[u8]) -> Result<SearchRequest, Problem> {
     json::read(body, |json, faults| {
         let mut fields = Fields::open(json, Location::Root, FIELDS, faults)?;
-        let query = fields.string("query", faults);
-        let top_k = fields.integer("top_k", faults).unwrap_or(limits::DEFAULT_SEARCH_TOP_K);
-        let mode = fields.choice("mode", Mode::WORDS, faults).unwrap_or(Mode::Hybrid);
-        let filter = fields.tree("filter", faults);
-        let min_score = fields.number("min_score", faults);
-        let explain = fields.boolean("explain", faults).unwrap_or(false);
-        let highlight = fields.boolean("highlight", faults).unwrap_or(false);
-        let per_document = fields.boolean("per_document", faults).unwrap_or(true);
+        let query = fields.string(TERMS, faults);
+        let top_k = fields.integer(TOP_K, faults).unwrap_or(limits::DEFAULT_SEARCH_TOP_K);
+        let mode = fields.choice(MODE, Mode::WORDS, faults).unwrap_or(Mode::Hybrid);
+        let filter = fields.tree(FILTER, faults);
+        let min_score = fields.number(MIN_SCORE, faults);
+        let explain = fields.boolean(EXPLAIN, faults).unwrap_or(false);
+        let highlight = fields.boolean(HIGHLIGHT, faults).unwrap_or(false);
+        let per_document = fields.boolean(PER_DOCUMENT, faults).unwrap_or(true);
         let variety = variety(&mut fields, faults);
         let rerank = rerank(&mut fields, faults);
         Some(SearchRequest {

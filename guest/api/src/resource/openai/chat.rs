@@ -4,7 +4,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::json::{self, Faults, Field, Fields, Json, Kind, Location};
+use crate::json::{
+    self, Any, Faults, Field, Fields, Flag, Json, Location, Member, Text, Whole, Word,
+};
 use crate::limits;
 use crate::problem::Problem;
 use crate::resource::openai::conversation::{self, Conversation, Speaker};
@@ -33,33 +35,30 @@ pub struct ChatRequest {
     pub generator: Option<String>,
 }
 
-const MESSAGE: &[Field] = &[
-    Field::required("role", Kind::Choice(|| words(Speaker::WORDS)), "Who says it."),
-    Field::optional(
-        "content",
-        Kind::Other(conversation::content_schema),
-        "What is said: a string, or parts that are text. Assistants and tools may say nothing.",
-    ),
-];
+const ROLE: Member<Word> = Word::required("role", || words(Speaker::WORDS), "Who says it.");
+const CONTENT: Member<Any> = Any::optional(
+    "content",
+    conversation::content_schema,
+    "What is said: a string, or parts that are text. Assistants and tools may say nothing.",
+);
+const MESSAGE: &[Field] = &[ROLE.field(), CONTENT.field()];
 
-const STREAM_OPTIONS: &[Field] =
-    &[Field::optional("include_usage", Kind::Boolean, "Whether the usage comes last.")];
+const INCLUDE_USAGE: Member<Flag> =
+    Flag::optional("include_usage", "Whether the usage comes last.");
+const STREAM_OPTIONS: &[Field] = &[INCLUDE_USAGE.field()];
 
 /// `stream`
-pub(super) const STREAM: Field =
-    Field::optional("stream", Kind::Boolean, "Answer as server-sent events. Default: false.");
+pub(super) const STREAM: Member<Flag> =
+    Flag::optional("stream", "Answer as server-sent events. Default: false.");
 /// `stream_options`
-pub(super) const STREAM_OPTIONS_FIELD: Field = Field::optional(
+pub(super) const STREAM_OPTIONS_FIELD: Member<Any> = Any::optional(
     "stream_options",
-    Kind::Other(|| json::lenient_object(STREAM_OPTIONS)),
+    || json::lenient_object(STREAM_OPTIONS),
     "What the events tell.",
 );
 /// `generator`
-pub(super) const GENERATOR: Field = Field::optional(
-    "generator",
-    Kind::String(&rules::GENERATOR),
-    "Who answers. Default: the operator's setting.",
-);
+pub(super) const GENERATOR: Member<Text> =
+    Text::optional("generator", &rules::GENERATOR, "Who answers. Default: the operator's setting.");
 
 /// Members that stay at their defaults.
 const DEFAULTS: [Unsupported; 9] = [
@@ -74,35 +73,41 @@ const DEFAULTS: [Unsupported; 9] = [
     unsupported::FUNCTIONS,
 ];
 
+const MODEL: Member<Text> = Text::required("model", &rules::MODEL, "`ragtime/{collection}`.");
+const MESSAGES: Member<Any> = Any::required(
+    "messages",
+    messages_schema,
+    "The conversation. The user's last message is the question; `system` is not used.",
+);
+const MAX_COMPLETION_TOKENS: Member<Whole> = Whole::optional(
+    "max_completion_tokens",
+    1,
+    u32::MAX,
+    "The most tokens of the answer, counted as the embedding model counts.",
+);
+const MAX_TOKENS: Member<Whole> =
+    Whole::optional("max_tokens", 1, u32::MAX, "The older name of the same.");
 /// Members of the body. Others are left unread, as those that tune sampling:
 /// an answer made of quotes has no use for them.
 pub const FIELDS: &[Field] = &[
-    Field::required("model", Kind::String(&rules::MODEL), "`ragtime/{collection}`."),
-    Field::required(
-        "messages",
-        Kind::Other(messages_schema),
-        "The conversation. The user's last message is the question; `system` is not used.",
-    ),
-    STREAM,
-    STREAM_OPTIONS_FIELD,
-    Field::optional(
-        "max_completion_tokens",
-        Kind::Integer(1, u32::MAX),
-        "The most tokens of the answer, counted as the embedding model counts.",
-    ),
-    Field::optional("max_tokens", Kind::Integer(1, u32::MAX), "The older name of the same."),
-    search::TOP_K,
-    search::FILTER,
-    GENERATOR,
-    unsupported::N.field,
-    unsupported::LOGPROBS.field,
-    unsupported::TOP_LOGPROBS.field,
-    unsupported::MODALITIES.field,
-    unsupported::RESPONSE_FORMAT.field,
-    unsupported::TOOL_CHOICE.field,
-    unsupported::FUNCTION_CALL.field,
-    unsupported::TOOLS.field,
-    unsupported::FUNCTIONS.field,
+    MODEL.field(),
+    MESSAGES.field(),
+    STREAM.field(),
+    STREAM_OPTIONS_FIELD.field(),
+    MAX_COMPLETION_TOKENS.field(),
+    MAX_TOKENS.field(),
+    search::TOP_K.field(),
+    search::FILTER.field(),
+    GENERATOR.field(),
+    unsupported::N.member.field(),
+    unsupported::LOGPROBS.member.field(),
+    unsupported::TOP_LOGPROBS.member.field(),
+    unsupported::MODALITIES.member.field(),
+    unsupported::RESPONSE_FORMAT.member.field(),
+    unsupported::TOOL_CHOICE.member.field(),
+    unsupported::FUNCTION_CALL.member.field(),
+    unsupported::TOOLS.member.field(),
+    unsupported::FUNCTIONS.member.field(),
 ];
 
 fn messages_schema() -> serde_json::Value {
@@ -129,15 +134,15 @@ fn messages_schema() -> serde_json::Value {
 pub fn read(body: &[u8]) -> Result<ChatRequest, Problem> {
     json::read(body, |json, faults| {
         let mut fields = Fields::open_lenient(json, Location::Root, FIELDS, faults)?;
-        let model = fields.string("model", faults);
+        let model = fields.string(MODEL, faults);
         let conversation = conversation(&mut fields, faults);
-        let stream = fields.boolean("stream", faults).unwrap_or(false);
+        let stream = fields.boolean(STREAM, faults).unwrap_or(false);
         let include_usage = include_usage(&mut fields, faults);
-        let older = fields.integer("max_tokens", faults);
-        let max_tokens = fields.integer("max_completion_tokens", faults).or(older);
-        let top_k = fields.integer("top_k", faults).unwrap_or(limits::DEFAULT_QUERY_TOP_K);
-        let filter = fields.tree("filter", faults);
-        let generator = fields.string("generator", faults).map(Into::into);
+        let older = fields.integer(MAX_TOKENS, faults);
+        let max_tokens = fields.integer(MAX_COMPLETION_TOKENS, faults).or(older);
+        let top_k = fields.integer(search::TOP_K, faults).unwrap_or(limits::DEFAULT_QUERY_TOP_K);
+        let filter = fields.tree(search::FILTER, faults);
+        let generator = fields.string(GENERATOR, faults).map(Into::into);
         unsupported::check(&DEFAULTS, &mut fields, faults);
         Some(ChatRequest {
             model: model?.into(),
@@ -153,19 +158,19 @@ pub fn read(body: &[u8]) -> Result<ChatRequest, Problem> {
 }
 
 fn conversation(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<Conversation> {
-    let messages = match fields.take("messages", faults)? {
+    let messages = match fields.take(MESSAGES, faults)? {
         Json::Array(items) if (1..=limits::MAX_MESSAGES).contains(&items.len()) => items,
         Json::Array(_) => {
             let most = limits::MAX_MESSAGES;
-            fields.fault("messages", format!("must have 1 to {most} messages"), faults);
+            fields.fault(MESSAGES, format!("must have 1 to {most} messages"), faults);
             return None;
         }
         other => {
-            fields.fault("messages", format!("must be an array, not {}", other.kind()), faults);
+            fields.fault(MESSAGES, format!("must be an array, not {}", other.kind()), faults);
             return None;
         }
     };
-    let location = fields.location("messages");
+    let location = fields.location(MESSAGES);
     let mut said = Vec::with_capacity(messages.len());
     for (index, item) in messages.into_iter().enumerate() {
         said.push(message(item, Location::Item(&location, index), faults)?);
@@ -179,12 +184,12 @@ fn conversation(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<Conv
 
 fn message(json: Json<'_>, place: Location<'_>, faults: &mut Faults) -> Option<(Speaker, String)> {
     let mut fields = Fields::open_lenient(json, place, MESSAGE, faults)?;
-    let speaker = fields.choice("role", Speaker::WORDS, faults)?;
-    let text = match fields.take("content", faults) {
-        Some(content) => conversation::content(content, &fields.location("content"), faults)?,
+    let speaker = fields.choice(ROLE, Speaker::WORDS, faults)?;
+    let text = match fields.take(CONTENT, faults) {
+        Some(content) => conversation::content(content, &fields.location(CONTENT), faults)?,
         None if speaker.may_be_silent() => String::new(),
         None => {
-            fields.fault("content", "is required", faults);
+            fields.fault(CONTENT, "is required", faults);
             return None;
         }
     };
@@ -192,10 +197,10 @@ fn message(json: Json<'_>, place: Location<'_>, faults: &mut Faults) -> Option<(
 }
 
 pub(super) fn include_usage(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> bool {
-    let Some(options) = fields.take("stream_options", faults) else { return false };
-    let place = fields.location("stream_options");
+    let Some(options) = fields.take(STREAM_OPTIONS_FIELD, faults) else { return false };
+    let place = fields.location(STREAM_OPTIONS_FIELD);
     Fields::open_lenient(options, place, STREAM_OPTIONS, faults)
-        .and_then(|mut options| options.boolean("include_usage", faults))
+        .and_then(|mut options| options.boolean(INCLUDE_USAGE, faults))
         .unwrap_or(false)
 }
 

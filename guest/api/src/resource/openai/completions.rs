@@ -8,7 +8,7 @@ use serde_json::json;
 use super::chat::{self, ChatRequest, Usage};
 use super::conversation::{self, Conversation, Speaker};
 use super::unsupported::{self, Unsupported};
-use crate::json::{self, Faults, Field, Fields, Json, Kind, Location};
+use crate::json::{self, Any, Faults, Field, Fields, Json, Location, Member, Text, Whole};
 use crate::limits;
 use crate::problem::Problem;
 use crate::resource::query::Citation;
@@ -23,25 +23,29 @@ const DEFAULTS: [Unsupported; 5] = [
     unsupported::LOGPROBS_COUNT,
 ];
 
+const MODEL: Member<Text> = Text::required("model", &rules::MODEL, "`ragtime/{collection}`.");
+const PROMPT: Member<Any> = Any::required("prompt", prompt_schema, "The question.");
+const MAX_TOKENS: Member<Whole> = Whole::optional(
+    "max_tokens",
+    1,
+    u32::MAX,
+    "The most tokens of the answer, counted as the embedding model counts. Default: all.",
+);
 /// Members of the body. Others are left unread.
 pub const FIELDS: &[Field] = &[
-    Field::required("model", Kind::String(&rules::MODEL), "`ragtime/{collection}`."),
-    Field::required("prompt", Kind::Other(prompt_schema), "The question."),
-    chat::STREAM,
-    chat::STREAM_OPTIONS_FIELD,
-    Field::optional(
-        "max_tokens",
-        Kind::Integer(1, u32::MAX),
-        "The most tokens of the answer, counted as the embedding model counts. Default: all.",
-    ),
-    search::TOP_K,
-    search::FILTER,
-    chat::GENERATOR,
-    unsupported::N.field,
-    unsupported::BEST_OF.field,
-    unsupported::ECHO.field,
-    unsupported::SUFFIX.field,
-    unsupported::LOGPROBS_COUNT.field,
+    MODEL.field(),
+    PROMPT.field(),
+    chat::STREAM.field(),
+    chat::STREAM_OPTIONS_FIELD.field(),
+    MAX_TOKENS.field(),
+    search::TOP_K.field(),
+    search::FILTER.field(),
+    chat::GENERATOR.field(),
+    unsupported::N.member.field(),
+    unsupported::BEST_OF.member.field(),
+    unsupported::ECHO.member.field(),
+    unsupported::SUFFIX.member.field(),
+    unsupported::LOGPROBS_COUNT.member.field(),
 ];
 
 fn prompt_schema() -> serde_json::Value {
@@ -59,14 +63,14 @@ fn prompt_schema() -> serde_json::Value {
 pub fn read(body: &[u8]) -> Result<ChatRequest, Problem> {
     json::read(body, |json, faults| {
         let mut fields = Fields::open_lenient(json, Location::Root, FIELDS, faults)?;
-        let model = fields.string("model", faults);
+        let model = fields.string(MODEL, faults);
         let conversation = prompt(&mut fields, faults);
-        let stream = fields.boolean("stream", faults).unwrap_or(false);
+        let stream = fields.boolean(chat::STREAM, faults).unwrap_or(false);
         let include_usage = chat::include_usage(&mut fields, faults);
-        let max_tokens = fields.integer("max_tokens", faults);
-        let top_k = fields.integer("top_k", faults).unwrap_or(limits::DEFAULT_QUERY_TOP_K);
-        let filter = fields.tree("filter", faults);
-        let generator = fields.string("generator", faults).map(Into::into);
+        let max_tokens = fields.integer(MAX_TOKENS, faults);
+        let top_k = fields.integer(search::TOP_K, faults).unwrap_or(limits::DEFAULT_QUERY_TOP_K);
+        let filter = fields.tree(search::FILTER, faults);
+        let generator = fields.string(chat::GENERATOR, faults).map(Into::into);
         unsupported::check(&DEFAULTS, &mut fields, faults);
         Some(ChatRequest {
             model: model?.into(),
@@ -82,15 +86,15 @@ pub fn read(body: &[u8]) -> Result<ChatRequest, Problem> {
 }
 
 fn prompt(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<Conversation> {
-    let prompt = match fields.take("prompt", faults)? {
+    let prompt = match fields.take(PROMPT, faults)? {
         Json::Array(mut prompts) if prompts.len() == 1 => prompts.pop()?,
         prompt => prompt,
     };
     let Json::String(text) = prompt else {
-        fields.fault("prompt", "must be one string: there is one answer to a request", faults);
+        fields.fault(PROMPT, "must be one string: there is one answer to a request", faults);
         return None;
     };
-    let place = fields.location("prompt");
+    let place = fields.location(PROMPT);
     let said = conversation::content(Json::String(text), &place, faults)?;
     let conversation = Conversation::of(vec![(Speaker::User, said)]);
     if conversation.is_none() {

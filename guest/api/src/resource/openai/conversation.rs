@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use crate::json::{self, Faults, Field, Json, Kind, Location};
+use crate::json::{self, Any, Faults, Field, Json, Location, Member, Word};
 use crate::limits;
 use crate::prompt::{Message, Role};
 use crate::resource::words;
@@ -145,15 +145,14 @@ fn both_ends(text: String, bytes: usize) -> String {
     format!("{}{GAP}{}", start(&text, half), text.get(end..).unwrap_or_default())
 }
 
-const PART: &[Field] = &[
-    Field::required("type", Kind::Choice(|| words(PARTS)), "The kind of part."),
-    Field::optional("text", Kind::Other(text_schema), "The text."),
-    Field::optional("refusal", Kind::Other(text_schema), "Why the model did not answer."),
-];
+const TYPE: Member<Word> = Word::required("type", || words(PARTS), "The kind of part.");
+const TEXT: Member<Any> = Any::optional("text", text_schema, "The text.");
+const REFUSAL: Member<Any> = Any::optional("refusal", text_schema, "Why the model did not answer.");
+const PART: &[Field] = &[TYPE.field(), TEXT.field(), REFUSAL.field()];
 
 /// Kinds of parts, and where their text stands.
-const PARTS: &[(&str, &str)] =
-    &[("text", "text"), ("input_text", "text"), ("output_text", "text"), ("refusal", "refusal")];
+const PARTS: &[(&str, Member<Any>)] =
+    &[("text", TEXT), ("input_text", TEXT), ("output_text", TEXT), ("refusal", REFUSAL)];
 
 /// Matches a text that is not blank.
 pub(super) const VISIBLE: &str = r"[^\s\u0000-\u001f\u007f-\u009f]";
@@ -165,15 +164,16 @@ fn text_schema() -> serde_json::Value {
 /// What is said, as JSON Schema.
 pub(super) fn content_schema() -> serde_json::Value {
     let part = json::lenient_object(PART);
-    let holding = |member: &str| {
+    let holding = |member: Member<Any>| {
+        let member = member.name();
         let words: Vec<_> =
-            PARTS.iter().filter(|(_, of)| *of == member).map(|(word, _)| word).collect();
+            PARTS.iter().filter(|(_, of)| of.name() == member).map(|(word, _)| word).collect();
         json!({
             "required": ["type", member],
             "properties": {"type": {"enum": words}, member: {"type": "string"}},
         })
     };
-    let part = json::any_of(part, json!([holding("text"), holding("refusal")]));
+    let part = json::any_of(part, json!([holding(TEXT), holding(REFUSAL)]));
     json!({"anyOf": [
         text_schema(),
         {"type": "array", "maxItems": limits::MAX_MESSAGE_PARTS, "items": part},
@@ -210,7 +210,7 @@ pub(super) fn content(
 
 fn part(part: Json<'_>, place: Location<'_>, faults: &mut Faults) -> Option<String> {
     let mut fields = json::Fields::open_lenient(part, place, PART, faults)?;
-    let member = fields.choice("type", PARTS, faults)?;
+    let member = fields.choice(TYPE, PARTS, faults)?;
     match fields.take(member, faults) {
         Some(Json::String(said)) => text(&said, &fields.location(member), faults),
         _ => {

@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::json::{self, Fault, Faults, Field, Fields, Json, Kind, Location};
+use crate::json::{
+    self, Any, Fault, Faults, Field, Fields, Json, Location, Member, Text, Whole, Word,
+};
 use crate::limits;
 use crate::problem::Problem;
 use crate::resource::openai::tokens::{self, Decoder};
@@ -45,29 +47,32 @@ const ROLES: &[(&str, Role)] = &[
     ("search_document", Role::Passage),
 ];
 
+const MODEL: Member<Text> =
+    Text::required("model", &rules::MODEL, "The model; `GET /v1/models` lists it.");
+const INPUT: Member<Any> = Any::required(
+    "input",
+    input_schema,
+    "A text or texts; each may stand as its tokens of cl100k_base.",
+);
+const ENCODING_FORMAT: Member<Word> = Word::optional(
+    "encoding_format",
+    || vec!["float", "base64"],
+    "How vectors are written. Default: float.",
+);
+const DIMENSIONS: Member<Whole> =
+    Whole::optional("dimensions", 1, u32::MAX, "Must be the model's. Default: the model's.");
+const INPUT_TYPE: Member<Word> = Word::optional(
+    "input_type",
+    || words(ROLES),
+    "What the texts are to a search, for models that have a prompt for each. Default: passage.",
+);
 /// Members of the body.
 pub const FIELDS: &[Field] = &[
-    Field::required("model", Kind::String(&rules::MODEL), "The model; `GET /v1/models` lists it."),
-    Field::required(
-        "input",
-        Kind::Other(input_schema),
-        "A text or texts; each may stand as its tokens of cl100k_base.",
-    ),
-    Field::optional(
-        "encoding_format",
-        Kind::Choice(|| vec!["float", "base64"]),
-        "How vectors are written. Default: float.",
-    ),
-    Field::optional(
-        "dimensions",
-        Kind::Integer(1, u32::MAX),
-        "Must be the model's. Default: the model's.",
-    ),
-    Field::optional(
-        "input_type",
-        Kind::Choice(|| words(ROLES)),
-        "What the texts are to a search, for models that have a prompt for each. Default: passage.",
-    ),
+    MODEL.field(),
+    INPUT.field(),
+    ENCODING_FORMAT.field(),
+    DIMENSIONS.field(),
+    INPUT_TYPE.field(),
 ];
 
 fn input_schema() -> serde_json::Value {
@@ -90,22 +95,21 @@ fn input_schema() -> serde_json::Value {
 pub fn read(body: &[u8]) -> Result<EmbeddingRequest, Problem> {
     json::read(body, |json, faults| {
         let mut fields = Fields::open_lenient(json, Location::Root, FIELDS, faults)?;
-        let model = fields.string("model", faults);
+        let model = fields.string(MODEL, faults);
         let input = input(&mut fields, faults);
-        let base64 =
-            fields.choice("encoding_format", &[("float", false), ("base64", true)], faults);
+        let base64 = fields.choice(ENCODING_FORMAT, &[("float", false), ("base64", true)], faults);
         Some(EmbeddingRequest {
             model: model?.into(),
             input: input?,
-            dimensions: fields.integer("dimensions", faults),
+            dimensions: fields.integer(DIMENSIONS, faults),
             base64: base64.unwrap_or(false),
-            role: fields.choice("input_type", ROLES, faults).unwrap_or(Role::Passage),
+            role: fields.choice(INPUT_TYPE, ROLES, faults).unwrap_or(Role::Passage),
         })
     })
 }
 
 fn input(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<Vec<String>> {
-    let items = match fields.take("input", faults)? {
+    let items = match fields.take(INPUT, faults)? {
         text @ Json::String(_) => vec![text],
         // One text, as its tokens.
         Json::Array(items) if items.iter().all(is_number) && !items.is_empty() => {
@@ -114,11 +118,11 @@ fn input(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<Vec<String>
         Json::Array(items) if (1..=limits::MAX_EMBEDDING_INPUTS).contains(&items.len()) => items,
         _ => {
             let most = limits::MAX_EMBEDDING_INPUTS;
-            fields.fault("input", format!("must be a string or 1 to {most} of them"), faults);
+            fields.fault(INPUT, format!("must be a string or 1 to {most} of them"), faults);
             return None;
         }
     };
-    let place = fields.location("input");
+    let place = fields.location(INPUT);
     let (mut texts, mut decoder) = (Vec::with_capacity(items.len()), Decoder::default());
     for (index, item) in items.into_iter().enumerate() {
         let checked = match item {

@@ -3,8 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::stores;
-use crate::json::{self, Faults, Field, Fields, Json, Kind, Location};
+use crate::json::{self, Any, Faults, Field, Fields, Json, Location, Member, Whole, Word};
 use crate::limits;
+use crate::resource::openai::responses::TOOLS;
 
 /// Levels of nesting of a filter in OpenAI's form; each becomes two of ours.
 const MAX_DEPTH: usize = limits::MAX_FILTER_DEPTH / 2;
@@ -21,15 +22,12 @@ pub struct FileSearch {
 }
 
 /// The most passages.
-pub(super) const MAX_NUM_RESULTS: Field = Field::optional(
-    "max_num_results",
-    Kind::Integer(1, limits::MAX_TOP_K),
-    "The most passages to answer from.",
-);
+pub(super) const MAX_NUM_RESULTS: Member<Whole> =
+    Whole::optional("max_num_results", 1, limits::MAX_TOP_K, "The most passages to answer from.");
 /// A filter in OpenAI's form.
-pub(super) const FILTERS: Field = Field::optional(
+pub(super) const FILTERS: Member<Any> = Any::optional(
     "filters",
-    Kind::Other(|| json!({"$ref": "#/components/schemas/FileFilter"})),
+    || json!({"$ref": "#/components/schemas/FileFilter"}),
     "A comparison `{type, key, value}`, or `and`, `or` of `filters`.",
 );
 
@@ -38,24 +36,19 @@ const STORE: &str = "^(vs_)?[a-z0-9][a-z0-9_-]{0,59}$";
 
 const FILTER_TYPES: [&str; 10] = ["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin", "and", "or"];
 
-const TOOL: &[Field] = &[
-    Field::required(
-        "vector_store_ids",
-        Kind::Other(
-            || json!({"type": "array", "items": {"type": "string", "pattern": STORE}, "minItems": 1, "maxItems": 1}),
-        ),
-        "The vector store, one.",
-    ),
-    MAX_NUM_RESULTS,
-    FILTERS,
-];
+const VECTOR_STORE_IDS: Member<Any> = Any::required(
+    "vector_store_ids",
+    || json!({"type": "array", "items": {"type": "string", "pattern": STORE}, "minItems": 1, "maxItems": 1}),
+    "The vector store, one.",
+);
+const TOOL: &[Field] = &[VECTOR_STORE_IDS.field(), MAX_NUM_RESULTS.field(), FILTERS.field()];
 
-const FILTER: &[Field] = &[
-    Field::required("type", Kind::Choice(|| FILTER_TYPES.to_vec()), "The comparison."),
-    Field::optional("key", Kind::Other(|| json!({"type": "string"})), "The attribute."),
-    Field::optional("value", Kind::Other(|| json!({})), "What it is compared with."),
-    Field::optional("filters", Kind::Other(|| json!({"type": "array"})), "Those that are joined."),
-];
+const TYPE: Member<Word> = Word::required("type", || FILTER_TYPES.to_vec(), "The comparison.");
+const KEY: Member<Any> = Any::optional("key", || json!({"type": "string"}), "The attribute.");
+const VALUE: Member<Any> = Any::optional("value", || json!({}), "What it is compared with.");
+const CHANGED_FILTERS: Member<Any> =
+    Any::optional("filters", || json!({"type": "array"}), "Those that are joined.");
+const FILTER: &[Field] = &[TYPE.field(), KEY.field(), VALUE.field(), CHANGED_FILTERS.field()];
 
 /// Tools of a request, as JSON Schema.
 pub(super) fn tools_schema() -> Value {
@@ -74,16 +67,16 @@ pub(super) fn read(
     fields: &mut Fields<'_, '_>,
     faults: &mut Faults,
 ) -> (String, Option<FileSearch>) {
-    let tools = match fields.take("tools", faults) {
+    let tools = match fields.take(TOOLS, faults) {
         None => return ("[]".to_owned(), None),
         Some(Json::Array(tools)) => tools,
         Some(other) => {
-            fields.fault("tools", format!("must be an array, not {}", other.kind()), faults);
+            fields.fault(TOOLS, format!("must be an array, not {}", other.kind()), faults);
             return ("[]".to_owned(), None);
         }
     };
     let encoded = json::encode(&tools);
-    let place = fields.location("tools");
+    let place = fields.location(TOOLS);
     let mut searches = tools
         .into_iter()
         .enumerate()
@@ -100,9 +93,9 @@ pub(super) fn read(
 
 fn tool(tool: Json<'_>, place: Location<'_>, faults: &mut Faults) -> Option<FileSearch> {
     let mut fields = Fields::open_lenient(tool, place, TOOL, faults)?;
-    let max_num_results = fields.integer("max_num_results", faults);
+    let max_num_results = fields.integer(MAX_NUM_RESULTS, faults);
     let filter = filters(&mut fields, faults);
-    let collection = match fields.take("vector_store_ids", faults)? {
+    let collection = match fields.take(VECTOR_STORE_IDS, faults)? {
         Json::Array(ids) => match ids.as_slice() {
             [Json::String(id)] => stores::collection(id).map(str::to_owned),
             _ => None,
@@ -111,19 +104,19 @@ fn tool(tool: Json<'_>, place: Location<'_>, faults: &mut Faults) -> Option<File
     };
     if collection.is_none() {
         let detail = "must hold the id of one vector store: an answer is made of one collection";
-        fields.fault("vector_store_ids", detail, faults);
+        fields.fault(VECTOR_STORE_IDS, detail, faults);
     }
     Some(FileSearch { collection: collection?, max_num_results, filter })
 }
 
 /// Takes `filters` as a filter in our form.
 pub(super) fn filters(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<String> {
-    let filter = fields.take("filters", faults)?;
-    let filter = self::filter(filter, fields.location("filters"), MAX_DEPTH, faults)?;
+    let filter = fields.take(FILTERS, faults)?;
+    let filter = self::filter(filter, fields.location(FILTERS), MAX_DEPTH, faults)?;
     let encoded = filter.to_string();
     if encoded.len() > limits::MAX_FILTER_BYTES {
         let most = limits::MAX_FILTER_BYTES;
-        fields.fault("filters", format!("must be at most {most} bytes"), faults);
+        fields.fault(FILTERS, format!("must be at most {most} bytes"), faults);
     }
     Some(encoded)
 }
@@ -135,38 +128,38 @@ fn filter(json: Json<'_>, place: Location<'_>, depth: usize, faults: &mut Faults
     };
     let mut fields = Fields::open_lenient(json, place, FILTER, faults)?;
     let known = FILTER_TYPES.map(|word| (word, word));
-    let kind = fields.choice("type", &known, faults)?;
+    let kind = fields.choice(TYPE, &known, faults)?;
     if matches!(kind, "and" | "or") {
-        let Some(Json::Array(items)) = fields.take("filters", faults) else {
-            fields.fault("filters", "must be an array", faults);
+        let Some(Json::Array(items)) = fields.take(FILTERS, faults) else {
+            fields.fault(FILTERS, "must be an array", faults);
             return None;
         };
         if items.is_empty() {
-            fields.fault("filters", "must hold one filter at least", faults);
+            fields.fault(FILTERS, "must hold one filter at least", faults);
             return None;
         }
-        let inner = fields.location("filters");
+        let inner = fields.location(FILTERS);
         let mut joined = Vec::with_capacity(items.len());
         for (index, item) in items.into_iter().enumerate() {
             joined.push(filter(item, Location::Item(&inner, index), depth, faults)?);
         }
         return Some(Value::Object(Map::from_iter([(kind.to_owned(), Value::Array(joined))])));
     }
-    let key = match fields.take("key", faults) {
+    let key = match fields.take(KEY, faults) {
         Some(Json::String(key)) if !matches!(key.as_ref(), "and" | "or" | "not") => {
             key.into_owned()
         }
         _ => {
-            fields.fault("key", "must be the name of an attribute", faults);
+            fields.fault(KEY, "must be the name of an attribute", faults);
             return None;
         }
     };
-    let Some(value) = fields.take("value", faults) else {
-        fields.fault("value", "is required", faults);
+    let Some(value) = fields.take(VALUE, faults) else {
+        fields.fault(VALUE, "is required", faults);
         return None;
     };
     if let Err(detail) = comparable(kind, &value) {
-        fields.fault("value", detail, faults);
+        fields.fault(VALUE, detail, faults);
         return None;
     }
     let value: Value = serde_json::from_str(&json::encode(&value)).unwrap_or_default();
@@ -195,7 +188,7 @@ mod tests {
     use super::*;
 
     fn read(filters: &str) -> Result<String, String> {
-        const FIELDS: &[Field] = &[FILTERS];
+        const FIELDS: &[Field] = &[FILTERS.field()];
         let body = format!(r#"{{"filters":{filters}}}"#);
         let read = json::read(body.as_bytes(), |json, faults| filters_of(json, faults, FIELDS));
         read.map_err(|problem| problem.faults.into_iter().next().unwrap().place().unwrap())

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use crate::json::{Field, Kind, Tree};
+use crate::json::{Member, Nested, Tree};
 use crate::limits;
 
 /// The collection of files as they came, and of the names of stores.
@@ -29,13 +29,13 @@ const STORE: &str = "_store";
 const STORE_PREFIX: &str = "vs/";
 
 /// What filters compare.
-pub(super) const ATTRIBUTES: Field = Field::optional(
+pub(super) const ATTRIBUTES: Member<Nested> = Nested::optional(
     "attributes",
-    Kind::Tree(Tree {
+    Tree {
         max_bytes: limits::MAX_METADATA_BYTES,
         max_depth: limits::MAX_METADATA_DEPTH,
         schema: None,
-    }),
+    },
     "What filters compare.",
 );
 

@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use super::conversation::{self, Conversation, Speaker};
 use super::file_search::{self, FileSearch};
 use super::unsupported::{self, Unsupported};
-use crate::json::{self, Faults, Field, Fields, Json, Kind, Location, Tree};
+use crate::json::{
+    self, Any, Faults, Field, Fields, Flag, Json, Location, Member, Nested, Text, Tree, Whole, Word,
+};
 use crate::limits;
 use crate::problem::Problem;
 use crate::resource::{rules, search, words};
@@ -58,73 +60,83 @@ const DEFAULTS: [Unsupported; 7] = [
     unsupported::MODALITIES,
 ];
 
+const MODEL: Member<Text> = Text::required(
+    "model",
+    &rules::MODEL,
+    "`ragtime/{collection}`; any name where the tool `file_search` names the collection.",
+);
+const INPUT: Member<Any> = Any::required(
+    "input",
+    input_schema,
+    "The question, or the conversation with the question as the user's last message.",
+);
+const INSTRUCTIONS: Member<Any> =
+    Any::optional("instructions", || json!({"type": "string"}), "Not used.");
+const STREAM: Member<Flag> =
+    Flag::optional("stream", "Answer as server-sent events. Default: false.");
+const MAX_OUTPUT_TOKENS: Member<Whole> = Whole::optional(
+    "max_output_tokens",
+    1,
+    u32::MAX,
+    "The most tokens of the answer, counted as the embedding model counts.",
+);
+pub(super) const TOOLS: Member<Any> = Any::optional(
+    "tools",
+    file_search::tools_schema,
+    "`file_search` names the vector store, which is a collection; others are not called.",
+);
+const TOOL_CHOICE: Member<Any> = Any::optional(
+    "tool_choice",
+    || json!({"enum": ["auto", "none"]}),
+    "`auto` or `none`; with the tool `file_search` also `required` and that tool.",
+);
+const INCLUDE: Member<Any> = Any::optional(
+    "include",
+    || json!({"type": "array", "items": {"type": "string"}}),
+    "With `file_search_call.results` the passages come too.",
+);
+const GENERATOR: Member<Text> =
+    Text::optional("generator", &rules::GENERATOR, "Who answers. Default: the operator's setting.");
 /// Members of the body. Others are left unread, as those that tune sampling.
 pub const FIELDS: &[Field] = &[
-    Field::required(
-        "model",
-        Kind::String(&rules::MODEL),
-        "`ragtime/{collection}`; any name where the tool `file_search` names the collection.",
-    ),
-    Field::required(
-        "input",
-        Kind::Other(input_schema),
-        "The question, or the conversation with the question as the user's last message.",
-    ),
-    Field::optional("instructions", Kind::Other(|| json!({"type": "string"})), "Not used."),
-    Field::optional("stream", Kind::Boolean, "Answer as server-sent events. Default: false."),
-    Field::optional(
-        "max_output_tokens",
-        Kind::Integer(1, u32::MAX),
-        "The most tokens of the answer, counted as the embedding model counts.",
-    ),
-    Field::optional(
-        "tools",
-        Kind::Other(file_search::tools_schema),
-        "`file_search` names the vector store, which is a collection; others are not called.",
-    ),
-    Field::optional(
-        "tool_choice",
-        Kind::Other(|| json!({"enum": ["auto", "none"]})),
-        "`auto` or `none`; with the tool `file_search` also `required` and that tool.",
-    ),
-    Field::optional(
-        "include",
-        Kind::Other(|| json!({"type": "array", "items": {"type": "string"}})),
-        "With `file_search_call.results` the passages come too.",
-    ),
-    METADATA,
-    search::FILTER,
-    Field::optional(
-        "generator",
-        Kind::String(&rules::GENERATOR),
-        "Who answers. Default: the operator's setting.",
-    ),
-    unsupported::PREVIOUS_RESPONSE_ID.field,
-    unsupported::CONVERSATION.field,
-    unsupported::PROMPT.field,
-    unsupported::BACKGROUND.field,
-    unsupported::TEXT.field,
-    unsupported::TOP_LOGPROBS.field,
-    unsupported::MODALITIES.field,
+    MODEL.field(),
+    INPUT.field(),
+    INSTRUCTIONS.field(),
+    STREAM.field(),
+    MAX_OUTPUT_TOKENS.field(),
+    TOOLS.field(),
+    TOOL_CHOICE.field(),
+    INCLUDE.field(),
+    METADATA.field(),
+    search::FILTER.field(),
+    GENERATOR.field(),
+    unsupported::PREVIOUS_RESPONSE_ID.member.field(),
+    unsupported::CONVERSATION.member.field(),
+    unsupported::PROMPT.member.field(),
+    unsupported::BACKGROUND.member.field(),
+    unsupported::TEXT.member.field(),
+    unsupported::TOP_LOGPROBS.member.field(),
+    unsupported::MODALITIES.member.field(),
 ];
 
 /// The client's own notes.
-pub(super) const METADATA: Field = Field::optional(
+pub(super) const METADATA: Member<Nested> = Nested::optional(
     "metadata",
-    Kind::Tree(Tree {
+    Tree {
         max_bytes: limits::MAX_METADATA_BYTES,
         max_depth: limits::MAX_METADATA_DEPTH,
         schema: None,
-    }),
+    },
     "The client's own notes, which the answer repeats.",
 );
 
-const MESSAGE: &[Field] = &[
-    Field::optional("role", Kind::Choice(|| words(Speaker::WORDS)), "Who says it."),
-    Field::optional("content", Kind::Other(conversation::content_schema), "What is said."),
-    Field::optional("type", Kind::Other(|| json!({"type": "string"})), "Default: message."),
-    Field::optional("output", Kind::Other(conversation::content_schema), "What a tool answered."),
-];
+const ROLE: Member<Word> = Word::optional("role", || words(Speaker::WORDS), "Who says it.");
+const CONTENT: Member<Any> =
+    Any::optional("content", conversation::content_schema, "What is said.");
+const TYPE: Member<Any> = Any::optional("type", || json!({"type": "string"}), "Default: message.");
+const OUTPUT: Member<Any> =
+    Any::optional("output", conversation::content_schema, "What a tool answered.");
+const MESSAGE: &[Field] = &[ROLE.field(), CONTENT.field(), TYPE.field(), OUTPUT.field()];
 
 fn input_schema() -> Value {
     let text = json!({"type": "string", "maxLength": limits::MAX_MESSAGE_BYTES, "pattern": conversation::VISIBLE});
@@ -153,14 +165,14 @@ fn input_schema() -> Value {
 pub fn read(body: &[u8]) -> Result<ResponseRequest, Problem> {
     json::read(body, |json, faults| {
         let mut fields = Fields::open_lenient(json, Location::Root, FIELDS, faults)?;
-        let model = fields.string("model", faults);
+        let model = fields.string(MODEL, faults);
         let conversation = input(&mut fields, faults);
-        let stream = fields.boolean("stream", faults).unwrap_or(false);
-        let max_output_tokens = fields.integer("max_output_tokens", faults);
-        let filter = fields.tree("filter", faults);
-        let generator = fields.string("generator", faults).map(Into::into);
+        let stream = fields.boolean(STREAM, faults).unwrap_or(false);
+        let max_output_tokens = fields.integer(MAX_OUTPUT_TOKENS, faults);
+        let filter = fields.tree(search::FILTER, faults);
+        let generator = fields.string(GENERATOR, faults).map(Into::into);
         let instructions = instructions(&mut fields, faults);
-        let metadata = fields.tree("metadata", faults).unwrap_or_else(|| "{}".to_owned());
+        let metadata = fields.tree(METADATA, faults).unwrap_or_else(|| "{}".to_owned());
         let include_results = includes_results(&mut fields, faults);
         let (tools, file_search) = file_search::read(&mut fields, faults);
         let tool_choice = tool_choice(&mut fields, file_search.is_some(), faults);
@@ -181,8 +193,8 @@ pub fn read(body: &[u8]) -> Result<ResponseRequest, Problem> {
 }
 
 fn input(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<Conversation> {
-    let input = fields.take("input", faults)?;
-    let place = fields.location("input");
+    let input = fields.take(INPUT, faults)?;
+    let place = fields.location(INPUT);
     let said = match input {
         text @ Json::String(_) => {
             vec![(Speaker::User, conversation::content(text, &place, faults)?)]
@@ -216,19 +228,19 @@ fn item(
     faults: &mut Faults,
 ) -> Option<Option<(Speaker, String)>> {
     let mut fields = Fields::open_lenient(json, place, MESSAGE, faults)?;
-    let kind = match fields.take("type", faults) {
+    let kind = match fields.take(TYPE, faults) {
         Some(Json::String(kind)) => kind.into_owned(),
         _ => "message".to_owned(),
     };
     let (speaker, member) = match kind.as_str() {
         "message" => {
-            let speaker = fields.choice("role", Speaker::WORDS, faults);
+            let speaker = fields.choice(ROLE, Speaker::WORDS, faults);
             if speaker.is_none() && faults.is_empty() {
-                fields.fault("role", "is required", faults);
+                fields.fault(ROLE, "is required", faults);
             }
-            (speaker?, "content")
+            (speaker?, CONTENT)
         }
-        "function_call_output" => (Speaker::Tool, "output"),
+        "function_call_output" => (Speaker::Tool, OUTPUT),
         // Vercel's client sends a reference in place of each answer that it got. Of
         // an item that is not kept nothing more can be said.
         _ => return Some(None),
@@ -247,24 +259,24 @@ fn item(
 }
 
 fn instructions(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<String> {
-    match fields.take("instructions", faults)? {
+    match fields.take(INSTRUCTIONS, faults)? {
         Json::String(text) => Some(text.into_owned()),
         other => {
             let detail = format!("must be a string, not {}", other.kind());
-            fields.fault("instructions", detail, faults);
+            fields.fault(INSTRUCTIONS, detail, faults);
             None
         }
     }
 }
 
 fn includes_results(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> bool {
-    match fields.take("include", faults) {
+    match fields.take(INCLUDE, faults) {
         None => false,
         Some(Json::Array(items)) => {
             items.iter().any(|item| unsupported::is(item, "file_search_call.results"))
         }
         Some(other) => {
-            fields.fault("include", format!("must be an array, not {}", other.kind()), faults);
+            fields.fault(INCLUDE, format!("must be an array, not {}", other.kind()), faults);
             false
         }
     }
@@ -272,7 +284,7 @@ fn includes_results(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> bool {
 
 /// How tools are chosen. The search is always done, so who requires it gets it.
 fn tool_choice(fields: &mut Fields<'_, '_>, searches: bool, faults: &mut Faults) -> String {
-    let Some(choice) = fields.take("tool_choice", faults) else { return "\"auto\"".to_owned() };
+    let Some(choice) = fields.take(TOOL_CHOICE, faults) else { return "\"auto\"".to_owned() };
     let free = unsupported::is(&choice, "auto") || unsupported::is(&choice, "none");
     let of_search = unsupported::is(&choice, "required")
         || unsupported::has_type(&choice, "file_search")
@@ -280,7 +292,7 @@ fn tool_choice(fields: &mut Fields<'_, '_>, searches: bool, faults: &mut Faults)
     if !(free || (searches && of_search)) {
         let detail = "must be \"auto\" or \"none\", or \"required\" with the tool `file_search`: \
                       this server calls no other tools";
-        fields.fault("tool_choice", detail, faults);
+        fields.fault(TOOL_CHOICE, detail, faults);
     }
     json::encode(&choice)
 }

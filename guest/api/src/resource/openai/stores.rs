@@ -7,7 +7,9 @@ use super::file_search;
 use super::files::ATTRIBUTES;
 use super::responses::METADATA;
 use super::unsupported::{self, Unsupported};
-use crate::json::{self, Faults, Field, Fields, Json, Kind, Location};
+use crate::json::{
+    self, Any, Faults, Field, Fields, Json, Location, Member, Nested, Number, Text, Texts,
+};
 use crate::limits;
 use crate::problem::Problem;
 use crate::resource::rules;
@@ -135,42 +137,45 @@ pub struct StoreSearch {
     pub rerank: bool,
 }
 
-const NAME: Field = Field::optional("name", Kind::String(&rules::TITLE), "For people.");
-const FILE_IDS: Field = Field::optional(
+const NAME: Member<Text> = Text::optional("name", &rules::TITLE, "For people.");
+const FILE_IDS: Member<Texts> = Texts::optional(
     "file_ids",
-    Kind::Strings(&rules::DOCUMENT_ID, 0, limits::MAX_ATTACHED_FILES),
+    &rules::DOCUMENT_ID,
+    0,
+    limits::MAX_ATTACHED_FILES,
     "Files to attach.",
 );
-const CHUNKING: Field = Field::optional(
+const CHUNKING: Member<Any> = Any::optional(
     "chunking_strategy",
-    Kind::Other(|| json!({"type": "object"})),
+    || json!({"type": "object"}),
     "How long chunks are, as near as the embedding model allows; the answer says how long.",
 );
 
 /// Members of the body that makes a store.
-pub const FIELDS: &[Field] =
-    &[NAME, FILE_IDS, CHUNKING, METADATA, unsupported::EXPIRES_AFTER.field];
+pub const FIELDS: &[Field] = &[
+    NAME.field(),
+    FILE_IDS.field(),
+    CHUNKING.field(),
+    METADATA.field(),
+    unsupported::EXPIRES_AFTER.member.field(),
+];
 /// Members of the body that changes a store.
-pub const CHANGE_FIELDS: &[Field] = &[NAME, METADATA, unsupported::EXPIRES_AFTER.field];
+pub const CHANGE_FIELDS: &[Field] =
+    &[NAME.field(), METADATA.field(), unsupported::EXPIRES_AFTER.member.field()];
+const FILE_ID: Member<Text> = Text::required("file_id", &rules::DOCUMENT_ID, "The file.");
 /// Members of the body that attaches a file.
-pub const ATTACH_FIELDS: &[Field] = &[
-    Field::required("file_id", Kind::String(&rules::DOCUMENT_ID), "The file."),
-    ATTRIBUTES,
-    CHUNKING,
-];
+pub const ATTACH_FIELDS: &[Field] = &[FILE_ID.field(), ATTRIBUTES.field(), CHUNKING.field()];
+const REQUIRED_ATTRIBUTES: Member<Nested> = ATTRIBUTES.must_be_there();
 /// Members of the body that changes an attached file.
-pub const ATTRIBUTES_FIELDS: &[Field] = &[Field { required: true, ..ATTRIBUTES }];
+pub const ATTRIBUTES_FIELDS: &[Field] = &[REQUIRED_ATTRIBUTES.field()];
+const FILES: Member<Any> = Any::optional(
+    "files",
+    || json!({"type": "array", "items": json::lenient_object(ATTACH_FIELDS)}),
+    "The files, each with attributes of its own.",
+);
 /// Members of the body that attaches files.
-pub const BATCH_FIELDS: &[Field] = &[
-    FILE_IDS,
-    Field::optional(
-        "files",
-        Kind::Other(|| json!({"type": "array", "items": json::lenient_object(ATTACH_FIELDS)})),
-        "The files, each with attributes of its own.",
-    ),
-    ATTRIBUTES,
-    CHUNKING,
-];
+pub const BATCH_FIELDS: &[Field] =
+    &[FILE_IDS.field(), FILES.field(), ATTRIBUTES.field(), CHUNKING.field()];
 /// The body that attaches files, as JSON Schema: it names one at least.
 pub fn batch_schema() -> serde_json::Value {
     let schema = json::lenient_object(BATCH_FIELDS);
@@ -178,35 +183,37 @@ pub fn batch_schema() -> serde_json::Value {
     json::any_of(schema, json!([some("file_ids"), some("files")]))
 }
 
+const QUERY: Member<Any> = Any::required(
+    "query",
+    || {
+        json!({"anyOf": [
+            rules::QUERY.schema(),
+            {"type": "array", "items": rules::QUERY.schema(), "minItems": 1, "maxItems": 1},
+        ]})
+    },
+    "What for.",
+);
+const RANKING_OPTIONS: Member<Any> = Any::optional(
+    "ranking_options",
+    || json::lenient_object(RANKING),
+    "Which results are good enough.",
+);
 /// Members of the body that searches a store.
 pub const SEARCH_FIELDS: &[Field] = &[
-    Field::required(
-        "query",
-        Kind::Other(|| {
-            json!({"anyOf": [
-                rules::QUERY.schema(),
-                {"type": "array", "items": rules::QUERY.schema(), "minItems": 1, "maxItems": 1},
-            ]})
-        }),
-        "What for.",
-    ),
-    file_search::MAX_NUM_RESULTS,
-    file_search::FILTERS,
-    Field::optional(
-        "ranking_options",
-        Kind::Other(|| json::lenient_object(RANKING)),
-        "Which results are good enough.",
-    ),
+    QUERY.field(),
+    file_search::MAX_NUM_RESULTS.field(),
+    file_search::FILTERS.field(),
+    RANKING_OPTIONS.field(),
 ];
 
-const RANKING: &[Field] = &[
-    Field::optional("score_threshold", Kind::Share, "The least score."),
-    Field::optional(
-        "ranker",
-        Kind::Other(|| json!({"type": "string"})),
-        "Any but `none` has a reranker order the passages, where there is one. Default: none.",
-    ),
-];
+const SCORE_THRESHOLD: Member<Number> =
+    Number::optional_share("score_threshold", "The least score.");
+const RANKER: Member<Any> = Any::optional(
+    "ranker",
+    || json!({"type": "string"}),
+    "Any but `none` has a reranker order the passages, where there is one. Default: none.",
+);
+const RANKING: &[Field] = &[SCORE_THRESHOLD.field(), RANKER.field()];
 
 /// The ranker that leaves passages as they were found.
 const NO_RANKER: &str = "none";
@@ -223,9 +230,9 @@ pub fn read(body: &[u8]) -> Result<NewStore, Problem> {
         let mut fields = Fields::open_lenient(json, Location::Root, FIELDS, faults)?;
         unsupported::check(&EXPIRY, &mut fields, faults);
         Some(NewStore {
-            name: fields.string("name", faults).map(Into::into),
-            metadata: fields.tree("metadata", faults).unwrap_or_else(|| "{}".to_owned()),
-            file_ids: fields.strings("file_ids", faults).unwrap_or_default(),
+            name: fields.string(NAME, faults).map(Into::into),
+            metadata: fields.tree(METADATA, faults).unwrap_or_else(|| "{}".to_owned()),
+            file_ids: fields.strings(FILE_IDS, faults).unwrap_or_default(),
             chunking: chunking(&mut fields, faults),
         })
     })
@@ -240,8 +247,8 @@ pub fn read_change(body: &[u8]) -> Result<StoreChange, Problem> {
     json::read(or_object(body), |json, faults| {
         let mut fields = Fields::open_lenient(json, Location::Root, CHANGE_FIELDS, faults)?;
         unsupported::check(&EXPIRY, &mut fields, faults);
-        let name = fields.string("name", faults).map(Into::into);
-        Some(StoreChange { name, metadata: fields.tree("metadata", faults) })
+        let name = fields.string(NAME, faults).map(Into::into);
+        Some(StoreChange { name, metadata: fields.tree(METADATA, faults) })
     })
 }
 
@@ -262,7 +269,7 @@ pub fn read_attach(body: &[u8]) -> Result<Attach, Problem> {
 pub fn read_attributes(body: &[u8]) -> Result<String, Problem> {
     json::read(body, |json, faults| {
         Fields::open_lenient(json, Location::Root, ATTRIBUTES_FIELDS, faults)?
-            .tree("attributes", faults)
+            .tree(REQUIRED_ATTRIBUTES, faults)
     })
 }
 
@@ -274,25 +281,25 @@ pub fn read_attributes(body: &[u8]) -> Result<String, Problem> {
 pub fn read_batch(body: &[u8]) -> Result<Vec<Attach>, Problem> {
     json::read(body, |json, faults| {
         let mut fields = Fields::open_lenient(json, Location::Root, BATCH_FIELDS, faults)?;
-        let common = fields.tree("attributes", faults).unwrap_or_else(|| "{}".to_owned());
-        let ids = fields.strings("file_ids", faults).unwrap_or_default();
+        let common = fields.tree(ATTRIBUTES, faults).unwrap_or_else(|| "{}".to_owned());
+        let ids = fields.strings(FILE_IDS, faults).unwrap_or_default();
         let mut files: Vec<_> =
             ids.into_iter().map(|file_id| Attach { file_id, attributes: common.clone() }).collect();
-        match fields.take("files", faults) {
+        match fields.take(FILES, faults) {
             None => {}
             Some(Json::Array(items)) => {
-                let place = fields.location("files");
+                let place = fields.location(FILES);
                 for (index, item) in items.into_iter().enumerate() {
                     files.push(attach(item, Location::Item(&place, index), Some(&common), faults)?);
                 }
             }
             Some(other) => {
-                fields.fault("files", format!("must be an array, not {}", other.kind()), faults);
+                fields.fault(FILES, format!("must be an array, not {}", other.kind()), faults);
             }
         }
         let most = limits::MAX_ATTACHED_FILES;
         if !(1..=most).contains(&files.len()) {
-            fields.fault("file_ids", format!("must name 1 to {most} files"), faults);
+            fields.fault(FILE_IDS, format!("must name 1 to {most} files"), faults);
         }
         Some(files)
     })
@@ -306,25 +313,25 @@ pub fn read_batch(body: &[u8]) -> Result<Vec<Attach>, Problem> {
 pub fn read_search(body: &[u8]) -> Result<StoreSearch, Problem> {
     json::read(body, |json, faults| {
         let mut fields = Fields::open_lenient(json, Location::Root, SEARCH_FIELDS, faults)?;
-        let max_num_results = fields.integer("max_num_results", faults);
+        let max_num_results = fields.integer(file_search::MAX_NUM_RESULTS, faults);
         let filter = file_search::filters(&mut fields, faults);
         let (min_score, rerank) = ranking(&mut fields, faults);
-        let query = match fields.take("query", faults)? {
+        let query = match fields.take(QUERY, faults)? {
             Json::String(query) => query.into_owned(),
             Json::Array(queries) => match queries.as_slice() {
                 [Json::String(query)] => query.clone().into_owned(),
                 _ => {
-                    fields.fault("query", "must be one string: one search is one query", faults);
+                    fields.fault(QUERY, "must be one string: one search is one query", faults);
                     return None;
                 }
             },
             other => {
-                fields.fault("query", format!("must be a string, not {}", other.kind()), faults);
+                fields.fault(QUERY, format!("must be a string, not {}", other.kind()), faults);
                 return None;
             }
         };
         if let Err(detail) = rules::query(&query) {
-            fields.fault("query", detail, faults);
+            fields.fault(QUERY, detail, faults);
         }
         Some(StoreSearch {
             query,
@@ -338,22 +345,22 @@ pub fn read_search(body: &[u8]) -> Result<StoreSearch, Problem> {
 
 /// The least score, and whether a reranker orders the passages.
 fn ranking(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> (Option<f64>, bool) {
-    let options = fields.take("ranking_options", faults);
-    let place = fields.location("ranking_options");
+    let options = fields.take(RANKING_OPTIONS, faults);
+    let place = fields.location(RANKING_OPTIONS);
     let Some(mut options) =
         options.and_then(|options| Fields::open_lenient(options, place, RANKING, faults))
     else {
         return (None, false);
     };
-    let rerank = match options.take("ranker", faults) {
+    let rerank = match options.take(RANKER, faults) {
         None => false,
         Some(Json::String(ranker)) => ranker != NO_RANKER,
         Some(other) => {
-            options.fault("ranker", format!("must be a string, not {}", other.kind()), faults);
+            options.fault(RANKER, format!("must be a string, not {}", other.kind()), faults);
             false
         }
     };
-    (options.number("score_threshold", faults), rerank)
+    (options.number(SCORE_THRESHOLD, faults), rerank)
 }
 
 /// Clients send no body where they have nothing to say.
@@ -368,8 +375,8 @@ fn attach(
     faults: &mut Faults,
 ) -> Option<Attach> {
     let mut fields = Fields::open_lenient(json, place, ATTACH_FIELDS, faults)?;
-    let file_id = fields.string("file_id", faults);
-    let attributes = fields.tree("attributes", faults);
+    let file_id = fields.string(FILE_ID, faults);
+    let attributes = fields.tree(ATTRIBUTES, faults);
     let attributes = attributes.unwrap_or_else(|| common.unwrap_or("{}").to_owned());
     Some(Attach { file_id: file_id?.into(), attributes })
 }
@@ -377,10 +384,10 @@ fn attach(
 /// `{"type": "static", "static": {…}}`, as near as may be: a wish for longer
 /// chunks than the embedding model sees makes them as long as it sees.
 fn chunking(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Option<(u32, u32)> {
-    let strategy = fields.take("chunking_strategy", faults)?;
+    let strategy = fields.take(CHUNKING, faults)?;
     let Json::Object(members) = &strategy else {
         let detail = format!("must be an object, not {}", strategy.kind());
-        fields.fault("chunking_strategy", detail, faults);
+        fields.fault(CHUNKING, detail, faults);
         return None;
     };
     let (_, Json::Object(lengths)) = members.iter().find(|(name, _)| name == "static")? else {

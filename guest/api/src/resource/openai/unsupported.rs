@@ -4,12 +4,12 @@
 
 use serde_json::{Value, json};
 
-use crate::json::{Faults, Field, Fields, Json, Kind, whole};
+use crate::json::{Any, Faults, Fields, Json, Member, whole};
 
 /// A parameter and the values that ask for nothing special.
 pub(super) struct Unsupported {
     /// As it is declared.
-    pub(super) field: Field,
+    pub(super) member: Member<Any>,
     /// Whether it can be kept.
     kept: fn(&Json<'_>) -> bool,
     /// What it has to be, in words that follow its name.
@@ -23,8 +23,8 @@ impl Unsupported {
         kept: fn(&Json<'_>) -> bool,
         must: &'static str,
     ) -> Self {
-        let field = Field::optional(name, Kind::Other(schema), "Taken at its default alone.");
-        Self { field, kept, must }
+        let member = Any::optional(name, schema, "Taken at its default alone.");
+        Self { member, kept, must }
     }
 }
 
@@ -72,10 +72,9 @@ pub(super) const TOOL_CHOICE: Unsupported = Unsupported::new(
 );
 /// `function_call`
 pub(super) const FUNCTION_CALL: Unsupported =
-    Unsupported { field: Field { name: "function_call", ..TOOL_CHOICE.field }, ..TOOL_CHOICE };
+    Unsupported { member: TOOL_CHOICE.member.named("function_call"), ..TOOL_CHOICE };
 /// `best_of`
-pub(super) const BEST_OF: Unsupported =
-    Unsupported { field: Field { name: "best_of", ..N.field }, ..N };
+pub(super) const BEST_OF: Unsupported = Unsupported { member: N.member.named("best_of"), ..N };
 /// `echo`
 pub(super) const ECHO: Unsupported = Unsupported::new(
     "echo",
@@ -169,11 +168,10 @@ pub(super) fn of_type(word: &str) -> Value {
 /// Notes what cannot be kept.
 pub(super) fn check(list: &[Unsupported], fields: &mut Fields<'_, '_>, faults: &mut Faults) {
     for unsupported in list {
-        let name = unsupported.field.name;
-        if let Some(value) = fields.take(name, faults)
+        if let Some(value) = fields.take(unsupported.member, faults)
             && !(unsupported.kept)(&value)
         {
-            fields.fault(name, unsupported.must, faults);
+            fields.fault(unsupported.member, unsupported.must, faults);
         }
     }
 }
