@@ -121,6 +121,24 @@ fn the_codes_of_problems_are_those_of_the_catalogue() {
     }
 }
 
+/// The colours that a style sheet names.
+fn palette(sheet: &str) -> BTreeMap<String, String> {
+    let sheet = text(sheet);
+    let named = sheet.lines().filter_map(|line| line.trim().strip_prefix("--")?.split_once(": "));
+    named.map(|(name, colour)| (name.to_owned(), colour.to_owned())).collect()
+}
+
+#[test]
+fn console_and_playground_have_one_palette() {
+    // Host and handler share no file, so that each is built without the other.
+    let console = palette("host/src/admin/console/console.css");
+    let playground = palette("guest/src/pages/style.css");
+    assert!(playground.len() > 5, "{playground:?}");
+    for (name, colour) in playground {
+        assert_eq!(console.get(&name), Some(&colour), "{name}");
+    }
+}
+
 /// The root of the workspace.
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
