@@ -68,8 +68,9 @@ pub async fn run(
     for feed in &feeds {
         let mut ledger = feed.ledger(&args.state_dir(), context)?;
         let mut progress = Progress::new();
+        let follower = Follower { feed, pass, wait, context };
         let ended = tokio::select! {
-            ended = follow(feed, &mut ledger, pass, wait, &mut progress, context) => ended,
+            ended = follower.follow(&mut ledger, &mut progress) => ended,
             _ = tokio::signal::ctrl_c() => Err(CliError::interrupted()),
         };
         let report = match ended {
@@ -89,77 +90,146 @@ pub async fn run(
     incomplete.map_or(Ok(()), Err)
 }
 
-/// One pass over the sources of a feed.
-pub async fn follow(
-    feed: &Feed,
-    ledger: &mut Ledger,
-    pass: Pass,
-    wait: bool,
-    progress: &mut Progress,
-    context: &Context,
-) -> Result<Report, CliError> {
-    ledger.begin(pass.rehearsed)?;
-    let followed = pass_over(feed, ledger, pass, wait, progress, context).await;
-    if pass.rehearsed {
-        ledger.undo()?;
-    }
-    followed
+/// Follows a feed: what a pass over its sources goes by.
+pub struct Follower<'a> {
+    pub feed: &'a Feed,
+    pub pass: Pass,
+    /// Whether to wait until search finds what was sent.
+    pub wait: bool,
+    pub context: &'a Context,
 }
 
-async fn pass_over(
-    feed: &Feed,
-    ledger: &mut Ledger,
-    pass: Pass,
-    wait: bool,
-    progress: &mut Progress,
-    context: &Context,
-) -> Result<Report, CliError> {
-    let known = match pass.compared {
-        true => Some(server::documents(&feed.collection, context).await?),
-        false => None,
-    };
-    if let Some(known) = &known {
-        ledger.adopt(known)?;
-    }
-    let mut report = Report::default();
-    let mut seen = 0;
-    let paths: Vec<&Path> = feed.paths().collect();
-    if !paths.is_empty() {
-        let (found, changed) = changes(feed, ledger, &known, pass, &mut report)?;
-        seen += found;
-        if !pass.rehearsed {
-            send(feed, changed, ledger, wait, progress, context).await?;
+impl Follower<'_> {
+    /// One pass over the sources of the feed.
+    pub async fn follow(
+        &self,
+        ledger: &mut Ledger,
+        progress: &mut Progress,
+    ) -> Result<Report, CliError> {
+        ledger.begin(self.pass.rehearsed)?;
+        let followed = self.pass_over(ledger, progress).await;
+        if self.pass.rehearsed {
+            ledger.undo()?;
         }
+        followed
     }
-    // Nothing tells of changes of a site, so a pass for the changes of files leaves it.
-    if !pass.compared {
-        ledger.see_pages()?;
-    }
-    for url in feed.urls().filter(|_| pass.compared) {
-        let mut visit =
-            site::Visit { feed, ledger: &mut *ledger, known: &known, pass, report: &mut report };
-        let site = Site::new(url.clone(), &feed.site)?;
-        seen += visit.site(site, wait, progress, context).await?;
-    }
-    if feed.delete_missing {
-        mirror(feed, ledger, seen, pass, &mut report, context).await?;
-    }
-    if !pass.rehearsed {
-        take_down(feed, ledger, context).await?;
-    }
-    Ok(report)
-}
 
-/// Takes down the versions of what was just sent, so that what somebody else writes from
-/// now on is told from it.
-async fn take_down(feed: &Feed, ledger: &mut Ledger, context: &Context) -> Result<(), CliError> {
-    let new = ledger.unstamped()?;
-    let known = match new.len() {
-        0 => return Ok(()),
-        1..=MAX_ASKED_ALONE => server::some(&feed.collection, &new, context).await?,
-        _ => server::documents(&feed.collection, context).await?,
-    };
-    ledger.adopt(&known)
+    async fn pass_over(
+        &self,
+        ledger: &mut Ledger,
+        progress: &mut Progress,
+    ) -> Result<Report, CliError> {
+        let Self { feed, pass, wait, context } = *self;
+        let known = match pass.compared {
+            true => Some(server::documents(&feed.collection, context).await?),
+            false => None,
+        };
+        if let Some(known) = &known {
+            ledger.adopt(known)?;
+        }
+        let mut report = Report::default();
+        let mut seen = 0;
+        let paths: Vec<&Path> = feed.paths().collect();
+        if !paths.is_empty() {
+            let (found, changed) = changes(feed, ledger, &known, pass, &mut report)?;
+            seen += found;
+            if !pass.rehearsed {
+                self.send(changed, ledger, progress).await?;
+            }
+        }
+        // Nothing tells of changes of a site, so a pass for the changes of files leaves it.
+        if !pass.compared {
+            ledger.see_pages()?;
+        }
+        for url in feed.urls().filter(|_| pass.compared) {
+            let mut visit = site::Visit {
+                feed,
+                ledger: &mut *ledger,
+                known: &known,
+                pass,
+                report: &mut report,
+            };
+            let site = Site::new(url.clone(), &feed.site)?;
+            seen += visit.site(site, wait, progress, context).await?;
+        }
+        if feed.delete_missing {
+            self.mirror(ledger, seen, &mut report).await?;
+        }
+        if !pass.rehearsed {
+            self.take_down(ledger).await?;
+        }
+        Ok(report)
+    }
+
+    /// Takes down the versions of what was just sent, so that what somebody else writes
+    /// from now on is told from it.
+    async fn take_down(&self, ledger: &mut Ledger) -> Result<(), CliError> {
+        let collection = &self.feed.collection;
+        let new = ledger.unstamped()?;
+        let known = match new.len() {
+            0 => return Ok(()),
+            1..=MAX_ASKED_ALONE => server::some(collection, &new, self.context).await?,
+            _ => server::documents(collection, self.context).await?,
+        };
+        ledger.adopt(&known)
+    }
+
+    async fn send(
+        &self,
+        changed: Changed,
+        ledger: &mut Ledger,
+        progress: &mut Progress,
+    ) -> Result<(), CliError> {
+        changed.search.skipped.lines().for_each(|line| out::note(&line));
+        if !changed.search.kinds.is_empty() {
+            out::note(&kinds(&changed.search.kinds));
+        }
+        let recorder = Recorder { ledger, prints: changed.prints };
+        let mut delivery =
+            Delivery { wait: self.wait, recorder: Some(recorder), ..self.feed.delivery() };
+        put_in(changed.search, &mut delivery, progress, self.context).await
+    }
+
+    /// Deletes what the feed put and is gone from its sources.
+    async fn mirror(
+        &self,
+        ledger: &mut Ledger,
+        seen: u64,
+        report: &mut Report,
+    ) -> Result<(), CliError> {
+        let (gone, all) = (ledger.gone()?, ledger.count()?);
+        if let Some(refusal) = refusal(gone.len(), all, seen, self.feed.max_delete_percent) {
+            let kept = gone.iter().map(|put| put.id.clone());
+            report.kept.extend(kept);
+            report.refused = true;
+            out::note(&format!("nothing is deleted: {refusal}; --max-delete 100 allows it"));
+            return Ok(());
+        }
+        for put in gone {
+            self.delete(ledger, &put, report).await?;
+        }
+        Ok(())
+    }
+
+    async fn delete(
+        &self,
+        ledger: &mut Ledger,
+        put: &Put,
+        report: &mut Report,
+    ) -> Result<(), CliError> {
+        let deletion = match self.pass.rehearsed {
+            true => Deletion::Done,
+            false => server::delete(&self.feed.collection, put, self.context).await?,
+        };
+        match deletion {
+            Deletion::Done => report.deleted.push(put.id.clone()),
+            Deletion::Changed => {
+                out::note(&format!("kept: {}: somebody else has written it since", put.id));
+                report.kept.push(put.id.clone());
+            }
+        }
+        ledger.forget(&put.id)
+    }
 }
 
 /// What of a file search is to be sent, with what is known of each file.
@@ -270,23 +340,6 @@ pub fn is_intact(
     Ok(put.iter().all(|put| put.stamp.is_some() && known.get(&put.id) == put.stamp.as_ref()))
 }
 
-async fn send(
-    feed: &Feed,
-    changed: Changed,
-    ledger: &mut Ledger,
-    wait: bool,
-    progress: &mut Progress,
-    context: &Context,
-) -> Result<(), CliError> {
-    changed.search.skipped.lines().for_each(|line| out::note(&line));
-    if !changed.search.kinds.is_empty() {
-        out::note(&kinds(&changed.search.kinds));
-    }
-    let recorder = Recorder { ledger, prints: changed.prints };
-    let mut delivery = Delivery { wait, recorder: Some(recorder), ..feed.delivery() };
-    put_in(changed.search, &mut delivery, progress, context).await
-}
-
 /// Writes down what the server takes, as soon as it has it.
 pub struct Recorder<'a> {
     ledger: &'a mut Ledger,
@@ -306,51 +359,6 @@ impl Recorder<'_> {
             None => Ok(()),
         }
     }
-}
-
-/// Deletes what the feed put and is gone from its sources.
-async fn mirror(
-    feed: &Feed,
-    ledger: &mut Ledger,
-    seen: u64,
-    pass: Pass,
-    report: &mut Report,
-    context: &Context,
-) -> Result<(), CliError> {
-    let (gone, all) = (ledger.gone()?, ledger.count()?);
-    if let Some(refusal) = refusal(gone.len(), all, seen, feed.max_delete_percent) {
-        let kept = gone.iter().map(|put| put.id.clone());
-        report.kept.extend(kept);
-        report.refused = true;
-        out::note(&format!("nothing is deleted: {refusal}; --max-delete 100 allows it"));
-        return Ok(());
-    }
-    for put in gone {
-        delete(feed, ledger, &put, pass, report, context).await?;
-    }
-    Ok(())
-}
-
-async fn delete(
-    feed: &Feed,
-    ledger: &mut Ledger,
-    put: &Put,
-    pass: Pass,
-    report: &mut Report,
-    context: &Context,
-) -> Result<(), CliError> {
-    let deletion = match pass.rehearsed {
-        true => Deletion::Done,
-        false => server::delete(&feed.collection, put, context).await?,
-    };
-    match deletion {
-        Deletion::Done => report.deleted.push(put.id.clone()),
-        Deletion::Changed => {
-            out::note(&format!("kept: {}: somebody else has written it since", put.id));
-            report.kept.push(put.id.clone());
-        }
-    }
-    ledger.forget(&put.id)
 }
 
 /// Why so many deletions are not done unasked, if they are not: a source that is empty

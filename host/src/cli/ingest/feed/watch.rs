@@ -10,7 +10,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::ledger::Ledger;
-use super::{Feed, FeedArgs, Pass, follow, watched};
+use super::{Feed, FeedArgs, Follower, Pass, watched};
 use crate::cli::ingest::Progress;
 use crate::cli::{CliError, Context, out};
 use crate::signal;
@@ -98,7 +98,8 @@ impl Watch<'_> {
         let mut unsettled = false;
         for (feed, ledger) in &mut self.followed {
             let mut progress = Progress::new();
-            let report = follow(feed, ledger, pass, self.wait, &mut progress, self.context).await?;
+            let follower = Follower { feed, pass, wait: self.wait, context: self.context };
+            let report = follower.follow(ledger, &mut progress).await?;
             unsettled |= report.unsettled > 0;
             if !report.is_empty() || !progress.failed.is_empty() {
                 report.tell(feed, &progress, false, false);
