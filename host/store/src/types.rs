@@ -335,6 +335,23 @@ pub struct CandidateQuery<'a> {
     pub known: Option<&'a ragtime_text::ModelLanguages>,
 }
 
+impl<'a> CandidateQuery<'a> {
+    /// At most `depth` chunks that have words of `text`, whatever else they have.
+    pub const fn by_words(text: &'a str, depth: usize) -> Self {
+        Self {
+            text,
+            lexical: true,
+            vector: None,
+            model: None,
+            depth,
+            filter: None,
+            required: &[],
+            excluded: &[],
+            known: None,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Candidate {
     pub chunk: u64,

@@ -128,15 +128,10 @@ async fn until(mut done: impl FnMut() -> bool) {
 fn nearest(store: &Store, collection: &str, model: &Letters, text: &str) -> Vec<String> {
     let vector = model.vector(text);
     let query = CandidateQuery {
-        text,
         lexical: false,
         vector: Some(&vector),
         model: Some(model.name),
-        depth: 100,
-        filter: None,
-        required: &[],
-        excluded: &[],
-        known: None,
+        ..CandidateQuery::by_words(text, 100)
     };
     let mut found = store.candidates(collection, &query).unwrap();
     found.sort_by(|a, b| b.vector.unwrap().total_cmp(&a.vector.unwrap()));

@@ -35,17 +35,7 @@ fn document(number: u64) -> NewDocument {
 }
 
 fn found(store: &Store, text: &str) -> usize {
-    let query = CandidateQuery {
-        text,
-        lexical: true,
-        vector: None,
-        depth: 1_000,
-        filter: None,
-        required: &[],
-        excluded: &[],
-        model: None,
-        known: None,
-    };
+    let query = CandidateQuery::by_words(text, 1_000);
     store.candidates("default", &query).unwrap().len()
 }
 

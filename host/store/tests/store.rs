@@ -2,11 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+#[path = "store/check.rs"]
+mod check;
+#[path = "store/queue.rs"]
+mod queue;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use proptest::prelude::*;
 use ragtime_policy::chunking::{Chunking, Cut};
 use ragtime_policy::version::Condition;
 use ragtime_store::{
@@ -85,27 +89,18 @@ fn find(store: &Store, text: &str) -> Vec<String> {
 }
 
 /// A query by words, yet to be said which.
-fn by_text() -> CandidateQuery<'static> {
-    CandidateQuery {
-        text: "",
-        lexical: true,
-        vector: None,
-        depth: 10,
-        filter: None,
-        required: &[],
-        excluded: &[],
-        model: None,
-        known: None,
-    }
-}
-
 fn find_with(
     store: &Store,
     text: &str,
     vector: Option<&[f32]>,
     filter: Option<&Filter>,
 ) -> Vec<String> {
-    let query = CandidateQuery { text, lexical: vector.is_none(), vector, filter, ..by_text() };
+    let query = CandidateQuery {
+        lexical: vector.is_none(),
+        vector,
+        filter,
+        ..CandidateQuery::by_words(text, 10)
+    };
     let mut found = store.candidates("default", &query).unwrap();
     let score = |c: &ragtime_store::Candidate| c.lexical.or(c.vector).unwrap();
     found.sort_by(|a, b| score(b).total_cmp(&score(a)).then(a.chunk.cmp(&b.chunk)));
@@ -326,17 +321,7 @@ async fn each_leg_gives_its_score_for_what_the_other_found() {
     put(&store, "word", "abc qqqq").await;
     put(&store, "letters", "cab cab cab").await;
     let vector = letters("abc");
-    let query = CandidateQuery {
-        text: "abc",
-        lexical: true,
-        vector: Some(&vector),
-        depth: 1,
-        filter: None,
-        required: &[],
-        excluded: &[],
-        model: None,
-        known: None,
-    };
+    let query = CandidateQuery { vector: Some(&vector), ..CandidateQuery::by_words("abc", 1) };
     let found = store.candidates("default", &query).unwrap();
     assert_eq!(found.len(), 2);
     let by_word = found.iter().find(|candidate| candidate.lexical.is_some()).unwrap();
@@ -356,15 +341,11 @@ async fn a_search_that_meets_a_deletion_leaves_no_folder_behind() {
                 let (text, vector, filter) = ("x", None, None);
                 let (required, excluded) = (&[][..], &[][..]);
                 let query = CandidateQuery {
-                    text,
-                    lexical: true,
                     vector,
-                    depth: 1,
                     filter,
                     required,
                     excluded,
-                    model: None,
-                    known: None,
+                    ..CandidateQuery::by_words(text, 1)
                 };
                 match store.candidates("passing", &query) {
                     Ok(_) => {}
@@ -401,15 +382,11 @@ async fn words_that_are_conditions_bind_the_vector_leg_too() {
         let (text, filter) = ("abc", None);
         let vector = Some(&vector[..]);
         let query = CandidateQuery {
-            text,
-            lexical: true,
             vector,
-            depth: 2,
             filter,
             required,
             excluded,
-            model: None,
-            known: None,
+            ..CandidateQuery::by_words(text, 2)
         };
         store.candidates("default", &query).unwrap().len()
     };
@@ -538,76 +515,6 @@ async fn no_query_text_is_an_error() {
     assert_eq!(find(&store, "words)"), ["a"]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_check_finds_what_differs_and_repair_makes_it_anew() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
-    put(&store, "a", "phoenix").await;
-    put(&store, "b", "griffin").await;
-    store.wait_searchable(2).await;
-    assert!(matches!(ragtime_store::check(dir.path(), false), Err(OpenError::InUse)));
-    close(store, dir.path()).await;
-    let report = ragtime_store::check(dir.path(), false).unwrap();
-    assert_eq!((report.documents, report.chunks), (2, 2));
-    assert!(report.lost.is_empty() && report.differing.is_empty(), "{report:?}");
-    let database = rusqlite::Connection::open(dir.path().join("ragtime.sqlite")).unwrap();
-    // A chunk that the index has and the truth does not.
-    database.execute("DELETE FROM chunks WHERE id = 1", []).unwrap();
-    database.execute("UPDATE documents SET chunk_count = 0 WHERE id = 'a'", []).unwrap();
-    drop(database);
-    std::fs::create_dir_all(dir.path().join("index/77")).unwrap();
-    let report = ragtime_store::check(dir.path(), true).unwrap();
-    assert_eq!(report.differing.len(), 2, "{report:?}");
-    assert!(report.differing[0].contains("1 are there that should not be"), "{report:?}");
-    let store = open(dir.path());
-    store.wait_searchable(2).await;
-    assert_eq!(find(&store, "griffin"), ["b"]);
-    assert!(find(&store, "phoenix").is_empty());
-    close(store, dir.path()).await;
-    let report = ragtime_store::check(dir.path(), false).unwrap();
-    assert!(report.lost.is_empty() && report.differing.is_empty(), "{report:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_check_tells_damage_to_the_truth_from_damage_to_what_is_derived() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
-    put(&store, "a", "phoenix").await;
-    store.wait_searchable(1).await;
-    close(store, dir.path()).await;
-    let database = rusqlite::Connection::open(dir.path().join("ragtime.sqlite")).unwrap();
-    database.execute("UPDATE documents SET text = 'pheonix'", []).unwrap();
-    database.execute("INSERT INTO vectors VALUES (1, x'0000')", []).unwrap();
-    drop(database);
-    let report = ragtime_store::check(dir.path(), false).unwrap();
-    assert!(report.lost[0].contains("not the one that was stored"), "{report:?}");
-    assert!(report.differing[0].contains("vector"), "{report:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_copy_made_while_the_store_is_at_work_comes_back_whole() {
-    let dir = tempfile::tempdir().unwrap();
-    let copy = dir.path().join("copy.sqlite");
-    let (old, new) = (dir.path().join("old"), dir.path().join("new"));
-    let store = open(&old);
-    put(&store, "a", "phoenix").await;
-    assert_eq!(ragtime_store::backup(&old, &copy).unwrap(), 1);
-    put(&store, "b", "griffin").await;
-    assert!(ragtime_store::backup(&old, &copy).is_err(), "a copy is never written over");
-    assert_eq!(ragtime_store::restore(&copy, &new, false).unwrap(), 1);
-    assert!(matches!(ragtime_store::restore(&copy, &new, false), Err(OpenError::Exists)));
-    assert!(matches!(ragtime_store::restore(&copy, &old, true), Err(OpenError::InUse)));
-    close(store, &old).await;
-    assert_eq!(ragtime_store::restore(&copy, &old, true).unwrap(), 1);
-    for folder in [&old, &new] {
-        let store = open_when_free(folder);
-        store.wait_searchable(1).await;
-        assert_eq!(find(&store, "phoenix griffin"), ["a"]);
-    }
-    std::fs::write(&copy, "SQLite format 3\0 and nothing else").unwrap();
-    assert!(ragtime_store::restore(&copy, &new, true).is_err());
-}
-
 /// Closes a store and waits until its folder is free.
 async fn close(store: Store, dir: &Path) {
     store.close().await;
@@ -615,285 +522,5 @@ async fn close(store: Store, dir: &Path) {
     drop(open_when_free(dir));
     while matches!(ragtime_store::check(dir, false), Err(OpenError::InUse)) {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
-}
-
-/// As [`Letters`], but fails at some texts, until it is told not to.
-#[derive(Default)]
-struct Picky {
-    healed: std::sync::atomic::AtomicBool,
-}
-
-impl Embed for Picky {
-    fn dimensions(&self) -> usize {
-        26
-    }
-
-    fn name(&self) -> &str {
-        "picky"
-    }
-
-    fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, BoxError> {
-        if !self.healed.load(Relaxed) && texts.iter().any(|text| text.contains("poison")) {
-            return Err("a text that no model can stand".into());
-        }
-        Ok(texts.iter().map(|text| letters(text)).collect())
-    }
-}
-
-async fn until(mut done: impl FnMut() -> bool) {
-    while !done() {
-        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_text_the_model_fails_at_fails_alone_and_can_be_tried_again() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
-    let model = Arc::new(Picky::default());
-    store.set_embedder(Arc::clone(&model) as Arc<dyn Embed>);
-    let mut documents: Vec<_> = (0..20).map(|n| document(&n.to_string(), "kangaroo")).collect();
-    documents[7] = document("bad", "poison zebra");
-    let (job, seq) = store.ingest("default", documents, Vec::new()).await.unwrap();
-    store.wait_searchable(seq).await;
-    until(|| store.status().vectors_complete).await;
-
-    let now = store.job(&job.id).unwrap();
-    assert_eq!((now.received, now.indexed, now.pending), (20, 19, 0));
-    assert_eq!((now.failed[0].position, now.failed[0].id.as_deref()), (7, Some("bad")));
-    assert!(now.failed[0].reason.contains("embedding model fails"));
-    assert_eq!(find(&store, "poison"), ["bad"]);
-    let near = |text| find_with(&store, "", Some(&letters(text)), None);
-    assert!(near("kangaroo").len() > 5 && !near("zebra").contains(&"bad".into()));
-
-    model.healed.store(true, Relaxed);
-    store.retry_job(&job.id).await.unwrap();
-    until(|| near("poison zebra").contains(&"bad".into())).await;
-    let now = store.job(&job.id).unwrap();
-    assert_eq!((now.received, now.indexed, now.failed.len()), (20, 20, 0));
-    assert!(matches!(store.retry_job("none").await, Err(Error::UnknownJob)));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cancelled_job_leaves_nothing_pending_and_no_half_of_a_document() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
-    put(&store, "kept", "walrus").await;
-    let mut documents: Vec<_> = (0..500).map(|n| document(&n.to_string(), "walrus")).collect();
-    documents.push(document("kept", "walrus"));
-    let (job, seq) = store.ingest("default", documents, Vec::new()).await.unwrap();
-    store.cancel_job(&job.id).await.unwrap();
-    let now = store.job(&job.id).unwrap();
-    assert_eq!((now.received, now.pending), (501, 0));
-    assert_eq!(now.received, now.indexed + now.failed.len() as u32);
-    assert!(now.failed.iter().all(|failure| failure.reason == "cancelled"));
-
-    store.wait_searchable(seq).await;
-    let stored = store.collection("default").unwrap().documents;
-    // What was indexed in time is there, and so is what another call had stored.
-    assert_eq!(stored, u64::from(now.indexed));
-    assert_eq!(store.job(&job.id).unwrap().failed.len(), now.failed.len());
-    assert!(store.document("default", "kept").is_ok());
-    assert!(matches!(store.cancel_job("none").await, Err(Error::UnknownJob)));
-}
-
-/// Notes what it embeds, a batch at a time, and begins with the first once there is
-/// leave to.
-struct Noting {
-    leave: std::sync::Mutex<Option<std::sync::mpsc::Receiver<()>>>,
-    batches: std::sync::Mutex<Vec<Vec<String>>>,
-}
-
-impl Noting {
-    fn held() -> (Arc<Self>, std::sync::mpsc::Sender<()>) {
-        let (leave, held) = std::sync::mpsc::channel();
-        let noting =
-            Self { leave: std::sync::Mutex::new(Some(held)), batches: std::sync::Mutex::default() };
-        (Arc::new(noting), leave)
-    }
-
-    /// The batch that a text was in.
-    fn batch_of(&self, text: &str) -> Option<usize> {
-        let batches = self.batches.lock().unwrap();
-        batches.iter().position(|batch| batch.iter().any(|one| one.ends_with(text)))
-    }
-}
-
-impl Embed for Noting {
-    fn dimensions(&self) -> usize {
-        26
-    }
-
-    fn name(&self) -> &str {
-        "noting"
-    }
-
-    fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, BoxError> {
-        if let Some(held) = self.leave.lock().unwrap().take() {
-            let _ = held.recv();
-        }
-        self.batches.lock().unwrap().push(texts.iter().map(|&text| text.to_owned()).collect());
-        Ok(texts.iter().map(|text| letters(text)).collect())
-    }
-}
-
-/// Waits until a document is found by a word, whatever waits for vectors.
-async fn words_found(store: &Store, id: &str, word: &str) {
-    until(|| find(store, word).contains(&id.to_owned())).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_large_document_holds_up_no_small_one() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
-    let (model, leave) = Noting::held();
-    store.set_embedder(Arc::clone(&model) as Arc<dyn Embed>);
-    store.create_collection("other", None, None).await.unwrap();
-    let words: Vec<_> = (0..2_000).map(|n| format!("word{n}")).collect();
-    let large = by_words("large", &words.join(" "), &Cut::default());
-    let large = store.put("default", large, Condition::default()).await.unwrap();
-    // Its words are found before any of it is embedded.
-    words_found(&store, "large", "word1999").await;
-    assert!(!store.document("default", "large").unwrap().summary.searchable);
-
-    let mut small = Vec::new();
-    for (collection, text) in [("default", "walrus"), ("other", "zebra")] {
-        let put = store.put(collection, document(text, text), Condition::default()).await;
-        small.push(put.unwrap());
-    }
-    assert_eq!(store.status().index_lag, 2_002);
-    // Only what is found by its words is embedded, and this model takes no time.
-    let query = CandidateQuery { text: "zebra", ..by_text() };
-    until(|| store.candidates("other", &query).unwrap().len() == 1).await;
-    leave.send(()).unwrap();
-    for put in small {
-        store.wait_document_searchable(put.seq).await;
-    }
-    store.wait_searchable(large.seq).await;
-    assert!(store.document("default", "large").unwrap().summary.searchable);
-    // The batch that was at work, and the one after it.
-    assert!(model.batch_of("walrus").unwrap() <= 1, "{:?}", model.batch_of("walrus"));
-    assert!(model.batch_of("zebra").unwrap() <= 1, "{:?}", model.batch_of("zebra"));
-    assert!(model.batch_of("word1999").unwrap() > 10);
-    assert_eq!(find_with(&store, "", Some(&letters("walrus")), None)[0], "walrus");
-    assert_eq!(store.status().index_lag, 0);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn many_small_documents_do_not_hold_up_a_large_one_for_ever() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
-    let (model, leave) = Noting::held();
-    store.set_embedder(Arc::clone(&model) as Arc<dyn Embed>);
-    let words: Vec<_> = (0..64).map(|n| format!("word{n}")).collect();
-    let large = by_words("large", &words.join(" "), &Cut::default());
-    store.put("default", large, Condition::default()).await.unwrap();
-    let small = (0..1_000).map(|n| document(&n.to_string(), &format!("small{n}"))).collect();
-    let (job, seq) = store.ingest("default", small, Vec::new()).await.unwrap();
-    let now = store.job(&job.id).unwrap();
-    assert_eq!((now.indexed, now.pending), (0, 1_000));
-    leave.send(()).unwrap();
-    store.wait_job_searchable(&job.id, seq).await;
-    let (last_of_large, last_of_small) = (model.batch_of("word63"), model.batch_of("small999"));
-    assert!(last_of_large < last_of_small, "{last_of_large:?} {last_of_small:?}");
-    assert_eq!(store.job(&job.id).unwrap().indexed, 1_000);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_waited_for_its_vectors_gets_them_after_a_restart() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
-    store.set_embedder(Arc::new(Letters::default()));
-    put(&store, "a", "kangaroo").await;
-    close(store, dir.path()).await;
-    // As if it had been killed before the vector was there.
-    let database = rusqlite::Connection::open(dir.path().join("ragtime.sqlite")).unwrap();
-    database.execute("DELETE FROM vectors", []).unwrap();
-    database.execute("INSERT INTO embedding_queue VALUES (1, 0, 1, 1)", []).unwrap();
-    drop(database);
-    // Words alone are enough where there is no model.
-    let store = open_when_free(dir.path());
-    store.wait_searchable(1).await;
-    assert!(store.document("default", "a").unwrap().summary.searchable);
-    store.set_embedder(Arc::new(Letters::default()));
-    until(|| store.status().vectors_complete).await;
-    assert_eq!(find_with(&store, "", Some(&letters("kangaroo")), None), ["a"]);
-}
-
-/// Embeds once there is leave to.
-struct Held(std::sync::Mutex<std::sync::mpsc::Receiver<()>>);
-
-impl Embed for Held {
-    fn dimensions(&self) -> usize {
-        26
-    }
-
-    fn name(&self) -> &str {
-        "held"
-    }
-
-    fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, BoxError> {
-        let _ = self.0.lock().unwrap().recv();
-        Ok(texts.iter().map(|text| letters(text)).collect())
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn documents_are_refused_as_busy_while_the_indexes_are_behind() {
-    let dir = tempfile::tempdir().unwrap();
-    let settings = Settings { max_index_lag: 0, ..Settings::default() };
-    let store = Store::open(dir.path(), settings).unwrap();
-    let (release, held) = std::sync::mpsc::channel();
-    store.set_embedder(Arc::new(Held(std::sync::Mutex::new(held))));
-    let first = store.put("default", document("a", "one"), Condition::default()).await.unwrap();
-    let refused = store.put("default", document("b", "two"), Condition::default()).await;
-    assert!(matches!(refused, Err(Error::Busy { .. })), "{refused:?}");
-    let refused = store.ingest("default", vec![document("b", "two")], Vec::new()).await;
-    assert!(matches!(refused, Err(Error::Busy { .. })), "{refused:?}");
-    store.delete_document("default", "a", Condition::default()).await.unwrap();
-    drop(release);
-    store.wait_searchable(first.seq).await;
-    store.put("default", document("b", "two"), Condition::default()).await.unwrap();
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(12) })]
-
-    /// Pages of a list, while others write: what was there all the time comes
-    /// once, in order, and nothing comes twice.
-    #[test]
-    fn pages_are_stable_under_writes(
-        ids in prop::collection::btree_set("[a-zé %:/]{1,6}", 1..24),
-        new in prop::collection::vec("[a-zé %:/]{1,6}", 0..12),
-        limit in 1_usize..7,
-    ) {
-        let dir = tempfile::tempdir().unwrap();
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        runtime.block_on(async {
-            let store = open(dir.path());
-            for id in &ids {
-                store.put("default", document(id, "text"), Condition::default()).await.unwrap();
-            }
-            let (mut cursor, mut seen) = (None, Vec::new());
-            let mut new = new.iter();
-            loop {
-                let (page, next) = store.documents("default", cursor.as_deref(), limit).unwrap();
-                prop_assert!(page.len() <= limit);
-                seen.extend(page.into_iter().map(|summary| summary.id));
-                cursor = next;
-                if cursor.is_none() {
-                    break;
-                }
-                if let Some(id) = new.next() {
-                    store.put("default", document(id, "more"), Condition::default()).await.unwrap();
-                    let last = seen.last().unwrap().clone();
-                    store.delete_document("default", &last, Condition::default()).await.unwrap();
-                }
-            }
-            prop_assert!(seen.is_sorted() && seen.windows(2).all(|pair| pair[0] != pair[1]));
-            prop_assert!(ids.iter().all(|id| seen.contains(id)));
-            Ok(())
-        })?;
     }
 }

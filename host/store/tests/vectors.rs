@@ -90,15 +90,9 @@ async fn close(store: Store) {
 fn candidates(store: &Store, text: &str, number: u64) -> Vec<Candidate> {
     let vector = vector(number);
     let query = CandidateQuery {
-        text,
         lexical: !text.is_empty(),
         vector: Some(&vector),
-        model: None,
-        depth: 20,
-        filter: None,
-        required: &[],
-        excluded: &[],
-        known: None,
+        ..CandidateQuery::by_words(text, 20)
     };
     store.candidates("default", &query).unwrap()
 }

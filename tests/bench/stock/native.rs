@@ -129,17 +129,7 @@ fn admit(shared: &Shared, headers: &HeaderMap) -> Result<Quota, StatusCode> {
 
 fn find(store: &Store, request: &api::SearchRequest) -> Vec<(Passage, f64)> {
     let depth = limits::depth(request.top_k) as usize;
-    let query = CandidateQuery {
-        text: &request.query,
-        lexical: true,
-        vector: None,
-        depth,
-        filter: None,
-        required: &[],
-        excluded: &[],
-        model: None,
-        known: None,
-    };
+    let query = CandidateQuery::by_words(&request.query, depth);
     let candidates: Vec<_> = store
         .candidates("default", &query)
         .unwrap()
