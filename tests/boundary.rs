@@ -13,7 +13,7 @@ mod harness;
 use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt};
-use harness::{Server, Setup, fixture};
+use harness::{CHEAT, Server, Setup, fixture};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
@@ -89,7 +89,7 @@ async fn no_order_of_imports_reaches_what_the_key_does_not() {
         [key("reader", json!(["read"])).await, key("writer", json!(["read", "write"])).await];
     let before = protected(&server).await;
 
-    let cheat = std::fs::read(fixture("cheat")).unwrap();
+    let cheat = std::fs::read(fixture(CHEAT)).unwrap();
     assert_eq!(server.swap(cheat, "").await.status, 200);
     let started = Instant::now();
     let enough = |number: usize| match seconds {

@@ -170,7 +170,7 @@ async fn a_handler_that_fails_at_cutting_holds_up_nothing() {
     }
     assert!(server.terminate().success());
     // It answers everything with its name.
-    let faulty = harness::fixture("faulty");
+    let faulty = harness::fixture(harness::FAULTY);
     let faulty =
         Setup::with_model_again(&server).argument("--handler").argument(faulty.to_str().unwrap());
     let mut server = faulty.start();

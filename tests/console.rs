@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use harness::clients::{Script, run};
 use harness::endpoint::{Behaviour, Endpoint};
-use harness::{ADMIN, Answer, Server, Setup, fixture, root, variant};
+use harness::{ADMIN, Answer, FAULTY, Server, Setup, WASI02, fixture, root, variant};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
@@ -275,12 +275,12 @@ async fn keys_are_managed_by_clicking() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_handler_is_replaced_by_clicking() {
-    let faulty = fixture("faulty");
+    let faulty = fixture(FAULTY);
     let server = Setup::new().argument("--handler").argument(faulty.to_str().unwrap()).start();
     let folder = tempfile::tempdir().unwrap();
     let same = variant(&std::fs::read(&faulty).unwrap(), "same");
     std::fs::write(folder.path().join("same.wasm"), same).unwrap();
-    std::fs::copy(fixture("wasi02"), folder.path().join("other.wasm")).unwrap();
+    std::fs::copy(fixture(WASI02), folder.path().join("other.wasm")).unwrap();
     browser(&server, "handler", folder.path()).await;
 }
 

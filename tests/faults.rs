@@ -6,14 +6,14 @@ mod harness;
 
 use std::time::Duration;
 
-use harness::{Answer, Server, Setup, fixture};
+use harness::{Answer, FAULTY, Server, Setup, fixture};
 use reqwest::Method;
 
 /// The name that the fixture answers with.
 const VERSION: &str = "faulty-version-0";
 
 fn server() -> Setup {
-    Setup::new().argument("--handler").argument(fixture("faulty").to_str().unwrap())
+    Setup::new().argument("--handler").argument(fixture(FAULTY).to_str().unwrap())
 }
 
 /// Requests that were at work when `path` failed, and the failure itself. What
@@ -82,25 +82,29 @@ async fn a_memory_bomb_and_a_deep_recursion_are_500s() {
     );
 }
 
-/// Searches for `panic now` panic at this place of the host.
+/// Has the host panic at this place, at a search of one collection while another is
+/// searched.
 #[cfg(debug_assertions)]
 async fn panics_at(place: &str) -> (Server, Answer) {
-    let server = Setup::new().set("FAULT", place).start();
+    let server = Setup::new().set("FAULT", format!("{place}:faulty")).start();
     server.document("rag", "a steady march").await;
-    let search = |query: &str| {
-        let body = serde_json::json!({"query": query});
-        let request = server.request(Method::POST, "/v1/collections/default/search").json(&body);
-        Answer::of(request)
+    let made = server.request(Method::POST, "/v1/collections");
+    let made = Answer::of(made.json(&serde_json::json!({"name": "faulty"}))).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let search = |collection: &str| {
+        let body = serde_json::json!({"query": "march"});
+        let path = format!("/v1/collections/{collection}/search");
+        Answer::of(server.request(Method::POST, &path).json(&body))
     };
     let (panicked, others) = tokio::join!(
-        search("panic now"),
-        futures::future::join_all((0..8).map(|_| search("march")))
+        search("faulty"),
+        futures::future::join_all((0..8).map(|_| search("default")))
     );
     for other in others {
         assert_eq!((other.status, &other.body["results"][0]["document_id"]), (200, &"rag".into()));
     }
     server.logged(&[r#""blame":"host""#, "retrieval.rs"]).await;
-    assert!(!server.log().iter().any(|line| line.contains("ordered")), "a message may quote");
+    assert!(!server.log().iter().any(|line| line.contains("fail point")), "a message may quote");
     let readiness = Answer::of(server.anonymous(Method::GET, "/readyz")).await;
     assert!(readiness.text.contains(r#""name":"server","state":"degraded""#), "{readiness:?}");
     let metrics = server.admin(Method::GET, "/metrics").send().await.unwrap();
@@ -243,7 +247,7 @@ async fn a_server_that_is_told_to_end_finishes_what_is_at_work_and_takes_nothing
 /// request of the same key, one of another key, one without a key.
 async fn gossip(isolation: &str) -> [String; 3] {
     let server = server().set("HANDLER__ISOLATION", isolation).start();
-    let faulty = std::fs::read(fixture("faulty")).unwrap();
+    let faulty = std::fs::read(fixture(FAULTY)).unwrap();
     // Keys are made by the built-in handler.
     assert_eq!(server.swap(harness::built_in(), "").await.status, 200);
     let key = |name: &str| server.key(serde_json::json!({"name": name, "scopes": ["read"]}));

@@ -7,7 +7,7 @@ mod harness;
 
 use std::path::{Path, PathBuf};
 
-use harness::{ADMIN, Answer, Server, Setup, binary, fixture};
+use harness::{ADMIN, Answer, Server, Setup, WASI02, binary, fixture};
 use reqwest::Method;
 use serde_json::json;
 
@@ -89,7 +89,7 @@ async fn a_handler_in_rust_from_the_template_answers_with_citations() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handler_for_wasi_0_2_is_swapped_in_and_fails_alone() {
-    let server = swapped(&fixture("wasi02")).await;
+    let server = swapped(&fixture(WASI02)).await;
     let requests = (0..8).map(|number| {
         let path = if number == 3 { "/trap" } else { "/" };
         Answer::of(server.anonymous(Method::GET, path))

@@ -8,7 +8,7 @@ mod harness;
 use std::io::Read;
 use std::time::Duration;
 
-use harness::{ADMIN, Answer, Server, Setup, fixture};
+use harness::{ADMIN, Answer, FAULTY, Server, Setup, fixture};
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -148,7 +148,7 @@ async fn a_deadline_of_the_clients_ends_its_request() {
         ask(bad).await.assert_problem(400, "invalid_deadline");
     }
     // A handler that is never done: an answer must not win the race.
-    let parked = Setup::new().argument("--handler").argument(fixture("faulty").to_str().unwrap());
+    let parked = Setup::new().argument("--handler").argument(fixture(FAULTY).to_str().unwrap());
     let server = parked.start();
     let late = server.request(Method::GET, "/park").header("request-timeout", "0.05");
     Answer::of(late).await.assert_problem(504, "deadline_exceeded");

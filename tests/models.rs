@@ -14,6 +14,9 @@ use harness::{ADMIN, Answer, Server, Setup, binary, root};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+/// A handler that was built against the contract before.
+const KEPT: &[u8] = include_bytes!("fixtures/kept/models-0.1.wasm");
+
 fn golden(form: &str) -> String {
     root().join("host/embed/tests/golden").join(form).display().to_string()
 }
@@ -372,8 +375,7 @@ async fn a_handler_of_the_contract_before_serves_in_turn_with_one_of_todays() {
     server.document("mine", "mine is a word").await;
     let mut first = String::new();
     for round in 0..2 {
-        let kept = std::fs::read(root().join("tests/fixtures/kept/models-0.1.wasm")).unwrap();
-        let swapped = server.swap(kept, "").await;
+        let swapped = server.swap(KEPT.to_vec(), "").await;
         assert_eq!(swapped.status, 200, "{swapped:?}");
         let done = server.get(&format!("/script?{SCRIPT}")).await.text;
         assert_eq!(done.lines().filter(|line| line.starts_with("LOOT")).count(), 5, "{done}");

@@ -4,14 +4,14 @@
 
 mod harness;
 
-use harness::{Answer, Server, Setup, fixture};
+use harness::{Answer, CHEAT, Server, Setup, fixture};
 use reqwest::Method;
 
 async fn server() -> Server {
     let mut honest = Setup::new().start();
     honest.document("secret", "the secret").await;
     assert!(honest.terminate().success());
-    Setup::again(&honest).argument("--handler").argument(fixture("cheat").to_str().unwrap()).start()
+    Setup::again(&honest).argument("--handler").argument(fixture(CHEAT).to_str().unwrap()).start()
 }
 
 async fn attempt(server: &Server, name: &str) -> Answer {

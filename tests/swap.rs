@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use harness::{ADMIN, Answer, Server, Setup, built_in, fixture, variant};
+use harness::{ADMIN, Answer, FAULTY, Server, Setup, built_in, fixture, variant};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ const VERSION: &[u8] = b"faulty-version-0";
 /// The fixture handler with another name in it.
 fn version(name: &str) -> Vec<u8> {
     assert_eq!(name.len(), VERSION.len());
-    let mut bytes = std::fs::read(fixture("faulty")).unwrap();
+    let mut bytes = std::fs::read(fixture(FAULTY)).unwrap();
     let at = bytes.windows(VERSION.len()).position(|window| window == VERSION).unwrap();
     bytes[at..at + VERSION.len()].copy_from_slice(name.as_bytes());
     bytes
@@ -25,7 +25,7 @@ fn version(name: &str) -> Vec<u8> {
 
 /// Starts with the fixture handler.
 fn start() -> Server {
-    Setup::new().argument("--handler").argument(fixture("faulty").to_str().unwrap()).start()
+    Setup::new().argument("--handler").argument(fixture(FAULTY).to_str().unwrap()).start()
 }
 
 async fn served(server: &Server) -> String {
@@ -309,7 +309,7 @@ async fn what_does_not_drain_in_time_is_cut_and_can_tell() {
     let server = Setup::new()
         .set("SWAP__DRAIN_TIMEOUT_MS", 300)
         .argument("--handler")
-        .argument(fixture("faulty").to_str().unwrap())
+        .argument(fixture(FAULTY).to_str().unwrap())
         .start();
     let parked = Answer::of(server.anonymous(Method::GET, "/park"));
     let swap = async {

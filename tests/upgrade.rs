@@ -5,41 +5,53 @@
 
 mod harness;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use harness::{Answer, Server, Setup, binary};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-/// The versions whose folders are kept.
-fn versions() -> Vec<String> {
-    let names = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name());
-    let version = |name: std::ffi::OsString| {
-        let name = name.into_string().unwrap();
-        Some(name.strip_prefix("data-")?.strip_suffix(".tar.gz")?.to_owned())
+/// What a version left.
+struct Left {
+    version: &'static str,
+    /// An archive of its data folder, made with tar and gzip.
+    folder: &'static [u8],
+    /// What is in it, in JSON.
+    expected: &'static str,
+}
+
+macro_rules! left {
+    ($version:literal) => {
+        Left {
+            version: $version,
+            folder: include_bytes!(concat!("fixtures/upgrade/data-", $version, ".tar.gz")),
+            expected: include_str!(concat!("fixtures/upgrade/expected-", $version, ".json")),
+        }
     };
-    let mut versions: Vec<_> = names.filter_map(version).collect();
-    versions.sort();
-    assert!(!versions.is_empty());
-    versions
 }
 
-fn folder() -> PathBuf {
-    harness::root().join("tests/fixtures/upgrade")
-}
+/// The versions whose folders are kept.
+const VERSIONS: &[Left] = &[left!("0.1.0")];
 
-/// Lays the folder of a version down.
-fn unpack(version: &str, to: &Path) {
-    let archive = folder().join(format!("data-{version}.tar.gz"));
-    assert!(archive.metadata().unwrap().len() < 300_000, "fixtures stay small");
-    let done = Command::new("tar").arg("-xzf").arg(archive).arg("-C").arg(to).status().unwrap();
-    assert!(done.success());
-}
+impl Left {
+    /// Lays the folder down.
+    fn unpack(&self, to: &Path) {
+        assert!(self.folder.len() < 300_000, "fixtures stay small");
+        let mut tar = Command::new("tar")
+            .args(["-xzf", "-", "-C"])
+            .arg(to)
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        tar.stdin.take().unwrap().write_all(self.folder).unwrap();
+        assert!(tar.wait().unwrap().success());
+    }
 
-fn expected(version: &str) -> Value {
-    let text = std::fs::read_to_string(folder().join(format!("expected-{version}.json"))).unwrap();
-    serde_json::from_str(&text).unwrap()
+    fn expected(&self) -> Value {
+        serde_json::from_str(self.expected).unwrap()
+    }
 }
 
 fn command(arguments: &[&str], data: &Path) -> std::process::Output {
@@ -49,10 +61,11 @@ fn command(arguments: &[&str], data: &Path) -> std::process::Output {
 
 #[tokio::test]
 async fn this_version_opens_what_earlier_ones_left_and_goes_on() {
-    for version in versions() {
+    for left in VERSIONS {
+        let version = left.version;
         let setup = Setup::with_model();
-        let expected = expected(&version);
-        unpack(&version, setup.folder());
+        let expected = left.expected();
+        left.unpack(setup.folder());
         let mut server = setup.start();
         server.model().await;
         everything_is_there(&server, &expected).await;
@@ -66,9 +79,10 @@ async fn this_version_opens_what_earlier_ones_left_and_goes_on() {
 /// The same by way of a backup, which is the way back.
 #[tokio::test]
 async fn a_backup_of_an_earlier_version_is_restored() {
-    for version in versions() {
+    for left in VERSIONS {
+        let version = left.version;
         let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        unpack(&version, old.path());
+        left.unpack(old.path());
         let (backup, data) = (new.path().join("backup"), new.path().join("data"));
         let backup = backup.to_str().unwrap();
         let made = command(&["backup", backup], old.path());
@@ -80,7 +94,7 @@ async fn a_backup_of_an_earlier_version_is_restored() {
             let done = command(arguments, &data);
             assert!(done.status.success(), "{version}: {done:?}");
         }
-        let count = expected(&version)["documents"].as_object().unwrap().clone();
+        let count = left.expected()["documents"].as_object().unwrap().clone();
         let count: usize = count.values().map(|all| all.as_array().unwrap().len()).sum();
         let checked = command(&["check"], &data);
         let said = String::from_utf8(checked.stdout).unwrap();

@@ -31,17 +31,19 @@ pub fn recent() -> bool {
     unix_now().saturating_sub(LAST.load(Relaxed)) < RECENT_SECONDS
 }
 
-/// Panics where a test has ordered it: in a debug build that was started with
-/// `RAGTIME_FAULT` set to this place, at the text that asks for it.
+/// Where a test can have the host fail: panics in a debug build that was started with
+/// `RAGTIME_FAULT` set to `PLACE:COLLECTION` of this place and collection. What a client
+/// sends has no say in it.
 #[cfg(debug_assertions)]
-#[allow(clippy::panic, reason = "it is the order")]
+#[allow(clippy::panic, reason = "the test that set the variable asks for it")]
 #[track_caller]
-pub fn ordered(place: &str, text: &str) {
-    if text == "panic now" && std::env::var("RAGTIME_FAULT").is_ok_and(|fault| fault == place) {
-        panic!("ordered: {text}");
+pub fn fail_point(place: &str, collection: &str) {
+    let fault = std::env::var("RAGTIME_FAULT").unwrap_or_default();
+    if fault.split_once(':') == Some((place, collection)) {
+        panic!("a fail point: {fault}");
     }
 }
 
 /// Nothing, in a release build.
 #[cfg(not(debug_assertions))]
-pub fn ordered(_place: &str, _text: &str) {}
+pub fn fail_point(_place: &str, _collection: &str) {}

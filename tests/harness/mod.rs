@@ -479,11 +479,39 @@ pub fn variant(component: &[u8], tag: &str) -> Vec<u8> {
     bytes
 }
 
-/// A fixture handler, built on first use.
-pub fn fixture(name: &str) -> PathBuf {
+/// A handler that tests need beside the default one. Its manifest is read when the tests
+/// are compiled, so a fixture that is missing fails the build.
+#[derive(Debug, Clone, Copy)]
+pub struct Fixture {
+    manifest: &'static str,
+    name: &'static str,
+}
+
+macro_rules! fixtures {
+    ($($(#[$doc:meta])* $fixture:ident = $name:literal;)*) => {$(
+        $(#[$doc])*
+        pub const $fixture: Fixture = Fixture {
+            manifest: include_str!(concat!("../fixtures/", $name, "/Cargo.toml")),
+            name: $name,
+        };
+    )*};
+}
+
+fixtures! {
+    /// Tries to get at documents without leave.
+    CHEAT = "cheat";
+    /// Fails in every way a handler can.
+    FAULTY = "faulty";
+    /// Speaks WASI 0.2.
+    WASI02 = "wasi02";
+}
+
+/// The component of a fixture, built on first use.
+pub fn fixture(Fixture { manifest, name }: Fixture) -> PathBuf {
     static BUILD: Mutex<()> = Mutex::new(());
     let _one_at_a_time = BUILD.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let package = format!("ragtime-fixture-{name}");
+    assert!(manifest.contains(&format!("name = \"{package}\"")), "{name} has another name");
     let built = Command::new(env!("CARGO"))
         .args([
             "build",

@@ -34,7 +34,7 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
     ) -> DocumentsResult<wit::Candidates> {
         let call = Call::of(accessor, &permit)?.with_in(Scope::Read, &query.collection)?;
         call.pay_for_search().map_err(Error::Busy)?;
-        panics::ordered("import", &query.text);
+        panics::fail_point("import", &query.collection);
         call.read(move |call| find(call, &query)).await
     }
 
@@ -65,7 +65,7 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
 }
 
 fn find(call: &Call, query: &wit::Query) -> Result<wit::Candidates, store::Error> {
-    panics::ordered("work", &query.text);
+    panics::fail_point("work", &query.collection);
     if query.depth == 0 || query.depth > MAX_DEPTH {
         return Err(store::Error::Invalid(format!("the depth is 1 to {MAX_DEPTH}")));
     }
