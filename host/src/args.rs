@@ -38,6 +38,8 @@ enum Command {
     Mcp(cli::Connection),
     /// Measure retrieval on a folder in BEIR's layout
     Eval(EvalArgs),
+    /// Look at the hosts that share a database, or make a fleet of a data folder
+    Fleet(WithSettings<cli::fleet::Args>),
     /// Copy documents, keys and handlers, while the server is at work or not
     Backup(WithSettings<cli::data::BackupArgs>),
     /// Bring a backup back
@@ -92,6 +94,10 @@ struct ServeArgs {
     /// Serve this component, or built-in, instead of what served last
     #[arg(long, value_name = "FILE.wasm")]
     handler: Option<PathBuf>,
+    /// Share documents and keys with the other hosts on this PostgreSQL; the environment
+    /// variable RAGTIME_FLEET__POSTGRES keeps a password out of the list of processes
+    #[arg(long, value_name = "URL")]
+    postgres: Option<String>,
     #[command(flatten)]
     settings: SettingsArgs,
 }
@@ -205,6 +211,12 @@ pub async fn run(args: Args) -> ExitCode {
         Command::Man(args) => cli::outcome(cli::shell::man(&args, Args::command())),
         Command::Guest(args) => cli::outcome(cli::guest::run(args).await),
         Command::Eval(args) => eval_command(args).await,
+        Command::Fleet(with) => match with.settings.load() {
+            Ok(settings) => {
+                cli::outcome(tokio::task::block_in_place(|| cli::fleet::run(&with.args, &settings)))
+            }
+            Err(error) => outcome(Err(error)),
+        },
         Command::Backup(with) => match with.settings.load() {
             Ok(settings) => cli::outcome(cli::data::backup(&with.args, &settings).await),
             Err(error) => outcome(Err(error)),
@@ -249,6 +261,9 @@ async fn serve_command(args: ServeArgs) -> Result<(), serve::ServeError> {
     }
     if let Some(listen) = args.admin_listen {
         settings.admin.listen = listen;
+    }
+    if let Some(url) = &args.postgres {
+        settings.fleet.postgres = Some(url.as_str().into());
     }
     if args.handler.is_some() {
         settings.handler.file = args.handler;

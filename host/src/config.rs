@@ -4,6 +4,7 @@
 //! default beside it. Unknown keys are errors.
 
 mod backup;
+mod fleet;
 mod models;
 mod tls;
 
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::network::Network;
 pub use backup::{Backup, S3};
+pub use fleet::Fleet;
 pub use models::{
     Embedding, Files, Generation, InvalidModel, Models, Pooling, Precision, RerankShape, Reranking,
     Runs,
@@ -39,6 +41,8 @@ pub struct Settings {
     pub data: Data,
     /// Copies of them.
     pub backup: Backup,
+    /// Hosts that share documents and keys.
+    pub fleet: Fleet,
     /// Keys and budgets.
     pub auth: Auth,
     /// The built-in embedding model.

@@ -4,7 +4,7 @@ mod change;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, RwLock, Weak};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 pub use change::{Actor, Change, NewKey};
@@ -13,7 +13,7 @@ use ragtime_policy::grant;
 use ragtime_policy::key::{Credential, KeyId};
 use ragtime_policy::key_record::KeyRecord;
 use ragtime_policy::scope::Scope;
-use ragtime_store::Store;
+use ragtime_store::{Store, StoredKey};
 
 /// How often the last use of a key is written down.
 const LAST_USED_RESOLUTION_SECONDS: u64 = 60;
@@ -48,14 +48,21 @@ pub struct Key {
 struct Usage {
     bucket: Mutex<TokenBucket>,
     last_used_at: AtomicU64,
-    /// Units that it has spent since it was made.
-    spent_units: AtomicU64,
-    /// How many of them are written down.
+    /// Units that it has spent since it was made, as far as they are written down: by all
+    /// hosts together.
     written_units: AtomicU64,
+    /// Units that it has spent here since.
+    unwritten_units: AtomicU64,
     /// Requests at work.
     active: AtomicU32,
     /// Bytes of bodies that are held for its requests.
     bytes_held: AtomicUsize,
+}
+
+impl Usage {
+    fn spend(&self, units: u32) {
+        self.unwritten_units.fetch_add(u64::from(units), Relaxed);
+    }
 }
 
 /// A request's place among those of its key that are at work.
@@ -108,14 +115,11 @@ impl Keyring {
     /// The keys of `store`. Blocking.
     pub fn open(store: Store) -> Result<Self, KeyringError> {
         let started = Instant::now();
-        let keys = store.keys()?.into_iter().map(|stored| {
-            warn_of_limited_admin(&stored.record);
-            let key = Key::new(stored.record, stored.last_used_at, stored.spent_units, started);
-            (key.record.id.clone(), Arc::new(key))
-        });
-        let keys = RwLock::new(keys.collect());
         let changing = tokio::sync::Mutex::new(());
-        let shared = Arc::new(Shared { keys, store, started, changing });
+        let shared = Arc::new(Shared { keys: RwLock::default(), store, started, changing });
+        // Before the keys are read: what changes them from then on is heard of.
+        follow_other_hosts(&shared);
+        shared.read_all()?;
         let probe = own("probe", [Scope::Read], started)?;
         let upkeep = own("upkeep", [Scope::Read, Scope::Write], started)?;
         Ok(Self { shared, probe, upkeep })
@@ -163,7 +167,7 @@ impl Keyring {
         if !key.record.digest.verify(&credential) {
             return Err(Rejected::Unknown);
         }
-        key.record.admits_at(unix_now()).map_err(|_| Rejected::Expired)?;
+        key.record.admits_at(self.shared.store.now()).map_err(|_| Rejected::Expired)?;
         self.note_use(&key);
         Ok(key)
     }
@@ -174,7 +178,7 @@ impl Keyring {
         let now = self.shared.read().get(&key.record.id).cloned();
         now.is_some_and(|now| {
             let wide = |name: &String| now.record.allows_collection(name);
-            now.record.admits_at(unix_now()).is_ok()
+            now.record.admits_at(self.shared.store.now()).is_ok()
                 && key.record.scopes.iter().all(|scope| now.record.allows(scope))
                 && match &key.record.collections {
                     Some(names) => names.iter().all(wide),
@@ -183,18 +187,28 @@ impl Keyring {
         })
     }
 
-    /// Takes `cost` units from a key's budget.
+    /// Takes `cost` units from a key's budget. Each of several hosts gives out its share:
+    /// what a request costs on one of three is taken three times.
     pub fn admit(&self, key: &Key, cost: u32) -> Decision {
-        let decision = key.bucket().try_take(self.shared.started.elapsed(), cost);
+        let hosts = self.shared.store.live_hosts();
+        // A small burst must pay for the dearest request on every host.
+        let price = cost.saturating_mul(hosts).min(key.record.burst.max(cost));
+        let decision = key.bucket().try_take(self.shared.started.elapsed(), price);
         if let Decision::Admitted(_) = decision {
-            key.usage.spent_units.fetch_add(u64::from(cost), Relaxed);
+            key.usage.spend(cost);
         }
-        decision
+        match decision {
+            Decision::Admitted(quota) => Decision::Admitted(share(quota, hosts)),
+            Decision::Exhausted { quota, retry_after } => {
+                Decision::Exhausted { quota: share(quota, hosts), retry_after }
+            }
+            Decision::CostAboveBurst(quota) => Decision::CostAboveBurst(share(quota, hosts)),
+        }
     }
 
-    /// A key's budget as it stands.
+    /// A key's budget as it stands on this host.
     pub fn quota(&self, key: &Key) -> Quota {
-        key.bucket().quota(self.shared.started.elapsed())
+        share(key.bucket().quota(self.shared.started.elapsed()), self.shared.store.live_hosts())
     }
 
     /// Every live key, oldest first.
@@ -210,12 +224,15 @@ impl Keyring {
     /// and then and at the end: a killed process loses what came after.
     pub async fn write_spent(&self) {
         for key in self.all() {
-            let (spent, written) = (key.spent_units(), &key.usage.written_units);
-            if written.load(Relaxed) == spent {
+            let units = key.usage.unwritten_units.load(Relaxed);
+            if units == 0 {
                 continue;
             }
-            match self.shared.store.note_spent(&key.record.id, spent).await {
-                Ok(()) => written.store(spent, Relaxed),
+            match self.shared.store.note_spent(&key.record.id, units).await {
+                Ok(all) => {
+                    key.usage.unwritten_units.fetch_sub(units, Relaxed);
+                    key.usage.written_units.fetch_max(all, Relaxed);
+                }
                 Err(error) => {
                     tracing::warn!(%error, "what a key has spent was not written down");
                     return;
@@ -225,7 +242,7 @@ impl Keyring {
     }
 
     fn note_use(&self, key: &Arc<Key>) {
-        let now = unix_now();
+        let now = self.shared.store.now();
         let last_used_at = &key.usage.last_used_at;
         let before = last_used_at.load(Relaxed);
         if now.saturating_sub(before) < LAST_USED_RESOLUTION_SECONDS {
@@ -242,7 +259,57 @@ impl Keyring {
     }
 }
 
+/// What is left for requests to one of so many hosts.
+fn share(quota: Quota, hosts: u32) -> Quota {
+    Quota { remaining: quota.remaining / hosts.max(1), ..quota }
+}
+
+/// Takes in what the hosts of a fleet do to keys, in the order of the log. Should that
+/// fail, the store ends this host, which must not go on with keys that may have been
+/// revoked.
+fn follow_other_hosts(shared: &Arc<Shared>) {
+    let followed: Weak<Shared> = Arc::downgrade(shared);
+    shared.store.on_keys_changed(move |ids| match followed.upgrade() {
+        Some(shared) => shared.take_in(ids),
+        None => Ok(()),
+    });
+}
+
 impl Shared {
+    /// Reads every key of the store, at the start.
+    fn read_all(&self) -> Result<(), ragtime_store::Error> {
+        let mut keys = self.write();
+        for StoredKey { record, last_used_at, spent_units } in self.store.keys()? {
+            warn_of_limited_admin(&record);
+            let id = record.id.clone();
+            let key = Key::new(record, last_used_at, spent_units, self.started);
+            keys.insert(id, Arc::new(key));
+        }
+        Ok(())
+    }
+
+    /// Makes memory what the store has of these keys, under the lock, so that the last to
+    /// read is the last to write.
+    fn take_in(&self, ids: &[String]) -> Result<(), ragtime_store::Error> {
+        let mut keys = self.write();
+        let mut stored = self.store.keys_with(ids)?;
+        for id in ids.iter().filter_map(|id| KeyId::parse(id).ok()) {
+            let Some(at) = stored.iter().position(|key| key.record.id == id) else {
+                keys.remove(&id);
+                continue;
+            };
+            let StoredKey { record, last_used_at, spent_units } = stored.swap_remove(at);
+            let key = match keys.get(&id) {
+                Some(key) => key.changed(record, self.started),
+                None => Key::new(record, last_used_at, spent_units, self.started),
+            };
+            key.usage.last_used_at.fetch_max(last_used_at.unwrap_or(0), Relaxed);
+            key.usage.written_units.fetch_max(spent_units, Relaxed);
+            keys.insert(id, Arc::new(key));
+        }
+        Ok(())
+    }
+
     fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<KeyId, Arc<Key>>> {
         self.keys.read().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
@@ -262,8 +329,8 @@ impl Key {
         let usage = Usage {
             bucket: Mutex::new(TokenBucket::new(limits_of(&record), started.elapsed())),
             last_used_at: AtomicU64::new(last_used_at.unwrap_or(0)),
-            spent_units: AtomicU64::new(spent_units),
             written_units: AtomicU64::new(spent_units),
+            unwritten_units: AtomicU64::new(0),
             active: AtomicU32::new(0),
             bytes_held: AtomicUsize::new(0),
         };
@@ -283,7 +350,7 @@ impl Key {
 
     /// Units of its budget that it has spent since it was made.
     pub fn spent_units(&self) -> u64 {
-        self.usage.spent_units.load(Relaxed)
+        self.usage.written_units.load(Relaxed) + self.usage.unwritten_units.load(Relaxed)
     }
 
     /// Its requests at work.
@@ -348,7 +415,8 @@ pub fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }
 
-fn random_credential() -> Result<Credential, getrandom::Error> {
+/// A credential that nobody has.
+pub fn random_credential() -> Result<Credential, getrandom::Error> {
     let (mut id, mut secret) = ([0_u8; 9], [0_u8; 32]);
     getrandom::fill(&mut id)?;
     getrandom::fill(&mut secret)?;

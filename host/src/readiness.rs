@@ -1,5 +1,6 @@
 //! How the parts of the server are, with the reason where one is less than ready.
 
+use ragtime_store::fleet::Status;
 use serde::Serialize;
 
 use crate::backup::Trouble;
@@ -7,6 +8,12 @@ use crate::model::LoadState;
 use crate::panics;
 use crate::services::Services;
 use crate::tls::Endpoint;
+
+/// Entries of the log that a host of a fleet may lack and still be sent requests: each
+/// waits until they are there, which takes some milliseconds.
+const MAX_BEHIND: u64 = 1_000;
+/// The same of chunks in its indexes: some tenths of a second.
+const MAX_UNINDEXED: u64 = 2_048;
 
 /// How a part is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -31,8 +38,8 @@ pub struct Part {
     pub detail: Option<&'static str>,
 }
 
-/// Every part: the server, the store, the default embedding model, the
-/// backups where the server makes them, then the other models and the certificates.
+/// Every part: the server, the store, the default embedding model, the fleet and the
+/// backups where there are any, then the other models and the certificates.
 /// Blocking.
 pub fn parts(services: &Services) -> Vec<Part> {
     let status = services.store.status();
@@ -46,6 +53,9 @@ pub fn parts(services: &Services) -> Vec<Part> {
         part("store", store(status.writable)),
         part("embedding-model", model(services, &status)),
     ];
+    if let Some(status) = services.store.fleet() {
+        parts.push(part("fleet", fleet(status)));
+    }
     if services.backups.wanted() {
         parts.push(part("backup", backup(services.backups.trouble())));
     }
@@ -73,6 +83,22 @@ fn store(writable: bool) -> (State, Option<&'static str>) {
         true => (State::Ready, None),
         // Reading and searching go on, so this is no reason to be passed by.
         false => (State::Degraded, Some("writes fail, see the log")),
+    }
+}
+
+/// Whether this host has what the other hosts of its fleet have.
+fn fleet(status: Status) -> (State, Option<&'static str>) {
+    match status {
+        Status { reached: false, .. } => {
+            (State::Unready, Some("PostgreSQL does not answer, see the log"))
+        }
+        Status { behind: MAX_BEHIND.., .. } => {
+            (State::Unready, Some("catching up with what other hosts have written"))
+        }
+        Status { unindexed: MAX_UNINDEXED.., .. } => {
+            (State::Unready, Some("indexing what other hosts have indexed already"))
+        }
+        Status { .. } => (State::Ready, None),
     }
 }
 

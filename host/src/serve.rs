@@ -14,14 +14,14 @@ use std::{fs, io};
 use ragtime_policy::bucket::{LEAST_BURST, Limits};
 use ragtime_policy::key::Credential;
 use ragtime_policy::scope::{Scope, Scopes};
-use ragtime_store::Store;
+use ragtime_store::{OpenError, Store};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::admin::Admin;
 use crate::backup;
 use crate::config::{self, ConfigError, Secret, Settings};
-use crate::keyring::{Actor, Change, Keyring, KeyringError, NewKey};
+use crate::keyring::{self, Actor, Change, Keyring, KeyringError, NewKey};
 use crate::model::{self, Embeddings, Rerankers};
 use crate::panics;
 use crate::runtime::engine;
@@ -45,7 +45,7 @@ pub enum ServeError {
     Log(#[from] logging::InvalidLevel),
     /// The store cannot be opened.
     #[error("the store cannot be opened: {0}")]
-    Open(#[from] ragtime_store::OpenError),
+    Open(#[from] OpenError),
     /// The store failed.
     #[error("the store failed: {0}")]
     Store(#[from] ragtime_store::Error),
@@ -107,6 +107,9 @@ pub enum ServeError {
     /// Backups are wanted, and cannot be made by the settings.
     #[error("backups cannot be made: {0}")]
     Backup(#[from] backup::BackupError),
+    /// The host of a fleet cannot go on with what it has.
+    #[error("this host has to start anew: {0}")]
+    StartedAnew(String),
     /// The operating system refused something else.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -117,9 +120,13 @@ impl ServeError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Config(_) => Some("ragtime.example.toml lists every setting with its default"),
+            Self::Open(OpenError::Fleet(_) | OpenError::NotOfFleet | OpenError::OfFleet) => {
+                Some("docs/fleet.md says what hosts of a fleet need")
+            }
             Self::Open(_) => Some("set data.dir (or --data-dir) to a folder this user may write"),
             Self::Tls(start) => Some(start.error.hint()),
             Self::Handler(_) => Some("the world a handler targets is in wit/world.wit"),
+            Self::StartedAnew(_) => Some("start it again: it takes what the others have"),
             Self::HandlerGone(_) => Some(
                 "--handler FILE.wasm serves another, --handler built-in the one in this binary",
             ),
@@ -162,8 +169,10 @@ pub async fn run(settings: Settings) -> Result<(), ServeError> {
     if let Some(key) = &bound.first_key {
         show_first_key(key, &bound.settings.data.dir)?;
     }
-    bound.serve(signal::stopped()).await;
-    Ok(())
+    match bound.serve(signal::stopped()).await {
+        Some(reason) => Err(ServeError::StartedAnew(reason)),
+        None => Ok(()),
+    }
 }
 
 /// Keys travel as they are, so without TLS whoever is on the way can read them.
@@ -262,6 +271,7 @@ async fn start_scratch(mut settings: Settings) -> Result<Scratch, ServeError> {
     settings.auth.burst = u32::MAX;
     settings.auth.bootstrap_key = None;
     settings.backup.destination = None;
+    settings.fleet.postgres = None;
     logging::start(&settings.log)?;
     let bound = bind(settings).await?;
     let services = Arc::clone(&bound.services);
@@ -275,9 +285,14 @@ async fn start_scratch(mut settings: Settings) -> Result<Scratch, ServeError> {
     };
     let url = format!("http://{}", bound.address);
     let (stop, stopped) = oneshot::channel();
-    let served = tokio::spawn(bound.serve(async {
-        let _ = stopped.await;
-    }));
+    let served = tokio::spawn(async {
+        // A measurement is no host of a fleet, and ends when it is told to.
+        let _ = bound
+            .serve(async {
+                let _ = stopped.await;
+            })
+            .await;
+    });
     Ok(Scratch { url, key, services, stop, served, _folder: None })
 }
 
@@ -296,11 +311,16 @@ impl Bound {
         format!("{scheme}://{address}")
     }
 
-    async fn serve(self, stop: impl Future<Output = ()>) {
+    /// Returns why the server ended, if it was not told to.
+    async fn serve(self, stop: impl Future<Output = ()>) -> Option<String> {
+        let mut ended = None;
         let services = Arc::clone(&self.services);
         let (stop_admin, admin_stopped) = oneshot::channel();
-        let stop = async move {
-            stop.await;
+        let stop = async {
+            tokio::select! {
+                () = stop => {}
+                reason = services.store.ended() => ended = Some(reason),
+            }
             services.start_draining();
             let _ = stop_admin.send(());
             tracing::info!("shutting down: no new connections, requests in flight finish");
@@ -317,6 +337,7 @@ impl Bound {
         self.services.telemetry.flush().await;
         self.services.keyring.write_spent().await;
         self.services.store.close().await;
+        ended
     }
 }
 
@@ -347,6 +368,7 @@ fn open(settings: &Settings, embeddings: &Embeddings) -> Result<Opened, ServeErr
             ragtime_store::Settings {
                 models: embeddings.names(),
                 default_model: embeddings.default_name().map(str::to_owned),
+                fleet: settings.fleet.store(&settings.server.listen.to_string()),
                 ..settings.data.store()
             },
         );
@@ -480,10 +502,14 @@ async fn first_key(
     let new = admin_key(settings);
     match given {
         Some(credential) => {
-            keyring.add(Actor::Operator, &credential, new).await?;
+            keyring.add_first(&credential, new).await?;
             Ok(None)
         }
-        None => Ok(Some(keyring.issue(Actor::Operator, new).await?.1)),
+        None => {
+            let credential = keyring::random_credential().map_err(KeyringError::from)?;
+            let made = keyring.add_first(&credential, new).await?;
+            Ok(made.then_some(credential))
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use crate::backup::Backups;
 use crate::config;
 use crate::generator::{Extractive, Generators};
-use crate::keyring::{Keyring, unix_now};
+use crate::keyring::Keyring;
 use crate::model::{Embeddings, Rerankers};
 use crate::runtime::memory::MemoryBudget;
 use crate::telemetry::Telemetry;
@@ -104,7 +104,7 @@ impl Services {
         tracing::info!(target: "ragtime::audit", actor, action, target_id = target, request_id, "act");
         let entry = AuditEntry {
             n: 0,
-            at: unix_now(),
+            at: self.store.now(),
             actor: actor.to_owned(),
             action: action.to_owned(),
             target: target.to_owned(),

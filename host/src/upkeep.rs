@@ -65,6 +65,10 @@ impl Upkeep {
     /// Goes through all collections; false when something is left to be tried
     /// again.
     async fn everything(&mut self) -> bool {
+        if !self.services.store.leads() {
+            // Another host does it. When this one takes over it is told.
+            return true;
+        }
         let collections = match self.read(|store| store.uncut_collections()).await {
             Ok(collections) => collections,
             Err(error) => {

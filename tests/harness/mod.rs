@@ -119,6 +119,12 @@ impl Setup {
         self
     }
 
+    /// Without a setting that the harness gives, as `RAGTIME_AUTH__BOOTSTRAP_KEY`.
+    pub fn without(mut self, variable: &str) -> Self {
+        self.environment.retain(|(name, _)| name != variable);
+        self
+    }
+
     /// A setting, as `SERVER__LISTEN`.
     pub fn set(mut self, name: &str, value: impl ToString) -> Self {
         self.environment.push((format!("RAGTIME_{name}"), value.to_string()));
@@ -394,6 +400,11 @@ impl Server {
         while !dead() {
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    /// Waits until it ends by itself.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
     }
 
     /// Asks it to end, and waits.

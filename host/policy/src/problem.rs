@@ -167,6 +167,10 @@ catalogue! {
         "Try again after `Retry-After` seconds, or ask for less at once.";
     Draining = "draining", 503, "The server is shutting down",
         "Try again after `Retry-After` seconds; another instance may answer.";
+    DatabaseUnreachable = "database_unreachable", 503, "The hosts' database does not answer",
+        "Try again after `Retry-After` seconds. Until it answers no host can tell what the others have written.";
+    HostBehind = "host_behind", 503, "This host has not caught up with the others",
+        "Try again after `Retry-After` seconds; another host may answer at once.";
     HandlerTimeout = "handler_timeout", 504, "The handler did not answer in time",
         "Try again, or ask for less at once.";
     HandlerFailed = "handler_failed", 500, "The handler failed",
@@ -201,6 +205,8 @@ catalogue! {
         "Correct what `detail` names.";
     HandlerTrialFailed = "handler_trial_failed", 422, "The handler failed its trial",
         "Correct what `detail` names.";
+    SwapOnFleetHost = "swap_on_fleet_host", 409, "A host of a fleet does not replace its handler",
+        "The other hosts would go on with theirs. Set handler.file on every host and start the hosts again, one after the other.";
     SwapCalledOff = "swap_called_off", 409, "The swap was called off",
         "Order it again if it is still wanted.";
     }

@@ -82,9 +82,13 @@ impl Admin {
         if let Some(page) = console_page(&request) {
             return Ok(page);
         }
+        let path = request.uri().path().to_owned();
+        // Metrics tell nothing of documents, and are wanted most when the database is away.
+        if path != "/metrics" {
+            self.services.store.fence().await.map_err(AdminProblem::not_current)?;
+        }
         let key = self.key(&request)?;
         let actor = key.record.id.to_string();
-        let path = request.uri().path().to_owned();
         let segments: Vec<_> = path.split('/').skip(1).collect();
         let method = request.method().clone();
         match (&method, segments.as_slice()) {

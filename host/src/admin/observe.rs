@@ -57,6 +57,7 @@ impl Admin {
                 chunks: collections.iter().map(|one| one.chunks).sum(),
                 index_lag: status.index_lag,
                 embedding_queue: services.store.embedding_queue(MAX_QUEUES).unwrap_or_default(),
+                fleet: services.store.fleet(),
                 parts: [
                     ("server", !services.draining()),
                     ("store", status.writable),

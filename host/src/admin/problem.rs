@@ -4,6 +4,7 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use ragtime_policy::problem::{Code, Entry};
 use ragtime_policy::swap::BeginError;
+use ragtime_store::fleet::NotCurrent;
 
 use super::body::AdminBody;
 use crate::keyring::Rejected;
@@ -61,6 +62,20 @@ impl AdminProblem {
     /// More requests of one address than there may be.
     pub fn too_many() -> Self {
         Self { retry_after: Some(1), ..Self::plain(Code::TooManyFromAddress) }
+    }
+
+    /// A host that cannot tell what the others have done.
+    pub fn not_current(why: NotCurrent) -> Self {
+        let code = match why {
+            NotCurrent::Unreachable => Code::DatabaseUnreachable,
+            NotCurrent::Behind => Code::HostBehind,
+        };
+        Self { retry_after: Some(1), ..Self::plain(code) }
+    }
+
+    /// A handler is not replaced on one of several hosts.
+    pub fn one_of_several() -> Self {
+        Self::plain(Code::SwapOnFleetHost)
     }
 
     /// More than one key.

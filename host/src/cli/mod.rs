@@ -5,6 +5,7 @@ pub mod data;
 pub mod doctor;
 mod error;
 pub mod eval;
+pub mod fleet;
 pub mod guest;
 pub mod health;
 pub mod ingest;

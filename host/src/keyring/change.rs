@@ -12,7 +12,7 @@ use ragtime_policy::key_record::KeyRecord;
 use ragtime_policy::scope::{Scope, Scopes};
 use ragtime_store::{KeyTable, StoredKey};
 
-use super::{Key, Keyring, KeyringError, Shared, random_credential, unix_now};
+use super::{Key, Keyring, KeyringError, Shared, random_credential};
 
 /// Who changes keys.
 #[derive(Debug, Clone)]
@@ -66,6 +66,8 @@ struct Before<'a> {
     keys: &'a [StoredKey],
     /// Whose key the change is made with; none for the operator.
     maker: Option<&'a KeyRecord>,
+    /// Seconds since the Unix epoch.
+    now: u64,
 }
 
 impl Before<'_> {
@@ -93,7 +95,7 @@ impl Keyring {
         credential: &Credential,
         new: NewKey,
     ) -> Result<Arc<Key>, KeyringError> {
-        let record = record_of(credential, new);
+        let record = record_of(credential, new, self.shared.store.now());
         let id = record.id.clone();
         let decide = move |before: &Before<'_>| {
             grant::check(before.maker, None, &record)?;
@@ -101,6 +103,23 @@ impl Keyring {
         };
         self.change(actor, decide).await?;
         self.find(&id)
+    }
+
+    /// Adds a key if there is none at all; true if it did. Of hosts that start at once on
+    /// an empty database one does.
+    pub async fn add_first(
+        &self,
+        credential: &Credential,
+        new: NewKey,
+    ) -> Result<bool, KeyringError> {
+        let record = record_of(credential, new, self.shared.store.now());
+        let id = record.id.clone();
+        let decide = move |before: &Before<'_>| match before.keys {
+            [] => Ok(vec![Step::Insert(record)]),
+            _ => Ok(Vec::new()),
+        };
+        self.change(Actor::Operator, decide).await?;
+        Ok(self.find(&id).is_ok())
     }
 
     /// Issues a successor with the same rights. The old credential goes on
@@ -119,12 +138,12 @@ impl Keyring {
             let successor = KeyRecord {
                 id: made.id().clone(),
                 digest: made.digest(),
-                created_at: unix_now(),
+                created_at: before.now,
                 ..old.clone()
             };
             // Whoever rotates a key gets a credential with its rights.
             grant::check(before.maker, None, &successor)?;
-            let end = unix_now() + u64::from(grace_seconds);
+            let end = before.now + u64::from(grace_seconds);
             old.expires_at = Some(old.expires_at.map_or(end, |set| set.min(end)));
             Ok(vec![Step::Insert(successor), Step::Update(old)])
         };
@@ -174,9 +193,13 @@ impl Keyring {
         let shared = Arc::clone(&self.shared);
         let change = tokio::spawn(async move {
             let _one_at_a_time = shared.changing.lock().await;
-            let write = move |table: &KeyTable<'_>| decide_and_write(table, &actor, decide);
+            let now = shared.store.now();
+            let write = move |table: &KeyTable<'_>| decide_and_write(table, &actor, now, decide);
             let steps = shared.store.change_keys(write).await??;
-            shared.bring_in(steps);
+            // In a fleet the store has brought them in already, in the order of the log.
+            if shared.store.fleet().is_none() {
+                shared.bring_in(steps);
+            }
             Ok(())
         });
         change.await.unwrap_or_else(|died| {
@@ -226,11 +249,12 @@ type Decided = Result<Result<Vec<Step>, KeyringError>, ragtime_store::Error>;
 fn decide_and_write(
     table: &KeyTable<'_>,
     actor: &Actor,
+    now: u64,
     decide: impl FnOnce(&Before<'_>) -> Result<Vec<Step>, KeyringError>,
 ) -> Decided {
     let keys = table.all()?;
-    let steps = match maker(&keys, actor)
-        .and_then(|maker| decide(&Before { keys: &keys, maker }))
+    let steps = match maker(&keys, actor, now)
+        .and_then(|maker| decide(&Before { keys: &keys, maker, now }))
         .and_then(|steps| leave_an_admin(&keys, steps))
     {
         Ok(steps) => steps,
@@ -248,10 +272,14 @@ fn decide_and_write(
 
 /// The key a change is made with, as it is now: it may have been ended by the
 /// change before this one.
-fn maker<'a>(keys: &'a [StoredKey], actor: &Actor) -> Result<Option<&'a KeyRecord>, KeyringError> {
+fn maker<'a>(
+    keys: &'a [StoredKey],
+    actor: &Actor,
+    now: u64,
+) -> Result<Option<&'a KeyRecord>, KeyringError> {
     let Actor::Key(id) = actor else { return Ok(None) };
     let live = record(keys, id)
-        .filter(|record| record.allows(Scope::Admin) && record.admits_at(unix_now()).is_ok());
+        .filter(|record| record.allows(Scope::Admin) && record.admits_at(now).is_ok());
     live.map(Some).ok_or(KeyringError::NotAdmin)
 }
 
@@ -287,14 +315,14 @@ fn parse(id: &str) -> Result<KeyId, KeyringError> {
     KeyId::parse(id).map_err(|_| KeyringError::Unknown)
 }
 
-fn record_of(credential: &Credential, new: NewKey) -> KeyRecord {
+fn record_of(credential: &Credential, new: NewKey, now: u64) -> KeyRecord {
     KeyRecord {
         id: credential.id().clone(),
         digest: credential.digest(),
         name: new.name,
         scopes: new.scopes,
         collections: new.collections,
-        created_at: unix_now(),
+        created_at: now,
         expires_at: new.expires_at,
         rate_per_minute: new.limits.rate_per_minute,
         burst: new.limits.burst,

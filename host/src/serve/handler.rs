@@ -78,7 +78,10 @@ pub fn first(
 ) -> Result<First, ServeError> {
     let (past, newest) = swap::past(store)?;
     let swapped = past.last().filter(|last| {
-        settings.handler.file.is_none()
+        // Hosts of a fleet serve what their settings say: a component that was put into
+        // another host is not here.
+        settings.fleet.postgres.is_none()
+            && settings.handler.file.is_none()
             && last.label != BUILT_IN
             && last.sha256 != likely.compiled.sha256
     });
@@ -115,6 +118,7 @@ pub async fn serve(
     let generation = generation.map_err(ServeError::Handler)?;
     tracing::info!(generation = id, label, sha256 = compiled.sha256, "the handler is ready");
     let folder = swap::archive_folder(&settings.data.dir);
+    services.store.set_handler(&compiled.sha256);
     if resumed.is_none() {
         services.store.record_deployment(started(id, &label, &compiled)).await?;
         let (folder, sha256) = (folder.clone(), compiled.sha256.clone());

@@ -72,6 +72,9 @@ struct Scraped {
     chunks: Gauge,
     index_lag: Gauge,
     embedding_queue: Family<CollectionLabels, Gauge>,
+    fleet_hosts: Gauge,
+    fleet_behind: Gauge,
+    fleet_unindexed: Gauge,
     ready: Family<PartLabels, Gauge>,
     last_backup: Gauge,
     models: Family<ModelStateLabels, Gauge>,
@@ -97,6 +100,8 @@ pub struct Snapshot {
     pub index_lag: u64,
     /// Chunks that wait for their vectors, by collection.
     pub embedding_queue: Vec<(String, u64)>,
+    /// How the host stands in its fleet; none when it is alone.
+    pub fleet: Option<ragtime_store::fleet::Status>,
     /// The parts of readiness, and whether each is ready.
     pub parts: [(&'static str, bool); 3],
     /// When the newest backup was made, in seconds since the Unix epoch; 0 if there is
@@ -567,6 +572,21 @@ impl Scraped {
                 "ragtime_embedding_queue_chunks",
                 "Chunks that wait for their vectors, of the collections with the most of them",
             ),
+            fleet_hosts: add(
+                r,
+                "ragtime_fleet_hosts",
+                "Hosts of the fleet that live, as this one sees it; 1 when it is alone",
+            ),
+            fleet_behind: add(
+                r,
+                "ragtime_fleet_behind_entries",
+                "Entries of the fleet's log that this host has yet to take in",
+            ),
+            fleet_unindexed: add(
+                r,
+                "ragtime_fleet_unindexed_chunks",
+                "Chunks that another host finds and this one does not yet",
+            ),
             last_backup: add(
                 r,
                 "ragtime_backup_last_success_timestamp_seconds",
@@ -607,6 +627,12 @@ impl Scraped {
         for (collection, chunks) in &snapshot.embedding_queue {
             let labels = CollectionLabels { collection: collection.clone() };
             self.embedding_queue.get_or_create(&labels).set(number(*chunks));
+        }
+        self.fleet_hosts.set(snapshot.fleet.map_or(1, |fleet| i64::from(fleet.live_hosts)));
+        self.fleet_behind.set(number(snapshot.fleet.map_or(0, |fleet| fleet.behind)));
+        self.fleet_unindexed.set(number(snapshot.fleet.map_or(0, |fleet| fleet.unindexed)));
+        if let Some(fleet) = snapshot.fleet {
+            self.ready.get_or_create(&PartLabels { part: "fleet" }).set(fleet.reached.into());
         }
         self.last_backup.set(number(snapshot.last_backup));
         for (part, ready) in snapshot.parts {

@@ -49,6 +49,9 @@ pub fn check(dir: &Path, repair: bool) -> Result<Report, OpenError> {
         return Err(OpenError::NoDatabase);
     }
     let db = schema::open_writer(&dir.join(DATABASE))?;
+    if repair && crate::fleet::is_copy(&db)? {
+        return Err(OpenError::OfFleet);
+    }
     let mut report = Report::default();
     database(&db, &mut report)?;
     documents(&db, &mut report)?;

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use crate::embedding_queue::{self, Share};
+use crate::fleet::Fleet;
 use crate::index::Indexes;
 use crate::indexer::{Wake, by_collection};
 use crate::isolate;
@@ -76,6 +77,8 @@ pub(crate) struct Tools {
     pub(crate) indexer: Sender<Wake>,
     /// Chunks that are embedded in one step.
     pub(crate) batch: usize,
+    /// The fleet that this host is part of. One of its hosts makes the vectors.
+    pub(crate) fleet: Option<Arc<Fleet>>,
 }
 
 impl Embedders {
@@ -286,6 +289,9 @@ impl Worker {
     /// Embeds one batch: of documents that somebody may wait for, else of chunks that
     /// have no vector, else for a collection whose next model this is.
     fn step(&mut self) -> Result<Step, Error> {
+        if self.tools.fleet.as_ref().is_some_and(|fleet| !fleet.leads()) {
+            return self.look_on();
+        }
         match self.embed_queued()? {
             Step::Done => {}
             other => return Ok(other),
@@ -294,6 +300,20 @@ impl Worker {
             Step::Done => self.fill_next(),
             other => Ok(other),
         }
+    }
+
+    /// Another host makes the vectors: whether all are here.
+    fn look_on(&mut self) -> Result<Step, Error> {
+        let through = self.through();
+        let missing = self
+            .tools
+            .readers
+            .read(|db| pending::without_vector(db, &self.name, self.filled, through, 1))?;
+        let complete = missing.is_empty();
+        // Where to look on the next time.
+        self.filled = missing.first().map_or(through, |first| first.chunk.saturating_sub(1));
+        self.state.complete.store(complete, Relaxed);
+        Ok(Step::Done)
     }
 
     fn through(&self) -> u64 {

@@ -332,6 +332,18 @@ impl CollectionIndex {
         self.is_to_be_maintained();
     }
 
+    /// Adds vectors of `model` that another host has made, each of a chunk, if those here
+    /// are of it.
+    pub(crate) fn add_made(&self, model: &str, vectors: &[(u64, Vec<f32>)]) {
+        let mut alive = self.write();
+        if !alive.adopt(model) {
+            return;
+        }
+        vectors.iter().for_each(|(chunk, vector)| alive.add_vector(*chunk, vector));
+        drop(alive);
+        self.is_to_be_maintained();
+    }
+
     /// Runs the legs of a query. `documents` are the ones a filter allows.
     pub(crate) fn candidates(
         &self,

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use crate::embedders::Embedders;
 use crate::embedding_queue;
+use crate::fleet::Announcer;
 use crate::index::{CollectionIndex, Indexes};
 use crate::lexical::{LexicalWriter, Progress};
 use crate::pending::{self, Pending};
@@ -45,6 +46,8 @@ pub(crate) enum Wake {
     Made(i64, String),
     /// A collection's texts are in another language now.
     Language,
+    /// Another host has changed what is set for a collection.
+    Changed(i64),
     /// The store closes.
     Stop,
 }
@@ -90,8 +93,12 @@ pub(crate) struct Indexer {
     pub(crate) rebuilt: bool,
     /// Collections whose next model may serve.
     pub(crate) made: Vec<(i64, String)>,
+    /// Collections whose settings another host has changed.
+    pub(crate) changed: Vec<i64>,
     /// When the old chunks of documents may go that were cut anew up to a chunk.
     pub(crate) settling: VecDeque<(Instant, u64)>,
+    /// The way to tell the other hosts of a fleet.
+    pub(crate) fleet: Option<Announcer>,
 }
 
 /// Chunks of one collection, and removals.
@@ -125,6 +132,7 @@ impl Indexer {
                 Ok(Wake::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Ok(Wake::Written) => {}
                 Ok(Wake::Language) => self.rebuilt = false,
+                Ok(Wake::Changed(collection)) => self.changed.push(collection),
                 Ok(Wake::Made(collection, model)) => self.made.push((collection, model)),
                 Err(RecvTimeoutError::Timeout) => match pause {
                     Pause::Idle => self.close_down_to(0),
@@ -143,6 +151,9 @@ impl Indexer {
     /// Does one batch; true when there may be more.
     fn step(&mut self) -> Result<bool, Error> {
         self.settle()?;
+        while let Some(collection) = self.changed.pop() {
+            self.follow_change(collection)?;
+        }
         while let Some((collection, model)) = self.made.pop() {
             self.switch(collection, model)?;
         }
@@ -197,13 +208,13 @@ impl Indexer {
             .readers
             .read(|db| Ok((pending::between(db, from, through)?, pending::removals(db)?)))?;
         if pending.is_empty() && removals.is_empty() {
-            self.watermark.send_replace(through);
+            self.announce(through)?;
             return Ok(through > from);
         }
         let last_removal = removals.last().map(|(n, ..)| *n);
         self.apply_all(by_collection(pending, removals), through)?;
         if let Some(last) = last_removal {
-            self.writer.write_blocking(move |db, _| {
+            self.writer.write_own_blocking(move |db, _| {
                 db.execute("DELETE FROM removals WHERE n <= ?1", [last])?;
                 Ok(())
             })?;
@@ -213,17 +224,55 @@ impl Indexer {
         }
         // Before the watermark: what is behind must not look done for a moment.
         self.tell_queue(through)?;
-        self.watermark.send_replace(through);
+        self.announce(through)?;
         self.embedders.wake_all();
         drop(held);
         self.indexes.shrink();
         Ok(true)
     }
 
+    /// Whether this host does what is to be done once.
+    fn leads(&self) -> bool {
+        self.fleet.as_ref().is_none_or(Announcer::leads)
+    }
+
+    /// Search finds everything up to `through` by its words. The other hosts are told
+    /// first: whoever is told here may search there.
+    fn announce(&mut self, through: u64) -> Result<(), Error> {
+        if let Some(announcer) = &mut self.fleet {
+            announcer.announce(through)?;
+        }
+        self.watermark.send_replace(through);
+        Ok(())
+    }
+
+    /// Brings in memory what another host has set for a collection: the language of its
+    /// texts, or whose vectors serve.
+    fn follow_change(&mut self, collection: i64) -> Result<(), Error> {
+        self.rebuilt = false;
+        let models = match self.readers.read(|db| models::of(db, collection)) {
+            Ok(models) => models,
+            Err(Error::UnknownCollection) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let index = self.indexes.loaded(collection);
+        if index.is_some_and(|index| index.model() != models.serving) {
+            self.indexes.reread(collection)?;
+            self.embedders.has_switched();
+        }
+        if let Some(next) = &models.next {
+            self.embedders.is_behind(next);
+        }
+        Ok(())
+    }
+
     /// Old chunks of documents that were cut anew go some time after the new
     /// ones are found: a search that has seen the old ones only has yet to read
     /// them.
     fn settle(&mut self) -> Result<(), Error> {
+        if !self.leads() {
+            return Ok(());
+        }
         let through = *self.watermark.borrow();
         let noted = self.settling.back().is_some_and(|(_, last)| *last == through);
         if !noted && self.readers.read(|db| cuts::any_to_settle(db, through))? {
@@ -292,6 +341,31 @@ impl Indexer {
         self.open.put(collection, writer);
         index.lexical().reload()?;
         index.add(&work.chunks, through);
+        if self.fleet.is_some() {
+            self.add_late_vectors(collection, index, &work.chunks)?;
+        }
+        Ok(())
+    }
+
+    /// Another host may have made vectors of these chunks after they were read and before
+    /// they were in memory to take them.
+    fn add_late_vectors(
+        &self,
+        collection: i64,
+        index: &CollectionIndex,
+        chunks: &[Pending],
+    ) -> Result<(), Error> {
+        let lacking = chunks.iter().filter(|chunk| chunk.vector.is_none());
+        let lacking: Vec<u64> = lacking.map(|chunk| chunk.chunk).collect();
+        let (Some(first), Some(last)) = (lacking.first(), lacking.last()) else { return Ok(()) };
+        let (from, through) = (first.saturating_sub(1), *last);
+        let (serving, again) = self.readers.read(|db| {
+            let serving = models::of(db, collection)?.serving;
+            Ok((serving, pending::of_collection(db, collection, from, through, chunks.len())?))
+        })?;
+        if let Some(model) = serving {
+            index.add_vectors(&model, &again);
+        }
         Ok(())
     }
 
@@ -329,7 +403,7 @@ impl Indexer {
 
     /// Takes some vectors of a model out that serves no more; true when there were any.
     fn clean(&self) -> Result<bool, Error> {
-        if !self.readers.read(models::is_any_stale)? {
+        if !self.leads() || !self.readers.read(models::is_any_stale)? {
             return Ok(false);
         }
         let known = self.embedders.known();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ragtime_policy::key::{KeyId, SecretDigest};
 use ragtime_policy::key_record::KeyRecord;
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use crate::types::{Error, StoredKey};
 
@@ -88,17 +88,39 @@ pub(crate) fn touch(connection: &Connection, id: &KeyId, now: u64) -> Result<(),
     Ok(())
 }
 
-pub(crate) fn note_spent(connection: &Connection, id: &KeyId, units: u64) -> Result<(), Error> {
-    connection.execute("UPDATE keys SET spent_units = ?2 WHERE id = ?1", (id.as_str(), units))?;
-    Ok(())
+/// Adds to what a key has spent, which other hosts may have done too; what it is then. 0
+/// for a key that is gone.
+pub(crate) fn note_spent(connection: &Connection, id: &KeyId, units: u64) -> Result<u64, Error> {
+    let mut add = connection.prepare_cached(
+        "UPDATE keys SET spent_units = spent_units + ?2 WHERE id = ?1 RETURNING spent_units",
+    )?;
+    let all = add.query_row((id.as_str(), units), |row| row.get(0)).optional()?;
+    Ok(all.unwrap_or(0))
 }
 
 pub(crate) fn all(connection: &Connection) -> Result<Vec<StoredKey>, Error> {
-    let mut statement = connection.prepare(
+    read(connection, "ORDER BY created_at, id", [])
+}
+
+/// Those of these ids that there are.
+pub(crate) fn with(connection: &Connection, ids: &[String]) -> Result<Vec<StoredKey>, Error> {
+    let mut found = Vec::new();
+    for id in ids {
+        found.extend(read(connection, "WHERE id = ?1", [id])?);
+    }
+    Ok(found)
+}
+
+fn read(
+    connection: &Connection,
+    which: &str,
+    params: impl Params,
+) -> Result<Vec<StoredKey>, Error> {
+    let mut statement = connection.prepare_cached(&format!(
         "SELECT id, digest, name, scopes, collections, created_at, expires_at, rate_per_minute, burst,
-             last_used_at, spent_units FROM keys ORDER BY created_at, id",
-    )?;
-    let mut rows = statement.query([])?;
+             last_used_at, spent_units FROM keys {which}"
+    ))?;
+    let mut rows = statement.query(params)?;
     let mut keys = Vec::new();
     while let Some(row) = rows.next()? {
         keys.push(key_of(row)?);

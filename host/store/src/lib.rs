@@ -1,4 +1,5 @@
-//! Documents in SQLite, and the indexes derived from them.
+//! Documents in SQLite, and the indexes derived from them; several hosts share them by
+//! the log of a [`fleet`].
 //!
 //! SQLite is the truth. The lexical index (tantivy) and the vector index follow
 //! it by chunk id and can be rebuilt from it at any time, so a crash can
@@ -16,6 +17,7 @@ mod details;
 mod documents;
 mod embedders;
 mod embedding_queue;
+pub mod fleet;
 mod folders;
 mod index;
 mod indexer;
@@ -51,7 +53,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -63,11 +65,12 @@ use tokio::sync::watch;
 
 use allowed::AllowedDocuments;
 use embedders::{Embedders, Tools};
+use fleet::Fleet;
 use index::Indexes;
 use indexer::Wake;
 use maintainer::Maintainer;
 use models::Known;
-use opening::lock;
+use opening::{IN_THE_MAKING, lock};
 use reader::Readers;
 use writer::{Effects, Writer};
 
@@ -97,6 +100,8 @@ struct Shared {
     bounds: Bounds,
     indexer: Mutex<Option<JoinHandle<()>>>,
     maintainer: Maintainer,
+    fleet: Option<Arc<Fleet>>,
+    presence: Mutex<Option<fleet::Presence>>,
     /// Held as long as the store is open: two processes would disagree about
     /// the indexes.
     _lock: File,
@@ -113,6 +118,9 @@ impl Store {
     pub fn set_embedder(&self, embedder: Arc<dyn Embed>) {
         if let Err(error) = self.0.embedders.add(embedder, self.0.tools.clone()) {
             tracing::error!(%error, "there is no thread for an embedding model");
+        }
+        if let Some(fleet) = &self.0.fleet {
+            fleet.set_can_lead(true);
         }
     }
 
@@ -185,9 +193,12 @@ impl Store {
     pub async fn close(&self) {
         let _ = self.0.wake.send(Wake::Stop);
         let mut threads = self.0.embedders.stop();
-        let indexer = &self.0.indexer;
-        threads.extend(indexer.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take());
+        threads.extend(lock_mutex(&self.0.indexer).take());
         threads.extend(self.0.maintainer.stop());
+        if let Some(fleet) = &self.0.fleet {
+            fleet.close();
+        }
+        threads.extend(lock_mutex(&self.0.presence).take().map(|(_, thread)| thread));
         let joined = tokio::task::spawn_blocking(move || {
             threads.into_iter().for_each(|thread| drop(thread.join()));
         });
@@ -566,6 +577,11 @@ impl Store {
         self.0.readers.read(keys::all)
     }
 
+    /// Those of these ids that there are. Blocking.
+    pub fn keys_with(&self, ids: &[String]) -> Result<Vec<StoredKey>, Error> {
+        self.0.readers.read(|db| keys::with(db, ids))
+    }
+
     /// Runs a change of the keys as one write: nobody else's comes between what
     /// it reads and what it writes. An error undoes all of it.
     pub async fn change_keys<R: Send + 'static>(
@@ -575,8 +591,9 @@ impl Store {
         self.0.writer.write(move |db, _| change(&KeyTable(db))).await
     }
 
-    /// Notes how many units of its budget a key has spent since it was made.
-    pub async fn note_spent(&self, id: &KeyId, units: u64) -> Result<(), Error> {
+    /// Adds to the units of its budget that a key has spent since it was made; all that it
+    /// has spent then, on every host.
+    pub async fn note_spent(&self, id: &KeyId, units: u64) -> Result<u64, Error> {
         let id = id.clone();
         self.0.writer.write(move |db, _| keys::note_spent(db, &id, units)).await
     }
@@ -634,4 +651,9 @@ fn items_of(
 
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+}
+
+/// A thread that panicked has left nothing half done in what these guard.
+fn lock_mutex<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -12,13 +12,14 @@ use tokio::sync::watch;
 
 use crate::allowed::AllowedDocuments;
 use crate::embedders::{Embedders, Tools};
+use crate::fleet::{self, Member, Memory};
 use crate::index::Indexes;
 use crate::indexer::{Indexer, Wake};
 use crate::maintainer::Maintainer;
 use crate::models::Known;
 use crate::reader::Readers;
 use crate::types::{Error, OpenError, Settings};
-use crate::writer::{Effects, Writer};
+use crate::writer::{Effects, Journal, Writer};
 use crate::{DATABASE, INDEXES, LOCK, Shared, Store};
 use crate::{documents, embedding_queue, lexical, models, schema};
 
@@ -33,7 +34,17 @@ pub(crate) fn open(dir: &Path, settings: Settings) -> Result<Store, OpenError> {
         ..Known::default()
     };
     let database = dir.join(DATABASE);
-    let connection = open_database(&database, &known)?;
+    // It may put a copy of the fleet's database there.
+    let member = settings.fleet.as_ref().map(|fleet| Member::join(dir, fleet, &known));
+    let member = member.transpose()?;
+    let connection = schema::open_writer(&database)?;
+    let (log, dropped) = match &member {
+        Some(member) => member.follow(&connection).map(|(log, dropped)| (Some(log), dropped))?,
+        None => {
+            ready_alone(&connection, &known)?;
+            (None, Vec::new())
+        }
+    };
     let readers = Arc::new(Readers::new(database));
     let (sender, watermark) = watch::channel(0);
     let (maintenance, maintained) = channel();
@@ -46,12 +57,29 @@ pub(crate) fn open(dir: &Path, settings: Settings) -> Result<Store, OpenError> {
     );
     let indexes = Arc::new(indexes);
     let maintainer = Maintainer::start(Arc::downgrade(&indexes), maintenance, maintained)?;
-    sender.send_replace(resume_from(&connection, &indexes)?);
+    dropped.into_iter().for_each(|collection| indexes.drop_collection(collection));
+    let through = resume_from(&connection, &indexes)?;
+    sender.send_replace(through);
     let (wake, wakes) = channel();
-    let writer = start_writer(connection, &settings, &indexes, &wake)?;
     let embedders = Arc::new(Embedders::new(known));
     let (queue_length, queue) = watch::channel(0);
     let queue_length = Arc::new(queue_length);
+    let fleet = member.as_ref().map(|member| Arc::clone(&member.fleet));
+    let journal = match (log, &fleet) {
+        (Some(log), Some(fleet)) => {
+            let memory = Memory {
+                readers: Arc::clone(&readers),
+                indexes: Arc::clone(&indexes),
+                embedders: Arc::clone(&embedders),
+                watermark: watermark.clone(),
+                queue_length: Arc::clone(&queue_length),
+                wake: wake.clone(),
+            };
+            memory.journal(log, fleet)
+        }
+        _ => Journal::Alone,
+    };
+    let writer = start_writer(connection, &settings, &indexes, &wake, journal)?;
     let tools = Tools {
         readers: Arc::clone(&readers),
         writer: Arc::clone(&writer),
@@ -60,7 +88,9 @@ pub(crate) fn open(dir: &Path, settings: Settings) -> Result<Store, OpenError> {
         queue_length: Arc::clone(&queue_length),
         indexer: wake.clone(),
         batch: settings.embed_batch.max(1),
+        fleet: fleet.clone(),
     };
+    let announcer = member.as_ref().map(|member| member.announcer(through)).transpose()?;
     let indexer = Indexer {
         readers: Arc::clone(&readers),
         writer: Arc::clone(&writer),
@@ -74,11 +104,14 @@ pub(crate) fn open(dir: &Path, settings: Settings) -> Result<Store, OpenError> {
         rebuild: None,
         rebuilt: false,
         made: Vec::new(),
+        changed: Vec::new(),
         settling: VecDeque::new(),
+        fleet: announcer,
     };
     let indexer_thread = std::thread::Builder::new()
         .name("ragtime-indexer".into())
         .spawn(move || indexer.run(&wakes))?;
+    let presence = member.map(|member| member.start(&writer, &embedders, &wake)).transpose()?;
     Ok(Store(Arc::new(Shared {
         writer,
         readers,
@@ -93,16 +126,20 @@ pub(crate) fn open(dir: &Path, settings: Settings) -> Result<Store, OpenError> {
         bounds: settings.bounds,
         indexer: Mutex::new(Some(indexer_thread)),
         maintainer,
+        fleet,
+        presence: Mutex::new(presence),
         _lock: lock,
     })))
 }
 
-/// The connection that writes, on a database that is ready for `known` models.
-fn open_database(database: &Path, known: &Known) -> Result<Connection, OpenError> {
-    let connection = schema::open_writer(database)?;
-    embedding_queue::clear(&connection)?;
-    models::plan_all(&connection, known)?;
-    Ok(connection)
+/// Readies the database of a host that is alone.
+fn ready_alone(connection: &Connection, known: &Known) -> Result<(), OpenError> {
+    if fleet::is_copy(connection)? {
+        return Err(OpenError::OfFleet);
+    }
+    embedding_queue::clear(connection)?;
+    models::plan_all(connection, known)?;
+    Ok(())
 }
 
 /// Starts the writing thread. What it commits the indexes in memory hide at once, and the
@@ -112,6 +149,7 @@ fn start_writer(
     settings: &Settings,
     indexes: &Arc<Indexes>,
     wake: &Sender<Wake>,
+    journal: Journal,
 ) -> Result<Arc<Writer>, OpenError> {
     let (indexes, wake) = (Arc::clone(indexes), wake.clone());
     let after = Box::new(move |effects: &Effects| {
@@ -121,7 +159,7 @@ fn start_writer(
         // at the next start.
         let _ = wake.send(Wake::Written);
     });
-    Ok(Arc::new(Writer::start(connection, settings, after)?))
+    Ok(Arc::new(Writer::start(connection, settings, after, journal)?))
 }
 
 /// Takes a folder for this process, until the file is dropped.

@@ -1,6 +1,6 @@
 //! What is written down for operators and for requests that are sent again.
 
-use crate::types::{AuditEntry, Deployment, Error, KeptResponse, Page};
+use crate::types::{AuditEntry, Claim, Claimed, Deployment, Error, KeptResponse, Page};
 use crate::{Store, audit, deployments, replays};
 
 /// Acts and repetitions.
@@ -29,6 +29,17 @@ impl Store {
             replays::keep(db, &principal, &key, &response, oldest)
         };
         self.0.writer.write(keep).await
+    }
+
+    /// Takes a request for this host, among several. Durable when it returns. Responses
+    /// from before `oldest` count as forgotten.
+    pub async fn claim(&self, claim: Claim, now: u64, oldest: u64) -> Result<Claimed, Error> {
+        self.0.writer.write(move |db, _| replays::claim(db, &claim, (now, oldest))).await
+    }
+
+    /// Gives a claim back.
+    pub async fn release(&self, claim: Claim) -> Result<(), Error> {
+        self.0.writer.write(move |db, _| replays::release(db, &claim)).await
     }
 
     /// The response to the request that `principal` named `key`, unless it is

@@ -3,7 +3,7 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::types::{Error, KeptResponse};
+use crate::types::{Claim, Claimed, Error, KeptResponse};
 
 pub(crate) const CREATE: &str = "
 CREATE TABLE IF NOT EXISTS replays (
@@ -14,6 +14,14 @@ CREATE TABLE IF NOT EXISTS replays (
     status INTEGER NOT NULL,
     headers TEXT NOT NULL,
     body BLOB,
+    PRIMARY KEY (principal, key)
+) STRICT;
+CREATE TABLE IF NOT EXISTS claims (
+    principal TEXT NOT NULL,
+    key TEXT NOT NULL,
+    fingerprint BLOB NOT NULL,
+    holder TEXT NOT NULL,
+    until INTEGER NOT NULL,
     PRIMARY KEY (principal, key)
 ) STRICT;
 CREATE INDEX IF NOT EXISTS replays_by_age ON replays (at);
@@ -28,6 +36,7 @@ pub(crate) fn keep(
     oldest: u64,
 ) -> Result<(), Error> {
     connection.execute("DELETE FROM replays WHERE at < ?1", [oldest])?;
+    connection.execute("DELETE FROM claims WHERE principal = ?1 AND key = ?2", (principal, key))?;
     connection.execute(
         "INSERT OR REPLACE INTO replays (principal, key, fingerprint, at, status, headers, body, rights)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -41,6 +50,41 @@ pub(crate) fn keep(
             &response.body,
             &response.rights,
         ),
+    )?;
+    Ok(())
+}
+
+/// Takes a request for one host of several, unless it was done or another host is at it. A
+/// claim ends by itself, for the host that died with it.
+pub(crate) fn claim(
+    connection: &Connection,
+    claim: &Claim,
+    (now, oldest): (u64, u64),
+) -> Result<Claimed, Error> {
+    if let Some(kept) = find(connection, &claim.principal, &claim.key, oldest)? {
+        return Ok(Claimed::Recorded(kept));
+    }
+    connection.execute("DELETE FROM claims WHERE until <= ?1", [now])?;
+    let held: Option<[u8; 32]> = connection
+        .prepare_cached("SELECT fingerprint FROM claims WHERE principal = ?1 AND key = ?2")?
+        .query_row((&claim.principal, &claim.key), |row| row.get(0))
+        .optional()?;
+    if let Some(fingerprint) = held {
+        return Ok(Claimed::Held(fingerprint));
+    }
+    connection.execute(
+        "INSERT INTO claims (principal, key, fingerprint, holder, until)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+        (&claim.principal, &claim.key, claim.fingerprint, &claim.holder, claim.until),
+    )?;
+    Ok(Claimed::First)
+}
+
+/// Gives a claim back, if it is still this one.
+pub(crate) fn release(connection: &Connection, claim: &Claim) -> Result<(), Error> {
+    connection.execute(
+        "DELETE FROM claims WHERE principal = ?1 AND key = ?2 AND holder = ?3",
+        (&claim.principal, &claim.key, &claim.holder),
     )?;
     Ok(())
 }

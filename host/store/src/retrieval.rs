@@ -13,6 +13,9 @@ impl Store {
         collection: &str,
         query: &CandidateQuery<'_>,
     ) -> Result<Vec<Candidate>, Error> {
+        if let Some(fleet) = &self.0.fleet {
+            fleet.wait_indexed()?;
+        }
         let (key, allowed) = self.0.readers.read(|db| {
             let key = documents::collection_key(db, collection)?;
             let allowed = query.filter.map(|filter| self.0.allowed.of(db, key, filter));

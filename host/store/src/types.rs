@@ -68,6 +68,8 @@ pub struct Settings {
     /// The model of collections that chose none; the first that comes if it is not
     /// said.
     pub default_model: Option<String>,
+    /// The fleet that this host is part of; none for a host that is alone.
+    pub fleet: Option<crate::fleet::Settings>,
 }
 
 impl Default for Settings {
@@ -86,6 +88,7 @@ impl Default for Settings {
             index_writers: 8,
             models: BTreeSet::new(),
             default_model: None,
+            fleet: None,
         }
     }
 }
@@ -167,6 +170,17 @@ pub enum OpenError {
     Path,
     #[error("{0}")]
     Read(#[from] Error),
+    /// The text says what to do.
+    #[error("the fleet: {0}")]
+    Fleet(String),
+    #[error(
+        "the folder has documents of its own: choose another for the host of a fleet, or make a fleet of them with `ragtime fleet import`"
+    )]
+    NotOfFleet,
+    #[error(
+        "the folder is the copy of a fleet's host: start it with --postgres; what is wrong with it goes with the folder, which the next start makes anew"
+    )]
+    OfFleet,
 }
 
 /// Every chunk up to this id.
@@ -461,6 +475,32 @@ pub struct KeptResponse {
     /// What a key needs to be given it, as whoever keeps it writes that down;
     /// none in what older versions kept.
     pub rights: Option<String>,
+}
+
+/// A request that one host of several is at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Whose request.
+    pub principal: String,
+    /// What the request is known by.
+    pub key: String,
+    /// SHA-256 of the request.
+    pub fingerprint: [u8; 32],
+    /// What the claim is known by: one of its own.
+    pub holder: String,
+    /// When it ends by itself, in seconds since the Unix epoch.
+    pub until: u64,
+}
+
+/// What came of a claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claimed {
+    /// The request is the claimer's to do.
+    First,
+    /// A request of the same name is at work; its SHA-256.
+    Held([u8; 32]),
+    /// The request was done before.
+    Recorded(KeptResponse),
 }
 
 /// A handler that served, or was refused.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::fleet::{Log, Lost, TakeIn};
 use crate::types::{Error, Settings};
 
 /// Writes in one transaction. Bounds how long the first waits for the last.
@@ -45,20 +46,82 @@ pub(crate) struct Effects {
 pub(crate) type AfterCommit = Box<dyn Fn(&Effects) + Send>;
 
 /// What a write works in, or why there is no transaction.
-type Begun<'a> = Result<(&'a Connection, &'a mut Effects), String>;
+type Begun<'a> = Result<(&'a Connection, &'a mut Effects), Lost>;
 type Run = Box<dyn FnOnce(Begun<'_>) -> Answer + Send>;
+
+/// What the thread is asked for.
+enum Task {
+    /// A write.
+    Write(Run),
+    /// A write of what no other host needs to know.
+    Own(Run),
+    /// To take in what other hosts have written.
+    Follow,
+}
+
+/// Where writes last, apart from this disk.
+pub(crate) enum Journal {
+    /// Nowhere: this host is alone.
+    Alone,
+    /// In the log of a fleet.
+    Fleet(Box<Log>, TakeIn),
+}
+
+impl Journal {
+    /// Before the first write of a group.
+    fn begin(&mut self) -> Result<(), Lost> {
+        match self {
+            Self::Alone => Ok(()),
+            Self::Fleet(log, take_in) => log.begin(&**take_in),
+        }
+    }
+
+    /// Commits the transaction that `connection` is in.
+    fn commit(&mut self, connection: &Connection) -> Result<(), Lost> {
+        match self {
+            Self::Alone => connection.execute_batch("COMMIT").map_err(unwritable),
+            Self::Fleet(log, _) => log.commit(connection),
+        }
+    }
+
+    /// The group cannot be committed.
+    fn give_up(&mut self) {
+        if let Self::Fleet(log, _) = self {
+            log.give_up();
+        }
+    }
+
+    /// What was committed is in memory too, but for keys.
+    fn announce(&mut self) {
+        if let Self::Fleet(log, _) = self {
+            log.announce();
+        }
+    }
+
+    fn follow(&mut self) {
+        if let Self::Fleet(log, take_in) = self
+            && let Err(error) = log.follow(&**take_in)
+        {
+            tracing::warn!(%error, "what other hosts have written could not be taken in");
+        }
+    }
+}
+
+fn unwritable(error: rusqlite::Error) -> Lost {
+    Lost::Unwritable(format!("sqlite: {error}"))
+}
 
 /// What is left to do for a write once it is known how its transaction ended.
 struct Answer {
     /// The disk refused this write.
     unwritable: bool,
     /// Tells the one who asked whether the commit succeeded.
-    tell: Box<dyn FnOnce(Result<(), String>)>,
+    tell: Box<dyn FnOnce(Result<(), Lost>)>,
 }
 
 /// The way to the writing thread.
 pub(crate) struct Writer {
-    sender: mpsc::Sender<Run>,
+    sender: mpsc::Sender<Task>,
     wait: Duration,
     health: Arc<Health>,
 }
@@ -69,13 +132,14 @@ impl Writer {
         connection: Connection,
         settings: &Settings,
         after: AfterCommit,
+        journal: Journal,
     ) -> std::io::Result<Self> {
         let (sender, receiver) = mpsc::channel(settings.queued_writes);
         let health = Arc::<Health>::default();
         let told = Arc::clone(&health);
         std::thread::Builder::new()
             .name("ragtime-writer".into())
-            .spawn(move || run(connection, receiver, &after, &told))?;
+            .spawn(move || run(connection, receiver, &after, &told, journal))?;
         Ok(Self { sender, wait: settings.write_wait, health })
     }
 
@@ -96,7 +160,7 @@ impl Writer {
             Ok(())
         });
         // A full queue has writes enough.
-        let _ = self.sender.try_send(run);
+        let _ = self.sender.try_send(Task::Write(run));
     }
 
     /// Runs `work` in a transaction shared with other writes; an error undoes
@@ -107,10 +171,12 @@ impl Writer {
         F: FnOnce(&Connection, &mut Effects) -> Result<R, Error> + Send + 'static,
     {
         let (run, answer) = envelope(work);
-        self.sender.send_timeout(run, self.wait).await.map_err(|error| match error {
-            mpsc::error::SendTimeoutError::Timeout(_) => Error::Busy { retry_after: self.wait },
-            mpsc::error::SendTimeoutError::Closed(_) => closed(),
-        })?;
+        self.sender.send_timeout(Task::Write(run), self.wait).await.map_err(
+            |error| match error {
+                mpsc::error::SendTimeoutError::Timeout(_) => Error::Busy { retry_after: self.wait },
+                mpsc::error::SendTimeoutError::Closed(_) => closed(),
+            },
+        )?;
         answer.await.unwrap_or_else(|_| Err(closed()))
     }
 
@@ -121,8 +187,26 @@ impl Writer {
         F: FnOnce(&Connection, &mut Effects) -> Result<R, Error> + Send + 'static,
     {
         let (run, answer) = envelope(work);
-        self.sender.blocking_send(run).map_err(|_| closed())?;
+        self.sender.blocking_send(Task::Write(run)).map_err(|_| closed())?;
         answer.blocking_recv().unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// The same for what is this host's own, as the removals that its indexes have yet to
+    /// do: no other host hears of it.
+    pub(crate) fn write_own_blocking<R, F>(&self, work: F) -> Result<R, Error>
+    where
+        R: Send + 'static,
+        F: FnOnce(&Connection, &mut Effects) -> Result<R, Error> + Send + 'static,
+    {
+        let (run, answer) = envelope(work);
+        self.sender.blocking_send(Task::Own(run)).map_err(|_| closed())?;
+        answer.blocking_recv().unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// Has what other hosts have written taken in. Where the queue is full there are writes
+    /// in it, which take it in before they begin.
+    pub(crate) fn follow(&self) {
+        let _ = self.sender.try_send(Task::Follow);
     }
 }
 
@@ -138,12 +222,12 @@ where
     let (sender, receiver) = oneshot::channel();
     let run: Run = Box::new(move |begun| {
         let result = begun
-            .map_err(Error::Unwritable)
+            .map_err(Error::from)
             .and_then(|(connection, effects)| in_savepoint(connection, effects, work));
         let unwritable = matches!(result, Err(Error::Unwritable(_)));
-        let tell = move |committed: Result<(), String>| {
+        let tell = move |committed: Result<(), Lost>| {
             // One who stopped waiting has no use for the answer.
-            let _ = sender.send(committed.map_err(Error::Unwritable).and(result));
+            let _ = sender.send(committed.map_err(Error::from).and(result));
         };
         Answer { unwritable, tell: Box::new(tell) }
     });
@@ -175,54 +259,92 @@ fn in_savepoint<R>(
 
 fn run(
     connection: Connection,
-    mut receiver: mpsc::Receiver<Run>,
+    mut receiver: mpsc::Receiver<Task>,
     after: &AfterCommit,
     health: &Health,
+    mut journal: Journal,
 ) {
-    let mut group = Vec::with_capacity(MAX_GROUP);
-    while receiver.blocking_recv_many(&mut group, MAX_GROUP) > 0 {
-        let mut effects = Effects::default();
-        let mut answers = Vec::with_capacity(group.len());
-        let committed = transaction(&connection, &mut group, &mut effects, &mut answers);
-        let refused = answers.iter().any(|answer| answer.unwritable);
-        if refused {
-            tracing::error!("the disk refused a write");
+    let mut tasks = Vec::with_capacity(MAX_GROUP);
+    while receiver.blocking_recv_many(&mut tasks, MAX_GROUP) > 0 {
+        let (mut group, mut own, mut follow) = (Vec::with_capacity(tasks.len()), Vec::new(), false);
+        for task in tasks.drain(..) {
+            match task {
+                Task::Write(run) => group.push(run),
+                Task::Own(run) => own.push(run),
+                Task::Follow => follow = true,
+            }
         }
-        health.set(committed.is_ok() && !refused);
-        let told = match committed {
-            Ok(()) => {
-                after(&effects);
-                Ok(())
-            }
-            Err(error) => {
-                tracing::error!(%error, "a transaction failed");
-                Err(format!("sqlite: {error}"))
-            }
-        };
-        for answer in answers {
-            (answer.tell)(told.clone());
+        let mut current = false;
+        if !group.is_empty() {
+            current = write(&connection, group, after, health, &mut journal);
+        }
+        if follow && !current {
+            journal.follow();
+        }
+        if !own.is_empty() {
+            write(&connection, own, after, health, &mut Journal::Alone);
         }
     }
 }
 
+/// Runs a group of writes in one transaction, and tells who waits; false where it could not
+/// be committed.
+fn write(
+    connection: &Connection,
+    group: Vec<Run>,
+    after: &AfterCommit,
+    health: &Health,
+    journal: &mut Journal,
+) -> bool {
+    let mut effects = Effects::default();
+    let mut answers = Vec::with_capacity(group.len());
+    let committed = transaction(connection, journal, group, &mut effects, &mut answers);
+    let refused = answers.iter().any(|answer| answer.unwritable);
+    if refused {
+        tracing::error!("the disk refused a write");
+    }
+    health.set(committed.is_ok() && !refused);
+    match &committed {
+        Ok(()) => {
+            after(&effects);
+            journal.announce();
+        }
+        Err(error) => tracing::error!(%error, "a transaction failed"),
+    }
+    for answer in answers {
+        (answer.tell)(committed.clone());
+    }
+    committed.is_ok()
+}
+
 fn transaction(
     connection: &Connection,
-    group: &mut Vec<Run>,
+    journal: &mut Journal,
+    group: Vec<Run>,
     effects: &mut Effects,
     answers: &mut Vec<Answer>,
-) -> rusqlite::Result<()> {
-    let began = connection.execute_batch("BEGIN IMMEDIATE");
-    for run in group.drain(..) {
+) -> Result<(), Lost> {
+    let began = journal
+        .begin()
+        .and_then(|()| connection.execute_batch("BEGIN IMMEDIATE").map_err(unwritable));
+    for run in group {
         let begun = match &began {
-            Err(error) => Err(format!("sqlite: {error}")),
+            Err(lost) => Err(lost.clone()),
             // SQLite ends the transaction itself when the disk is full or
             // fails. What ran now would commit on its own.
-            Ok(()) if connection.is_autocommit() => Err("the transaction was lost".into()),
+            Ok(()) if connection.is_autocommit() => {
+                Err(Lost::Unwritable("the transaction was lost".into()))
+            }
             Ok(()) => Ok((connection, &mut *effects)),
         };
         answers.push(run(begun));
     }
-    began.and_then(|()| connection.execute_batch("COMMIT")).inspect_err(|_| {
+    let still_open = began.and_then(|()| match connection.is_autocommit() {
+        true => Err(Lost::Unwritable("the transaction was lost".into())),
+        false => Ok(()),
+    });
+    still_open.and_then(|()| journal.commit(connection)).inspect_err(|_| {
+        journal.give_up();
         // The transaction may be over already; then there is nothing to undo.
         let _ = connection.execute_batch("ROLLBACK");
     })
@@ -244,7 +366,7 @@ mod tests {
         });
         let write_wait = Duration::from_millis(20);
         let settings = Settings { queued_writes, write_wait, ..Settings::default() };
-        (Writer::start(connection, &settings, after).unwrap(), told)
+        (Writer::start(connection, &settings, after, Journal::Alone).unwrap(), told)
     }
 
     fn insert(n: u64) -> impl FnOnce(&Connection, &mut Effects) -> Result<(), Error> {

@@ -21,6 +21,8 @@ const ALWAYS: &[Code] = &[
     Code::NoInstance,
     Code::NoMemory,
     Code::Draining,
+    Code::DatabaseUnreachable,
+    Code::HostBehind,
     Code::HandlerTimeout,
     Code::HandlerFailed,
     Code::Internal,

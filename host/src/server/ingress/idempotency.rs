@@ -13,12 +13,13 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use ragtime_policy::bucket::Decision;
-use ragtime_store::KeptResponse;
+use ragtime_store::{Claim, Claimed, KeptResponse};
 use sha2::{Digest, Sha256};
 
 use super::handler_response::HandlerResponse;
 use super::problem::Problem;
-use crate::keyring::{Key, unix_now};
+use crate::config;
+use crate::keyring::Key;
 use crate::runtime::request::RequestContext;
 use crate::runtime::rights::{Lacking, Rights};
 use crate::services::Services;
@@ -41,6 +42,9 @@ pub struct Idempotency {
     services: Arc<Services>,
     seconds: u64,
     max_bytes: usize,
+    /// How long a request may be at work, in seconds: then another host may do it, as the
+    /// one that was at it is gone.
+    claim_seconds: u64,
     at_work: Mutex<HashMap<Named, [u8; 32]>>,
 }
 
@@ -49,6 +53,8 @@ pub struct PendingRecord {
     all: Arc<Idempotency>,
     name: Named,
     fingerprint: [u8; 32],
+    /// What keeps the other hosts of a fleet from the request.
+    claim: Option<Claim>,
 }
 
 /// What is known of a request by its `Idempotency-Key`.
@@ -62,9 +68,15 @@ pub enum Lookup {
 }
 
 impl Idempotency {
-    /// Keeps responses of up to `max_bytes` for `seconds`.
-    pub fn new(services: Arc<Services>, seconds: u64, max_bytes: usize) -> Arc<Self> {
-        Arc::new(Self { services, seconds, max_bytes, at_work: Mutex::default() })
+    /// Keeps responses by these settings.
+    pub fn new(services: Arc<Services>, limits: &config::Server) -> Arc<Self> {
+        Arc::new(Self {
+            services,
+            seconds: limits.idempotency_seconds,
+            max_bytes: limits.max_kept_response_bytes,
+            claim_seconds: limits.request_timeout_ms.div_ceil(1_000),
+            at_work: Mutex::default(),
+        })
     }
 
     /// Looks whether a request was done before.
@@ -86,7 +98,13 @@ impl Idempotency {
         };
         let name = (principal.record.id.to_string(), key(value)?);
         let fingerprint = fingerprint(parts, body);
-        let record = self.enter(name, fingerprint)?;
+        let mut record = self.enter(name, fingerprint)?;
+        if self.services.store.fleet().is_some() {
+            return match record.claim().await? {
+                None => Ok(Lookup::First(record)),
+                Some(kept) => self.recorded(principal, fingerprint, kept),
+            };
+        }
         let found = {
             let (services, name, oldest) =
                 (Arc::clone(&self.services), record.name.clone(), self.oldest());
@@ -95,16 +113,24 @@ impl Idempotency {
         };
         match found {
             Ok(Ok(None)) => Ok(Lookup::First(record)),
-            Ok(Ok(Some(kept))) if kept.fingerprint != fingerprint => {
-                Err(Problem::IdempotencyKeyReused)
-            }
-            Ok(Ok(Some(kept))) => {
-                self.admit(principal, kept.rights.as_deref())?;
-                replay(kept).map(Lookup::Recorded)
-            }
+            Ok(Ok(Some(kept))) => self.recorded(principal, fingerprint, kept),
             // Fail closed: what cannot be looked up might have been done.
             Ok(Err(_)) | Err(_) => Err(Problem::Unavailable),
         }
+    }
+
+    /// The response that was kept of the same request.
+    fn recorded(
+        &self,
+        principal: &Key,
+        fingerprint: [u8; 32],
+        kept: KeptResponse,
+    ) -> Result<Lookup, Problem> {
+        if kept.fingerprint != fingerprint {
+            return Err(Problem::IdempotencyKeyReused);
+        }
+        self.admit(principal, kept.rights.as_deref())?;
+        replay(kept).map(Lookup::Recorded)
     }
 
     /// Whether the key may have a kept response: it needs every right that the
@@ -141,17 +167,44 @@ impl Idempotency {
             Some(_) => Err(Problem::IdempotencyInProgress),
             None => {
                 at_work.insert(name.clone(), fingerprint);
-                Ok(PendingRecord { all: Arc::clone(self), name, fingerprint })
+                Ok(PendingRecord { all: Arc::clone(self), name, fingerprint, claim: None })
             }
         }
     }
 
     fn oldest(&self) -> u64 {
-        unix_now().saturating_sub(self.seconds)
+        self.services.store.now().saturating_sub(self.seconds)
     }
 }
 
 impl PendingRecord {
+    /// Keeps the other hosts of a fleet from the request; the response of one that was
+    /// done before.
+    async fn claim(&mut self) -> Result<Option<KeptResponse>, Problem> {
+        let store = &self.all.services.store;
+        let (now, (principal, key)) = (store.now(), self.name.clone());
+        let claim = Claim {
+            principal,
+            key,
+            fingerprint: self.fingerprint,
+            holder: uuid::Uuid::now_v7().to_string(),
+            until: now.saturating_add(self.all.claim_seconds),
+        };
+        match store.claim(claim.clone(), now, self.all.oldest()).await {
+            Ok(Claimed::First) => {
+                self.claim = Some(claim);
+                Ok(None)
+            }
+            Ok(Claimed::Held(other)) if other != self.fingerprint => {
+                Err(Problem::IdempotencyKeyReused)
+            }
+            Ok(Claimed::Held(_)) => Err(Problem::IdempotencyInProgress),
+            Ok(Claimed::Recorded(kept)) => Ok(Some(kept)),
+            // Fail closed: another host may be at it.
+            Err(_) => Err(Problem::Unavailable),
+        }
+    }
+
     /// Keeps the response of a request that has changed something. The client
     /// gets it when it is on disk.
     ///
@@ -159,7 +212,7 @@ impl PendingRecord {
     ///
     /// [`Problem::Interrupted`] when the response breaks off.
     pub async fn finish(
-        self,
+        mut self,
         answered: HandlerResponse,
         context: &RequestContext,
     ) -> Result<HandlerResponse, Problem> {
@@ -182,7 +235,7 @@ impl PendingRecord {
         let storable = !is_secret(&head.headers) && body.len() <= self.all.max_bytes;
         let response = KeptResponse {
             fingerprint: self.fingerprint,
-            at: unix_now(),
+            at: self.all.services.store.now(),
             status: head.status.as_u16(),
             headers: headers_to_json(&head.headers),
             body: storable.then(|| body.to_vec()),
@@ -194,10 +247,10 @@ impl PendingRecord {
 
     /// Notes that the request was begun and has no response, so that its
     /// repetition is not taken for the first.
-    pub async fn interrupted(self, context: &RequestContext) {
+    pub async fn interrupted(mut self, context: &RequestContext) {
         let response = KeptResponse {
             fingerprint: self.fingerprint,
-            at: unix_now(),
+            at: self.all.services.store.now(),
             status: StatusCode::INTERNAL_SERVER_ERROR.as_u16(),
             headers: "[]".into(),
             body: None,
@@ -206,12 +259,16 @@ impl PendingRecord {
         self.keep(response).await;
     }
 
-    async fn keep(&self, response: KeptResponse) {
+    async fn keep(&mut self, response: KeptResponse) {
         let (principal, key) = self.name.clone();
         let store = &self.all.services.store;
-        if let Err(error) = store.keep_response(principal, key, response, self.all.oldest()).await {
+        match store.keep_response(principal, key, response, self.all.oldest()).await {
+            // The claim has gone with it.
+            Ok(()) => self.claim = None,
             // The change itself is done and must be reported as such.
-            tracing::error!(%error, "a response was not kept for repetitions of its request");
+            Err(error) => {
+                tracing::error!(%error, "a response was not kept for repetitions of its request");
+            }
         }
     }
 }
@@ -219,6 +276,11 @@ impl PendingRecord {
 impl Drop for PendingRecord {
     fn drop(&mut self) {
         self.all.at_work.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
+        if let Some(claim) = self.claim.take() {
+            let store = self.all.services.store.clone();
+            // What is not given back ends by itself.
+            tokio::spawn(async move { store.release(claim).await });
+        }
     }
 }
 

@@ -97,11 +97,7 @@ impl Pipeline {
             services: Arc::clone(services),
             clients,
             bodies: BodyReader::new(limits),
-            idempotency: Idempotency::new(
-                Arc::clone(services),
-                limits.idempotency_seconds,
-                limits.max_kept_response_bytes,
-            ),
+            idempotency: Idempotency::new(Arc::clone(services), limits),
             keyed_queue: AdmissionQueue::new(limits.max_requests, limits),
             open_queue: AdmissionQueue::new(limits.max_open_requests, limits),
             public_url: PublicUrl::new(limits.public_url.as_ref()),
@@ -126,7 +122,8 @@ impl Pipeline {
         request: Request<Incoming>,
     ) -> Result<Reply, Problem> {
         let (mut parts, body) = request.into_parts();
-        let admitted = match self.admit(arrival, &parts) {
+        let current = self.fence(arrival).await;
+        let admitted = match current.and_then(|()| self.admit(arrival, &parts)) {
             Ok(admitted) => admitted,
             Err(problem) => {
                 arrival.reusable = discard(body, &parts.headers).await;
@@ -187,6 +184,15 @@ impl Pipeline {
             reusable: request.body().is_end_stream(),
         };
         (arrival, access)
+    }
+
+    /// Waits until this host has what any host of its fleet has acknowledged before. It
+    /// comes before the key is looked up, which another host may have revoked.
+    async fn fence(&self, arrival: &Arrival) -> Result<(), Problem> {
+        match arrival.request.route.is_open() {
+            true => Ok(()),
+            false => Ok(self.services.store.fence().await?),
+        }
     }
 
     /// Head, key and slot of the key: all that a stranger is heard of. A request that

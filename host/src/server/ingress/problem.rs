@@ -8,6 +8,7 @@ use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use ragtime_policy::problem::{Code, Entry, is_for_openai, openai_type};
+use ragtime_store::fleet::NotCurrent;
 use serde::Serialize;
 
 /// Why the host answered in the handler's place.
@@ -74,6 +75,10 @@ pub enum Problem {
     },
     /// Something on the host failed that will be well again.
     Unavailable,
+    /// The database that the hosts share does not answer.
+    DatabaseUnreachable,
+    /// This host has not caught up with the others.
+    HostBehind,
     /// The handler did not answer in time.
     HandlerTimeout,
     /// The handler used up its processor time.
@@ -122,6 +127,15 @@ enum Advice {
     Further(&'static str),
     /// This alone, as the catalogue's advice would be wrong.
     Own(&'static str),
+}
+
+impl From<NotCurrent> for Problem {
+    fn from(reason: NotCurrent) -> Self {
+        match reason {
+            NotCurrent::Unreachable => Self::DatabaseUnreachable,
+            NotCurrent::Behind => Self::HostBehind,
+        }
+    }
 }
 
 impl Problem {
@@ -192,6 +206,10 @@ impl Problem {
                 (Code::RateLimited, Further("A repetition costs what its request did."))
             }
             Self::Unavailable => (Code::Unavailable, Catalogued),
+            Self::DatabaseUnreachable => (Code::DatabaseUnreachable, Catalogued),
+            Self::HostBehind => {
+                (Code::HostBehind, Further("The limit is the setting fleet.wait_ms."))
+            }
             Self::HandlerTimeout => (
                 Code::HandlerTimeout,
                 Further("The limit is the setting server.request_timeout_ms."),

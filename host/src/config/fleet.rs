@@ -1,0 +1,68 @@
+//! Hosts that share documents and keys.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Secret;
+
+/// `[fleet]`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Fleet {
+    /// The PostgreSQL (15 or newer) that the hosts share, as a URL:
+    /// `postgresql://USER:PASSWORD@HOST/DATABASE`. Without it a host is alone.
+    pub postgres: Option<Secret>,
+    /// A file with the certificates that PostgreSQL's may be signed by. Without it those
+    /// count that the operating system trusts.
+    pub postgres_ca: Option<PathBuf>,
+    /// The schema of the fleet's tables: several fleets can share a database.
+    pub schema: String,
+    /// What the host is called where hosts are listed. Without it the address that it
+    /// listens on.
+    pub name: Option<String>,
+    /// How long a request waits until its host has everything that others have
+    /// acknowledged; then it gets 503. Catching up takes milliseconds, so this is for a
+    /// host or a database that has stalled, and below what most clients bear.
+    pub wait_ms: u64,
+    /// How long a host that starts waits for PostgreSQL: what a database takes that
+    /// starts beside it, or that a standby takes the place of.
+    pub start_wait_ms: u64,
+    /// Bytes of the log after which it begins anew with a snapshot, unless the last
+    /// snapshot was larger. A host that starts reads the log since the last one: this much
+    /// takes some seconds.
+    pub snapshot_log_bytes: u64,
+}
+
+impl Default for Fleet {
+    fn default() -> Self {
+        Self {
+            postgres: None,
+            postgres_ca: None,
+            schema: "ragtime".into(),
+            name: None,
+            wait_ms: 2_000,
+            start_wait_ms: 30_000,
+            snapshot_log_bytes: 256 * 1024 * 1024,
+        }
+    }
+}
+
+impl Fleet {
+    /// What the store needs to be part of the fleet; none for a host that is alone.
+    /// `listen` is what the host is called unless it has a name.
+    pub fn store(&self, listen: &str) -> Option<ragtime_store::fleet::Settings> {
+        let url = self.postgres.as_ref()?.expose().to_owned();
+        Some(ragtime_store::fleet::Settings {
+            url,
+            schema: self.schema.clone(),
+            ca_file: self.postgres_ca.clone(),
+            address: self.name.clone().unwrap_or_else(|| listen.to_owned()),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            patience: Duration::from_millis(self.wait_ms),
+            start_patience: Duration::from_millis(self.start_wait_ms),
+            snapshot_bytes: self.snapshot_log_bytes,
+        })
+    }
+}

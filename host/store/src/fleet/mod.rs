@@ -1,0 +1,313 @@
+//! Many hosts on one PostgreSQL, with the promises of one.
+//!
+//! PostgreSQL keeps a log: what each write changed, row by row, in one order
+//! ([`entry`]). Every host has the whole database in SQLite and its indexes beside it, as
+//! a host that is alone has them, and brings both up to the end of the log ([`log`]).
+//! Before it answers a request it has made sure that it is there ([`fence`]). So what one
+//! host has acknowledged every host has, and no host answers that cannot know.
+//!
+//! SQLite is a copy here: a host without one, or with one that the log has left behind,
+//! takes the last [`snapshot`] and follows from there.
+
+mod apply;
+mod entry;
+mod fence;
+mod link;
+mod log;
+mod mark;
+mod member;
+mod position;
+mod presence;
+mod record;
+mod searchable;
+mod snapshot;
+mod start;
+mod store;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering::Relaxed};
+use std::sync::mpsc::Sender;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::watch;
+
+use apply::TakenIn;
+pub use fence::NotCurrent;
+use fence::Waits;
+use link::Link;
+pub(crate) use log::{Log, Lost, TakeIn};
+use mark::Mark;
+pub(crate) use member::{Member, Memory, Presence};
+use position::Position;
+pub use presence::{HostStatus, Overview, overview};
+pub(crate) use searchable::Announcer;
+pub use start::import;
+use start::join;
+
+use crate::types::{Error, OpenError};
+
+/// How a host takes part in a fleet.
+#[derive(Clone)]
+pub struct Settings {
+    /// Where PostgreSQL is, as a URL; it may hold a password.
+    pub url: String,
+    /// The schema of the fleet's tables: one fleet each.
+    pub schema: String,
+    /// Certificates that PostgreSQL's may be signed by, as PEM; none for those that the
+    /// operating system trusts.
+    pub ca_file: Option<PathBuf>,
+    /// What the host is called where the hosts are listed, for people.
+    pub address: String,
+    /// The version of the program.
+    pub version: String,
+    /// How long a request waits until this host has what others have written.
+    pub patience: Duration,
+    /// How long a host that starts waits for PostgreSQL.
+    pub start_patience: Duration,
+    /// Bytes of the log after which it begins anew with a snapshot, if the last snapshot
+    /// is not larger.
+    pub snapshot_bytes: u64,
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Settings").field("schema", &self.schema).finish_non_exhaustive()
+    }
+}
+
+/// The longest name of a schema that PostgreSQL does not cut off.
+const MAX_SCHEMA: usize = 63;
+
+impl Settings {
+    /// Whether the schema is a plain identifier.
+    fn check(&self) -> Result<(), OpenError> {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        let begins = self.schema.bytes().next().is_some_and(|first| !first.is_ascii_digit());
+        if begins && self.schema.bytes().all(plain) && self.schema.len() <= MAX_SCHEMA {
+            return Ok(());
+        }
+        Err(OpenError::Fleet(
+            "fleet.schema must be of lower-case letters, digits and _, and not begin with a digit"
+                .into(),
+        ))
+    }
+}
+
+/// What the threads of a host share.
+pub(crate) struct Fleet {
+    /// This process, a UUID.
+    host: String,
+    address: String,
+    version: String,
+    patience: Duration,
+    /// The last entry that is in this host's database and memory.
+    position: Mark,
+    /// That entry with what it is known by.
+    last: Mutex<(u64, String)>,
+    /// The last entry there is, as of the last look.
+    head: Mark,
+    /// Up to which chunk this host's indexes are.
+    indexed: Mark,
+    /// Up to which chunk some host has said that search finds everything.
+    searchable: Mark,
+    /// Whether this host does what one host has to do: make vectors, settle, clean.
+    leads: AtomicBool,
+    /// Whether this host can do it.
+    can_lead: AtomicBool,
+    /// Hosts that live.
+    live: AtomicU32,
+    handler: Mutex<String>,
+    reached: Mutex<Result<(), String>>,
+    /// Since when PostgreSQL owes an answer to the fence.
+    asked_at: Mutex<Option<Instant>>,
+    /// Milliseconds that PostgreSQL's clock is ahead of this machine's.
+    clock_ahead_ms: AtomicI64,
+    requests: Mutex<Option<Sender<Waits>>>,
+    keys_changed: Mutex<Option<KeysChanged>>,
+    ended: watch::Sender<Option<String>>,
+}
+
+type KeysChanged = Box<dyn Fn(&[String]) -> Result<(), Error> + Send + Sync>;
+
+impl Fleet {
+    fn new(settings: &Settings) -> Self {
+        Self {
+            host: uuid::Uuid::new_v4().to_string(),
+            address: settings.address.clone(),
+            version: settings.version.clone(),
+            patience: settings.patience,
+            position: Mark::default(),
+            last: Mutex::default(),
+            head: Mark::default(),
+            indexed: Mark::default(),
+            searchable: Mark::default(),
+            leads: AtomicBool::new(false),
+            can_lead: AtomicBool::new(false),
+            live: AtomicU32::new(1),
+            handler: Mutex::default(),
+            reached: Mutex::new(Ok(())),
+            asked_at: Mutex::default(),
+            clock_ahead_ms: AtomicI64::new(0),
+            requests: Mutex::default(),
+            keys_changed: Mutex::default(),
+            ended: watch::Sender::new(None),
+        }
+    }
+
+    /// Resolves once this host has all that was acknowledged before.
+    pub(crate) async fn fence(&self) -> Result<(), NotCurrent> {
+        let requests = lock(&self.requests).clone();
+        // What this host has is of no worth any more.
+        let requests = requests.filter(|_| self.ended.borrow().is_none());
+        match requests {
+            Some(requests) => fence::wait(&requests, self).await,
+            None => Err(NotCurrent::Unreachable),
+        }
+    }
+
+    /// Waits until this host's indexes have what some host has called searchable.
+    pub(crate) fn wait_indexed(&self) -> Result<(), Error> {
+        if self.indexed.wait_for(self.searchable.get(), self.patience) {
+            return Ok(());
+        }
+        Err(Error::Busy { retry_after: self.patience })
+    }
+
+    /// Whether this host does what one host has to do.
+    pub(crate) fn leads(&self) -> bool {
+        self.leads.load(Relaxed)
+    }
+
+    /// Says whether it can.
+    pub(crate) fn set_can_lead(&self, can: bool) {
+        self.can_lead.store(can, Relaxed);
+    }
+
+    /// Hosts that live, this one among them.
+    pub(crate) fn live_hosts(&self) -> u32 {
+        self.live.load(Relaxed).max(1)
+    }
+
+    /// Names the handler that this host serves.
+    pub(crate) fn set_handler(&self, sha256: &str) {
+        sha256.clone_into(&mut lock(&self.handler));
+    }
+
+    /// What to do after keys with these ids have changed, before any request sees it.
+    pub(crate) fn on_keys_changed(&self, take_in: KeysChanged) {
+        *lock(&self.keys_changed) = Some(take_in);
+    }
+
+    /// Keys with these ids have changed.
+    pub(crate) fn keys_have_changed(&self, ids: &[String]) {
+        let taken = lock(&self.keys_changed).as_ref().map_or(Ok(()), |take_in| take_in(ids));
+        if let Err(error) = taken {
+            tracing::error!(%error, "keys that were changed cannot be read");
+            self.end("the keys cannot be read");
+        }
+    }
+
+    /// This host has everything up to this entry, in its database and in memory.
+    fn advance(&self, to: &Position) {
+        // Before who waits for the entry is woken: they ask for it by this.
+        *lock(&self.last) = (to.n, to.token.clone());
+        self.position.raise(to.n);
+    }
+
+    /// Seconds since the Unix epoch, by PostgreSQL's clock.
+    pub(crate) fn now(&self) -> u64 {
+        let ahead = self.clock_ahead_ms.load(Relaxed);
+        u64::try_from(unix_ms().saturating_add(ahead) / 1_000).unwrap_or(0)
+    }
+
+    /// Why this host must not go on, if it must not; for whoever ends it.
+    pub(crate) fn ended(&self) -> watch::Receiver<Option<String>> {
+        self.ended.subscribe()
+    }
+
+    /// What this host has is not what the log says, and no catching up mends that: it has
+    /// to start anew, from a snapshot.
+    fn end(&self, reason: &str) {
+        self.ended.send_if_modified(|ended| {
+            let first = ended.is_none();
+            if first {
+                tracing::error!(reason, "this host has to start anew");
+                *ended = Some(reason.to_owned());
+            }
+            first
+        });
+    }
+
+    fn set_reached(&self, reached: Result<(), String>) {
+        let mut before = lock(&self.reached);
+        match (&*before, &reached) {
+            (Ok(()), Err(error)) => {
+                tracing::error!(error, "PostgreSQL cannot be reached; this host does not answer");
+            }
+            (Err(_), Ok(())) => tracing::info!("PostgreSQL is reached again"),
+            _ => {}
+        }
+        *before = reached;
+    }
+
+    /// How this host stands in its fleet.
+    pub(crate) fn status(&self) -> Status {
+        let (position, head) = (self.position.get(), self.head.get());
+        let owes = lock(&self.asked_at).is_some_and(|at| at.elapsed() > self.patience);
+        Status {
+            reached: lock(&self.reached).is_ok() && !owes,
+            behind: head.saturating_sub(position),
+            unindexed: self.searchable.get().saturating_sub(self.indexed.get()),
+            leads: self.leads(),
+            live_hosts: self.live_hosts(),
+        }
+    }
+
+    /// Ends the threads that serve requests of this host.
+    pub(crate) fn close(&self) {
+        lock(&self.requests).take();
+    }
+}
+
+/// How a host stands in its fleet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status {
+    /// Whether PostgreSQL answered last.
+    pub reached: bool,
+    /// Entries of the log that this host lacks.
+    pub behind: u64,
+    /// Chunks that another host finds and this one does not yet.
+    pub unindexed: u64,
+    /// Whether this host makes vectors and cleans up for all.
+    pub leads: bool,
+    /// Hosts that live, this one among them.
+    pub live_hosts: u32,
+}
+
+/// What entry `n` is known by, as an expression: by the log, or by the snapshot that
+/// stands for what is not in the log any more.
+fn known_as(schema: &str, n: u64) -> String {
+    format!(
+        "coalesce((SELECT token FROM {schema}.log WHERE n = {n}),
+                  (SELECT token FROM {schema}.snapshots WHERE n = {n}))"
+    )
+}
+
+/// Milliseconds since the Unix epoch, by this machine's clock.
+fn unix_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether a database is the copy of a fleet's host.
+pub(crate) fn is_copy(db: &rusqlite::Connection) -> Result<bool, Error> {
+    Ok(position::Position::of(db)?.is_some())
+}

@@ -1,0 +1,77 @@
+//! What the host asks of a store that may be part of a fleet.
+
+use super::{NotCurrent, Status};
+use crate::Store;
+use crate::types::Error;
+
+/// The fleet. A store that is alone is always current and leads.
+impl Store {
+    /// Resolves once everything is here that any host acknowledged before the call. What
+    /// is read then is not older.
+    ///
+    /// # Errors
+    ///
+    /// Nobody can tell, or this host has not caught up in time.
+    pub async fn fence(&self) -> Result<(), NotCurrent> {
+        match &self.0.fleet {
+            Some(fleet) => fleet.fence().await,
+            None => Ok(()),
+        }
+    }
+
+    /// How this host stands in its fleet; none when it is alone.
+    pub fn fleet(&self) -> Option<Status> {
+        self.0.fleet.as_ref().map(|fleet| fleet.status())
+    }
+
+    /// Whether this host does what is to be done once for all hosts.
+    pub fn leads(&self) -> bool {
+        self.0.fleet.as_ref().is_none_or(|fleet| fleet.leads())
+    }
+
+    /// Hosts that live, this one among them.
+    pub fn live_hosts(&self) -> u32 {
+        self.0.fleet.as_ref().map_or(1, |fleet| fleet.live_hosts())
+    }
+
+    /// Has `take_in` called with the ids of keys that a host of the fleet has changed, this
+    /// one among them, in the order of the log: before the change is acknowledged here, and
+    /// before a request that comes after it is let through by [`Self::fence`].
+    pub fn on_keys_changed(
+        &self,
+        take_in: impl Fn(&[String]) -> Result<(), Error> + Send + Sync + 'static,
+    ) {
+        if let Some(fleet) = &self.0.fleet {
+            fleet.on_keys_changed(Box::new(take_in));
+        }
+    }
+
+    /// Seconds since the Unix epoch, by the clock that what hosts decide together goes by:
+    /// PostgreSQL's, or this machine's for a host that is alone.
+    pub fn now(&self) -> u64 {
+        self.0.fleet.as_ref().map_or_else(crate::now, |fleet| fleet.now())
+    }
+
+    /// Names the handler that this host serves, for who looks at the fleet.
+    pub fn set_handler(&self, sha256: &str) {
+        if let Some(fleet) = &self.0.fleet {
+            fleet.set_handler(sha256);
+        }
+    }
+
+    /// Resolves when this host must not go on, with the reason: what it has is not what
+    /// the log says, and a start mends that. Never for a host that is alone.
+    pub async fn ended(&self) -> String {
+        let Some(fleet) = &self.0.fleet else { return std::future::pending().await };
+        let mut ended = fleet.ended();
+        let reason = match ended.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone(),
+            Err(_) => None,
+        };
+        match reason {
+            Some(reason) => reason,
+            // The store is gone, and who waits with it.
+            None => std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! Hosts, networks, databases and clocks that fail: what was acknowledged stays, and nothing
+//! that is out of date is answered.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::engines::{self, Mode, Postgres};
+use crate::harness::{Answer, Server, Setup, survived};
+use crate::{PATIENCE, all_ids, fleet, host, path};
+
+/// Documents of a batch.
+const BATCH: u64 = 5;
+
+/// One that soon gives up, for tests of what it says then.
+fn impatient(url: &str, schema: &str) -> Setup {
+    host(url, schema).set("FLEET__WAIT_MS", 500)
+}
+
+/// Sends a request until it is answered otherwise than with a 503, as clients do.
+async fn patiently(request: impl AsyncFn() -> Answer) -> Answer {
+    let started = Instant::now();
+    loop {
+        let answer = request().await;
+        if answer.status != 503 {
+            return answer;
+        }
+        assert_eq!(answer.header("content-type"), "application/problem+json");
+        assert!(started.elapsed() < PATIENCE, "{answer:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Whether a component of readiness says so.
+async fn waits_for_state(server: &Server, state: &str) {
+    let started = Instant::now();
+    loop {
+        let answer = server.get("/readyz").await;
+        let words = format!(r#""name":"fleet","state":"{state}""#);
+        if answer.text.contains(&words) {
+            return;
+        }
+        assert!(started.elapsed() < PATIENCE, "{answer:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Puts documents in by several tasks until told to stop; the ids that were acknowledged.
+async fn put_until(servers: Vec<Arc<Server>>, stop: Arc<AtomicBool>, prefix: &str) -> Vec<String> {
+    let mut acknowledged = Vec::new();
+    for n in 0.. {
+        if stop.load(Relaxed) {
+            break;
+        }
+        let id = format!("{prefix}{n}");
+        let server = &servers[n % servers.len()];
+        let body = json!({"text": format!("document {id}")});
+        let sent = server.request(Method::PUT, &path(&id)).json(&body).send().await;
+        if sent.is_ok_and(|answer| answer.status().is_success()) {
+            acknowledged.push(id);
+        }
+    }
+    acknowledged
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_is_killed_while_it_takes_documents_loses_none() {
+    let (_, hosts) = fleet(3);
+    let hosts: Vec<_> = hosts.into_iter().map(Arc::new).collect();
+    let stop = Arc::new(AtomicBool::new(false));
+    let tasks: Vec<_> = (0..3)
+        .map(|task| {
+            let (hosts, stop) = (hosts.clone(), Arc::clone(&stop));
+            tokio::spawn(async move { put_until(hosts, stop, &format!("t{task}-")).await })
+        })
+        .collect();
+    let batches = tokio::spawn(batches_until(hosts.clone(), Arc::clone(&stop)));
+    has_documents(&hosts[1], 60).await;
+    hosts[0].kill_shared();
+    // The others go on, and do not miss it.
+    has_documents(&hosts[1], 240).await;
+    stop.store(true, Relaxed);
+    let mut acknowledged = BTreeSet::new();
+    for task in tasks {
+        acknowledged.extend(task.await.unwrap());
+    }
+    let jobs = batches.await.unwrap();
+    assert!(!jobs.is_empty());
+    for host in &hosts[1..] {
+        let found = all_ids(host).await;
+        let lost: Vec<_> = acknowledged.difference(&found).collect();
+        assert!(lost.is_empty(), "{lost:?}");
+        for job in &jobs {
+            let started = Instant::now();
+            // Each is in the one account, and each comes to its end without the dead host.
+            loop {
+                let job = host.get(&format!("/v1/jobs/{job}")).await.body;
+                assert_eq!((&job["received"], &job["failed"]), (&json!(BATCH), &json!([])));
+                let (indexed, pending) = (job["indexed"].as_u64(), job["pending"].as_u64());
+                assert_eq!(indexed.zip(pending).map(|(a, b)| a + b), Some(BATCH), "{job}");
+                if pending == Some(0) {
+                    break;
+                }
+                assert!(started.elapsed() < PATIENCE, "{job}");
+            }
+        }
+    }
+    survived(
+        "A kill of one of three hosts while documents come in by all",
+        "the others serve on without a pause; each has every document",
+        "nothing that was acknowledged",
+    );
+}
+
+/// Waits until a host has so many documents.
+async fn has_documents(host: &Server, least: u64) {
+    let started = Instant::now();
+    loop {
+        let listed = host.get("/v1/collections/default").await;
+        if listed.body["documents"].as_u64().is_some_and(|count| count >= least) {
+            return;
+        }
+        assert!(started.elapsed() < 2 * PATIENCE, "{listed:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Hands batches in until told to stop; the jobs that were acknowledged.
+async fn batches_until(servers: Vec<Arc<Server>>, stop: Arc<AtomicBool>) -> Vec<String> {
+    let mut acknowledged = Vec::new();
+    for n in 0.. {
+        if stop.load(Relaxed) {
+            break;
+        }
+        let documents: Vec<_> = (0..BATCH)
+            .map(|one| json!({"id": format!("b{n}-{one}"), "text": format!("batch {n}")}))
+            .collect();
+        let request =
+            servers[n % servers.len()].request(Method::POST, "/v1/collections/default/documents");
+        let Ok(sent) = request.json(&json!({"documents": documents})).send().await else {
+            continue;
+        };
+        if sent.status() == 202 {
+            let job: Value = serde_json::from_slice(&sent.bytes().await.unwrap()).unwrap();
+            acknowledged.push(job["job_id"].as_str().unwrap().to_owned());
+        }
+    }
+    acknowledged
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_is_cut_off_answers_nothing_until_it_is_back() {
+    let postgres = Postgres::start();
+    let (wire, schema) = (postgres.wire(), engines::schema());
+    let cut_off = impatient(&wire.url(), &schema).start();
+    let other = host(&postgres.url(), &schema).start();
+    cut_off.document("joplin", "The Maple Leaf Rag.").await;
+    let key = other.key(json!({"name": "k", "scopes": ["read"]})).await;
+    let ask =
+        |host: &Server| Answer::of(host.anonymous(Method::GET, &path("joplin")).bearer_auth(&key));
+    assert_eq!(ask(&cut_off).await.status, 200);
+    wire.set(Mode::Cut);
+    let refused = ask(&cut_off).await;
+    assert!(
+        ["host_behind", "database_unreachable"].contains(&refused.body["code"].as_str().unwrap()),
+        "{refused:?}"
+    );
+    assert_eq!(refused.status, 503);
+    // The others do not wait for it, and what they do it does not serve from before.
+    assert_eq!(other.delete(&path("joplin")).await.status, 204);
+    assert_eq!(ask(&cut_off).await.status, 503);
+    assert_eq!(cut_off.get("/livez").await.status, 200);
+    waits_for_state(&other, "ready").await;
+    wire.set(Mode::Open);
+    assert_eq!(patiently(async || ask(&cut_off).await).await.status, 404);
+    assert_eq!(cut_off.search("maple").await, Vec::<String>::new());
+    waits_for_state(&cut_off, "ready").await;
+    survived(
+        "A host whose network to PostgreSQL is cut, and mended",
+        "it answers 503 while it is cut off and nothing that is out of date; the others serve on",
+        "nothing",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_to_a_commit_that_is_lost_is_looked_up() {
+    let postgres = Postgres::start();
+    let (wire, schema) = (postgres.wire(), engines::schema());
+    let here = host(&wire.url(), &schema).start();
+    let other = host(&postgres.url(), &schema).start();
+    for round in 0..5 {
+        let id = format!("d{round}");
+        wire.set(Mode::DropAnswer);
+        let body = json!({"text": format!("word{round}")});
+        let answer = here.put(&path(&id), body).await;
+        assert!(wire.has_dropped());
+        assert_eq!(answer.status, 201, "{answer:?}");
+        assert_eq!(other.search(&format!("word{round}")).await, [id]);
+    }
+    survived(
+        "An answer of PostgreSQL to a commit that is lost on its way",
+        "the host looks up whether it was committed, and tells the client what is so",
+        "nothing, and nothing is written twice",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_that_dies_and_comes_back_is_used_again() {
+    let (postgres, schema) = (Postgres::start(), engines::schema());
+    let hosts: Vec<_> = (0..2).map(|_| Arc::new(host(&postgres.url(), &schema).start())).collect();
+    let stop = Arc::new(AtomicBool::new(false));
+    let writing = {
+        let (hosts, stop) = (hosts.clone(), Arc::clone(&stop));
+        tokio::spawn(async move { put_until(hosts, stop, "d").await })
+    };
+    has_documents(&hosts[0], 30).await;
+    postgres.kill();
+    for host in &hosts {
+        waits_for_state(host, "unready").await;
+        host.get("/v1/collections").await.assert_problem(503, "database_unreachable");
+        let metrics = host.admin(Method::GET, "/metrics");
+        assert_eq!(metrics.send().await.unwrap().status(), 200);
+    }
+    postgres.go();
+    for host in &hosts {
+        waits_for_state(host, "ready").await;
+    }
+    stop.store(true, Relaxed);
+    let acknowledged: BTreeSet<_> = writing.await.unwrap().into_iter().collect();
+    for host in &hosts {
+        let found = all_ids(host).await;
+        let lost: Vec<_> = acknowledged.difference(&found).collect();
+        assert!(lost.is_empty(), "{lost:?}");
+    }
+    survived(
+        "A kill of PostgreSQL under the writes of its hosts",
+        "the hosts answer 503 until it is back, and serve again by themselves",
+        "nothing that was acknowledged",
+    );
+}
+
+/// Waits until a query of PostgreSQL answers so.
+async fn waits_for_value(postgres: &Postgres, query: &str, value: &str) {
+    let started = Instant::now();
+    while postgres.value::<Option<String>>(query).as_deref() != Some(value) {
+        assert!(started.elapsed() < PATIENCE, "{query}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_synchronous_standby_that_takes_over_has_all_that_was_acknowledged() {
+    let (primary, schema) = (Postgres::start(), engines::schema());
+    let standby = primary.standby();
+    primary.execute("ALTER SYSTEM SET synchronous_standby_names = '*'");
+    primary.execute("SELECT pg_reload_conf()");
+    let is_synchronous = "SELECT max(sync_state) FROM pg_stat_replication";
+    waits_for_value(&primary, is_synchronous, "sync").await;
+    let wire = primary.wire();
+    let hosts: Vec<_> = (0..2).map(|_| Arc::new(impatient(&wire.url(), &schema).start())).collect();
+    let stop = Arc::new(AtomicBool::new(false));
+    let writing = {
+        let (hosts, stop) = (hosts.clone(), Arc::clone(&stop));
+        tokio::spawn(async move { put_until(hosts, stop, "d").await })
+    };
+    has_documents(&hosts[0], 30).await;
+    primary.kill();
+    wire.lead_to(&standby);
+    standby.promote();
+    for host in &hosts {
+        waits_for_state(host, "ready").await;
+    }
+    stop.store(true, Relaxed);
+    let acknowledged: BTreeSet<_> = writing.await.unwrap().into_iter().collect();
+    for host in &hosts {
+        let found = all_ids(host).await;
+        let lost: Vec<_> = acknowledged.difference(&found).collect();
+        assert!(lost.is_empty(), "{lost:?}");
+    }
+    let after = json!({"text": "A document from after the failover."});
+    let written = patiently(async || hosts[0].put(&path("after"), after.clone()).await).await;
+    assert_eq!(written.status, 201, "{written:?}");
+    assert_eq!(hosts[1].search("failover").await, ["after"]);
+    survived(
+        "A primary of PostgreSQL that dies under writes, and a synchronous standby in its place",
+        "the hosts answer 503 until the standby is promoted, and serve on by themselves",
+        "nothing that was acknowledged",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_that_have_what_a_standby_has_lost_start_anew() {
+    let (primary, schema) = (Postgres::start(), engines::schema());
+    let (standby, wire) = (primary.standby(), primary.wire());
+    let mut ahead = host(&wire.url(), &schema).start();
+    ahead.document("kept", "A document that is kept.").await;
+    let head = format!("SELECT head::text FROM {schema}.fleet");
+    let before = primary.value::<String>(&head);
+    waits_for_value(&standby, &head, &before).await;
+    // It is away while the primary takes one more.
+    standby.kill();
+    ahead.document("lost", "A document that is lost.").await;
+    primary.kill();
+    standby.go();
+    standby.promote();
+    wire.lead_to(&standby);
+    // It gives the numbers again that the primary had given.
+    let other = host(&standby.url(), &schema).start();
+    for n in 0..3 {
+        other.document(&format!("new{n}"), "A document that is new.").await;
+    }
+    let status = ahead.wait();
+    assert!(!status.success(), "it must not serve what is not so");
+    ahead.logged(&["this host has to start anew"]).await;
+    let again = host(&standby.url(), &schema).in_folder_of(&ahead).start();
+    for host in [&again, &other] {
+        let found = all_ids(host).await;
+        assert_eq!(found, ["kept", "new0", "new1", "new2"].map(str::to_owned).into());
+        assert_eq!(host.search("document").await.len(), 4);
+    }
+    survived(
+        "A standby of PostgreSQL that was not synchronous, in the place of its primary",
+        "hosts that have more than it end and say so, and start with what it has",
+        "what the standby lacks; a synchronous one lacks nothing",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_with_a_slow_network_to_the_database_is_slow_and_right() {
+    let postgres = Postgres::start();
+    let (wire, schema) = (postgres.wire(), engines::schema());
+    let far = host(&wire.url(), &schema).start();
+    let near = host(&postgres.url(), &schema).start();
+    wire.set(Mode::Slow);
+    for round in 0..5 {
+        let (id, word) = (format!("d{round}"), format!("word{round}"));
+        near.document(&id, &format!("A document about {word}.")).await;
+        assert_eq!(far.search(&word).await, [id.as_str()]);
+        assert_eq!(far.delete(&path(&id)).await.status, 204);
+        assert_eq!(near.search(&word).await, Vec::<String>::new());
+        far.document(&id, &format!("A document about {word}, again.")).await;
+        assert_eq!(near.search(&word).await, [id.as_str()]);
+    }
+    survived(
+        "A host whose network to PostgreSQL is slow",
+        "it is slow, its writes hold up those of the others for as long, and all is right",
+        "nothing",
+    );
+}
