@@ -96,7 +96,7 @@ fn toml(source: &str) -> Value {
 
 /// `section.key` of all settings, those too that have no default.
 fn settings() -> BTreeSet<String> {
-    let parts = ["config.rs", "config/backup.rs", "config/models.rs"];
+    let parts = ["config.rs", "config/backup.rs", "config/fleet.rs", "config/models.rs"];
     let source: String = parts.iter().map(|part| text(&format!("host/src/{part}"))).collect();
     let sections = toml(&text("ragtime.example.toml")).as_object().unwrap().clone();
     let mut settings = BTreeSet::new();
