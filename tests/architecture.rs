@@ -121,6 +121,16 @@ fn the_codes_of_problems_are_those_of_the_catalogue() {
     }
 }
 
+#[test]
+fn a_rule_of_the_domain_is_written_once() {
+    // Digests, cursors and the ends of sentences.
+    for folder in ["host", "guest"] {
+        only_in("{byte:02x}", folder, &[]);
+        only_in("URL_SAFE_NO_PAD", folder, &["policy/src/cursor.rs", "mcp/resources.rs"]);
+        only_in("split_sentence_bound", folder, &["text/src/sentences.rs", "text/src/class.rs"]);
+    }
+}
+
 /// The colours that a style sheet names.
 fn palette(sheet: &str) -> BTreeMap<String, String> {
     let sheet = text(sheet);

@@ -7,7 +7,6 @@ mod backup;
 mod capability;
 mod cli;
 mod config;
-mod digest;
 mod doctor;
 mod generator;
 mod keyring;
@@ -30,6 +29,7 @@ mod upstream;
 use std::process::ExitCode;
 
 use clap::Parser;
+use ragtime_policy::digest;
 
 /// Chosen by `tests/bench/allocators.py`: of three it holds the least memory after a
 /// burst, and costs little speed. `docs/benchmarks.md` has the table.

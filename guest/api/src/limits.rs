@@ -158,7 +158,7 @@ pub const MAX_POOL: u32 = 200;
 pub const MAX_ID_CHARS: usize = 256;
 
 /// Characters of a collection name.
-pub const MAX_COLLECTION_CHARS: usize = 64;
+pub const MAX_COLLECTION_CHARS: usize = ragtime_policy::names::MAX_COLLECTION_NAME;
 
 /// Bytes of a title: it is indexed with every chunk.
 pub const MAX_TITLE_BYTES: usize = 1_024;

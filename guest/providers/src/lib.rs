@@ -7,7 +7,6 @@
 //! `std::fs` alone, and is tested natively.
 
 pub mod bm25;
-mod cursor;
 pub mod journal;
 pub mod keys;
 pub mod library;

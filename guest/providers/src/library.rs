@@ -1,25 +1,24 @@
 //! The documents: what the commits of the journal add up to.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
-use std::ops::Bound;
+mod collection;
+mod search;
 
-use ragtime_filter::Filter;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
 use ragtime_policy::bounds::Bounds;
-use ragtime_policy::chunking::{Chunking, Cut};
+use ragtime_policy::chunking::Chunking;
+use ragtime_policy::cursor;
 use ragtime_policy::details::Prompt;
 use ragtime_policy::names;
-use ragtime_policy::version::Condition;
-use ragtime_text::{Language, ModelLanguages, phrase};
+use ragtime_text::Language;
 
-use crate::bm25::{self, Index, Places};
-use crate::cursor;
+use crate::bm25::Index;
 use crate::records::{Chunk, Commit, Document, Job};
-use crate::vectors::{Stored, Vectors};
+use crate::vectors::Vectors;
+pub use search::{Candidate, Query};
 
 /// The collection that is always there.
 const DEFAULT: &str = "default";
-/// A document's id, in bytes: it is part of URLs.
-const MAX_ID: usize = 1_024;
 
 /// Why a call is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +47,12 @@ pub enum Error {
     /// A rule is broken; the text is fit for the client.
     #[error("{0}")]
     Invalid(String),
+}
+
+impl From<ragtime_policy::cursor::InvalidCursor> for Error {
+    fn from(_: ragtime_policy::cursor::InvalidCursor) -> Self {
+        Self::InvalidCursor
+    }
 }
 
 impl From<ragtime_filter::Invalid> for Error {
@@ -88,45 +93,6 @@ pub struct Collection {
     index: Index,
     vectors: Vectors,
 }
-
-/// What to look for in a collection.
-#[derive(Debug, Default)]
-pub struct Query<'a> {
-    /// The words to find, unless it is by vector only.
-    pub words: Option<&'a str>,
-    /// The vector to be near to, of unit length.
-    pub vector: Option<&'a [f32]>,
-    /// The most chunks from each of the two.
-    pub depth: usize,
-    /// Which documents count.
-    pub filter: Option<&'a Filter>,
-    /// Words and phrases that a chunk has to have.
-    pub required: &'a [String],
-    /// Words and phrases that it must not have.
-    pub excluded: &'a [String],
-    /// The languages that the model knows, if not all. Beside words it has no vote on
-    /// a chunk in another.
-    pub known: Option<&'a ModelLanguages>,
-}
-
-/// A chunk that was found.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Candidate {
-    /// Its number.
-    pub chunk: u64,
-    /// Its document's number.
-    pub document: u64,
-    /// BM25.
-    pub lexical: Option<f32>,
-    /// Cosine.
-    pub vector: Option<f32>,
-}
-
-/// Stems with their places.
-type Phrase = Vec<(u32, String)>;
-
-/// What has to be there and what must not, by language; none where nothing is asked.
-type Conditions = Option<HashMap<Option<Language>, (Vec<Phrase>, Vec<Phrase>)>>;
 
 /// A document and its numbers.
 #[derive(Debug)]
@@ -299,283 +265,13 @@ impl Library {
     }
 }
 
-impl Collection {
-    fn add(&mut self, numbered: Numbered) {
-        for (number, chunk) in numbered.chunks() {
-            self.index.add(number, &numbered.document.words(chunk, numbered.language));
-            self.chunks.insert(number, numbered.document.id.clone());
-        }
-        let stored = numbered.document.vectors.iter().flat_map(Stored::decoded);
-        (numbered.number + 1..).zip(stored).for_each(|(chunk, vector)| {
-            self.vectors.insert(chunk, vector);
-        });
-        self.documents.insert(numbered.document.id.clone(), numbered);
-    }
-
-    /// Its documents keep their numbers: what search found a moment ago is read by them.
-    fn set_language(&mut self, language: Option<Language>) {
-        self.language = language;
-        for numbered in self.documents.values_mut() {
-            let wanted = numbered.document.language(language);
-            if wanted == numbered.language {
-                continue;
-            }
-            for (number, chunk) in (numbered.number + 1..).zip(&numbered.document.chunks) {
-                let document = &numbered.document;
-                self.index.remove(number, &document.words(chunk, numbered.language));
-                self.index.add(number, &document.words(chunk, wanted));
-            }
-            numbered.language = wanted;
-        }
-    }
-
-    fn remove(&mut self, id: &str) {
-        let Some(old) = self.documents.remove(id) else { return };
-        for (number, chunk) in old.chunks() {
-            self.index.remove(number, &old.document.words(chunk, old.language));
-            self.chunks.remove(&number);
-            self.vectors.remove(number);
-        }
-    }
-
-    /// Keeps vectors with the document of this number, which may have gone.
-    fn embed(&mut self, number: u64, vectors: Stored) {
-        let Some(id) = self.chunks.get(&(number + 1)) else { return };
-        let Some(numbered) = self.documents.get_mut(id) else { return };
-        if numbered.number == number && vectors.vectors.len() == numbered.document.chunks.len() {
-            (number + 1..).zip(vectors.decoded()).for_each(|(chunk, vector)| {
-                self.vectors.insert(chunk, vector);
-            });
-            numbered.document.vectors = Some(vectors);
-        }
-    }
-
-    /// Up to `limit` documents that `model` has not seen, by number, with what
-    /// is indexed of their chunks.
-    pub fn unembedded(&self, model: &str, limit: usize) -> Vec<(u64, Vec<String>)> {
-        let unseen = self.documents.values().filter(|numbered| {
-            let made_by = numbered.document.vectors.as_ref().map(|stored| stored.model.as_str());
-            made_by != Some(model) && !numbered.document.chunks.is_empty()
-        });
-        let texts = |numbered: &Numbered| {
-            let chunks = numbered.document.chunks.iter();
-            let texts = chunks.map(|chunk| numbered.document.indexed_text(chunk)).collect();
-            (numbered.number, texts)
-        };
-        unseen.take(limit).map(texts).collect()
-    }
-
-    /// A query's vector, moved towards these chunks.
-    pub fn moved(&self, query: &[f32], towards: &[u64]) -> Vec<f32> {
-        self.vectors.moved(query, towards)
-    }
-
-    /// How its texts are to be cut: by estimate, as there is no model here that
-    /// counts tokens.
-    pub fn wanted_cut(&self) -> Cut {
-        Cut { chunking: self.chunking, model: None }
-    }
-
-    fn uncut(&self) -> impl Iterator<Item = &Numbered> {
-        let wanted = self.wanted_cut();
-        // What has no chunks was not put in to be found.
-        let uncut = move |document: &Document| {
-            !document.chunks.is_empty()
-                && !document.cut.is_empty()
-                && !wanted.is_met_by(&document.cut)
-        };
-        self.documents.values().filter(move |numbered| uncut(&numbered.document))
-    }
-
-    /// Number of documents that are not cut so.
-    pub fn uncut_count(&self) -> u64 {
-        self.uncut().count() as u64
-    }
-
-    /// Those documents, by id.
-    pub fn uncut_documents(&self, after: Option<&str>, limit: usize) -> Page<&Document> {
-        const LIST: &str = "uncut";
-        let after = after.map(|after| cursor::decode(LIST, after)).transpose()?;
-        let documents = self.uncut().map(|numbered| &numbered.document);
-        let mut page: Vec<_> = documents
-            .filter(|document| after.as_ref().is_none_or(|after| document.id > *after))
-            .take(limit + 1)
-            .collect();
-        let more = page.len() > limit;
-        page.truncate(limit);
-        let next = page.last().filter(|_| more).map(|last| cursor::encode(LIST, &last.id));
-        Ok((page, next))
-    }
-
-    /// Number of documents and of chunks.
-    pub fn size(&self) -> (u64, u64) {
-        (self.documents.len() as u64, self.chunks.len() as u64)
-    }
-
-    /// One document.
-    pub fn document(&self, id: &str) -> Result<&Document, Error> {
-        self.documents.get(id).map(|numbered| &numbered.document).ok_or(Error::UnknownDocument)
-    }
-
-    /// The language that one is in.
-    pub fn language_of_document(&self, id: &str) -> Option<Language> {
-        self.documents.get(id).and_then(|numbered| numbered.language)
-    }
-
-    /// Compares the document that is there with a condition.
-    pub fn check(&self, id: &str, condition: &Condition) -> Result<(), Error> {
-        let current = self.document(id).ok().map(Document::version);
-        if condition.holds(current.as_deref()) { Ok(()) } else { Err(Error::PreconditionFailed) }
-    }
-
-    /// Documents by id.
-    pub fn documents(&self, after: Option<&str>, limit: usize) -> Page<&Document> {
-        const LIST: &str = "documents";
-        let after = after.map(|after| cursor::decode(LIST, after)).transpose()?;
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let rest = self.documents.range::<String, _>((from, Bound::Unbounded));
-        let mut page: Vec<_> =
-            rest.map(|(_, numbered)| &numbered.document).take(limit + 1).collect();
-        let more = page.len() > limit;
-        page.truncate(limit);
-        let next = page.last().filter(|_| more).map(|last| cursor::encode(LIST, &last.id));
-        Ok((page, next))
-    }
-
-    /// The first documents with ids between two, from either end.
-    pub fn between(
-        &self,
-        above: Option<&str>,
-        below: Option<&str>,
-        descending: bool,
-        limit: usize,
-    ) -> Vec<&Document> {
-        // A range of a map may not be empty by its bounds.
-        if above.zip(below).is_some_and(|(above, below)| above >= below) {
-            return Vec::new();
-        }
-        let [above, below] = [above, below].map(|id| id.map_or(Bound::Unbounded, Bound::Excluded));
-        let documents = self.documents.range::<str, _>((above, below));
-        let documents = documents.map(|(_, numbered)| &numbered.document);
-        match descending {
-            true => documents.rev().take(limit).collect(),
-            false => documents.take(limit).collect(),
-        }
-    }
-
-    /// The bytes of all texts.
-    pub fn bytes(&self) -> u64 {
-        self.documents.values().map(|numbered| numbered.document.text.len() as u64).sum()
-    }
-
-    /// The chunks of a document, in order.
-    pub fn chunks(&self, id: &str, after: Option<&str>, limit: usize) -> Page<Found<'_>> {
-        const LIST: &str = "chunks";
-        let after = after.map(|after| cursor::decode_number(LIST, after)).transpose()?.unwrap_or(0);
-        let numbered = self.documents.get(id).ok_or(Error::UnknownDocument)?;
-        let after = usize::try_from(after).map_err(|_| Error::InvalidCursor)?;
-        let rest = numbered.chunks().skip(after);
-        let found = |(number, chunk)| numbered.found(number, chunk);
-        let mut page: Vec<_> = rest.map(found).take(limit + 1).collect();
-        let more = page.len() > limit;
-        page.truncate(limit);
-        let next = more.then(|| cursor::encode(LIST, &(after + page.len()).to_string()));
-        Ok((page, next))
-    }
-
-    /// A chunk by number, with the number of its document.
-    pub fn chunk(&self, number: u64) -> Option<(u64, Found<'_>)> {
-        let numbered = self.documents.get(self.chunks.get(&number)?)?;
-        let place = usize::try_from(number.checked_sub(numbered.number + 1)?).ok()?;
-        let chunk = numbered.document.chunks.get(place)?;
-        Some((numbered.number, numbered.found(number, chunk)))
-    }
-
-    /// The language that a query is in, as far as the texts can tell.
-    pub fn language_of(&self, query: &str) -> Option<Language> {
-        self.index.language_of(query)
-    }
-
-    /// Whether a chunk has all the words and phrases that are required and none
-    /// that is excluded, compared in its own language.
-    fn has_words(&self, number: u64, conditions: &Conditions) -> bool {
-        let Some(conditions) = conditions else { return true };
-        let Some((_, found)) = self.chunk(number) else { return false };
-        let Some((required, excluded)) = conditions.get(&found.language) else { return false };
-        let text = Places::of(&found.document.words(found.chunk, found.language));
-        required.iter().all(|run| text.has(run)) && !excluded.iter().any(|run| text.has(run))
-    }
-
-    /// What a query requires and excludes, in each language of the texts.
-    fn conditions(&self, query: &Query<'_>) -> Conditions {
-        let runs = |texts: &[String], language| -> Vec<Phrase> {
-            let runs = texts.iter().map(|text| phrase(text, language));
-            runs.filter(|run| !run.is_empty()).collect()
-        };
-        let none = query.required.is_empty() && query.excluded.is_empty();
-        (!none).then(|| {
-            let each = self.index.languages().map(|language| {
-                (language, (runs(query.required, language), runs(query.excluded, language)))
-            });
-            each.collect()
-        })
-    }
-
-    /// The best chunks by words and by vector among documents that the filter
-    /// allows, each once, in no order. Where one way found a chunk that the
-    /// other missed, its score there is given all the same.
-    pub fn search(&self, query: &Query<'_>) -> Vec<Candidate> {
-        let allowed: Option<HashSet<u64>> = query.filter.map(|filter| {
-            let matching = self.documents.values().filter(|numbered| {
-                let metadata = serde_json::from_str(&numbered.document.metadata);
-                let language = numbered.language.as_ref().map(Language::code);
-                filter.matches(&metadata.unwrap_or(serde_json::Value::Null), language)
-            });
-            matching.flat_map(|numbered| numbered.chunks().map(|(number, _)| number)).collect()
-        });
-        let conditions = self.conditions(query);
-        let allows = |chunk: u64| {
-            allowed.as_ref().is_none_or(|allowed| allowed.contains(&chunk))
-                && self.has_words(chunk, &conditions)
-        };
-        let scores = query.words.map(|words| self.index.scores(words)).unwrap_or_default();
-        let by_words = bm25::best(&scores, query.depth, allows);
-        let by_vector = query.vector.map(|near| self.vectors.nearest(near, query.depth, allows));
-        let found: BTreeSet<u64> = by_words
-            .into_iter()
-            .chain(by_vector.unwrap_or_default())
-            .map(|(chunk, _)| chunk)
-            .collect();
-        let known = query.known.filter(|_| query.words.is_some());
-        let candidate = |chunk: u64| {
-            let (document, found) = self.chunk(chunk)?;
-            let votes = known.is_none_or(|known| known.knows(found.language));
-            Some(Candidate {
-                chunk,
-                document,
-                lexical: scores.get(&chunk).copied(),
-                vector: query
-                    .vector
-                    .filter(|_| votes)
-                    .and_then(|near| self.vectors.similarity(chunk, near)),
-            })
-        };
-        found.into_iter().filter_map(candidate).collect()
-    }
-}
-
 fn lengths((tokens, overlap): (u32, u32)) -> Chunking {
     Chunking { tokens, overlap }
 }
 
 /// Whether a document may be stored.
 pub fn check_document(document: &Document) -> Result<(), Error> {
-    let id = &document.id;
-    if id.is_empty() || id.len() > MAX_ID || id.chars().any(char::is_control) {
-        return Err(Error::Invalid(format!(
-            "an id has 1 to {MAX_ID} bytes and no control characters"
-        )));
-    }
+    names::check_document_id(&document.id).map_err(|error| Error::Invalid(error.to_string()))?;
     let fits =
         |chunk: &Chunk| document.slice(chunk.start, chunk.end).is_some_and(|t| !t.is_empty());
     if !document.chunks.iter().all(fits) {
@@ -587,8 +283,10 @@ pub fn check_document(document: &Document) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::records::sha256_hex;
     use ragtime_policy::details::{Details, JobWarnings};
+    use ragtime_policy::digest::sha256;
+
+    use crate::vectors::Stored;
     use std::time::Duration;
 
     fn put(id: &str, text: &str) -> Commit {
@@ -600,7 +298,7 @@ mod tests {
             media_type: "text/plain".into(),
             metadata: "{}".into(),
             chunks: vec![Chunk { start: 0, end, headings: Vec::new(), page: None }],
-            sha256: sha256_hex(text),
+            sha256: sha256(text),
             created_at: 1,
             updated_at: 1,
             vectors: None,

@@ -6,7 +6,6 @@ use ragtime_policy::details::{Details, JobWarnings, Prompt};
 use ragtime_policy::version::version;
 use ragtime_text::{Language, Words};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::vectors::Stored;
 
@@ -187,9 +186,4 @@ impl Document {
         let names = Words::names(&self.id, file, self.title.as_deref(), &chunk.headings);
         Words { text: self.indexed_text(chunk), names, language }
     }
-}
-
-/// SHA-256 of a text, lower-case hex.
-pub fn sha256_hex(text: &str) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }

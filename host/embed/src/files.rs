@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use ragtime_policy::digest::{hex, sha256_of};
 use sha2::{Digest, Sha256};
-
-use crate::digest::{hex, sha256};
 
 const WEIGHTS: Expected = Expected {
     name: "model.safetensors",
@@ -116,7 +115,7 @@ pub fn find(dir: &Path) -> Result<ModelFiles, FetchError> {
     let present = |expected: &Expected| {
         let path = dir.join(expected.name);
         fs::metadata(&path).is_ok_and(|file| file.len() == expected.bytes)
-            && sha256(&path).is_ok_and(|found| {
+            && File::open(&path).and_then(sha256_of).is_ok_and(|found| {
                 let right = found == expected.sha256;
                 if !right {
                     tracing::warn!(

@@ -5,11 +5,11 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
+use ragtime_policy::digest::sha256_of;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::LoadError;
-use crate::digest::sha256;
 
 /// Configuration files are some hundred bytes; an index of weights names every
 /// tensor.
@@ -76,7 +76,8 @@ impl Folder {
 
     fn compare(&self, name: &str, expected: &str) -> Result<(), LoadError> {
         let path = self.path.join(inside(Manifest::FILE, name)?);
-        let found = sha256(&path)
+        let found = File::open(&path)
+            .and_then(sha256_of)
             .map_err(|error| LoadError::Unreadable { path: path.display().to_string(), error })?;
         if found == expected {
             return Ok(());

@@ -10,12 +10,12 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use ragtime_policy::digest::hex;
 use reqwest::StatusCode;
 use reqwest::blocking::{Client, Response};
 use sha2::{Digest, Sha256};
 
 use crate::config::{self, Config, Purpose};
-use crate::digest::hex;
 use crate::embedder::TOKENIZER;
 use crate::folder::{Folder, MAX_JSON_BYTES, MAX_TOKENIZER_BYTES, Manifest};
 use crate::{LoadError, checkpoint, modules};

@@ -8,7 +8,6 @@
 mod attention;
 mod checkpoint;
 mod config;
-mod digest;
 mod embedder;
 mod encoder;
 mod error;

@@ -1,4 +1,4 @@
-//! How collections may be called, whichever host keeps them.
+//! How collections and documents may be called, whichever host keeps them.
 
 /// Length of a collection's name: it is part of URLs and names a folder.
 pub const MAX_COLLECTION_NAME: usize = 64;
@@ -22,6 +22,24 @@ pub fn check_collection(name: &str) -> Result<(), InvalidName> {
         && name.len() <= MAX_COLLECTION_NAME
         && name.bytes().all(|byte| plain(byte) || byte == b'_' || byte == b'-');
     if valid { Ok(()) } else { Err(InvalidName) }
+}
+
+/// Length of a document's id, in bytes.
+pub const MAX_DOCUMENT_ID: usize = 1_024;
+
+/// A document cannot have this id. The text is fit for the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an id has 1 to {MAX_DOCUMENT_ID} bytes and no control characters")]
+pub struct InvalidId;
+
+/// Whether a document can have this id.
+///
+/// # Errors
+///
+/// When the id is too long, empty, or has control characters.
+pub fn check_document_id(id: &str) -> Result<(), InvalidId> {
+    let valid = (1..=MAX_DOCUMENT_ID).contains(&id.len()) && !id.chars().any(char::is_control);
+    if valid { Ok(()) } else { Err(InvalidId) }
 }
 
 #[cfg(test)]

@@ -18,6 +18,15 @@ impl Scope {
     /// All scopes, in order.
     pub const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Admin];
 
+    /// The word for it in the contract.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Admin => "admin",
+        }
+    }
+
     fn bit(self) -> u8 {
         match self {
             Self::Read => 1,
@@ -29,11 +38,7 @@ impl Scope {
 
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Read => "read",
-            Self::Write => "write",
-            Self::Admin => "admin",
-        })
+        f.write_str(self.name())
     }
 }
 
@@ -46,7 +51,7 @@ impl FromStr for Scope {
     type Err = UnknownScope;
 
     fn from_str(word: &str) -> Result<Self, UnknownScope> {
-        Self::ALL.into_iter().find(|scope| scope.to_string() == word).ok_or(UnknownScope)
+        Self::ALL.into_iter().find(|scope| scope.name() == word).ok_or(UnknownScope)
     }
 }
 

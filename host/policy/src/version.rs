@@ -2,6 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::digest::hex;
+
 /// Bytes of the hash that a version shows. A collision would take 2^64
 /// documents in one place of the collection.
 const BYTES: usize = 16;
@@ -29,7 +31,7 @@ pub fn version(
             hash.update(part);
         }
     }
-    hash.finalize().iter().take(BYTES).map(|byte| format!("{byte:02x}")).collect()
+    hex(hash.finalize().get(..BYTES).unwrap_or_default())
 }
 
 /// Versions that a condition speaks of.

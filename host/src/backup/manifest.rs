@@ -4,11 +4,11 @@
 use std::io::{self, Read};
 use std::path::Path;
 
+use ragtime_policy::digest::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::BackupError;
-use crate::digest::hex;
 
 /// The manifest of a whole backup.
 pub const MANIFEST: &str = "manifest.json";

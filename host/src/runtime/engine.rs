@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ragtime_policy::digest::sha256;
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::code::CodeCache;
 use super::state::InstanceState;
-use crate::digest::sha256;
 use crate::{capability, config};
 
 /// How often the epoch moves: how long a busy handler may hold its thread.

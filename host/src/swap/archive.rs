@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::digest::sha256;
+use ragtime_policy::digest::sha256;
 
 /// A folder of components, each named by its SHA-256.
 pub struct Archive {

@@ -3,9 +3,8 @@
 use std::time::SystemTime;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use ragtime_policy::digest::{hex, push_hex};
 use serde_json::Value;
-
-use crate::digest::{hex, push_hex};
 
 /// The header that carries a trace (W3C Trace Context, section 3.2).
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use ragtime_policy::digest::sha256;
 use rusqlite::Connection;
-use sha2::{Digest, Sha256};
 
 use crate::alive::stored_vector;
 use crate::documents::slice;
@@ -97,9 +97,7 @@ fn documents(db: &Connection, report: &mut Report) -> rusqlite::Result<()> {
     while let Some(row) = rows.next()? {
         let id: String = row.get(1)?;
         let text = row.get_ref(4)?.as_str().map_err(rusqlite::Error::from)?;
-        let digest: String =
-            Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
-        if digest != row.get::<_, String>(2)? {
+        if sha256(text) != row.get::<_, String>(2)? {
             note(&mut report.lost, format!("the text of {id:?} is not the one that was stored"));
         }
         let mut count = 0_u64;

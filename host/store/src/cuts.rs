@@ -7,9 +7,9 @@
 use std::sync::Arc;
 
 use ragtime_policy::chunking::{Chunking, Cut};
+use ragtime_policy::cursor;
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::cursor;
 use crate::models::Known;
 use crate::types::{Error, NewChunk, NewDocument, Uncut};
 use crate::writer::Effects;

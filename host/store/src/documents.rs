@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use ragtime_policy::bounds::Bounds;
 use ragtime_policy::chunking::Chunking;
+use ragtime_policy::cursor;
+use ragtime_policy::digest::hex;
 use ragtime_policy::names;
 use ragtime_policy::version::{Condition, version};
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -17,12 +19,10 @@ use crate::types::{
     NewDocument, Outcome, Passage, Put, Quote, Warning,
 };
 use crate::writer::Effects;
-use crate::{cursor, cuts, details, embedding_queue, models};
+use crate::{cuts, details, embedding_queue, models};
 
 /// The collection that is always there.
 const DEFAULT: &str = "default";
-/// A document's id, in bytes: it is part of URLs.
-const MAX_ID: usize = 1_024;
 /// What is indexed of a chunk, in bytes. A model sees far less; the bound keeps
 /// the memory of an indexing step small.
 const MAX_INDEXED: usize = 256 * 1_024;
@@ -152,11 +152,7 @@ pub(crate) fn prepare(document: NewDocument, known: &Arc<Known>) -> Result<Prepa
         Some(id) => id.clone(),
         None => uuid::Uuid::now_v7().to_string(),
     };
-    if id.is_empty() || id.len() > MAX_ID || id.chars().any(char::is_control) {
-        return Err(Error::Invalid(format!(
-            "an id has 1 to {MAX_ID} bytes and no control characters"
-        )));
-    }
+    names::check_document_id(&id).map_err(|error| Error::Invalid(error.to_string()))?;
     for chunk in &document.chunks {
         check_chunk(&document, chunk)?;
     }
@@ -185,7 +181,7 @@ pub(crate) fn prepare(document: NewDocument, known: &Arc<Known>) -> Result<Prepa
     if let Some(details) = document.details.canonical() {
         hash.update(details);
     }
-    let sha256 = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = hex(&sha256);
     let detected = ragtime_text::detect(&document.text, None);
     let fingerprint = hash.finalize().to_vec();
     Ok(Prepared { id, sha256, fingerprint, known: Arc::clone(known), document, detected })
@@ -586,8 +582,8 @@ pub(crate) fn chunks(
     let text = document(connection, collection, id, 0)?.text;
     let collection = collection_key(connection, collection)?;
     // A count in the document: the host's numbers tell of other collections.
-    let after = after.map(|after| cursor::decode_number(LIST, after)).transpose()?.unwrap_or(0);
-    let after = usize::try_from(after).map_err(|_| Error::InvalidCursor)?;
+    let after = after.map(|after| cursor::decode_number::<usize>(LIST, after)).transpose()?;
+    let after = after.unwrap_or(0);
     let mut statement = connection.prepare_cached(
         "SELECT chunks.id, start, end, headings, page FROM chunks JOIN documents ON documents.key = chunks.document
          WHERE documents.collection = ?1 AND documents.id = ?2

@@ -8,10 +8,10 @@
 use std::collections::BTreeSet;
 
 use ragtime_policy::bounds::{Bounds, MAX_FAILURES, MAX_LISTED_FAILURES, shortened};
+use ragtime_policy::cursor;
 use ragtime_policy::version::Condition;
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use crate::cursor;
 use crate::documents::{self, Prepared};
 use crate::models::Slot;
 use crate::types::{Error, Failure, Fate, Job, JobItem, JobWarnings, Outcome, Seq};

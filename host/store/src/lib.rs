@@ -10,7 +10,6 @@ mod allowed;
 mod audit;
 mod backup;
 mod check;
-mod cursor;
 mod cuts;
 mod deployments;
 mod details;

@@ -124,6 +124,12 @@ pub enum Error {
     Internal(String),
 }
 
+impl From<ragtime_policy::cursor::InvalidCursor> for Error {
+    fn from(_: ragtime_policy::cursor::InvalidCursor) -> Self {
+        Self::InvalidCursor
+    }
+}
+
 impl From<ragtime_filter::Invalid> for Error {
     fn from(error: ragtime_filter::Invalid) -> Self {
         Self::Invalid(error.to_string())

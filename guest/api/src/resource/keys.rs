@@ -134,7 +134,7 @@ pub fn read(body: &[u8]) -> Result<NewKey, Problem> {
         let name = fields.string(NAME, faults);
         let scopes = fields.strings(SCOPES, faults);
         let scopes =
-            scopes.map(|names| names.iter().filter_map(|name| Scope::parse(name)).collect());
+            scopes.map(|names| names.iter().filter_map(|name| name.parse().ok()).collect());
         let collections = fields.strings(COLLECTIONS, faults);
         let expires_at = fields.string(EXPIRES_AT, faults).and_then(|text| time::parse(&text));
         let rate_per_minute = fields.integer(RATE_PER_MINUTE, faults);
@@ -161,8 +161,7 @@ pub fn read_change(body: &[u8]) -> Result<Change, Problem> {
         let scopes = fields.strings(CHANGED_SCOPES, faults);
         Some(Change {
             name: fields.string(CHANGED_NAME, faults).map(Into::into),
-            scopes: scopes
-                .map(|names| names.iter().filter_map(|name| Scope::parse(name)).collect()),
+            scopes: scopes.map(|names| names.iter().filter_map(|name| name.parse().ok()).collect()),
             collections: fields.strings(CHANGED_COLLECTIONS, faults),
             expires_at: fields
                 .string(CHANGED_EXPIRES_AT, faults)

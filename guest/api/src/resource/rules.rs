@@ -2,6 +2,7 @@
 //! that follow the name of the field.
 
 use ragtime_policy::details::{QUESTION, SOURCES, has_places};
+use ragtime_policy::names;
 
 use crate::json::Rule;
 use crate::limits;
@@ -158,11 +159,7 @@ pub type Verdict = Result<(), String>;
 
 /// `^[a-z0-9][a-z0-9_-]{0,63}$`
 pub fn collection(name: &str) -> Verdict {
-    let alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let valid = name.len() <= limits::MAX_COLLECTION_CHARS
-        && name.bytes().next().is_some_and(alphanumeric)
-        && name.bytes().all(|byte| alphanumeric(byte) || matches!(byte, b'_' | b'-'));
-    require(valid, || {
+    require(names::check_collection(name).is_ok(), || {
         format!(
             "must be 1 to {} of a-z, 0-9, _ and -, starting with a letter or digit",
             limits::MAX_COLLECTION_CHARS
@@ -279,7 +276,7 @@ pub fn key_name(name: &str) -> Verdict {
 
 /// A scope's name.
 pub fn scope(name: &str) -> Verdict {
-    require(Scope::parse(name).is_some(), || {
+    require(name.parse::<Scope>().is_ok(), || {
         "must be one of \"read\", \"write\", \"admin\"".to_owned()
     })
 }

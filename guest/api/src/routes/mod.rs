@@ -27,37 +27,9 @@ pub use server::Server;
 pub use store_files::StoreFiles;
 pub use vector_stores::VectorStores;
 
+pub use ragtime_policy::scope::Scope;
+
 use description::Description;
-
-/// What a key must allow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// Search, query, and read documents.
-    Read,
-    /// Add, replace and delete documents and collections.
-    Write,
-    /// Manage keys.
-    Admin,
-}
-
-impl Scope {
-    /// Every scope.
-    pub const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Admin];
-
-    /// The word for it in the contract.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Write => "write",
-            Self::Admin => "admin",
-        }
-    }
-
-    /// The scope of this name.
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|scope| scope.name() == name)
-    }
-}
 
 const READ: Option<Scope> = Some(Scope::Read);
 const WRITE: Option<Scope> = Some(Scope::Write);
@@ -341,8 +313,8 @@ mod tests {
 
     #[test]
     fn a_scope_is_found_by_its_name() {
-        assert_eq!(Scope::parse("write"), Some(Scope::Write));
-        assert_eq!(Scope::parse("Write"), None);
+        assert_eq!("write".parse(), Ok(Scope::Write));
+        assert!("Write".parse::<Scope>().is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use ragtime_policy::bounds::{MAX_FAILURES, MAX_LISTED_FAILURES, shortened};
 use ragtime_policy::chunking::{Chunking, Cut};
 use ragtime_policy::details::{Details, JobWarnings};
+use ragtime_policy::digest::sha256;
 use ragtime_policy::scope::Scope;
 use ragtime_policy::version::{Condition, Versions};
 
@@ -13,7 +14,7 @@ use super::{Denied, Permit, Provider, covers};
 use crate::bindings::admission::PermitBorrow;
 use crate::bindings::store as wit;
 use crate::library::{Collection, Error, check_document};
-use crate::records::{Chunk, Commit, Document, Failure as Failed, Job, sha256_hex};
+use crate::records::{Chunk, Commit, Document, Failure as Failed, Job};
 use crate::state::{Failure, embedder, read, unix_now, write};
 
 /// The most a page may hold, so that one list cannot fill a handler's memory.
@@ -427,7 +428,7 @@ pub(super) fn document_from_wit(document: wit::DocumentInput, details: Details) 
     Document {
         id: document.id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),
         title: document.title,
-        sha256: sha256_hex(&document.text),
+        sha256: sha256(&document.text),
         text: document.text,
         media_type: document.media_type,
         metadata: document.metadata,

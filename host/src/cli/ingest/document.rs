@@ -2,11 +2,10 @@
 
 use std::borrow::Cow;
 
+use ragtime_policy::digest::hex;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
-
-use crate::digest::hex;
 
 /// Bytes of the hash that make an id: 128 bits, so that two lines of a corpus
 /// never share one by chance.

@@ -7,16 +7,17 @@ mod settings;
 mod watch;
 
 use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use ragtime_policy::digest::sha256_of;
 use serde_json::{Value, json};
 
 use super::search::Search;
 use super::site::{self, Site};
 use super::{Delivery, Progress, kinds, put_in};
 use crate::cli::{CliError, Context, out};
-use crate::digest::sha256_of_file;
 use ledger::{Ledger, Print, Put};
 use server::Deletion;
 pub use settings::{Feed, FeedArgs, feeds};
@@ -315,7 +316,7 @@ fn look_at(
     if before.quick == quick {
         return Ok(Look::Unchanged);
     }
-    let Ok(content) = sha256_of_file(path) else { return Ok(Look::Unsettled) };
+    let Ok(content) = File::open(path).and_then(sha256_of) else { return Ok(Look::Unsettled) };
     let sha256 = format!("{content} {}", feed.shape.print());
     let print = Print { quick, sha256, ..Print::default() };
     if before.sha256 == print.sha256 {

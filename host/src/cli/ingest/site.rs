@@ -8,6 +8,7 @@ mod sitemap;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
 
+use ragtime_policy::digest::{hex, sha256};
 use reqwest::Url;
 use sha2::{Digest, Sha256};
 
@@ -17,7 +18,6 @@ use super::feed::{Feed, Pass, Report, is_intact};
 use super::files::{self, Sent};
 use super::{Delivery, NO_METADATA, Progress, make};
 use crate::cli::{CliError, Context, list, out};
-use crate::digest::{hex, sha256};
 use fetch::{Fetched, Fetcher, Page, Refusal};
 
 /// Characters of an id that the server takes.

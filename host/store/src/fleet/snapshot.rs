@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use postgres::types::Type;
 use postgres::{Client, GenericClient};
+use ragtime_policy::digest::hex;
 use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 
@@ -67,7 +68,7 @@ pub(crate) fn put(
                 (&position.token, Type::TEXT),
                 (&bytes, Type::INT8),
                 (&part, Type::INT4),
-                (&hex(hash), Type::TEXT),
+                (&hex(&hash.finalize()), Type::TEXT),
             ],
         )
         .map_err(Broken::from)?;
@@ -102,17 +103,13 @@ pub(crate) fn get(client: &mut Client, schema: &str, to: &Path) -> Result<(), Op
         hash.update(bytes);
         file.write_all(bytes)?;
     }
-    if hex(hash) != sha256 {
+    if hex(&hash.finalize()) != sha256 {
         return Err(OpenError::Damaged(
             "the snapshot in PostgreSQL is not what was written".into(),
         ));
     }
     file.sync_all()?;
     Ok(())
-}
-
-fn hex(hash: Sha256) -> String {
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What a snapshot is taken of.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ragtime_policy::digest::hex;
+
 use super::file::{Identity, Refused, identity};
 use super::lists::Lists;
 use super::segment::Segment;
@@ -29,7 +31,7 @@ impl Home {
     /// Of the vectors that `model` made of a collection whose indexes are in `indexes`.
     pub(crate) fn new(indexes: &Path, collection: i64, model: &str) -> Self {
         let identity = identity(collection, model);
-        let prefix = identity.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let prefix = hex(identity.get(..8).unwrap_or_default());
         Self { folder: indexes.join(FOLDER), identity, prefix }
     }
 

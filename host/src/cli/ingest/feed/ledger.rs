@@ -6,11 +6,11 @@ use std::collections::HashMap;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
+use ragtime_policy::digest::hex;
 use rusqlite::{Connection, OptionalExtension};
 use sha2::{Digest, Sha256};
 
 use crate::cli::CliError;
-use crate::digest::hex;
 
 /// Bytes of the hash in the name of a ledger: enough to tell feeds apart.
 const NAME_BYTES: usize = 8;
