@@ -2,8 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use ragtime_openai::Unreadable;
+use ragtime_openai::client::Incoming;
+pub use ragtime_openai::client::UpstreamError;
 use ragtime_policy::breaker::{CircuitBreaker, Limits};
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Client, Response, StatusCode};
@@ -20,41 +23,6 @@ pub struct Upstream {
     api_key: Option<Secret>,
     breaker: Mutex<CircuitBreaker>,
     started: Instant,
-}
-
-/// Why there is no answer. Fit for the log: no text and no key.
-#[derive(Debug, thiserror::Error)]
-pub enum UpstreamError {
-    /// It has failed too often lately.
-    #[error("it is left alone after failing too often")]
-    Open,
-    /// No connection, or a broken one.
-    #[error("it cannot be reached: {0}")]
-    Unreachable(String),
-    /// It refused, perhaps saying when to come back.
-    #[error("it answered {0}")]
-    Refused(StatusCode, Option<Duration>),
-    /// It took too long.
-    #[error("it took longer than {0:?}")]
-    Slow(Duration),
-    /// It sent what is no answer.
-    #[error("it sent what cannot be read: {0}")]
-    Unreadable(#[from] Unreadable),
-}
-
-impl UpstreamError {
-    /// How long to wait at least until the same request may succeed; none where it will
-    /// not.
-    pub fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Refused(status, after) => {
-                let again = status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS;
-                again.then_some(after.unwrap_or_default())
-            }
-            Self::Unreachable(_) | Self::Slow(_) | Self::Unreadable(_) => Some(Duration::ZERO),
-            Self::Open => None,
-        }
-    }
 }
 
 impl Upstream {
@@ -107,7 +75,7 @@ impl Upstream {
         &self,
         body: &impl Serialize,
         trace: Option<&TraceContext>,
-    ) -> Result<Response, UpstreamError> {
+    ) -> Result<Body, UpstreamError> {
         let mut request = self.client.post(&self.url).json(body);
         if let Some(trace) = trace {
             request = request.header(TRACEPARENT, trace.traceparent());
@@ -117,9 +85,33 @@ impl Upstream {
         }
         let response = request.send().await.map_err(unreachable)?;
         match response.status() {
-            StatusCode::OK => Ok(response),
+            StatusCode::OK => Ok(Body(response)),
             status => Err(UpstreamError::Refused(status, retry_after(&response))),
         }
+    }
+}
+
+/// The body of an answer on its way.
+pub struct Body(Response);
+
+impl Incoming for Body {
+    type Bytes = Bytes;
+    type Deadline = tokio::time::Instant;
+
+    fn deadline(limit: Duration) -> Self::Deadline {
+        Self::Deadline::now() + limit
+    }
+
+    async fn by<R>(deadline: Self::Deadline, work: impl Future<Output = R>) -> Option<R> {
+        tokio::time::timeout_at(deadline, work).await.ok()
+    }
+
+    async fn sleep(time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+
+    async fn chunk(&mut self) -> Result<Option<Bytes>, UpstreamError> {
+        self.0.chunk().await.map_err(unreachable)
     }
 }
 
@@ -143,9 +135,9 @@ fn retry_after(response: &Response) -> Option<Duration> {
     value.trim().parse().ok().map(Duration::from_secs)
 }
 
-async fn bounded(mut response: Response, most: usize) -> Result<Vec<u8>, UpstreamError> {
+async fn bounded(mut incoming: Body, most: usize) -> Result<Vec<u8>, UpstreamError> {
     let mut body = Vec::new();
-    while let Some(bytes) = response.chunk().await.map_err(unreachable)? {
+    while let Some(bytes) = incoming.chunk().await? {
         body.extend_from_slice(&bytes);
         if body.len() > most {
             return Err(Unreadable("a body that does not end").into());
@@ -155,7 +147,7 @@ async fn bounded(mut response: Response, most: usize) -> Result<Vec<u8>, Upstrea
 }
 
 /// An error of the connection.
-pub fn unreachable(error: reqwest::Error) -> UpstreamError {
+fn unreachable(error: reqwest::Error) -> UpstreamError {
     UpstreamError::Unreachable(cause(error))
 }
 

@@ -5,12 +5,13 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use ragtime_openai::client::{UpstreamError, within};
 use ragtime_openai::embeddings::{Request, vectors};
 
 use crate::records::Commit;
 use crate::settings::Embeddings;
 use crate::state::{self, Failure, read, write};
-use crate::upstream::{Error, post, within};
+use crate::upstream::{Incoming, post};
 use crate::vectors::Stored;
 
 /// Texts of one request: what every server takes.
@@ -53,11 +54,14 @@ impl Embedder {
     }
 
     /// One vector of unit length for each text.
-    pub(crate) async fn embed<T: AsRef<str>>(&self, texts: &[T]) -> Result<Vec<Vec<f32>>, Error> {
+    pub(crate) async fn embed<T: AsRef<str>>(
+        &self,
+        texts: &[T],
+    ) -> Result<Vec<Vec<f32>>, UpstreamError> {
         let mut all = Vec::with_capacity(texts.len());
         for batch in texts.chunks(BATCH) {
             let batch: Vec<_> = batch.iter().map(AsRef::as_ref).collect();
-            let answer = within(self.settings.timeout, self.ask(&batch)).await;
+            let answer = within::<Incoming, _>(self.settings.timeout, self.ask(&batch)).await;
             self.failing.set(answer.is_err());
             all.extend(answer?);
         }
@@ -67,7 +71,7 @@ impl Embedder {
         Ok(all)
     }
 
-    async fn ask(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, Error> {
+    async fn ask(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, UpstreamError> {
         let endpoint = &self.settings.endpoint;
         let request = Request { model: &endpoint.model, input: texts, dimensions: None };
         let body = post(endpoint, "/embeddings", &request).await?.whole(MAX_BODY_BYTES).await?;

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use ragtime_openai::checked::Unsupported;
+use ragtime_openai::client::{Chat, Rewriting};
 use ragtime_policy::bounds::Bounds;
 use ragtime_policy::breaker;
 use ragtime_text::ModelLanguages;
@@ -35,20 +36,8 @@ pub struct Generator {
     pub fallback: bool,
     /// What becomes of a statement that no source supports.
     pub unsupported: Unsupported,
-    /// Whether it makes of a follow-up a question that can be understood alone.
-    pub rewrites: bool,
-    /// How long that may take.
-    pub rewrite_timeout: Duration,
-    /// The longest question to ask for.
-    pub rewrite_max_tokens: u32,
-    /// The longest answer to ask for.
-    pub max_tokens: u32,
-    /// How long it may take to begin to answer.
-    pub first_token_timeout: Duration,
-    /// How long the whole answer may take.
-    pub total_timeout: Duration,
-    /// How often to ask again when it does not begin to answer.
-    pub max_retries: u32,
+    /// How it is asked.
+    pub chat: Chat,
     /// When it is left alone, and for how long.
     pub breaker: breaker::Limits,
 }
@@ -89,7 +78,6 @@ impl Generator {
             Some(_) => return Err(section.invalid("DEFAULT")),
         };
         Ok(Some(Self {
-            endpoint,
             default,
             fallback: section.number("FALLBACK", true)?,
             unsupported: match section.text("UNSUPPORTED").as_deref() {
@@ -97,23 +85,35 @@ impl Generator {
                 Some("drop") => Unsupported::Drop,
                 Some(_) => return Err(section.invalid("UNSUPPORTED")),
             },
-            max_tokens: section.number("MAX_TOKENS", 1_024)?,
-            rewrites: match section.text("REWRITE").as_deref() {
-                None | Some("never") => false,
-                Some("follow-ups") => true,
-                Some(_) => return Err(section.invalid("REWRITE")),
-            },
-            rewrite_timeout: section.milliseconds("REWRITE_TIMEOUT_MS", 5_000)?,
-            rewrite_max_tokens: section.number("REWRITE_MAX_TOKENS", 512)?,
-            first_token_timeout: section.milliseconds("FIRST_TOKEN_TIMEOUT_MS", 30_000)?,
-            total_timeout: section.milliseconds("TOTAL_TIMEOUT_MS", 180_000)?,
-            max_retries: section.number("MAX_RETRIES", 2)?,
+            chat: chat(&section, &endpoint.model)?,
+            endpoint,
             breaker: breaker::Limits {
                 failures: section.number("BREAKER_FAILURES", 5)?.max(1),
                 cooldown: section.milliseconds("BREAKER_COOLDOWN_MS", 10_000)?,
             },
         }))
     }
+}
+
+fn chat(section: &Section<'_>, model: &str) -> Result<Chat, Invalid> {
+    let max_tokens = section.number("MAX_TOKENS", 1_024)?;
+    let rewrites = match section.text("REWRITE").as_deref() {
+        None | Some("never") => false,
+        Some("follow-ups") => true,
+        Some(_) => return Err(section.invalid("REWRITE")),
+    };
+    let rewriting = Rewriting {
+        max_tokens: section.number("REWRITE_MAX_TOKENS", 512)?,
+        timeout: section.milliseconds("REWRITE_TIMEOUT_MS", 5_000)?,
+    };
+    Ok(Chat {
+        model: model.to_owned(),
+        max_tokens,
+        first_token_timeout: section.milliseconds("FIRST_TOKEN_TIMEOUT_MS", 30_000)?,
+        total_timeout: section.milliseconds("TOTAL_TIMEOUT_MS", 180_000)?,
+        max_retries: section.number("MAX_RETRIES", 2)?,
+        rewriting: rewrites.then_some(rewriting),
+    })
 }
 
 impl Embeddings {
@@ -202,7 +202,7 @@ mod tests {
         };
         let generator = Generator::from(&set).unwrap().unwrap();
         assert_eq!(generator.endpoint.url, "http://127.0.0.1:1/v1");
-        assert!(generator.default && generator.fallback && generator.max_retries == 0);
+        assert!(generator.default && generator.fallback && generator.chat.max_retries == 0);
         let wrong = |name: &str| {
             set(name)
                 .filter(|_| name.ends_with("URL"))

@@ -1,6 +1,7 @@
-//! The pure half of a client of OpenAI's API: what is sent, what may come back,
-//! and which of a model's citations count. The host and the provider for stock
-//! runtimes add the connection, each its own.
+//! A client of OpenAI's API without its connection: what is sent, what may come back,
+//! when it is asked again, and which of a model's citations count. The host and the
+//! provider for stock runtimes add what carries requests, each its own
+//! ([`client::Transport`]).
 //!
 //! What comes back is a stranger's: every length is bounded, and what cannot be
 //! read ends the answer as failed.
@@ -8,6 +9,7 @@
 pub mod chat;
 pub mod checked;
 mod cited;
+pub mod client;
 pub mod embeddings;
 pub mod reranking;
 pub mod rewritten;

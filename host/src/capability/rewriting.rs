@@ -36,10 +36,10 @@ async fn rewritten(call: Call, messages: &[wit::Message]) -> Option<String> {
     // One that is dropped was cancelled by its client.
     let rewritten = call.until_gone(model.rewrite(&messages, &call.request.trace)).await;
     match rewritten {
-        Ok(Ok(Some((question, input, output)))) => {
-            metrics.tokens(model.name(), input, output);
+        Ok(Ok(Some(question))) => {
+            metrics.tokens(model.name(), question.input_tokens, question.output_tokens);
             metrics.rewrote(Rewriting::Rewritten);
-            Some(question)
+            Some(question.text)
         }
         Ok(Ok(None)) => None,
         Ok(Err(error)) => {

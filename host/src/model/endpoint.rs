@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ragtime_embed::Role;
 use ragtime_openai::Unreadable;
+use ragtime_openai::client::backoff;
 use ragtime_openai::embeddings::{Request, vectors};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -12,8 +13,6 @@ use tokio::sync::Semaphore;
 use crate::config::Embedding;
 use crate::upstream::{Upstream, UpstreamError, limits, within};
 
-/// How long to wait before asking again the first time; doubled each time.
-const BACKOFF: Duration = Duration::from_millis(200);
 /// The longest that a `Retry-After` is waited for; what is asked to wait longer fails,
 /// and is tried again later.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
@@ -100,8 +99,7 @@ impl Endpoint {
             let after = error.retry_after().filter(|after| *after <= MAX_RETRY_AFTER);
             match after.filter(|_| attempt < self.settings.max_retries) {
                 Some(after) => {
-                    let backoff = BACKOFF * 2_u32.saturating_pow(attempt);
-                    tokio::time::sleep(after.max(backoff)).await;
+                    tokio::time::sleep(after.max(backoff(attempt))).await;
                     attempt += 1;
                 }
                 None => return Err(error),

@@ -13,7 +13,7 @@ impl wit::Guest for Provider {
         covers(&permit.get::<Permit>().key, Scope::Read, None).ok()?;
         let messages: Vec<_> = messages.iter().map(message).collect();
         match chat()?.rewrite(&messages).await {
-            Ok(question) => question,
+            Ok(question) => question.map(|question| question.text),
             Err(error) => {
                 log("warn", "the language model did not rewrite a question", &error.to_string());
                 None
