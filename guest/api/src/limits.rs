@@ -23,8 +23,8 @@ pub const CHUNK_TOKENS: (u32, u32) = (16, 512);
 /// The most tokens that a chunk may repeat of the one before.
 pub const MAX_OVERLAP_TOKENS: u32 = 256;
 
-/// Documents that are cut anew by one request.
-pub const MAX_RECUT_DOCUMENTS: u32 = 32;
+/// Documents that one request rechunks.
+pub const MAX_RECHUNKED_DOCUMENTS: u32 = 32;
 
 /// Pages of one document: the longest books have some thousands.
 pub const MAX_PAGES: usize = 10_000;

@@ -153,7 +153,7 @@ impl Answering {
         let mut events = self.start().await?;
         let (mut text, mut quotes) = (String::new(), Vec::new());
         loop {
-            let batch = next(&mut events).await.ok_or_else(cut)?;
+            let batch = next(&mut events).await.ok_or_else(cut_off)?;
             for event in batch {
                 match event {
                     Event::Delta(more) => text.push_str(&more),
@@ -241,7 +241,7 @@ pub(super) async fn next(events: &mut StreamReader<Event>) -> Option<Vec<Event>>
 }
 
 /// The problem of a stream that stopped without an end.
-pub(super) fn cut() -> Problem {
+pub(super) fn cut_off() -> Problem {
     failed(Some("the stream of events was cut".to_owned()))
 }
 

@@ -11,7 +11,7 @@ use ragtime_api::resource::query::{Delta, Done, Usage};
 use ragtime_api::sse;
 use wit_bindgen::StreamReader;
 
-use super::answer::{Answering, Known, cut, failed, next};
+use super::answer::{Answering, Known, cut_off, failed, next};
 use super::query::sources;
 use super::search::took_ms;
 use crate::bindings::generation::{self, Completion, Event};
@@ -45,7 +45,7 @@ pub(super) async fn stream(answering: Answering) -> Result<Events, Problem> {
 async fn step(answering: &Answering, events: &mut StreamReader<Event>) -> (String, bool) {
     let mut out = String::new();
     let Some(batch) = next(events).await else {
-        error(&mut out, answering, &cut());
+        error(&mut out, answering, &cut_off());
         return (out, true);
     };
     for event in batch {

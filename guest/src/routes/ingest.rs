@@ -8,7 +8,7 @@ use ragtime_api::extract::{Extracted, Hints, MediaType, Warning, extract_with};
 use ragtime_api::json::Fault;
 use ragtime_api::parameters::{self, Wait};
 use ragtime_api::problem::{Code, Problem};
-use ragtime_api::resource::collections::Recut;
+use ragtime_api::resource::collections::Rechunked;
 use ragtime_api::resource::documents::{self, Batch, NewDocument, Rejected};
 use ragtime_api::resource::rules;
 use ragtime_api::{limits, records};
@@ -17,7 +17,7 @@ use super::{Answer, documents::summary, jobs};
 use crate::bindings::admission::Permit;
 use crate::bindings::details::{self, DetailedInput, Details};
 use crate::bindings::embedding::{self, Measured};
-use crate::bindings::store::{self, ChunkInput, Cut, DocumentInput, Outcome};
+use crate::bindings::store::{self, ChunkInput, Cut as ChunkingSpec, DocumentInput, Outcome};
 use crate::call::Call;
 use crate::{multipart, reply};
 
@@ -49,8 +49,8 @@ pub(super) async fn put(mut call: Call) -> Answer {
             .map_err(|reason| Problem::invalid(vec![Fault::at("#", reason)]))?,
     };
     document.language = document.language.or(written.language);
-    let cut = store::wanted_cut(&call.permit, collection.clone()).await?;
-    let mut prepared = prepare(&call.permit, vec![(0, document)], &cut).await?;
+    let spec = store::wanted_cut(&call.permit, collection.clone()).await?;
+    let mut prepared = prepare(&call.permit, vec![(0, document)], &spec).await?;
     let Some(document) = prepared.documents.pop() else {
         let reason = prepared.failures.pop().map(|failure| failure.reason);
         return Err(Problem::invalid(vec![Fault::at("#", reason.unwrap_or_default())]));
@@ -102,8 +102,8 @@ pub(super) async fn batch(mut call: Call) -> Answer {
     for (_, document) in &mut documents {
         document.language = document.language.take().or_else(|| language.clone());
     }
-    let cut = store::wanted_cut(&call.permit, collection.clone()).await?;
-    let mut prepared = prepare(&call.permit, documents, &cut).await?;
+    let spec = store::wanted_cut(&call.permit, collection.clone()).await?;
+    let mut prepared = prepare(&call.permit, documents, &spec).await?;
     prepared.failures.extend(rejected.into_iter().map(store::Failure::from));
     prepared.failures.sort_unstable_by_key(|failure| failure.position);
     let Prepared { documents, failures } = prepared;
@@ -125,11 +125,11 @@ pub(super) struct Prepared {
     pub(super) failures: Vec<store::Failure>,
 }
 
-/// Extracts the text of documents, asks the host for its tokens and cuts it.
+/// Extracts the text of documents, asks the host for its tokens and makes its chunks.
 pub(super) async fn prepare(
     permit: &Permit,
     documents: Vec<(u32, NewDocument)>,
-    cut: &Cut,
+    spec: &ChunkingSpec,
 ) -> Result<Prepared, Problem> {
     let mut prepared =
         Prepared { documents: Vec::with_capacity(documents.len()), failures: Vec::new() };
@@ -154,36 +154,41 @@ pub(super) async fn prepare(
             language: document.given_language(),
         };
         let texts = group.iter().map(measured).collect();
-        let tokens = embedding::tokens(permit, cut.model.clone(), texts).await?;
+        let tokens = embedding::tokens(permit, spec.model.clone(), texts).await?;
         let inputs = group
             .into_iter()
             .zip(tokens)
-            .map(|((document, extracted), tokens)| input(document, extracted, &tokens, cut));
+            .map(|((document, extracted), tokens)| input(document, extracted, &tokens, spec));
         prepared.documents.extend(inputs);
     }
     Ok(prepared)
 }
 
-fn input(document: NewDocument, extracted: Extracted, tokens: &[u32], cut: &Cut) -> DetailedInput {
+fn input(
+    document: NewDocument,
+    extracted: Extracted,
+    tokens: &[u32],
+    spec: &ChunkingSpec,
+) -> DetailedInput {
     let warnings = extracted.warnings.iter().map(details::Warning::from).collect();
     let language = document.given_language();
     let details = Details { language, file_name: document.file_name, warnings };
     let document = DocumentInput {
         id: document.id,
-        chunks: chunks(&extracted, tokens, cut),
+        chunks: chunks(&extracted, tokens, spec),
         outline: extracted.outline(document.media_type),
         title: document.title.or(extracted.title.filter(|title| rules::title(title).is_ok())),
         text: extracted.text,
         media_type: document.media_type.name().to_owned(),
         metadata: documents::joined(document.metadata, extracted.metadata),
-        cut: cut.clone(),
+        cut: spec.clone(),
     };
     DetailedInput { document, details }
 }
 
-fn chunks(extracted: &Extracted, tokens: &[u32], cut: &Cut) -> Vec<ChunkInput> {
+fn chunks(extracted: &Extracted, tokens: &[u32], spec: &ChunkingSpec) -> Vec<ChunkInput> {
     let lengths =
-        Lengths { tokens: cut.chunking.tokens as usize, overlap: cut.chunking.overlap as usize };
+        Lengths { tokens: spec.chunking.tokens as usize, overlap: spec.chunking.overlap as usize };
     chunk(extracted, tokens, lengths)
         .into_iter()
         .map(|chunk| ChunkInput {
@@ -196,13 +201,13 @@ fn chunks(extracted: &Extracted, tokens: &[u32], cut: &Cut) -> Vec<ChunkInput> {
 }
 
 /// `POST /v1/collections/{collection}/recut`
-pub(super) async fn recut(mut call: Call) -> Answer {
+pub(super) async fn rechunk(mut call: Call) -> Answer {
     let page = parameters::page(call.query())?;
     let collection = call.collection().await?;
     let permit = &call.permit;
     let page =
-        store::Page { cursor: page.cursor, limit: page.limit.min(limits::MAX_RECUT_DOCUMENTS) };
-    let cut = store::wanted_cut(permit, collection.clone()).await?;
+        store::Page { cursor: page.cursor, limit: page.limit.min(limits::MAX_RECHUNKED_DOCUMENTS) };
+    let spec = store::wanted_cut(permit, collection.clone()).await?;
     let (documents, next_cursor) = store::uncut_documents(permit, collection.clone(), page).await?;
     let ids = documents.iter().map(|document| document.id.clone()).collect();
     let known = details::of_documents(permit, collection.clone(), ids).await?;
@@ -210,16 +215,16 @@ pub(super) async fn recut(mut call: Call) -> Answer {
         text: document.text.clone(),
         language: known.language,
     });
-    let tokens = embedding::tokens(permit, cut.model.clone(), texts.collect()).await?;
-    let mut recut = 0;
+    let tokens = embedding::tokens(permit, spec.model.clone(), texts.collect()).await?;
+    let mut rechunked = 0;
     for (document, tokens) in documents.into_iter().zip(tokens) {
         let extracted = Extracted::restored(document.text, &document.outline);
-        let chunks = chunks(&extracted, &tokens, &cut);
+        let chunks = chunks(&extracted, &tokens, &spec);
         let (id, sha256) = (document.id, document.sha256);
-        let done = store::recut(permit, collection.clone(), id, sha256, chunks, cut.clone());
-        recut += u64::from(done.await?);
+        let done = store::recut(permit, collection.clone(), id, sha256, chunks, spec.clone());
+        rechunked += u64::from(done.await?);
     }
-    Ok(reply::json(StatusCode::OK, &Recut { recut, next_cursor }))
+    Ok(reply::json(StatusCode::OK, &Rechunked { recut: rechunked, next_cursor }))
 }
 
 impl From<&Warning> for details::Warning {

@@ -7,6 +7,7 @@ use axum::response::Response;
 use http::header::{CONTENT_TYPE, HOST, ORIGIN};
 use http::{HeaderMap, StatusCode};
 use ragtime_api::body::BodyType;
+use ragtime_api::diversity::Diversity;
 use ragtime_api::mcp::resources::{self, Place};
 use ragtime_api::mcp::{
     self, Headers, Kind, Message, Request, RpcError, Sent, Step, Version, tools,
@@ -15,7 +16,6 @@ use ragtime_api::problem::{Code, Problem};
 use ragtime_api::rate::Quota;
 use ragtime_api::resource::documents::Document;
 use ragtime_api::resource::openai::files;
-use ragtime_api::variety::Variety;
 use ragtime_api::{json, limits, parameters};
 use serde_json::{Value, json};
 
@@ -228,7 +228,7 @@ async fn run(permit: Permit, origin: Origin, called: tools::Call) -> Result<Stri
                 top_k,
                 filter,
                 generator: None,
-                variety: Variety::default(),
+                diversity: Diversity::default(),
                 rerank,
             };
             query::answer(&query::prepare(permit, origin, asked, started).await?).await

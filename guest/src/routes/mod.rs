@@ -55,7 +55,7 @@ pub(crate) async fn keyed(operation: Operation, call: Call) -> Answer {
             Collections::Get => collections::get(call).await,
             Collections::Update => collections::update(call).await,
             Collections::Delete => collections::delete(call).await,
-            Collections::Rechunk => ingest::recut(call).await,
+            Collections::Rechunk => ingest::rechunk(call).await,
         },
         Operation::Documents(operation) => match operation {
             Documents::List => documents::list(call).await,

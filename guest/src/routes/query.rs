@@ -4,13 +4,13 @@ use std::time::Instant;
 
 use axum::body::Body;
 use http::StatusCode;
+use ragtime_api::diversity::Diversity;
 use ragtime_api::fusion::Ranking;
 use ragtime_api::problem::{Code, Problem};
 use ragtime_api::resource::documents::chunk_id;
 use ragtime_api::resource::query::{self as api, QueryResponse, Source};
 use ragtime_api::resource::search::Mode;
 use ragtime_api::resource::{raw, rules};
-use ragtime_api::variety::Variety;
 use ragtime_api::{json, limits, parameters, prompt};
 
 use super::answer::{Answering, Whole};
@@ -36,7 +36,7 @@ pub(super) async fn query(mut call: Call) -> Answer {
         top_k: request.top_k,
         filter: request.filter,
         generator: request.generator,
-        variety: request.variety,
+        diversity: request.diversity,
         rerank: request.rerank,
     };
     let (permit, origin) = call.into_leave();
@@ -61,7 +61,7 @@ pub(super) struct Question {
     /// By which generator.
     pub(super) generator: Option<String>,
     /// How little the sources may repeat each other.
-    pub(super) variety: Variety,
+    pub(super) diversity: Diversity,
     /// How many of the best passages are reranked, if any.
     pub(super) rerank: Option<u32>,
 }
@@ -91,7 +91,7 @@ pub(super) async fn prepare(
             min_score: None,
             depth: limits::depth(asked.top_k) as usize,
         },
-        variety: asked.variety,
+        diversity: asked.diversity,
         rerank: asked.rerank,
     };
     let Found { hits, reranked, .. } = retrieve(&permit, wanted).await?;

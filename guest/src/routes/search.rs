@@ -5,15 +5,15 @@ use std::time::Instant;
 
 use axum::body::Body;
 use http::StatusCode;
+use ragtime_api::diversity::{self, Diversity};
 use ragtime_api::fusion::{self, Candidate, Ranked, Ranking};
 use ragtime_api::problem::{Code, Problem};
+use ragtime_api::query_syntax::ParsedQuery;
 use ragtime_api::resource::documents::chunk_id;
 use ragtime_api::resource::search::{
     self as api, Explanation, Mode, Reranked, SearchRequest, SearchResponse, SearchResult,
 };
 use ragtime_api::resource::{Span, raw};
-use ragtime_api::variety::{self, Variety};
-use ragtime_api::wording::Wording;
 use ragtime_api::{json, limits, parameters};
 
 use super::{Answer, rerank};
@@ -38,14 +38,14 @@ pub(super) struct Wanted {
     /// How what is found is ranked.
     pub(super) ranking: Ranking,
     /// How little it may repeat itself.
-    pub(super) variety: Variety,
+    pub(super) diversity: Diversity,
     /// How many of the best are reranked, if any.
     pub(super) rerank: Option<u32>,
 }
 
 /// What was found.
 pub(super) struct Found {
-    /// What the legs found.
+    /// What the retrievers found.
     pub(super) candidates: Vec<Candidate>,
     /// Passages with their scores, best first.
     pub(super) hits: Vec<(Passage, f64)>,
@@ -80,7 +80,7 @@ pub(super) async fn answer(
         min_score: request.min_score,
         depth: limits::depth(request.top_k) as usize,
     };
-    let Wording { text, required, excluded } = Wording::read(&request.query);
+    let ParsedQuery { text, required, excluded } = ParsedQuery::parse(&request.query);
     let asked = request.highlight.then(|| text.clone());
     let wanted = Wanted {
         collection: collection.clone(),
@@ -89,7 +89,7 @@ pub(super) async fn answer(
         excluded,
         filter: request.filter,
         ranking,
-        variety: request.variety,
+        diversity: request.diversity,
         rerank: request.rerank,
     };
     let found = retrieve(permit, wanted).await?;
@@ -131,11 +131,11 @@ async fn highlights(
 
 /// Finds the best passages.
 pub(super) async fn retrieve(permit: &Permit, wanted: Wanted) -> Result<Found, Problem> {
-    let Wanted { collection, text, required, excluded, filter, mut ranking, variety, rerank } =
+    let Wanted { collection, text, required, excluded, filter, mut ranking, diversity, rerank } =
         wanted;
     let asked = text.clone();
     let depth = u32::try_from(ranking.depth).unwrap_or(limits::MIN_DEPTH);
-    let legs = legs(ranking.mode);
+    let legs = retrievers(ranking.mode);
     let mut query = search::Query {
         collection: collection.clone(),
         text,
@@ -156,10 +156,10 @@ pub(super) async fn retrieve(permit: &Permit, wanted: Wanted) -> Result<Found, P
     let wide = match rerank {
         // What is good enough is what the reranker finds so.
         Some(depth) => {
-            let top_k = pool_of(&ranking, variety).max(depth as usize);
+            let top_k = pool_of(&ranking, diversity).max(depth as usize);
             Ranking { top_k, min_score: None, ..ranking }
         }
-        None => Ranking { top_k: pool_of(&ranking, variety), ..ranking },
+        None => Ranking { top_k: pool_of(&ranking, diversity), ..ranking },
     };
     let ranked = fusion::rank(&candidates, &wide);
     let chunks: Vec<_> = ranked.iter().map(|ranked| ranked.chunk).collect();
@@ -173,18 +173,18 @@ pub(super) async fn retrieve(permit: &Permit, wanted: Wanted) -> Result<Found, P
         let (ordered, how) = rerank::hits(permit, asked, depth, hits).await?;
         hits = ordered;
         hits.retain(|(_, score)| ranking.min_score.is_none_or(|least| *score >= least));
-        hits.truncate(pool_of(&ranking, variety));
+        hits.truncate(pool_of(&ranking, diversity));
         reranked = Some(how);
     }
-    if variety.is_wanted() {
-        hits = varied(hits, variety, ranking.top_k);
+    if diversity.is_wanted() {
+        hits = varied(hits, diversity, ranking.top_k);
     }
     Ok(Found { candidates, hits, ranking, reranked })
 }
 
 /// How many passages are looked at for those that are returned.
-fn pool_of(ranking: &Ranking, variety: Variety) -> usize {
-    if variety.is_wanted() { pool(ranking.top_k) } else { ranking.top_k }
+fn pool_of(ranking: &Ranking, diversity: Diversity) -> usize {
+    if diversity.is_wanted() { pool(ranking.top_k) } else { ranking.top_k }
 }
 
 fn pool(top_k: usize) -> usize {
@@ -192,10 +192,10 @@ fn pool(top_k: usize) -> usize {
 }
 
 /// Those of the passages that repeat each other little, in the order picked.
-fn varied(hits: Vec<(Passage, f64)>, variety: Variety, limit: usize) -> Vec<(Passage, f64)> {
+fn varied(hits: Vec<(Passage, f64)>, diversity: Diversity, limit: usize) -> Vec<(Passage, f64)> {
     let texts: Vec<_> =
         hits.iter().map(|(passage, score)| (passage.text.as_str(), *score)).collect();
-    let picked = variety::pick(&texts, variety, limit);
+    let picked = diversity::pick(&texts, diversity, limit);
     let mut hits: Vec<_> = hits.into_iter().map(Some).collect();
     picked.into_iter().filter_map(|place| hits.get_mut(place)?.take()).collect()
 }
@@ -204,7 +204,7 @@ fn candidates(found: &search::Candidates) -> Vec<Candidate> {
     found.items.iter().map(|candidate| Candidate::from(*candidate)).collect()
 }
 
-fn legs(mode: Mode) -> Legs {
+fn retrievers(mode: Mode) -> Legs {
     match mode {
         Mode::Hybrid => Legs::LEXICAL | Legs::VECTOR,
         Mode::Lexical => Legs::LEXICAL,
@@ -212,7 +212,7 @@ fn legs(mode: Mode) -> Legs {
     }
 }
 
-/// The mode that the legs which ran allow.
+/// The mode that the retrievers which ran allow.
 fn effective(asked: Mode, ran: Legs) -> Result<Mode, Problem> {
     match asked {
         Mode::Vector if !ran.contains(Legs::VECTOR) => Err(Code::EmbeddingUnavailable.into()),

@@ -2,7 +2,7 @@
 
 use ragtime_api::body::BodyType;
 use ragtime_api::precondition::Tags;
-use ragtime_api::wording::Wording;
+use ragtime_api::query_syntax::ParsedQuery;
 use ragtime_api::{credential, limits, parameters, time};
 use ragtime_filter::Filter;
 use ragtime_policy::key::Credential;
@@ -49,9 +49,9 @@ pub(crate) fn url(bytes: &[u8]) {
 /// What a person types into a search.
 pub(crate) fn search(bytes: &[u8]) {
     let typed = String::from_utf8_lossy(bytes);
-    let wording = Wording::read(&typed);
-    assert!(wording.text.len() <= typed.len(), "a search only gets shorter");
-    for condition in wording.required.iter().chain(&wording.excluded) {
+    let parsed = ParsedQuery::parse(&typed);
+    assert!(parsed.text.len() <= typed.len(), "a search only gets shorter");
+    for condition in parsed.required.iter().chain(&parsed.excluded) {
         assert!(typed.contains(condition) && condition.chars().any(char::is_alphanumeric));
     }
     if let Some(seconds) = time::parse(&typed) {

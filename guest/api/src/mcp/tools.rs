@@ -5,6 +5,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
 use super::{Kind, Request, RpcError, Version};
+use crate::diversity::Diversity;
 use crate::json::{Faults, Field, Fields, Json, Location, Member, Text, object};
 use crate::limits;
 use crate::problem::Problem;
@@ -13,7 +14,6 @@ use crate::resource::query::QueryResponse;
 use crate::resource::rules;
 use crate::resource::search::{self, Mode, SearchRequest, SearchResponse};
 use crate::routes::{ANSWER_UNITS, PLAIN_UNITS};
-use crate::variety::Variety;
 
 /// The collection of a call that names none.
 const DEFAULT_COLLECTION: &str = "default";
@@ -243,7 +243,7 @@ fn arguments_of(tool: Tool, arguments: Json<'_>, faults: &mut Faults) -> Option<
                 explain: false,
                 highlight: false,
                 per_document: true,
-                variety: Variety::default(),
+                diversity: Diversity::default(),
                 rerank,
             },
         },

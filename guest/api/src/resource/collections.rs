@@ -217,7 +217,8 @@ pub struct Embedding {
 
 /// The answer of `POST /v1/collections/{collection}/recut`.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Recut {
+#[schemars(rename = "Recut")]
+pub struct Rechunked {
     /// Documents that were cut.
     pub recut: u64,
     /// Where the next ones begin; null at the end.

@@ -5,10 +5,10 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{Span, rules, search};
+use crate::diversity::Diversity;
 use crate::json::{self, Field, Fields, Flag, Location, Member, Text};
 use crate::limits;
 use crate::problem::Problem;
-use crate::variety::Variety;
 
 /// What to answer.
 #[derive(Debug, PartialEq)]
@@ -24,7 +24,7 @@ pub struct QueryRequest {
     /// By which generator.
     pub generator: Option<String>,
     /// How little the sources may repeat each other.
-    pub variety: Variety,
+    pub diversity: Diversity,
     /// How many of the best passages are reranked, if any.
     pub rerank: Option<u32>,
 }
@@ -58,10 +58,10 @@ pub fn read(body: &[u8]) -> Result<QueryRequest, Problem> {
         let stream = fields.boolean(STREAM, faults).unwrap_or(false);
         let filter = fields.tree(search::FILTER, faults);
         let generator = fields.string(GENERATOR, faults).map(Into::into);
-        let variety = search::variety(&mut fields, faults);
+        let diversity = search::diversity(&mut fields, faults);
         let rerank = search::rerank(&mut fields, faults);
         let query = query?.into();
-        Some(QueryRequest { query, top_k, stream, filter, generator, variety, rerank })
+        Some(QueryRequest { query, top_k, stream, filter, generator, diversity, rerank })
     })
 }
 

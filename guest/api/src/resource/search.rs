@@ -7,13 +7,13 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::{Span, rules, words};
+use crate::diversity::Diversity;
 use crate::json::{
     self, Any, Faults, Field, Fields, Flag, Json, Location, Member, Nested, Number, Text, Tree,
     Whole, Word,
 };
 use crate::limits;
 use crate::problem::Problem;
-use crate::variety::Variety;
 
 /// How chunks are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub struct SearchRequest {
     /// One best chunk for each document.
     pub per_document: bool,
     /// How little the results may repeat each other.
-    pub variety: Variety,
+    pub diversity: Diversity,
     /// How many of the best are reranked, if any.
     pub rerank: Option<u32>,
 }
@@ -118,7 +118,7 @@ pub struct Reranked {
 pub(crate) const QUERY: Member<Text> =
     Text::required("query", &rules::QUERY, "The question or the words to look for.");
 
-/// What to look for. See [`crate::wording`].
+/// What to look for. See [`crate::query_syntax`].
 pub(crate) const TERMS: Member<Text> = Text::required(
     "query",
     &rules::QUERY,
@@ -159,10 +159,10 @@ pub(crate) const DIVERSITY: Member<Number> = Number::optional_share(
 );
 
 /// Takes [`DEDUPE`] and [`DIVERSITY`].
-pub(crate) fn variety(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Variety {
-    Variety {
+pub(crate) fn diversity(fields: &mut Fields<'_, '_>, faults: &mut Faults) -> Diversity {
+    Diversity {
         dedupe: fields.boolean(DEDUPE, faults).unwrap_or(false),
-        diversity: fields.number(DIVERSITY, faults).unwrap_or(0.0),
+        weight: fields.number(DIVERSITY, faults).unwrap_or(0.0),
     }
 }
 
@@ -209,7 +209,7 @@ pub fn read(body: &[u8]) -> Result<SearchRequest, Problem> {
         let explain = fields.boolean(EXPLAIN, faults).unwrap_or(false);
         let highlight = fields.boolean(HIGHLIGHT, faults).unwrap_or(false);
         let per_document = fields.boolean(PER_DOCUMENT, faults).unwrap_or(true);
-        let variety = variety(&mut fields, faults);
+        let diversity = diversity(&mut fields, faults);
         let rerank = rerank(&mut fields, faults);
         Some(SearchRequest {
             query: query?.into(),
@@ -220,7 +220,7 @@ pub fn read(body: &[u8]) -> Result<SearchRequest, Problem> {
             explain,
             highlight,
             per_document,
-            variety,
+            diversity,
             rerank,
         })
     })
@@ -323,7 +323,7 @@ mod tests {
         let request = read(br#"{"query":"lift"}"#).unwrap();
         assert_eq!((request.top_k, request.mode, request.per_document), (10, Mode::Hybrid, true));
         assert_eq!((request.filter, request.explain), (None, false));
-        assert_eq!(request.variety, Variety::default());
+        assert_eq!(request.diversity, Diversity::default());
     }
 
     #[test]

@@ -64,7 +64,7 @@ pub(super) const OPERATIONS: &[Described] = &[
         about("recutCollection", "Cut some documents anew")
             .note("Those that are not cut as the collection wants them, at most 32 a call.")
             .query(PAGE)
-            .json::<collections::Recut>(200, "So many were.")
+            .json::<collections::Rechunked>(200, "So many were.")
             .problems(&[Code::InvalidCursor])
     }),
 ];

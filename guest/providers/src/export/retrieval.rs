@@ -15,7 +15,7 @@ use crate::embedder::Embedder;
 use crate::library::{self, Found, Library};
 use crate::state::{embedder, read};
 
-/// Candidates from one leg.
+/// Candidates from one retriever.
 const MAX_DEPTH: u32 = 1_000;
 /// Words and phrases that a search may require and exclude.
 const MAX_CONDITIONS: usize = 64;

@@ -161,8 +161,8 @@ pub(super) async fn ingest(
     collection: String,
     files: Files,
 ) -> Result<Job, Problem> {
-    let cut = store::wanted_cut(permit, collection.clone()).await.map_err(stores::unknown)?;
-    let mut prepared = prepare(permit, files.documents, &cut).await?;
+    let spec = store::wanted_cut(permit, collection.clone()).await.map_err(stores::unknown)?;
+    let mut prepared = prepare(permit, files.documents, &spec).await?;
     prepared.failures.extend(files.failures);
     prepared.failures.sort_unstable_by_key(|failure| failure.position);
     let (documents, failures) = (prepared.documents, prepared.failures);

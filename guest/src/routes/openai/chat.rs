@@ -4,12 +4,12 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use axum::body::Body;
 use http::StatusCode;
+use ragtime_api::diversity::Diversity;
 use ragtime_api::problem::{Code, Problem};
 use ragtime_api::resource::openai;
 use ragtime_api::resource::openai::chat::{self as api, ChatRequest, Choice, Completion, Message};
 use ragtime_api::resource::openai::completions;
 use ragtime_api::resource::query::Usage;
-use ragtime_api::variety::Variety;
 
 use super::chunks::{self, Form, Head};
 use super::whole::{Whole, finish};
@@ -47,7 +47,7 @@ async fn answer(call: Call, request: ChatRequest, form: Form) -> Answer {
         top_k: request.top_k,
         filter: request.filter,
         generator: request.generator,
-        variety: Variety::default(),
+        diversity: Diversity::default(),
         rerank: None,
     };
     let (permit, origin) = call.into_leave();

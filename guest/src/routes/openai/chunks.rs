@@ -13,7 +13,7 @@ use ragtime_api::resource::query;
 use super::capped::Capped;
 use super::chat::NOTHING;
 use crate::bindings::generation::{self, Completion, Event, Quoted};
-use crate::routes::answer::{Answering, Known, cut, failed};
+use crate::routes::answer::{Answering, Known, cut_off, failed};
 use crate::routes::events::Events;
 
 /// What all pieces of an answer have in common.
@@ -79,7 +79,7 @@ impl Answer {
     async fn step(&mut self) -> (String, bool) {
         let mut out = String::new();
         let Some(batch) = self.events.next(&self.answering).await else {
-            return (self.error(out, &cut()), true);
+            return (self.error(out, &cut_off()), true);
         };
         for event in batch {
             match event {

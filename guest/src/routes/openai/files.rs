@@ -130,7 +130,7 @@ pub(super) async fn keep(
             Err(error) => return Err(error.into()),
         }
     }
-    let cut = store::wanted_cut(permit, collection.clone()).await?;
+    let spec = store::wanted_cut(permit, collection.clone()).await?;
     let document = DocumentInput {
         id: Some(id),
         title: None,
@@ -138,7 +138,7 @@ pub(super) async fn keep(
         media_type: "application/octet-stream".to_owned(),
         metadata,
         chunks: Vec::new(),
-        cut,
+        cut: spec,
         outline: String::new(),
     };
     let details = Details { language: None, file_name: None, warnings: Vec::new() };

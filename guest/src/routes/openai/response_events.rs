@@ -14,7 +14,7 @@ use super::capped::Capped;
 use super::chat::NOTHING;
 use super::responses::{Head, annotation};
 use crate::bindings::generation::{Completion, Event, Usage};
-use crate::routes::answer::{Answering, cut, failed};
+use crate::routes::answer::{Answering, cut_off, failed};
 use crate::routes::events::Events;
 
 struct Answer {
@@ -62,7 +62,7 @@ impl Answer {
         let Self { answering, head, events, said } = self;
         let mut out = String::new();
         let Some(batch) = events.next(answering).await else {
-            said.fail(&mut out, head, answering, &cut());
+            said.fail(&mut out, head, answering, &cut_off());
             return (out, true);
         };
         for event in batch {

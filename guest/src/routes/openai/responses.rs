@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use axum::body::Body;
 use http::StatusCode;
+use ragtime_api::diversity::Diversity;
 use ragtime_api::limits;
 use ragtime_api::problem::Code;
 use ragtime_api::resource::openai::response::{
@@ -13,7 +14,6 @@ use ragtime_api::resource::openai::response::{
 use ragtime_api::resource::openai::responses::{self as api, Echo, ResponseRequest};
 use ragtime_api::resource::openai::{self, files};
 use ragtime_api::resource::{query, raw};
-use ragtime_api::variety::Variety;
 
 use super::chat::{NOTHING, now, unknown};
 use super::filename;
@@ -58,7 +58,7 @@ pub(in crate::routes) async fn create(mut call: Call) -> Answer {
         top_k: top_k.unwrap_or(limits::DEFAULT_QUERY_TOP_K),
         filter: both(filter, by_tool.flatten()),
         generator: request.generator,
-        variety: Variety::default(),
+        diversity: Diversity::default(),
         rerank: None,
     };
     let (permit, origin) = call.into_leave();

@@ -94,8 +94,8 @@ async fn put(
     document: NewDocument,
     store: Chunking,
 ) -> Answer {
-    let cut = store::wanted_cut(permit, collection.clone()).await.map_err(stores::unknown)?;
-    let mut prepared = prepare(permit, vec![(0, document)], &cut).await?;
+    let spec = store::wanted_cut(permit, collection.clone()).await.map_err(stores::unknown)?;
+    let mut prepared = prepare(permit, vec![(0, document)], &spec).await?;
     let Some(document) = prepared.documents.pop() else {
         let reason = prepared.failures.pop().map(|failure| failure.reason).unwrap_or_default();
         return Err(unreadable("#/file_id", reason));

@@ -3,16 +3,16 @@
 use std::collections::HashMap;
 
 use http::StatusCode;
+use ragtime_api::diversity::Diversity;
 use ragtime_api::fusion::Ranking;
 use ragtime_api::limits;
 use ragtime_api::problem::{Code, Problem};
+use ragtime_api::query_syntax::ParsedQuery;
 use ragtime_api::resource::openai::files::{self, Deleted, List};
 use ragtime_api::resource::openai::listing::Listing;
 use ragtime_api::resource::openai::store::{Content, Counts, Found, Results, Store};
 use ragtime_api::resource::openai::stores::{self as api, Attach};
 use ragtime_api::resource::search::Mode;
-use ragtime_api::variety::Variety;
-use ragtime_api::wording::Wording;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -133,8 +133,8 @@ pub(in crate::routes) async fn search(mut call: Call) -> Answer {
         min_score: request.min_score,
         depth: limits::depth(top_k) as usize,
     };
-    let Wording { text, required, excluded } = Wording::read(&request.query);
-    let variety = Variety::default();
+    let ParsedQuery { text, required, excluded } = ParsedQuery::parse(&request.query);
+    let diversity = Diversity::default();
     let wanted = Wanted {
         collection,
         text,
@@ -142,7 +142,7 @@ pub(in crate::routes) async fn search(mut call: Call) -> Answer {
         excluded,
         filter: request.filter,
         ranking,
-        variety,
+        diversity,
         // OpenAI's clients name a ranker of theirs, which this server has not.
         rerank: (request.rerank && !reranking::rerankers().is_empty())
             .then_some(limits::DEFAULT_RERANK_DEPTH),

@@ -5,7 +5,7 @@ use ragtime_api::resource::query::Citation;
 
 use super::capped::Capped;
 use crate::bindings::generation::{Completion, Event};
-use crate::routes::answer::{self, Answering, Known, cut, failed};
+use crate::routes::answer::{self, Answering, Known, cut_off, failed};
 
 /// An answer.
 pub(super) struct Whole {
@@ -42,7 +42,7 @@ pub(super) async fn finish(
     let mut events = Capped::start(answering, max_tokens).await?;
     let (mut text, mut citations, mut places) = (String::new(), Vec::new(), Vec::new());
     loop {
-        for event in events.next(answering).await.ok_or_else(cut)? {
+        for event in events.next(answering).await.ok_or_else(cut_off)? {
             match event {
                 Event::Delta(more) => text.push_str(&more),
                 Event::Quote(quoted) => {

@@ -11,7 +11,7 @@ const MAX_CONDITIONS: usize = 16;
 
 /// A search as it was meant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Wording {
+pub struct ParsedQuery {
     /// What to look for: all but signs, quotation marks and what is excluded.
     pub text: String,
     /// Words and phrases that have to be there.
@@ -26,14 +26,14 @@ enum Sign {
     Excluded,
 }
 
-impl Wording {
+impl ParsedQuery {
     /// Reads a search. Where nothing would be left to look for, everything is
     /// words.
-    pub fn read(typed: &str) -> Self {
-        let mut wording = Self::default();
+    pub fn parse(typed: &str) -> Self {
+        let mut query = Self::default();
         let mut rest = typed.trim_start();
         while !rest.is_empty() {
-            let free = wording.required.len() + wording.excluded.len() < MAX_CONDITIONS;
+            let free = query.required.len() + query.excluded.len() < MAX_CONDITIONS;
             let (sign, words, after) = match condition(rest).filter(|_| free) {
                 Some((sign, words, after)) => (Some(sign), words, after),
                 None => {
@@ -41,11 +41,11 @@ impl Wording {
                     (None, word, after)
                 }
             };
-            wording.take(sign, words);
+            query.take(sign, words);
             rest = after.trim_start();
         }
-        if wording.text.chars().any(char::is_alphanumeric) {
-            wording
+        if query.text.chars().any(char::is_alphanumeric) {
+            query
         } else {
             Self { text: typed.to_owned(), ..Self::default() }
         }
@@ -100,7 +100,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn read(typed: &str) -> (String, Vec<String>, Vec<String>) {
-        let Wording { text, required, excluded } = Wording::read(typed);
+        let ParsedQuery { text, required, excluded } = ParsedQuery::parse(typed);
         (text, required, excluded)
     }
 
@@ -140,14 +140,14 @@ mod tests {
     #[test]
     fn conditions_are_bounded() {
         let typed = vec!["+a"; MAX_CONDITIONS + 1].join(" ");
-        assert_eq!(Wording::read(&typed).required.len(), MAX_CONDITIONS);
+        assert_eq!(ParsedQuery::parse(&typed).required.len(), MAX_CONDITIONS);
     }
 
     proptest! {
         #[test]
         fn nothing_a_person_types_is_lost_or_made_up(typed in "[ a-c+\"\u{201c}\u{201d}0-]{0,24}") {
-            let wording = Wording::read(&typed);
-            let mut all = wording.text.clone() + &wording.excluded.concat();
+            let query = ParsedQuery::parse(&typed);
+            let mut all = query.text.clone() + &query.excluded.concat();
             all.retain(char::is_alphanumeric);
             let mut letters: Vec<_> = all.chars().collect();
             let mut expected: Vec<_> = typed.chars().filter(|c| c.is_alphanumeric()).collect();

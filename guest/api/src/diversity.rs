@@ -19,31 +19,31 @@ const NEAR_DUPLICATE: f64 = 0.7;
 
 /// How little results may repeat each other.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Variety {
+pub struct Diversity {
     /// Leaves out near-duplicates of better results.
     pub dedupe: bool,
     /// 0 picks by relevance alone, 1 by difference alone.
-    pub diversity: f64,
+    pub weight: f64,
 }
 
-impl Variety {
+impl Diversity {
     /// Whether there is anything to do.
     pub fn is_wanted(self) -> bool {
-        self.dedupe || self.diversity > 0.0
+        self.dedupe || self.weight > 0.0
     }
 }
 
 /// Picks up to `limit` of `passages`, texts with their scores, best first.
 /// Gives their places in the order picked; the first is the best passage.
-pub fn pick(passages: &[(&str, f64)], variety: Variety, limit: usize) -> Vec<usize> {
+pub fn pick(passages: &[(&str, f64)], diversity: Diversity, limit: usize) -> Vec<usize> {
     let mut left: Vec<Item> = items(passages);
     let mut picked: Vec<Item> = Vec::new();
     while picked.len() < limit {
-        let Some(next) = best(&left, variety.diversity.clamp(0.0, 1.0)) else { break };
+        let Some(next) = best(&left, diversity.weight.clamp(0.0, 1.0)) else { break };
         let next = left.remove(next);
         left.retain_mut(|item| {
             item.nearest = item.nearest.max(jaccard(&item.words, &next.words));
-            !variety.dedupe || jaccard(&item.shingles, &next.shingles) < NEAR_DUPLICATE
+            !diversity.dedupe || jaccard(&item.shingles, &next.shingles) < NEAR_DUPLICATE
         });
         picked.push(next);
     }
@@ -134,7 +134,7 @@ mod tests {
     const OTHER: &str = "Heat flows through a composite slab as its layers conduct it.";
 
     fn dedupe(texts: &[(&str, f64)]) -> Vec<usize> {
-        pick(texts, Variety { dedupe: true, diversity: 0.0 }, 10)
+        pick(texts, Diversity { dedupe: true, weight: 0.0 }, 10)
     }
 
     #[test]
@@ -153,7 +153,7 @@ mod tests {
     fn diversity_prefers_what_says_something_else() {
         let again = NEAR.replace("fluid", "fast");
         let passages = [(NEAR, 0.9), (again.as_str(), 0.85), (OTHER, 0.3), ("Flutter.", 0.0)];
-        let by = |diversity| pick(&passages, Variety { dedupe: false, diversity }, 2);
+        let by = |weight| pick(&passages, Diversity { dedupe: false, weight }, 2);
         assert_eq!((by(0.0), by(0.7)), (vec![0, 1], vec![0, 2]));
     }
 
@@ -164,13 +164,13 @@ mod tests {
         fn each_place_is_picked_once_at_most_and_the_best_first(
             mut passages in prop::collection::vec(("[a-c ]{0,12}", -5i8..5), 0..12),
             dedupe: bool,
-            diversity in 0.0..1.0,
+            weight in 0.0..1.0,
             limit in 0usize..14,
         ) {
             passages.sort_by_key(|(_, score)| -score);
             let passages: Vec<_> =
                 passages.iter().map(|(text, score)| (text.as_str(), f64::from(*score))).collect();
-            let picked = pick(&passages, Variety { dedupe, diversity }, limit);
+            let picked = pick(&passages, Diversity { dedupe, weight }, limit);
             let distinct: HashSet<_> = picked.iter().collect();
             prop_assert_eq!(distinct.len(), picked.len());
             prop_assert!(picked.iter().all(|place| *place < passages.len()));
@@ -190,7 +190,7 @@ mod tests {
             let passages: Vec<_> =
                 passages.iter().map(|(text, score)| (text.as_str(), f64::from(*score))).collect();
             let all: Vec<_> = (0..passages.len()).collect();
-            prop_assert_eq!(pick(&passages, Variety::default(), 20), all);
+            prop_assert_eq!(pick(&passages, Diversity::default(), 20), all);
             prop_assert!(dedupe(&passages).is_sorted());
         }
     }
