@@ -2,26 +2,29 @@
 //! terms of `ragtime-text`. One index for each collection, since the statistics of
 //! one must not weigh on another.
 
+mod search;
+mod writer;
+
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
 
-use ragtime_text::{self as text, Language, ModelLanguages, Words};
-use tantivy::collector::{Collector, DocSetCollector, FilterCollector, TopDocs};
+use ragtime_text::{self as text, Language, ModelLanguages};
+use tantivy::collector::DocSetCollector;
 use tantivy::indexer::IndexWriterOptions;
 use tantivy::query::{
-    BooleanQuery, BoostQuery, EnableScoring, Occur, PhraseQuery, Query, TermQuery, Weight,
+    BooleanQuery, BoostQuery, EnableScoring, Occur, PhraseQuery, Query, TermQuery,
 };
 use tantivy::schema::{
     FAST, Field, INDEXED, IndexRecordOption, STRING, Schema, TextFieldIndexing, TextOptions,
 };
-use tantivy::tokenizer::{PreTokenizedString, RawTokenizer, Token};
-use tantivy::{
-    DocAddress, DocId, DocSet, Executor, Index, IndexReader, IndexWriter, ReloadPolicy, Searcher,
-    TantivyDocument, Term,
-};
+use tantivy::tokenizer::RawTokenizer;
+use tantivy::{DocId, DocSet, Index, IndexReader, ReloadPolicy, Searcher, Term};
 
 use crate::types::Error;
+pub(crate) use search::LexicalSearch;
+use search::chunk_at;
+use writer::State;
+pub(crate) use writer::{LexicalWriter, Progress};
 
 const CHUNK: &str = "chunk";
 const STEM: &str = "stem";
@@ -37,18 +40,6 @@ const ANALYSERS: [&str; 2] = ["ragtime", "ragtime_en"];
 const UNDETERMINED: &str = "und";
 /// The smallest heap tantivy takes for one thread.
 const WRITER_HEAP: usize = 15_000_000;
-/// Hits to take beyond those asked for, since some may be of chunks that are
-/// gone and not yet out of the index.
-const SPARE_HITS: usize = 64;
-
-/// In an index of more chunks a search takes so long that it is worth a second thread.
-const CHUNKS_PER_THREAD: u64 = 131_072;
-/// The threads of such searches, one for each processor; without them a search goes on
-/// alone.
-static SIDE_BY_SIDE: LazyLock<Executor> = LazyLock::new(|| {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    Executor::multi_thread(threads, "ragtime-words-").unwrap_or(Executor::SingleThread)
-});
 
 /// Stems that stand together, with their places.
 type Run = Vec<(u32, String)>;
@@ -374,24 +365,6 @@ impl Constraint {
     }
 }
 
-/// The number of the chunk at a place in the index.
-fn chunk_at(
-    searcher: &Searcher,
-    at: DocAddress,
-    columns: &mut HashMap<u32, tantivy::columnar::Column<u64>>,
-) -> Result<u64, Error> {
-    let column = match columns.entry(at.segment_ord) {
-        std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
-        std::collections::hash_map::Entry::Vacant(vacant) => {
-            let segment = searcher.segment_reader(at.segment_ord);
-            vacant.insert(segment.fast_fields().u64(CHUNK)?)
-        }
-    };
-    column
-        .first(at.doc_id)
-        .ok_or_else(|| Error::Internal("a chunk in the index has no number".into()))
-}
-
 /// Where chunks are in an index, segment by segment.
 fn places<'a>(
     searcher: &'a Searcher,
@@ -420,186 +393,10 @@ fn places<'a>(
     Ok(places)
 }
 
-/// How far an index has come.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Progress {
-    /// Every chunk up to this id is in.
-    pub chunk: u64,
-    /// Every removal up to this number is done.
-    pub removal: i64,
-}
-
-/// What was committed last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct State {
-    pub(crate) progress: Progress,
-    /// Chunks in the index.
-    pub(crate) chunks: u64,
-}
-
-impl Progress {
-    fn parse(payload: &str) -> Option<Self> {
-        let (chunk, removal) = payload.split_once(' ')?;
-        Some(Self { chunk: chunk.parse().ok()?, removal: removal.parse().ok()? })
-    }
-}
-
-/// Changes a collection's lexical index.
-pub(crate) struct LexicalWriter {
-    writer: IndexWriter,
-    fields: Fields,
-}
-
-impl LexicalWriter {
-    pub(crate) fn add(&self, chunk: u64, words: &Words) -> Result<(), Error> {
-        let mut document = TantivyDocument::default();
-        document.add_u64(self.fields.chunk, chunk);
-        let mut fields: [Vec<Token>; 3] = Default::default();
-        words.terms(|field, position, text| {
-            if let Some(tokens) = fields.get_mut(field as usize) {
-                let position = position as usize;
-                tokens.push(Token { position, text, position_length: 1, ..Token::default() });
-            }
-        });
-        for (field, tokens) in text::Field::ALL.into_iter().zip(fields) {
-            if let Some(field) = self.fields.get(field).filter(|_| !tokens.is_empty()) {
-                // The text itself is not stored.
-                let terms = PreTokenizedString { text: String::new(), tokens };
-                document.add_pre_tokenized_text(field, terms);
-            }
-        }
-        if let Some(field) = self.fields.language {
-            document.add_text(field, code(&words.language));
-        }
-        self.writer.add_document(document)?;
-        Ok(())
-    }
-
-    pub(crate) fn remove(&self, chunk: u64) {
-        self.writer.delete_term(Term::from_field_u64(self.fields.chunk, chunk));
-    }
-
-    /// Lets the index go once what it is merging is merged, or an index that is
-    /// often closed would never be merged.
-    pub(crate) fn close(self) {
-        if let Err(error) = self.writer.wait_merging_threads() {
-            tracing::warn!(%error, "segments of a lexical index were not merged");
-        }
-    }
-
-    /// Makes the changes last, together with how far they reach.
-    pub(crate) fn commit(&mut self, progress: Progress) -> Result<(), Error> {
-        let mut prepared = self.writer.prepare_commit()?;
-        prepared.set_payload(&format!("{} {}", progress.chunk, progress.removal));
-        prepared.commit()?;
-        Ok(())
-    }
-}
-
-/// A search under way, on one state of the index.
-pub(crate) struct LexicalSearch {
-    searcher: Searcher,
-    query: BooleanQuery,
-    /// Of each term of the query, in order.
-    weights: Vec<Box<dyn Weight>>,
-    chunk: Field,
-}
-
-impl LexicalSearch {
-    /// The best `depth` chunks that are `alive`, with their scores, where most
-    /// are: unlike [`Self::top_of`] it need not score every match.
-    pub(crate) fn top<F>(&self, depth: usize, alive: F) -> Result<Vec<(u64, f32)>, Error>
-    where
-        F: Fn(u64) -> bool + Send + Sync + Clone + 'static,
-    {
-        let limit = depth + SPARE_HITS;
-        let hits = self.hits(&TopDocs::with_limit(limit).order_by_score())?;
-        let all = hits.len() < limit;
-        let mut found = self.ranked(hits)?;
-        found.retain(|(chunk, _)| alive(*chunk));
-        if found.len() < depth && !all {
-            return self.top_of(depth, alive);
-        }
-        found.truncate(depth);
-        Ok(found)
-    }
-
-    /// The best `depth` chunks that `accept` takes, with their scores.
-    pub(crate) fn top_of<F>(&self, depth: usize, accept: F) -> Result<Vec<(u64, f32)>, Error>
-    where
-        F: Fn(u64) -> bool + Send + Sync + Clone + 'static,
-    {
-        let top = TopDocs::with_limit(depth + SPARE_HITS).order_by_score();
-        let collector = FilterCollector::new(CHUNK.to_owned(), accept, top);
-        let mut found = self.ranked(self.hits(&collector)?)?;
-        found.truncate(depth);
-        Ok(found)
-    }
-
-    /// Looks through the index, through the segments of a large one side by side.
-    fn hits<C: Collector>(&self, collector: &C) -> Result<C::Fruit, Error> {
-        let scoring = EnableScoring::enabled_from_searcher(&self.searcher);
-        let executor = match self.searcher.num_docs() {
-            0..CHUNKS_PER_THREAD => &Executor::SingleThread,
-            _ => &*SIDE_BY_SIDE,
-        };
-        Ok(self.searcher.search_with_executor(&self.query, collector, executor, scoring)?)
-    }
-
-    /// Chunks for places in the index, best first, equals by number. Their scores
-    /// are added in the order of the query's terms: the search that found them adds
-    /// in an order of its own, which shows in the last bit.
-    fn ranked(&self, hits: Vec<(f32, DocAddress)>) -> Result<Vec<(u64, f32)>, Error> {
-        let mut columns = HashMap::new();
-        let mut places: HashMap<u32, Vec<(DocId, u64)>> = HashMap::new();
-        for (_, at) in hits {
-            let chunk = chunk_at(&self.searcher, at, &mut columns)?;
-            places.entry(at.segment_ord).or_default().push((at.doc_id, chunk));
-        }
-        let mut scores = HashMap::new();
-        for (segment, mut here) in places {
-            self.add_scores(self.searcher.segment_reader(segment), &mut here, &mut scores)?;
-        }
-        let mut ranked: Vec<_> = scores.into_iter().collect();
-        ranked.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        Ok(ranked)
-    }
-
-    /// The scores of these chunks, of those that match at all.
-    pub(crate) fn scores(&self, chunks: &[u64]) -> Result<HashMap<u64, f32>, Error> {
-        let mut scores = HashMap::new();
-        for (segment, mut here) in places(&self.searcher, self.chunk, chunks)? {
-            self.add_scores(segment, &mut here, &mut scores)?;
-        }
-        Ok(scores)
-    }
-
-    /// Adds the scores of chunks of one segment. Each term by itself: their union
-    /// scores all that lies near what it is asked for.
-    fn add_scores(
-        &self,
-        segment: &tantivy::SegmentReader,
-        here: &mut [(DocId, u64)],
-        scores: &mut HashMap<u64, f32>,
-    ) -> Result<(), Error> {
-        here.sort_unstable();
-        for weight in &self.weights {
-            let mut scorer = weight.scorer(segment, 1.0)?;
-            for (doc, chunk) in here.iter() {
-                if scorer.doc() < *doc {
-                    scorer.seek(*doc);
-                }
-                if scorer.doc() == *doc {
-                    *scores.entry(*chunk).or_default() += scorer.score();
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use ragtime_text::Words;
+
     use super::*;
 
     fn words(text: &str, language: &str) -> Words {
