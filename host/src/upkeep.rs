@@ -24,8 +24,6 @@ const DEADLINE: Duration = Duration::from_secs(120);
 /// Chunks that may wait for the indexes before the next page: some steps of the
 /// indexer, so that documents of clients do not wait behind all of these.
 const MAX_LAG_CHUNKS: u64 = 2_048;
-/// How often to look whether the indexes have caught up.
-const BREATH: Duration = Duration::from_millis(50);
 /// How long to wait at most where there was nothing to do.
 const MAX_WAIT: Duration = Duration::from_secs(86_400);
 /// After how long to try again what failed.
@@ -107,12 +105,7 @@ impl Upkeep {
         let (mut cursor, mut recut, mut failed) = (None::<String>, 0, 0);
         let mut limit = PAGE;
         loop {
-            while self.read(|store| Ok(store.status().index_lag)).await.unwrap_or(0)
-                > MAX_LAG_CHUNKS
-                && !self.services.draining()
-            {
-                tokio::time::sleep(BREATH).await;
-            }
+            self.services.store.wait_index_lag(MAX_LAG_CHUNKS).await;
             match self.page(collection, cursor.as_deref(), limit).await {
                 Ok((count, next)) => {
                     recut += count;

@@ -23,6 +23,7 @@ mod indexer;
 mod isolate;
 mod jobs;
 mod keys;
+mod lag;
 mod lexical;
 mod look;
 mod maintainer;
@@ -165,13 +166,12 @@ impl Store {
 
     /// How the store is doing.
     pub fn status(&self) -> Status {
-        let through = self.through();
         self.0.writer.probe();
-        let last = self.0.readers.read(documents::last_chunk_ever);
+        let lag = self.index_lag();
         let models = self.0.embedders.status();
         Status {
-            writable: self.0.writer.healthy() && last.is_ok(),
-            index_lag: last.map_or(0, |last| last.saturating_sub(through)) + self.queued(),
+            writable: self.0.writer.healthy() && lag.is_ok(),
+            index_lag: lag.unwrap_or_else(|_| self.queued()),
             vectors_complete: models.iter().all(|model| model.complete),
             models,
         }
