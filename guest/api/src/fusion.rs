@@ -1,6 +1,6 @@
-//! Joins what the legs found into one ranking.
+//! Joins what the retrievers found into one ranking.
 //!
-//! A convex combination of scores that are min-max normalised within each leg,
+//! A convex combination of scores that are min-max normalised within each retriever,
 //! as in S. Bruch, S. Gai, A. Ingber, "An Analysis of Fusion Functions for
 //! Hybrid Retrieval" (2022), where it beats reciprocal rank fusion in and out
 //! of domain and needs one parameter.
@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 
 use crate::resource::search::{Explanation, Leg, Mode};
 
-/// A chunk that at least one leg found.
+/// A chunk that at least one retriever found.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Candidate {
     /// The chunk's id.
@@ -37,9 +37,9 @@ pub struct Ranked {
 /// How to rank.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ranking {
-    /// Which legs count.
+    /// Which retrievers count.
     pub mode: Mode,
-    /// Weight of the vector leg in hybrid mode, 0 to 1.
+    /// Weight of the vector retriever in hybrid mode, 0 to 1.
     pub vector_weight: f64,
     /// One best chunk for each document.
     pub per_document: bool,
@@ -47,18 +47,18 @@ pub struct Ranking {
     pub top_k: usize,
     /// Leaves out what scores lower.
     pub min_score: Option<f64>,
-    /// How many chunks each leg was asked for. A leg's scores are normalised
+    /// How many chunks each retriever was asked for. A retriever's scores are normalised
     /// over its best so many; what it ranks lower counts as not found.
     pub depth: usize,
 }
 
 impl Ranking {
-    /// Both legs alike. Bruch et al. find the combination robust around the
+    /// Both retrievers alike. Bruch et al. find the combination robust around the
     /// middle, and equal weights need no tuning to a set.
     pub const EQUAL: f64 = 0.5;
 }
 
-/// Chunks that tell the vector leg more of what is wanted. Few, since the first
+/// Chunks that tell the vector retriever more of what is wanted. Few, since the first
 /// results are the surest.
 const FEEDBACK: usize = 4;
 
@@ -101,7 +101,7 @@ fn score(candidates: &[Candidate], ranking: &Ranking) -> Vec<Ranked> {
 struct Scale {
     lexical: Range,
     vector: Range,
-    /// Of the vector leg.
+    /// Of the vector retriever.
     weight: f64,
 }
 
@@ -118,14 +118,14 @@ impl Scale {
         }
     }
 
-    /// What the vector leg weighs for a candidate. It has no vote on one that it
+    /// What the vector retriever weighs for a candidate. It has no vote on one that it
     /// knows nothing of: a text that has no vector yet, or in a language that the
     /// model does not know.
     fn vector_weight(&self, candidate: &Candidate) -> f64 {
         if vector_score(candidate).is_some() { self.weight } else { 0.0 }
     }
 
-    /// The score that a candidate is ranked by; none where the mode's only leg
+    /// The score that a candidate is ranked by; none where the mode's only retriever
     /// did not find it.
     fn fused(&self, candidate: &Candidate, mode: Mode) -> Option<f64> {
         match mode {
@@ -155,7 +155,7 @@ fn finite(score: Option<f32>) -> Option<f32> {
     score.filter(|score| score.is_finite())
 }
 
-/// The scores of one leg, from lowest to highest.
+/// The scores of one retriever, from lowest to highest.
 #[derive(Debug, Clone, Copy)]
 struct Range {
     min: f64,
@@ -186,7 +186,7 @@ impl Range {
     }
 }
 
-/// What each leg says of a chunk, and what comes of it; ranks are among the
+/// What each retriever says of a chunk, and what comes of it; ranks are among the
 /// candidates, and chunks of equal score share one.
 pub fn explain(candidates: &[Candidate], ranking: &Ranking, chunk: u64) -> Option<Explanation> {
     let found = candidates.iter().find(|candidate| candidate.chunk == chunk)?;

@@ -138,11 +138,11 @@ pub const DEFAULT_SEARCH_TOP_K: u32 = 10;
 /// ten.
 pub const DEFAULT_QUERY_TOP_K: u32 = 10;
 
-/// Candidates from each leg for each result wanted: several chunks of one
+/// Candidates from each retriever for each result wanted: several chunks of one
 /// document may stand before the next document.
 pub const DEPTH_PER_RESULT: u32 = 8;
 
-/// The fewest candidates from each leg: with a short list, the score that a leg
+/// The fewest candidates from each retriever: with a short list, the score that a retriever
 /// is normalised by depends too much on the query.
 pub const MIN_DEPTH: u32 = 400;
 
@@ -265,7 +265,7 @@ pub const MAX_GRACE_SECONDS: u32 = 7 * 24 * 3_600;
 /// answer larger than the request.
 pub const MAX_REPORTED_FAULTS: usize = 20;
 
-/// Candidates that each leg of a search is asked for.
+/// Candidates that each retriever of a search is asked for.
 pub fn depth(top_k: u32) -> u32 {
     top_k.saturating_mul(DEPTH_PER_RESULT).max(MIN_DEPTH)
 }

@@ -329,7 +329,7 @@ impl AliveSet {
         std::mem::size_of_val(self.entries.as_slice()) + self.vectors.bytes()
     }
 
-    /// Whether the legs of a search take so long that a second thread for one
+    /// Whether the retrievers of a search take so long that a second thread for one
     /// of them costs less than it saves.
     pub(crate) fn is_large(&self) -> bool {
         !self.vectors.is_exact()
@@ -350,7 +350,7 @@ impl AliveSet {
         self.vectors.vector(self.find(chunk)?.row?)
     }
 
-    /// Fills in what the legs left out; `None` for a chunk that has gone since.
+    /// Fills in what the retrievers left out; `None` for a chunk that has gone since.
     pub(crate) fn complete(
         &self,
         mut candidate: Candidate,

@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use crate::bisect;
 use crate::embedding_queue::{self, Share};
 use crate::fleet::Fleet;
 use crate::index::Indexes;
 use crate::indexer::{Wake, by_collection};
-use crate::isolate;
 use crate::models::{self, Known};
 use crate::pending::{self, Pending};
 use crate::reader::Readers;
@@ -380,7 +380,7 @@ impl Worker {
             chunk.vector = None;
         }
         let texts: Vec<_> = chunks.iter().map(|chunk| chunk.words.text.as_str()).collect();
-        let vectors = isolate::embed_each(self.model.as_ref(), &texts).map_err(Error::Internal)?;
+        let vectors = bisect::embed_each(self.model.as_ref(), &texts).map_err(Error::Internal)?;
         for (chunk, vector) in chunks.iter_mut().zip(vectors) {
             match vector {
                 Ok(vector) => chunk.vector = Some(vector),
