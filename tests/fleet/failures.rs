@@ -2,6 +2,7 @@
 //! that is out of date is answered.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -281,9 +282,7 @@ async fn a_synchronous_standby_that_takes_over_has_all_that_was_acknowledged() {
         let lost: Vec<_> = acknowledged.difference(&found).collect();
         assert!(lost.is_empty(), "{lost:?}");
     }
-    let after = json!({"text": "A document from after the failover."});
-    let written = patiently(async || hosts[0].put(&path("after"), after.clone()).await).await;
-    assert_eq!(written.status, 201, "{written:?}");
+    hosts[0].document("after", "A document from after the failover.").await;
     assert_eq!(hosts[1].search("failover").await, ["after"]);
     survived(
         "A primary of PostgreSQL that dies under writes, and a synchronous standby in its place",
@@ -348,6 +347,39 @@ async fn a_host_with_a_slow_network_to_the_database_is_slow_and_right() {
     survived(
         "A host whose network to PostgreSQL is slow",
         "it is slow, its writes hold up those of the others for as long, and all is right",
+        "nothing",
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_ended_is_decided_by_the_clock_of_the_database() {
+    let (postgres, schema) = (Postgres::start_an_hour_ahead(), engines::schema());
+    let hosts = [host(&postgres.url(), &schema).start(), host(&postgres.url(), &schema).start()];
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let key = async |minutes: u64| {
+        let at = format!("@{}", now + 60 * minutes);
+        let date = Command::new("date").args(["-u", "-d", &at, "+%FT%TZ"]).output().unwrap();
+        let at = String::from_utf8(date.stdout).unwrap();
+        let key = json!({"name": "k", "scopes": ["read"], "expires_at": at.trim()});
+        hosts[0].key(key).await
+    };
+    let (ended, lives) = (key(30).await, key(90).await);
+    for host in &hosts {
+        let ask =
+            |key: &str| Answer::of(host.anonymous(Method::GET, "/v1/collections").bearer_auth(key));
+        ask(&ended).await.assert_problem(401, "expired_credential");
+        assert_eq!(ask(&lives).await.status, 200);
+    }
+    let send = |host: &Server| {
+        let body = json!({"documents": [{"text": "once"}]});
+        let request = host.request(Method::POST, "/v1/collections/default/documents");
+        Answer::of(request.json(&body).header("idempotency-key", "r"))
+    };
+    assert_eq!(send(&hosts[0]).await.text, send(&hosts[1]).await.text);
+    survived(
+        "Clocks of hosts that are an hour behind PostgreSQL's",
+        "keys end and repetitions are known by PostgreSQL's clock, on every host alike",
         "nothing",
     );
 }

@@ -41,6 +41,8 @@ pub struct Postgres {
     dir: TempDir,
     bin: PathBuf,
     clean: bool,
+    /// Variables of its environment.
+    environment: Vec<(&'static str, PathBuf)>,
     running: Mutex<Option<Child>>,
 }
 
@@ -81,6 +83,32 @@ impl Postgres {
         server
     }
 
+    /// The same, and its clock is an hour ahead of this machine's.
+    #[cfg(target_os = "linux")]
+    pub fn start_an_hour_ahead() -> Self {
+        let mut server = Self::new(false);
+        server.stop();
+        // Where the one who runs the server may read it.
+        let library = server.dir.path().join("clock.so");
+        fs::copy(shifted_clock(), &library).unwrap();
+        fs::set_permissions(&library, fs::Permissions::from_mode(0o755)).unwrap();
+        server.environment = vec![
+            ("LD_PRELOAD", library),
+            ("FAKETIME", "+1h".into()),
+            ("DONT_FAKE_MONOTONIC", "1".into()),
+        ];
+        server.go();
+        server
+    }
+
+    /// Ends it in good order.
+    fn stop(&self) {
+        if let Some(mut child) = self.running.lock().unwrap().take() {
+            drop(child.stdin.take());
+            let _ = child.wait();
+        }
+    }
+
     /// A server that follows this one.
     pub fn standby(&self) -> Self {
         let server = Self::empty(false);
@@ -112,7 +140,7 @@ impl Postgres {
                 chown(&folder, Some(NOBODY), Some(NOBODY)).unwrap();
             }
         }
-        Self { dir, bin, clean, running: Mutex::new(None) }
+        Self { dir, bin, clean, environment: Vec::new(), running: Mutex::new(None) }
     }
 
     /// Runs a program that fills the folder of the data.
@@ -147,6 +175,7 @@ impl Postgres {
         shell.args(["-c", script, "sh"]);
         let cleaned = if self.clean { self.dir.path().join("data") } else { PathBuf::new() };
         shell.env("CLEAN", cleaned);
+        shell.envs(self.environment.iter().cloned());
         shell.arg(self.bin.join("postgres")).arg("-D").arg(self.dir.path().join("data"));
         shell.arg("-k").arg(self.socket()).args(["-c", "listen_addresses="]);
         as_nobody(&mut shell);
@@ -241,10 +270,7 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        if let Some(mut child) = self.running.lock().unwrap().take() {
-            drop(child.stdin.take());
-            let _ = child.wait();
-        }
+        self.stop();
     }
 }
 
@@ -337,6 +363,19 @@ fn installed(name: &str, requirements: &str, there: &str) -> PathBuf {
 
 /// How late a slow wire is, each way.
 const LATENCY: std::time::Duration = std::time::Duration::from_millis(50);
+
+/// A library that shifts the clock of the process that it is loaded into.
+#[cfg(target_os = "linux")]
+const CLOCK: &str = "libfaketime==3.0.1 \
+    --hash=sha256:5eed7c17f3d4ba0f6f828de4975f69a622b06b1e792674e6c1b069c0689fab79\n";
+
+/// That library, from PyPI. The allocator of the hosts and it wait for each other, so it
+/// shifts PostgreSQL's clock.
+#[cfg(target_os = "linux")]
+fn shifted_clock() -> PathBuf {
+    let packages = installed("libfaketime-3.0.1", CLOCK, "libfaketime/__init__.py");
+    packages.join("libfaketime/vendor/libfaketime/src/libfaketime.so.1")
+}
 
 /// What a wire does with what comes in.
 #[derive(Clone, Copy, PartialEq, Eq)]

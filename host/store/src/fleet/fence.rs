@@ -70,7 +70,7 @@ fn pass(link: &mut Link, fleet: &Fleet, writer: &Weak<Writer>) -> Result<(), Not
     let (at, token) = lock(&fleet.last).clone();
     *lock(&fleet.asked_at) = Some(Instant::now());
     let sent = unix_ms();
-    let asked = link.run(|client, schema| ask(client, schema, at));
+    let asked = link.ask(|client, schema| ask(client, schema, at));
     let came = unix_ms();
     *lock(&fleet.asked_at) = None;
     let answer = match asked {

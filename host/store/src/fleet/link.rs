@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postgres::config::{Host, SslMode, TargetSessionAttrs};
+use postgres::error::SqlState;
 use postgres::{Client, Config, NoTls};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -41,6 +42,19 @@ fn text(error: &postgres::Error) -> String {
     match std::error::Error::source(error) {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
+    }
+}
+
+impl Broken {
+    /// Whether the connection was at fault: the server ended, or the way to it was cut.
+    /// A connection that was made before may be so without anybody having noticed.
+    fn is_of_the_connection(&self) -> bool {
+        match self {
+            Self::Postgres(error) => error.code().is_none_or(|code| {
+                [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN].contains(code)
+            }),
+            Self::Lost => true,
+        }
     }
 }
 
@@ -124,6 +138,19 @@ impl Link {
     ) -> Result<R, Broken> {
         self.client()?;
         self.go_on(work)
+    }
+
+    /// The same for work that may be done twice: where a connection that was made before is
+    /// lost, as after a failover, a new one is tried.
+    pub(crate) fn ask<R>(
+        &mut self,
+        work: impl Fn(&mut Client, &str) -> Result<R, postgres::Error>,
+    ) -> Result<R, Broken> {
+        let was_there = self.client.is_some();
+        match self.run(&work) {
+            Err(broken) if was_there && broken.is_of_the_connection() => self.run(&work),
+            done => done,
+        }
     }
 
     /// The same for work that goes on with a transaction: on another connection it would

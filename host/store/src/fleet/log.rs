@@ -111,7 +111,7 @@ impl Log {
     /// Brings this host up to the end of the log as it is now.
     pub(crate) fn follow(&mut self, take_in: &dyn Fn(&TakenIn)) -> Result<(), Error> {
         let known = known_as(self.link.schema(), self.at.n);
-        let (head, token) = self.link.run(|client, schema| {
+        let (head, token) = self.link.ask(|client, schema| {
             let row = client
                 .query_typed_one(&format!("SELECT head, {known} FROM {schema}.fleet"), &[])?;
             Ok((row.get::<_, i64>(0), row.get::<_, Option<String>>(1)))
@@ -127,7 +127,7 @@ impl Log {
             self.follow(take_in).map_err(|error| Lost::Away(error.to_string()))?;
         }
         let known = known_as(self.link.schema(), self.at.n);
-        let locked = self.link.run(|client, schema| {
+        let locked = self.link.ask(|client, schema| {
             client.simple_query(&format!(
                 "{BEGIN} SELECT head, {known} FROM {schema}.fleet FOR UPDATE"
             ))

@@ -39,7 +39,7 @@ impl Announcer {
             return Ok(());
         }
         let to = signed(through);
-        self.link.run(|client, schema| {
+        self.link.ask(|client, schema| {
             client.execute_typed(
                 &format!("UPDATE {schema}.searchable SET through = $1 WHERE through < $1"),
                 &[(&to, Type::INT8)],
