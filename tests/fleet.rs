@@ -187,15 +187,6 @@ async fn a_data_folder_becomes_a_fleet() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_handler_is_not_replaced_on_one_host_of_several() {
-    let (_, hosts) = fleet(1);
-    let refused = hosts[0].swap(b"any".to_vec(), "").await;
-    refused.assert_problem(409, "swap_on_fleet_host");
-    let rollback = hosts[0].admin(Method::POST, "/admin/guest/rollback");
-    Answer::of(rollback).await.assert_problem(409, "swap_on_fleet_host");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_request_is_done_once_whichever_hosts_get_it() {
     let (_, hosts) = fleet(2);
     for round in 0..10 {

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::network::Network;
 pub use backup::{Backup, S3};
-pub use fleet::Fleet;
+pub use fleet::{Fleet, WithoutRedis};
 pub use models::{
     Embedding, Files, Generation, InvalidModel, Models, Pooling, Precision, RerankShape, Reranking,
     Runs,

@@ -1,5 +1,6 @@
 //! Keys at work: the records of the store with their budgets.
 
+mod budgets;
 mod change;
 
 use std::collections::HashMap;
@@ -7,6 +8,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, RwLock, Weak};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+pub use budgets::Budgets;
 pub use change::{Actor, Change, NewKey};
 use ragtime_policy::bucket::{Decision, Limits, Quota, TokenBucket};
 use ragtime_policy::grant;
@@ -22,6 +24,7 @@ const LAST_USED_RESOLUTION_SECONDS: u64 = 60;
 /// the next request.
 pub struct Keyring {
     shared: Arc<Shared>,
+    budgets: Budgets,
     /// Who the host is when it tries a handler out.
     probe: (Credential, Arc<Key>),
     upkeep: (Credential, Arc<Key>),
@@ -112,8 +115,8 @@ pub enum KeyringError {
 }
 
 impl Keyring {
-    /// The keys of `store`. Blocking.
-    pub fn open(store: Store) -> Result<Self, KeyringError> {
+    /// The keys of `store`, whose budgets are kept in `budgets`. Blocking.
+    pub fn open(store: Store, budgets: Budgets) -> Result<Self, KeyringError> {
         let started = Instant::now();
         let changing = tokio::sync::Mutex::new(());
         let shared = Arc::new(Shared { keys: RwLock::default(), store, started, changing });
@@ -122,7 +125,7 @@ impl Keyring {
         shared.read_all()?;
         let probe = own("probe", [Scope::Read], started)?;
         let upkeep = own("upkeep", [Scope::Read, Scope::Write], started)?;
-        Ok(Self { shared, probe, upkeep })
+        Ok(Self { shared, budgets, probe, upkeep })
     }
 
     /// A credential that reads and is worth nothing to a client: it lives in
@@ -187,17 +190,26 @@ impl Keyring {
         })
     }
 
-    /// Takes `cost` units from a key's budget. Each of several hosts gives out its share:
-    /// what a request costs on one of three is taken three times.
-    pub fn admit(&self, key: &Key, cost: u32) -> Decision {
-        let hosts = self.shared.store.live_hosts();
-        // A small burst must pay for the dearest request on every host.
-        let price = cost.saturating_mul(hosts).min(key.record.burst.max(cost));
-        let decision = key.bucket().try_take(self.shared.started.elapsed(), price);
+    /// Takes `cost` units from a key's budget.
+    pub async fn admit(&self, key: &Key, cost: u32) -> Decision {
+        let limits = limits_of(&key.record);
+        let decision = match self.budgets.take(&key.record.id, limits, cost).await {
+            Some(decision) => decision,
+            None => self.admit_here(key, cost),
+        };
         if let Decision::Admitted(_) = decision {
             key.usage.spend(cost);
         }
-        match decision {
+        decision
+    }
+
+    /// The same by this host's share of the budget: what a request costs on one of three
+    /// is taken three times.
+    fn admit_here(&self, key: &Key, cost: u32) -> Decision {
+        let hosts = self.shared.store.live_hosts();
+        // A small burst must pay for the dearest request on every host.
+        let price = cost.saturating_mul(hosts).min(key.record.burst.max(cost));
+        match key.bucket().try_take(self.shared.started.elapsed(), price) {
             Decision::Admitted(quota) => Decision::Admitted(share(quota, hosts)),
             Decision::Exhausted { quota, retry_after } => {
                 Decision::Exhausted { quota: share(quota, hosts), retry_after }
@@ -206,9 +218,27 @@ impl Keyring {
         }
     }
 
-    /// A key's budget as it stands on this host.
-    pub fn quota(&self, key: &Key) -> Quota {
+    /// A key's budget as it stands.
+    pub async fn quota(&self, key: &Key) -> Quota {
+        match self.budgets.take(&key.record.id, limits_of(&key.record), 0).await {
+            Some(
+                Decision::Admitted(quota)
+                | Decision::Exhausted { quota, .. }
+                | Decision::CostAboveBurst(quota),
+            ) => quota,
+            None => self.own_quota(key),
+        }
+    }
+
+    /// What this host counts of a budget: all there is to a key of the host itself, which
+    /// nothing is taken from.
+    pub fn own_quota(&self, key: &Key) -> Quota {
         share(key.bucket().quota(self.shared.started.elapsed()), self.shared.store.live_hosts())
+    }
+
+    /// How often the budgets of all hosts could not be asked for.
+    pub fn budget_fallbacks(&self) -> u64 {
+        self.budgets.fallbacks()
     }
 
     /// Every live key, oldest first.

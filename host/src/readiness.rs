@@ -55,6 +55,7 @@ pub fn parts(services: &Services) -> Vec<Part> {
     ];
     if let Some(status) = services.store.fleet() {
         parts.push(part("fleet", fleet(status)));
+        parts.push(part("handler", handler(services.lacks_handler())));
     }
     if services.backups.wanted() {
         parts.push(part("backup", backup(services.backups.trouble())));
@@ -83,6 +84,14 @@ fn store(writable: bool) -> (State, Option<&'static str>) {
         true => (State::Ready, None),
         // Reading and searching go on, so this is no reason to be passed by.
         false => (State::Degraded, Some("writes fail, see the log")),
+    }
+}
+
+/// Whether this host has the handler that its fleet serves.
+fn handler(lacks: bool) -> (State, Option<&'static str>) {
+    match lacks {
+        true => (State::Unready, Some("the fleet serves a handler that this host is compiling")),
+        false => (State::Ready, None),
     }
 }
 

@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 use crate::admin::Admin;
 use crate::backup;
 use crate::config::{self, ConfigError, Secret, Settings};
-use crate::keyring::{self, Actor, Change, Keyring, KeyringError, NewKey};
+use crate::keyring::{self, Actor, Budgets, Change, Keyring, KeyringError, NewKey};
 use crate::model::{self, Embeddings, Rerankers};
 use crate::panics;
 use crate::runtime::engine;
@@ -101,9 +101,15 @@ pub enum ServeError {
     /// The client for the language model cannot be set up.
     #[error("the client for generator.url cannot be set up: {0}")]
     Generator(#[from] reqwest::Error),
+    /// The handler that served last cannot be read.
+    #[error("the handler that served last cannot be read: {0}")]
+    Kept(#[from] crate::swap::SwapError),
     /// The embedding model could not be fetched.
     #[error("the embedding model could not be fetched: {0}")]
     Model(#[from] ragtime_embed::files::FetchError),
+    /// The Redis of the fleet cannot be used.
+    #[error("fleet.redis is not the URL of a Redis: {0}")]
+    Redis(redis::RedisError),
     /// Backups are wanted, and cannot be made by the settings.
     #[error("backups cannot be made: {0}")]
     Backup(#[from] backup::BackupError),
@@ -263,6 +269,8 @@ pub async fn on_copy(mut settings: Settings, data: &Path) -> Result<Scratch, Ser
 async fn start_scratch(mut settings: Settings) -> Result<Scratch, ServeError> {
     settings.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
     settings.admin.listen = settings.server.listen;
+    // A measurement is no host of a fleet.
+    settings.fleet = config::Fleet::default();
     settings.server.tls = config::Tls::default();
     settings.admin.tls = config::Tls::default();
     settings.log.level = "warn".into();
@@ -271,7 +279,6 @@ async fn start_scratch(mut settings: Settings) -> Result<Scratch, ServeError> {
     settings.auth.burst = u32::MAX;
     settings.auth.bootstrap_key = None;
     settings.backup.destination = None;
-    settings.fleet.postgres = None;
     logging::start(&settings.log)?;
     let bound = bind(settings).await?;
     let services = Arc::clone(&bound.services);
@@ -380,7 +387,8 @@ fn open(settings: &Settings, embeddings: &Embeddings) -> Result<Opened, ServeErr
         Err(_) => return Err(ServeError::Io(io::Error::other("the engine's thread panicked"))),
     };
     let first = handler::first(&engine, likely, &store, settings)?;
-    let keyring = Keyring::open(store.clone())?;
+    let budgets = Budgets::new(&settings.fleet).map_err(ServeError::Redis)?;
+    let keyring = Keyring::open(store.clone(), budgets)?;
     Ok(Opened { engine, first, store, keyring })
 }
 

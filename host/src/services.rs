@@ -1,7 +1,7 @@
 //! What all instances of all generations share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst};
 use std::time::Duration;
 
 use ragtime_policy::bucket::Limits;
@@ -51,6 +51,8 @@ pub struct Services {
     pub backups: Backups,
     /// Somebody changed how texts are to be cut.
     pub recut: Notify,
+    /// The fleet serves a handler that this host does not have yet.
+    withheld: AtomicBool,
     draining: AtomicBool,
 }
 
@@ -87,6 +89,7 @@ impl Services {
             },
             backups: Backups::new(&settings.backup),
             recut: Notify::new(),
+            withheld: AtomicBool::new(false),
             draining: AtomicBool::new(false),
         })
     }
@@ -123,6 +126,22 @@ impl Services {
             minutes.tick().await;
             self.keyring.write_spent().await;
         }
+    }
+
+    /// From now on no request is answered: the fleet serves a handler that this host does
+    /// not have.
+    pub fn withhold_handler(&self) {
+        self.withheld.store(true, SeqCst);
+    }
+
+    /// This host has the handler of the fleet.
+    pub fn release_handler(&self) {
+        self.withheld.store(false, SeqCst);
+    }
+
+    /// Whether this host lacks the handler that the fleet serves.
+    pub fn lacks_handler(&self) -> bool {
+        self.withheld.load(SeqCst)
     }
 
     /// From now on readiness says that the server is going away.

@@ -75,6 +75,17 @@ impl TokenBucket {
         Self { limits, level: capacity(limits), seen: now }
     }
 
+    /// A bucket that holds nothing at the start of time.
+    pub fn empty(limits: Limits) -> Self {
+        Self::at_level(limits, 0)
+    }
+
+    /// A bucket that holds `nanos` of its own unit at the start of time: one whose level is
+    /// kept elsewhere.
+    pub(crate) fn at_level(limits: Limits, nanos: u128) -> Self {
+        Self { limits, level: nanos.min(capacity(limits)), seen: Duration::ZERO }
+    }
+
     /// Goes on with other limits. What was spent stays spent, so that a change
     /// of limits is no way to fill the bucket.
     pub fn set_limits(&mut self, now: Duration, limits: Limits) {

@@ -15,6 +15,8 @@ pub mod key;
 pub mod key_record;
 pub mod names;
 pub mod problem;
+pub mod rollout;
 pub mod scope;
+pub mod shared_bucket;
 pub mod swap;
 pub mod version;

@@ -171,6 +171,8 @@ catalogue! {
         "Try again after `Retry-After` seconds. Until it answers no host can tell what the others have written.";
     HostBehind = "host_behind", 503, "This host has not caught up with the others",
         "Try again after `Retry-After` seconds; another host may answer at once.";
+    HandlerNotHere = "handler_not_here", 503, "This host does not have the handler of its fleet yet",
+        "Try again after `Retry-After` seconds; another host may answer at once.";
     HandlerTimeout = "handler_timeout", 504, "The handler did not answer in time",
         "Try again, or ask for less at once.";
     HandlerFailed = "handler_failed", 500, "The handler failed",
@@ -205,8 +207,8 @@ catalogue! {
         "Correct what `detail` names.";
     HandlerTrialFailed = "handler_trial_failed", 422, "The handler failed its trial",
         "Correct what `detail` names.";
-    SwapOnFleetHost = "swap_on_fleet_host", 409, "A host of a fleet does not replace its handler",
-        "The other hosts would go on with theirs. Set handler.file on every host and start the hosts again, one after the other.";
+    HandlerRefusedByHost = "handler_refused_by_host", 422, "A host of the fleet cannot serve the handler",
+        "`detail` says which host and why. Mend that host, or end it, and send the handler again.";
     SwapCalledOff = "swap_called_off", 409, "The swap was called off",
         "Order it again if it is still wanted.";
     }

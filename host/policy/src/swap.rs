@@ -150,10 +150,34 @@ impl Generations {
             Kind::Start | Kind::Swap => None,
         };
         let id = self.next;
-        self.next += 1;
+        self.enter(id, kind);
+        Ok((id, restored))
+    }
+
+    /// A candidate, compiling, whose id was given elsewhere. There must be no other.
+    pub fn enter(&mut self, id: u64, kind: Kind) {
+        self.next = self.next.max(id + 1);
         self.live.insert(id, State::Compiling);
         self.candidate = Some((id, kind));
-        Ok((id, restored))
+    }
+
+    /// Takes over what was decided elsewhere: the activations that there are now, oldest
+    /// first, and the highest id so far. The last of them is active, and the one that was
+    /// drains. A candidate that is not among them stays one.
+    pub fn follow(&mut self, past: impl IntoIterator<Item = (u64, Kind)>, newest: u64) {
+        let past: Vec<_> = past.into_iter().collect();
+        let Some((active, _)) = past.last().copied() else { return };
+        let now = Self::restore(past, newest, active);
+        if self.candidate.is_some_and(|(id, _)| id == active) {
+            self.candidate = None;
+        }
+        if active != self.active {
+            self.live.insert(self.active, State::Draining);
+            self.live.insert(active, State::Active);
+            self.active = active;
+        }
+        self.ancestors = now.ancestors;
+        self.next = self.next.max(now.next);
     }
 
     /// The candidate has passed the stage it is in. Returns where it stands
@@ -187,6 +211,11 @@ impl Generations {
         if self.live.get(&id) == Some(&State::Draining) {
             self.live.remove(&id);
         }
+    }
+
+    /// Where a generation stands that has not gone.
+    pub fn state(&self, id: u64) -> Option<State> {
+        self.live.get(&id).copied()
     }
 
     /// The generation that takes new requests.
@@ -273,6 +302,23 @@ mod tests {
         assert_eq!(generations.begin(Kind::Rollback, None), Ok((5, Some(1))));
         while generations.advance().unwrap() != State::Active {}
         assert_eq!(generations.begin(Kind::Rollback, None), Err(BeginError::NothingToRestore));
+    }
+
+    #[test]
+    fn what_another_host_decides_is_taken_over() {
+        let mut here = Generations::restore([(1, Kind::Start)], 1, 1);
+        here.enter(2, Kind::Swap);
+        while here.advance().unwrap() != State::Gating {}
+        here.follow([(1, Kind::Start), (2, Kind::Swap)], 2);
+        assert_eq!((here.active(), here.candidate(), here.previous()), (2, None, Some(1)));
+        assert_eq!((here.state(1), here.state(2)), (Some(State::Draining), Some(State::Active)));
+        // One that it was not asked to prepare, while it has a candidate.
+        here.enter(4, Kind::Swap);
+        here.follow([(1, Kind::Start), (2, Kind::Swap), (3, Kind::Rollback)], 3);
+        assert_eq!((here.active(), here.candidate(), here.previous()), (3, Some(4), None));
+        assert_eq!(here.begin(Kind::Swap, None), Err(BeginError::Busy(4)));
+        here.refuse();
+        assert_eq!(here.begin(Kind::Swap, None), Ok((5, None)));
     }
 
     proptest! {

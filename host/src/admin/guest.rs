@@ -40,7 +40,6 @@ impl Admin {
 
     /// Replaces the handler by the component in the body.
     pub(super) async fn swap(&self, request: Request<Incoming>, actor: String) -> Answered {
-        self.check_alone()?;
         let (parts, body) = request.into_parts();
         // First, or a client that is still sending would not see what is wrong.
         let component = whole(body, self.settings.max_component_bytes).await?;
@@ -62,7 +61,6 @@ impl Admin {
 
     /// Brings the component back that served before.
     pub(super) async fn rollback(&self, request: Request<Incoming>, actor: String) -> Answered {
-        self.check_alone()?;
         let expected = if_match(request.headers())?;
         let order = Order {
             kind: Kind::Rollback,
@@ -73,14 +71,6 @@ impl Admin {
             gates: Gates::default(),
         };
         self.run(order, request.headers()).await
-    }
-
-    /// Whether no other host would go on with another handler.
-    fn check_alone(&self) -> Result<(), AdminProblem> {
-        match self.services.store.fleet() {
-            Some(_) => Err(AdminProblem::one_of_several()),
-            None => Ok(()),
-        }
     }
 
     /// Answers at the end of the swap, or step by step to who accepts events.

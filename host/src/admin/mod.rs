@@ -103,7 +103,7 @@ impl Admin {
             (&Method::GET, ["admin", "samples"]) => self.samples(),
             (&Method::GET, ["admin", "events"]) => self.events(key),
             (&Method::GET, ["admin", "settings"]) => self.settings(),
-            (&Method::GET, ["admin", "keys"]) => self.keys(),
+            (&Method::GET, ["admin", "keys"]) => self.keys().await,
             (&Method::GET, ["admin", "audit"]) => self.audit(request.uri()).await,
             (
                 _,

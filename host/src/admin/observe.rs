@@ -56,6 +56,7 @@ impl Admin {
                 documents: collections.iter().map(|one| one.documents).sum(),
                 chunks: collections.iter().map(|one| one.chunks).sum(),
                 index_lag: status.index_lag,
+                budget_fallbacks: services.keyring.budget_fallbacks(),
                 embedding_queue: services.store.embedding_queue(MAX_QUEUES).unwrap_or_default(),
                 fleet: services.store.fleet(),
                 parts: [

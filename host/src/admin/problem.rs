@@ -73,11 +73,6 @@ impl AdminProblem {
         Self { retry_after: Some(1), ..Self::plain(code) }
     }
 
-    /// A handler is not replaced on one of several hosts.
-    pub fn one_of_several() -> Self {
-        Self::plain(Code::SwapOnFleetHost)
-    }
-
     /// More than one key.
     pub fn conflicting() -> Self {
         let detail = "Send the key once, as Authorization: Bearer KEY.";
@@ -193,6 +188,7 @@ impl From<SwapError> for AdminProblem {
             SwapError::Probe(_) => Code::HandlerProbeFailed,
             SwapError::Gate(_) => Code::HandlerGateFailed,
             SwapError::Trial(_) => Code::HandlerTrialFailed,
+            SwapError::Fleet(_) => Code::HandlerRefusedByHost,
             SwapError::CalledOff => Code::SwapCalledOff,
             SwapError::Host(_) => Code::Internal,
         };
@@ -215,7 +211,8 @@ fn detail(error: &SwapError) -> String {
         | SwapError::Link(why)
         | SwapError::Probe(why)
         | SwapError::Gate(why)
-        | SwapError::Trial(why) => why.clone(),
+        | SwapError::Trial(why)
+        | SwapError::Fleet(why) => why.clone(),
         error => error.to_string(),
     }
 }

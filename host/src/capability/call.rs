@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ragtime_policy::bucket::Decision;
 use ragtime_policy::scope::Scope;
 use ragtime_store as store;
+use tokio::runtime::Handle;
 use wasmtime::AsContextMut;
 use wasmtime::component::{Access, Accessor, Resource};
 
@@ -90,12 +91,12 @@ impl Call {
     /// Pays for one more search or answer. The first few come with the request,
     /// each further one costs the key a unit; the error is the number of seconds
     /// until it has one.
-    pub(super) fn pay_for_search(&self) -> Result<(), u32> {
+    pub(super) async fn pay_for_search(&self) -> Result<(), u32> {
         let covered = self.request.count_search() < COVERED_SEARCHES;
         if covered || self.request.purpose != Purpose::Client {
             return Ok(());
         }
-        match self.services.keyring.admit(self.permit.key(), 1) {
+        match self.services.keyring.admit(self.permit.key(), 1).await {
             Decision::Admitted(quota) => {
                 self.request.set_quota(quota);
                 Ok(())
@@ -110,14 +111,14 @@ impl Call {
 
     /// Takes what `units` of work cost beyond what the request has paid; false
     /// when the key's budget does not have it. A handler says itself what a
-    /// request costs, and what it has the host do is counted here.
+    /// request costs, and what it has the host do is counted here. Blocking.
     pub(super) fn pay_for_work(&self, units: u32) -> bool {
         let (keyring, key) = (&self.services.keyring, self.permit.key());
-        let charge = |due| match keyring.admit(key, due) {
+        let charge = async |due| match keyring.admit(key, due).await {
             Decision::Admitted(quota) => Ok(quota),
             _ => Err(()),
         };
-        self.request.charge_work(units, charge).is_ok()
+        Handle::current().block_on(self.request.charge_work(units, charge)).is_ok()
     }
 
     /// Runs work that blocks, off the serving threads.

@@ -44,7 +44,7 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         request: wit::Request,
     ) -> Result<StreamReader<wit::Event>, ImportError<wit::Error>> {
         let call = Call::of(accessor, &permit)?.with_in(Scope::Read, &request.collection)?;
-        call.pay_for_search().map_err(|_| wit::Error::Unavailable)?;
+        call.pay_for_search().await.map_err(|_| wit::Error::Unavailable)?;
         let names = call.services.generators.names();
         let asked = request.generator.as_deref().or(names.first().copied()).unwrap_or(EXTRACTIVE);
         let events = match names.into_iter().find(|name| *name == asked) {

@@ -12,8 +12,9 @@ use super::call::current;
 use super::error::{Cause, Denied, ImportError};
 use super::{Owner, Ownership};
 use crate::keyring::Key;
-use crate::runtime::request::Purpose;
+use crate::runtime::request::{Purpose, RequestContext};
 use crate::runtime::state::{Capabilities, CapabilityView};
+use crate::services::Services;
 
 /// Leave to do the work of one request. Only `admit` makes one, from a
 /// principal, and it ends with the request.
@@ -93,34 +94,57 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         principal: Resource<Principal>,
         cost: u32,
     ) -> Result<Resource<Permit>, ImportError<wit::Refusal>> {
+        let (asks, request) = Asks::of(accessor, &principal)?;
+        let Asks { key, owner, services } = asks;
+        let keyring = &services.keyring;
+        // Every request costs something, whatever the handler says.
+        let charge = async |units| match keyring.admit(&key, units).await {
+            Decision::Admitted(quota) => Ok(quota),
+            refused => Err(refused),
+        };
+        match request.charge_once(cost.max(1), charge).await {
+            Ok(paid) => {
+                let quota = match (paid, request.purpose) {
+                    (Some(quota), _) => quota,
+                    (None, Purpose::Client) => keyring.quota(&key).await,
+                    (None, Purpose::Trial | Purpose::Upkeep) => keyring.own_quota(&key),
+                };
+                request.set_quota(quota);
+                let permit = Permit { key, quota, owner };
+                accessor.with(|mut access| Ok(access.get().table.push(permit)?))
+            }
+            Err(refused) => {
+                if let Decision::Exhausted { quota, .. } = &refused {
+                    request.set_quota(*quota);
+                }
+                services.telemetry.metrics.rate_limited();
+                Err(refused.into())
+            }
+        }
+    }
+}
+
+/// Who asks to be admitted.
+struct Asks {
+    key: Arc<Key>,
+    owner: Owner,
+    services: Arc<Services>,
+}
+
+impl Asks {
+    /// Who has this principal, and the request that it is good for.
+    fn of<T: 'static>(
+        accessor: &Accessor<T, Capabilities>,
+        principal: &Resource<Principal>,
+    ) -> Result<(Self, Arc<RequestContext>), ImportError<wit::Refusal>> {
         accessor.with(|mut access| {
             let current = current(&mut access)?;
             let view = access.get();
-            let principal = view.table.get(&principal)?;
+            let principal = view.table.get(principal)?;
             let own = current.filter(|current| principal.owner.is(current));
             let request = own.ok_or(Denied::Over)?;
             let (key, owner) = (Arc::clone(&principal.key), principal.owner.clone());
-            let keyring = &view.services.keyring;
-            // Every request costs something, whatever the handler says.
-            let charged =
-                request.charge_once(cost.max(1), |units| match keyring.admit(&key, units) {
-                    Decision::Admitted(quota) => Ok(quota),
-                    refused => Err(refused),
-                });
-            match charged {
-                Ok(quota) => {
-                    let quota = quota.unwrap_or_else(|| keyring.quota(&key));
-                    request.set_quota(quota);
-                    Ok(view.table.push(Permit { key, quota, owner })?)
-                }
-                Err(refused) => {
-                    if let Decision::Exhausted { quota, .. } = &refused {
-                        request.set_quota(*quota);
-                    }
-                    view.services.telemetry.metrics.rate_limited();
-                    Err(refused.into())
-                }
-            }
+            Ok((Self { key, owner, services: Arc::clone(view.services) }, request))
         })
     }
 }

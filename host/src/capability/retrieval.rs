@@ -33,7 +33,7 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         query: wit::Query,
     ) -> DocumentsResult<wit::Candidates> {
         let call = Call::of(accessor, &permit)?.with_in(Scope::Read, &query.collection)?;
-        call.pay_for_search().map_err(Error::Busy)?;
+        call.pay_for_search().await.map_err(Error::Busy)?;
         panics::fail_point("import", &query.collection);
         call.read(move |call| find(call, &query)).await
     }

@@ -30,7 +30,7 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
 async fn rewritten(call: Call, messages: &[wit::Message]) -> Option<String> {
     call.permit.allows(Scope::Read).ok()?;
     let model = call.services.generators.rewriter()?;
-    call.pay_for_search().ok()?;
+    call.pay_for_search().await.ok()?;
     let messages: Vec<_> = messages.iter().map(message).collect();
     let metrics = &call.services.telemetry.metrics;
     // One that is dropped was cancelled by its client.

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{CliError, out};
 use crate::config::Settings;
+use crate::swap::{self, Archive};
 
 /// What to do with a fleet.
 #[derive(Debug, clap::Args)]
@@ -53,6 +54,9 @@ pub fn run(args: &Args, settings: &Settings) -> Result<(), CliError> {
         Action::Import => {
             let dir = &settings.data.dir;
             let documents = ragtime_store::fleet::import(dir, &store).map_err(refused)?;
+            let components = Archive::new(&swap::archive_folder(dir)).and_then(|all| all.all());
+            let components = components.map_err(|error| CliError::new(error.to_string()))?;
+            ragtime_store::fleet::keep_components(&store, components).map_err(refused)?;
             out::note(&format!(
                 "a fleet was made with {documents} documents; the folder {} is as it was",
                 dir.display()
@@ -70,7 +74,8 @@ fn as_json(overview: &Overview) -> Value {
     let host = |host: &HostStatus| {
         json!({
             "name": host.address, "version": host.version, "state": host.state,
-            "behind": host.behind, "handler_sha256": host.handler, "leads": host.leads,
+            "behind": host.behind, "generation": host.generation,
+            "handler_sha256": host.handler, "leads": host.leads,
             "silent_seconds": host.silent_seconds,
         })
     };
@@ -97,8 +102,13 @@ fn as_text(overview: &Overview) -> String {
         let handler = host.handler.get(..12).unwrap_or("none yet");
         let leads = if host.leads { ", leads" } else { "" };
         format!(
-            "{}: {}, {} entries behind, version {}, handler {handler}, told {} s ago{leads}",
-            host.address, host.state, host.behind, host.version, host.silent_seconds
+            "{}: {}, {} entries behind, version {}, generation {} ({handler}), told {} s ago{leads}",
+            host.address,
+            host.state,
+            host.behind,
+            host.version,
+            host.generation,
+            host.silent_seconds
         )
     };
     std::iter::once(head).chain(overview.hosts.iter().map(host)).collect::<Vec<_>>().join("\n")

@@ -33,6 +33,34 @@ pub struct Fleet {
     /// snapshot was larger. A host that starts reads the log since the last one: this much
     /// takes some seconds.
     pub snapshot_log_bytes: u64,
+    /// How long the other hosts may take to prepare a handler that one of them offers: as
+    /// long as `swap.compile_timeout_ms`, and half a minute to fetch and probe it.
+    pub rollout_timeout_ms: u64,
+    /// A Redis (7 or newer) or Valkey that keeps the budgets of keys for all hosts, as a
+    /// URL: `redis://`, or `rediss://` with TLS. Without it each host gives out its share.
+    pub redis: Option<Secret>,
+    /// What to do while it does not answer.
+    pub without_redis: WithoutRedis,
+    /// How long it may take to decide about a request: a hundred times what it takes in
+    /// the same data centre.
+    pub redis_timeout_ms: u64,
+    /// Failures in a row after which it is left alone.
+    pub redis_breaker_failures: u32,
+    /// For how long then. One request tries again, and costs no more than
+    /// `redis_timeout_ms`.
+    pub redis_breaker_cooldown_ms: u64,
+}
+
+/// What to do while the budgets of all hosts cannot be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WithoutRedis {
+    /// Each host gives out its share of a budget.
+    Share,
+    /// Every request that costs something is refused with 429.
+    Refuse,
+    /// Every request is let in, and nothing is counted.
+    Allow,
 }
 
 impl Default for Fleet {
@@ -45,6 +73,12 @@ impl Default for Fleet {
             wait_ms: 2_000,
             start_wait_ms: 30_000,
             snapshot_log_bytes: 256 * 1024 * 1024,
+            rollout_timeout_ms: 330_000,
+            redis: None,
+            without_redis: WithoutRedis::Share,
+            redis_timeout_ms: 20,
+            redis_breaker_failures: 5,
+            redis_breaker_cooldown_ms: 1_000,
         }
     }
 }

@@ -47,14 +47,15 @@ pub struct RequestContext {
     tenant: OnceLock<String>,
     /// The key, once authenticated, for the access line.
     key_id: OnceLock<String>,
-    /// Units taken from the key's budget.
-    paid: Mutex<u32>,
+    /// Held while something is paid, which may take a while: what a request pays is
+    /// counted once. In it are the units of what it has had the host do.
+    paying: tokio::sync::Mutex<u32>,
+    /// Units taken from the key's budget. Changes only while `paying` is held.
+    paid: AtomicU32,
     /// What was left of it then.
     quota: Mutex<Option<Quota>>,
     /// Whether its instance was lost by its fault and nobody else's.
     to_blame: AtomicBool,
-    /// Units of what it has had the host do.
-    work: Mutex<u32>,
     /// What it has used of its key's rights.
     rights: Mutex<Rights>,
     wrote: AtomicBool,
@@ -92,10 +93,10 @@ impl RequestContext {
             cancelled: CancellationToken::new(),
             tenant: OnceLock::new(),
             key_id: OnceLock::new(),
-            paid: Mutex::new(0),
+            paying: tokio::sync::Mutex::new(0),
+            paid: AtomicU32::new(0),
             quota: Mutex::new(None),
             to_blame: AtomicBool::new(false),
-            work: Mutex::new(0),
             rights: Mutex::default(),
             wrote: AtomicBool::new(false),
             fate: AtomicU8::new(Fate::Running as u8),
@@ -190,18 +191,27 @@ impl RequestContext {
     /// Takes `cost` units by `charge`, less what this request has paid before:
     /// a replay does not pay twice, and the host's own requests do not pay.
     /// `None` when nothing was left to pay.
-    pub fn charge_once<Q, E>(
+    pub async fn charge_once<Q, E>(
         &self,
         cost: u32,
-        charge: impl FnOnce(u32) -> Result<Q, E>,
+        charge: impl AsyncFnOnce(u32) -> Result<Q, E>,
     ) -> Result<Option<Q>, E> {
-        let mut paid = self.paid.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let due = cost.saturating_sub(*paid);
+        let _paying = self.paying.lock().await;
+        self.charge_beyond_paid(cost, charge).await
+    }
+
+    /// The same, while `paying` is held.
+    async fn charge_beyond_paid<Q, E>(
+        &self,
+        cost: u32,
+        charge: impl AsyncFnOnce(u32) -> Result<Q, E>,
+    ) -> Result<Option<Q>, E> {
+        let due = cost.saturating_sub(self.paid.load(Relaxed));
         if due == 0 || self.purpose != Purpose::Client {
             return Ok(None);
         }
-        let quota = charge(due)?;
-        *paid += due;
+        let quota = charge(due).await?;
+        self.paid.fetch_add(due, Relaxed);
         Ok(Some(quota))
     }
 
@@ -228,14 +238,14 @@ impl RequestContext {
 
     /// Counts `units` of work, and takes by `charge` what all of it costs beyond
     /// what has been paid. When that fails, the work is not to be done.
-    pub fn charge_work<Q, E>(
+    pub async fn charge_work<Q, E>(
         &self,
         units: u32,
-        charge: impl FnOnce(u32) -> Result<Q, E>,
+        charge: impl AsyncFnOnce(u32) -> Result<Q, E>,
     ) -> Result<(), E> {
-        let mut work = self.work.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut work = self.paying.lock().await;
         let sum = work.saturating_add(units);
-        self.charge_once(sum, charge)?;
+        self.charge_beyond_paid(sum, charge).await?;
         *work = sum;
         Ok(())
     }
@@ -250,7 +260,7 @@ impl RequestContext {
     pub fn rights(&self) -> Rights {
         let rights = self.rights.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let mut rights = rights.clone();
-        rights.cost = *self.paid.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        rights.cost = self.paid.load(Relaxed);
         rights
     }
 

@@ -1,7 +1,8 @@
 //! Which handler a server starts with.
 //!
 //! The one that `handler.file` names; else the one that served last, so that a
-//! restart undoes no swap; else the one in the binary.
+//! restart undoes no swap; else the one in the binary. A host of a fleet serves what the
+//! fleet does, and only the first host of all begins with its own.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -77,18 +78,21 @@ pub fn first(
     settings: &Settings,
 ) -> Result<First, ServeError> {
     let (past, newest) = swap::past(store)?;
+    // What hosts of a fleet serve is for all of them to change.
+    let shared = store.host().is_some();
     let swapped = past.last().filter(|last| {
-        // Hosts of a fleet serve what their settings say: a component that was put into
-        // another host is not here.
-        settings.fleet.postgres.is_none()
-            && settings.handler.file.is_none()
-            && last.label != BUILT_IN
-            && last.sha256 != likely.compiled.sha256
+        let own = settings.handler.file.is_some() || last.label == BUILT_IN;
+        (shared || !own) && last.sha256 != likely.compiled.sha256
     });
+    if swapped.is_some() && settings.handler.file.is_some() {
+        tracing::warn!(
+            "handler.file is not what the fleet serves, and is left alone: ragtime guest swap replaces the handler of all hosts"
+        );
+    }
     let component = match swapped {
         Some(last) => {
             let archive = Archive::new(&swap::archive_folder(&settings.data.dir))?;
-            let bytes = archive.read(&last.sha256)?;
+            let bytes = swap::kept_component(store, &archive, &last.sha256)?;
             let bytes = bytes.ok_or_else(|| ServeError::HandlerGone(last.label.clone()))?;
             Component::compile(engine, settings, last.label.clone(), Cow::from(bytes))?
         }
@@ -118,9 +122,9 @@ pub async fn serve(
     let generation = generation.map_err(ServeError::Handler)?;
     tracing::info!(generation = id, label, sha256 = compiled.sha256, "the handler is ready");
     let folder = swap::archive_folder(&settings.data.dir);
-    services.store.set_handler(&compiled.sha256);
+    services.store.set_handler(id, &compiled.sha256);
     if resumed.is_none() {
-        services.store.record_deployment(started(id, &label, &compiled)).await?;
+        let bytes = record_start(&services.store, started(id, &label, &compiled), bytes).await?;
         let (folder, sha256) = (folder.clone(), compiled.sha256.clone());
         tokio::task::spawn_blocking(move || swap::keep(&folder, &sha256, &bytes));
     }
@@ -137,9 +141,32 @@ pub async fn serve(
         Compiler::new(engine, settings)?,
         Archive::new(&folder)?,
         Arc::clone(services),
-        settings.swap.clone(),
+        settings,
     );
-    Ok((routing, Arc::new(swaps)))
+    let swaps = Arc::new(swaps);
+    let watching = Arc::clone(&swaps);
+    super::blocking(move || watching.watch()).await??;
+    tokio::spawn(Arc::clone(&swaps).follow());
+    Ok((routing, swaps))
+}
+
+/// Writes down what a server starts with that has served nothing before; hosts of a fleet
+/// get it from where all find it, so it is put there first.
+async fn record_start(
+    store: &Store,
+    start: Deployment,
+    bytes: Cow<'static, [u8]>,
+) -> Result<Cow<'static, [u8]>, ServeError> {
+    if store.host().is_none() {
+        store.record_deployment(start).await?;
+        return Ok(bytes);
+    }
+    let (keeps, sha256) = (store.clone(), start.sha256.clone());
+    let keep = move || keeps.put_component(&sha256, &bytes).map(|()| bytes);
+    let bytes = super::blocking(keep).await??;
+    // Another host may have been the first; then this one takes over what that has.
+    store.record_first_deployment(start).await?;
+    Ok(bytes)
 }
 
 fn started(id: u64, label: &str, compiled: &Compiled) -> Deployment {

@@ -42,6 +42,19 @@ impl Archive {
         }
     }
 
+    /// Every component that is whole, with its SHA-256. Blocking.
+    pub fn all(&self) -> io::Result<Vec<(String, Vec<u8>)>> {
+        let mut all = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let name = entry?.file_name();
+            let Some(name) = name.to_str().and_then(|name| name.strip_suffix(".wasm")) else {
+                continue;
+            };
+            all.extend(self.read(name)?.map(|component| (name.to_owned(), component)));
+        }
+        Ok(all)
+    }
+
     /// Removes every component but these. Blocking.
     pub fn retain(&self, keep: &HashSet<String>) -> io::Result<()> {
         for entry in fs::read_dir(&self.folder)? {

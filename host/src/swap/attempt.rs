@@ -1,8 +1,10 @@
 //! One swap, from its order to its end.
 
+mod rollout;
+
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ragtime_policy::swap::State;
 use ragtime_store::Deployment;
@@ -13,6 +15,8 @@ use crate::digest::sha256;
 use crate::keyring::unix_now;
 use crate::runtime::engine::Compiled;
 use crate::runtime::generation::Generation;
+
+pub(super) use rollout::{abandoned, kind_of};
 
 /// A swap under way. Dropped before it has ended, it is called off.
 struct Attempt<'a> {
@@ -30,7 +34,7 @@ pub(super) async fn run(
     order: Order,
     tell: &(dyn Fn(Step) + Send + Sync),
 ) -> Result<Outcome, SwapError> {
-    let (id, restored) = swaps.generations().begin(order.kind, order.expected)?;
+    let (id, restored) = rollout::begin(swaps, &order).await?;
     tracing::info!(generation = id, kind = order.kind.name(), actor = order.actor, "a swap begins");
     let mut attempt = Attempt {
         swaps,
@@ -80,7 +84,11 @@ impl Attempt<'_> {
         self.probe(&candidate).await?;
         if order.gates.dry_run {
             self.swaps.generations().refuse();
-            self.dismiss();
+            self.swaps.let_go(self.id);
+            if self.is_rollout() {
+                self.swaps.store().forget_rollout(self.id).await?;
+                self.swaps.set_driving(None);
+            }
             tracing::info!(generation = self.id, "a swap was tried and not made");
             return Ok(false);
         }
@@ -96,23 +104,23 @@ impl Attempt<'_> {
             self.trial("canary", found)?;
         }
         self.warm_up(&candidate).await;
-        self.activate(candidate, component).await?;
+        match self.is_rollout() {
+            true => self.activate_everywhere(candidate, component).await?,
+            false => self.activate(candidate, component).await?,
+        }
         Ok(true)
     }
 
     /// The component of an earlier generation.
     async fn restored(&mut self, id: Option<u64>) -> Result<Arc<[u8]>, SwapError> {
         let id = id.unwrap_or_default();
-        let swaps = Arc::clone(self.swaps);
-        let read = move || -> Result<_, SwapError> {
-            let deployment = swaps.store().deployment(id)?.ok_or(SwapError::NotKept(id))?;
-            let component = swaps.archive.read(&deployment.sha256)?;
-            Ok((deployment.label, component.ok_or(SwapError::NotKept(id))?))
-        };
-        let (label, component) = blocking(read).await??;
-        self.record.label = label;
+        let store = self.swaps.store().clone();
+        let deployment = blocking(move || store.deployment(id)).await??;
+        let deployment = deployment.ok_or(SwapError::NotKept(id))?;
+        let component = self.swaps.component(id, &deployment.sha256).await?;
+        self.record.label = deployment.label;
         self.step("restored", json!({"from": id}));
-        Ok(component.into())
+        Ok(component)
     }
 
     async fn compile(&mut self, component: &Arc<[u8]>) -> Result<Compiled, SwapError> {
@@ -146,7 +154,7 @@ impl Attempt<'_> {
 
     async fn probe(&mut self, candidate: &Arc<Generation>) -> Result<(), SwapError> {
         let credential = self.swaps.services.keyring.probe_credential();
-        let deadline = Duration::from_millis(self.swaps.settings.probe_timeout_ms);
+        let deadline = self.swaps.probe_timeout();
         let answers =
             probe::run(candidate, &credential, deadline).await.map_err(SwapError::Probe)?;
         let routes = probe::routes(&self.swaps.active(), candidate, deadline).await;
@@ -158,7 +166,7 @@ impl Attempt<'_> {
     /// Makes an instance of the candidate before it takes requests.
     async fn warm_up(&self, candidate: &Arc<Generation>) {
         let credential = self.swaps.services.keyring.probe_credential();
-        let deadline = Duration::from_millis(self.swaps.settings.probe_timeout_ms);
+        let deadline = self.swaps.probe_timeout();
         probe::warm_up(candidate, &credential, deadline).await;
     }
 
@@ -240,20 +248,11 @@ impl Attempt<'_> {
         self.record.clone()
     }
 
-    /// Lets the candidate go, when the requests it has on trial have ended.
-    fn dismiss(&self) {
-        let candidate = self.swaps.live().remove(&self.id);
-        if let Some(candidate) = candidate {
-            let deadline = Duration::from_millis(self.swaps.settings.drain_timeout_ms);
-            tokio::spawn(async move { candidate.life.drain(deadline).await });
-        }
-    }
-
     /// The one end of a swap that did not come about.
     fn give_up(&mut self, reason: &str) -> Deployment {
         self.ended = true;
         let stage = self.swaps.generations().refuse().map_or("activating", State::name);
-        self.dismiss();
+        self.swaps.let_go(self.id);
         self.record.stage = Some(stage.to_owned());
         self.record.reason = Some(reason.to_owned());
         self.swaps.services.telemetry.metrics.swapped(&self.record.kind, false);
@@ -263,9 +262,20 @@ impl Attempt<'_> {
 
     async fn refuse(&mut self, reason: &str) {
         let record = self.give_up(reason);
-        if let Err(error) = self.swaps.store().record_deployment(record).await {
-            tracing::error!(%error, "a refused swap was not written down");
-        }
+        write_down(self.swaps, record).await;
+    }
+}
+
+/// Writes down that a swap was refused. In a fleet that ends the rollout; one that cannot be
+/// ended has no driver from then on, and is called off.
+async fn write_down(swaps: &Arc<Swaps>, record: Deployment) {
+    let written = match swaps.store().host() {
+        Some(_) => swaps.store().refuse_rollout(record).await.map(drop),
+        None => swaps.store().record_deployment(record).await,
+    };
+    swaps.set_driving(None);
+    if let Err(error) = written {
+        tracing::error!(%error, "a refused swap was not written down");
     }
 }
 
@@ -276,11 +286,7 @@ impl Drop for Attempt<'_> {
         }
         let record = self.give_up(&SwapError::CalledOff.to_string());
         let swaps = Arc::clone(self.swaps);
-        tokio::spawn(async move {
-            if let Err(error) = swaps.store().record_deployment(record).await {
-                tracing::error!(%error, "a refused swap was not written down");
-            }
-        });
+        tokio::spawn(async move { write_down(&swaps, record).await });
     }
 }
 
@@ -293,22 +299,29 @@ async fn keep(
     let (swaps, sha256) = (Arc::clone(swaps), candidate.sha256.clone());
     let keep = move || -> Result<(), SwapError> {
         swaps.archive.save(&sha256, &component)?;
-        let active = swaps.active();
-        let wanted: Vec<u64> = {
-            let generations = swaps.generations();
-            generations.ancestors().take(swaps.settings.keep).collect()
-        };
-        let mut names = HashSet::from([sha256, active.sha256.clone()]);
-        for id in wanted {
-            names.extend(swaps.store().deployment(id)?.map(|one| one.sha256));
-        }
-        swaps.compiler.cache().retain(&names)?;
-        Ok(swaps.archive.retain(&names)?)
+        tidy(&swaps, Some(sha256))
     };
     blocking(keep).await?
 }
 
-async fn blocking<R: Send + 'static>(
+/// Removes components and code that neither serve nor may be wanted by a rollback, nor are
+/// of this hash. Blocking.
+pub(super) fn tidy(swaps: &Swaps, also: Option<String>) -> Result<(), SwapError> {
+    let mut names = HashSet::from([swaps.active().sha256.clone()]);
+    names.extend(also);
+    for id in kept_ids(swaps) {
+        names.extend(swaps.store().deployment(id)?.map(|one| one.sha256));
+    }
+    swaps.compiler.cache().retain(&names)?;
+    Ok(swaps.archive.retain(&names)?)
+}
+
+/// The generations that rollbacks may want.
+fn kept_ids(swaps: &Swaps) -> Vec<u64> {
+    swaps.generations().ancestors().take(swaps.settings.keep).collect()
+}
+
+pub(super) async fn blocking<R: Send + 'static>(
     work: impl FnOnce() -> R + Send + 'static,
 ) -> Result<R, SwapError> {
     let done = tokio::task::spawn_blocking(work).await;
@@ -328,7 +341,7 @@ fn interfaces(handler: &Generation) -> BTreeSet<&str> {
 }
 
 /// Wasmtime's account of an error, which may have several lines.
-fn one_line(error: &wasmtime::Error) -> String {
+pub(super) fn one_line(error: &wasmtime::Error) -> String {
     format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

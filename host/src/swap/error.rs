@@ -26,6 +26,9 @@ pub enum SwapError {
     /// It did worse than the active handler on live traffic.
     #[error("the handler failed its trial: {0}")]
     Trial(String),
+    /// A host of the fleet cannot serve it.
+    #[error("a host of the fleet refused the handler: {0}")]
+    Fleet(String),
     /// Whoever asked for the swap went away.
     #[error("the swap was called off")]
     CalledOff,

@@ -9,6 +9,7 @@ mod archive;
 mod ask;
 mod attempt;
 mod error;
+mod follow;
 mod probe;
 mod trial;
 
@@ -21,7 +22,8 @@ use std::time::Duration;
 use ragtime_policy::swap::{Generations, Kind, State};
 use ragtime_store::{Deployment, Store};
 use serde_json::{Map, Value};
-use tokio::sync::oneshot;
+use tokio::runtime::Handle;
+use tokio::sync::{oneshot, watch};
 
 use crate::config;
 use crate::runtime::compiler::Compiler;
@@ -50,6 +52,18 @@ pub struct Swaps {
     archive: Archive,
     services: Arc<Services>,
     settings: config::Swap,
+    /// Where work goes on that the thread which writes begins.
+    runtime: Handle,
+    /// How long hosts of a fleet may take to prepare a candidate.
+    rollout_timeout: Duration,
+    /// Held while a rollout begins, until it is known here that this host drives it.
+    beginning: tokio::sync::Mutex<()>,
+    /// The rollout that this host drives.
+    driving: Mutex<Option<u64>>,
+    /// Held while another generation becomes the active one of a host of a fleet.
+    switching: Mutex<()>,
+    /// Handlers or a rollout have changed.
+    changed: watch::Sender<()>,
 }
 
 /// What is to happen.
@@ -120,7 +134,7 @@ pub struct Outcome {
 }
 
 impl Swaps {
-    /// The swaps of a server that starts with `active`.
+    /// The swaps of a server that starts with what `routing` has. Needs a runtime.
     pub fn new(
         generations: Generations,
         routing: Arc<Routing>,
@@ -128,7 +142,7 @@ impl Swaps {
         compiler: Compiler,
         archive: Archive,
         services: Arc<Services>,
-        settings: config::Swap,
+        settings: &config::Settings,
     ) -> Self {
         let active = routing.active();
         Self {
@@ -140,7 +154,13 @@ impl Swaps {
             compiler,
             archive,
             services,
-            settings,
+            settings: settings.swap.clone(),
+            runtime: Handle::current(),
+            rollout_timeout: Duration::from_millis(settings.fleet.rollout_timeout_ms),
+            beginning: tokio::sync::Mutex::new(()),
+            driving: Mutex::new(None),
+            switching: Mutex::new(()),
+            changed: watch::Sender::new(()),
         }
     }
 
@@ -214,6 +234,55 @@ impl Swaps {
         self.live.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
+    /// What this host drives.
+    fn driving(&self) -> Option<u64> {
+        *self.driving.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn set_driving(&self, id: Option<u64>) {
+        *self.driving.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = id;
+    }
+
+    fn probe_timeout(&self) -> Duration {
+        Duration::from_millis(self.settings.probe_timeout_ms)
+    }
+
+    /// Begins with a candidate whose id the fleet has given. One of before whose end this
+    /// host has not seen yet goes.
+    fn enter(&self, id: u64, kind: Kind) {
+        let before = self.generations().candidate();
+        before.into_iter().for_each(|before| self.let_go(before));
+        self.generations().enter(id, kind);
+    }
+
+    /// Lets a candidate go, when the requests it has on trial have ended. One that serves
+    /// by now stays.
+    fn let_go(&self, id: u64) {
+        {
+            let mut generations = self.generations();
+            if generations.candidate() == Some(id) {
+                generations.refuse();
+            }
+            if generations.active() == id {
+                return;
+            }
+        }
+        if let Some(candidate) = self.live().remove(&id) {
+            let deadline = Duration::from_millis(self.settings.drain_timeout_ms);
+            self.runtime.spawn(async move { candidate.life.drain(deadline).await });
+        }
+    }
+
+    /// The component of a generation: of this host's archive, else of the fleet.
+    async fn component(self: &Arc<Self>, id: u64, sha256: &str) -> Result<Arc<[u8]>, SwapError> {
+        let (swaps, sha256) = (Arc::clone(self), sha256.to_owned());
+        let read = move || -> Result<Arc<[u8]>, SwapError> {
+            let kept = kept_component(swaps.store(), &swaps.archive, &sha256)?;
+            Ok(kept.ok_or(SwapError::NotKept(id))?.into())
+        };
+        attempt::blocking(read).await?
+    }
+
     fn hold(&self, id: u64) -> oneshot::Receiver<Decision> {
         let (decide, decision) = oneshot::channel();
         let mut held = self.held.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -224,7 +293,7 @@ impl Swaps {
     /// Ends a generation that takes no new requests, in the background.
     fn drain(self: &Arc<Self>, old: Arc<Generation>) {
         let swaps = Arc::clone(self);
-        tokio::spawn(async move {
+        self.runtime.spawn(async move {
             let deadline = Duration::from_millis(swaps.settings.drain_timeout_ms);
             let cut = old.life.drain(deadline).await;
             swaps.generations().drained(old.id);
@@ -232,6 +301,25 @@ impl Swaps {
             tracing::info!(generation = old.id, cut, "a generation has drained");
         });
     }
+}
+
+/// A component of this host's archive, else of the fleet, from where it is put into the
+/// archive. Blocking.
+pub fn kept_component(
+    store: &Store,
+    archive: &Archive,
+    sha256: &str,
+) -> Result<Option<Vec<u8>>, SwapError> {
+    if let Some(component) = archive.read(sha256)? {
+        return Ok(Some(component));
+    }
+    let kept = store.component(sha256)?;
+    // Whoever may write to the database could have put anything there.
+    let kept = kept.filter(|component| crate::digest::sha256(component) == sha256);
+    if let Some(component) = &kept {
+        archive.save(sha256, component)?;
+    }
+    Ok(kept)
 }
 
 /// Keeps a component that a server starts with, so that a later rollback finds

@@ -2,7 +2,7 @@
 //! semantic conventions where there are some.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
@@ -71,6 +71,7 @@ struct Scraped {
     documents: Gauge,
     chunks: Gauge,
     index_lag: Gauge,
+    budget_fallbacks: Counter,
     embedding_queue: Family<CollectionLabels, Gauge>,
     fleet_hosts: Gauge,
     fleet_behind: Gauge,
@@ -98,6 +99,8 @@ pub struct Snapshot {
     pub chunks: u64,
     /// Chunks on disk that search does not find yet.
     pub index_lag: u64,
+    /// Requests whose budget no Redis decided about.
+    pub budget_fallbacks: u64,
     /// Chunks that wait for their vectors, by collection.
     pub embedding_queue: Vec<(String, u64)>,
     /// How the host stands in its fleet; none when it is alone.
@@ -567,6 +570,11 @@ impl Scraped {
                 "ragtime_index_lag_chunks",
                 "Chunks on disk that search does not find yet",
             ),
+            budget_fallbacks: add(
+                r,
+                "ragtime_budget_fallbacks",
+                "Decisions about budgets that were made without the Redis of the fleet",
+            ),
             embedding_queue: add(
                 r,
                 "ragtime_embedding_queue_chunks",
@@ -622,6 +630,7 @@ impl Scraped {
         self.documents.set(number(snapshot.documents));
         self.chunks.set(number(snapshot.chunks));
         self.index_lag.set(number(snapshot.index_lag));
+        self.budget_fallbacks.inner().store(snapshot.budget_fallbacks, Relaxed);
         // A collection whose queue is empty has no series, so there are never many.
         self.embedding_queue.clear();
         for (collection, chunks) in &snapshot.embedding_queue {

@@ -36,6 +36,12 @@ pub(crate) fn record(connection: &Connection, one: &Deployment) -> Result<(), Er
     Ok(())
 }
 
+/// The highest id of all, also of those that were refused; 0 when there is none.
+pub(crate) fn newest(connection: &Connection) -> Result<u64, Error> {
+    let sql = "SELECT coalesce(max(id), 0) FROM deployments";
+    Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+}
+
 /// Newest first, from below `before`, and where the next page begins.
 pub(crate) fn page(
     connection: &Connection,

@@ -37,6 +37,7 @@ mod recent;
 mod records;
 mod replays;
 mod retrieval;
+mod rollouts;
 mod schema;
 mod types;
 mod vectors;

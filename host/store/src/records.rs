@@ -1,7 +1,13 @@
 //! What is written down for operators and for requests that are sent again.
 
-use crate::types::{AuditEntry, Claim, Claimed, Deployment, Error, KeptResponse, Page};
-use crate::{Store, audit, deployments, replays};
+use ragtime_policy::rollout::{Acknowledgement, Host, Next};
+use ragtime_policy::swap::BeginError;
+
+use crate::types::{
+    AuditEntry, Claim, Claimed, Deployment, Error, KeptResponse, Page, RolloutBegun, RolloutOrder,
+    UnderWay,
+};
+use crate::{Store, audit, deployments, replays, rollouts};
 
 /// Acts and repetitions.
 impl Store {
@@ -61,6 +67,18 @@ impl Store {
         self.0.writer.write(move |db, _| deployments::record(db, &deployment)).await
     }
 
+    /// Writes down the handler that a fleet begins with, unless another host has done so
+    /// before.
+    pub async fn record_first_deployment(&self, deployment: Deployment) -> Result<(), Error> {
+        let record = move |db: &rusqlite::Connection, _: &mut _| match deployments::activations(db)?
+            .is_empty()
+        {
+            true => deployments::record(db, &deployment),
+            false => Ok(()),
+        };
+        self.0.writer.write(record).await
+    }
+
     /// What became of handlers, newest first, from below `before`, and where
     /// the next page begins. Blocking.
     pub fn deployments(
@@ -79,5 +97,53 @@ impl Store {
     /// What became of one handler. Blocking.
     pub fn deployment(&self, id: u64) -> Result<Option<Deployment>, Error> {
         self.0.readers.read(|db| deployments::get(db, id))
+    }
+}
+
+/// Swaps of all hosts of a fleet. Each step is durable, and on its way to all hosts, when it
+/// returns.
+impl Store {
+    /// Begins a rollout. The inner error is a refusal, and nothing is written then.
+    pub async fn begin_rollout(
+        &self,
+        order: RolloutOrder,
+    ) -> Result<Result<RolloutBegun, BeginError>, Error> {
+        let now = self.now();
+        self.0.writer.write(move |db, _| rollouts::begin(db, &order, now)).await
+    }
+
+    /// Asks the other hosts to prepare the candidate; false when it was called off.
+    pub async fn offer_rollout(&self, candidate: Deployment) -> Result<bool, Error> {
+        self.0.writer.write(move |db, _| rollouts::offer(db, &candidate)).await
+    }
+
+    /// Notes what a host has said of the candidate.
+    pub async fn acknowledge_rollout(&self, id: u64, said: Acknowledgement) -> Result<(), Error> {
+        self.0.writer.write(move |db, _| rollouts::acknowledge(db, id, &said)).await
+    }
+
+    /// Makes the candidate the handler of all hosts, if by then all that live can serve it.
+    /// What holds otherwise is returned; nothing when it was called off.
+    pub async fn commit_rollout(
+        &self,
+        deployment: Deployment,
+        live: Vec<Host>,
+    ) -> Result<Option<Next>, Error> {
+        self.0.writer.write(move |db, _| rollouts::commit(db, &deployment, &live)).await
+    }
+
+    /// Ends a rollout that does not come about, and writes it down; whether it was at work.
+    pub async fn refuse_rollout(&self, deployment: Deployment) -> Result<bool, Error> {
+        self.0.writer.write(move |db, _| rollouts::refuse(db, &deployment)).await
+    }
+
+    /// Ends a rollout that was only tried, and writes nothing down.
+    pub async fn forget_rollout(&self, id: u64) -> Result<(), Error> {
+        self.0.writer.write(move |db, _| rollouts::forget(db, id)).await
+    }
+
+    /// The rollout at work. Blocking.
+    pub fn rollout(&self) -> Result<Option<UnderWay>, Error> {
+        self.0.readers.read(rollouts::at_work)
     }
 }

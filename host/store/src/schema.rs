@@ -145,6 +145,7 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     connection.execute_batch(crate::embedding_queue::CREATE)?;
     connection.execute_batch(crate::models::CREATE)?;
     connection.execute_batch(crate::replays::CREATE)?;
+    connection.execute_batch(crate::rollouts::CREATE)?;
     for (table, column, kind) in ADD_COLUMNS {
         add_column(&connection, table, column, kind)?;
     }

@@ -6,6 +6,8 @@
 pub use ragtime_policy::bounds::Bounds;
 use ragtime_policy::chunking::{Chunking, Cut};
 pub use ragtime_policy::details::{Details, JobWarning, JobWarnings, Prompt, Warning};
+use ragtime_policy::rollout::Rollout;
+use ragtime_policy::swap::Kind;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
@@ -536,6 +538,49 @@ pub struct Deployment {
     pub reason: Option<String>,
     /// What was found out about it, a JSON object.
     pub report: String,
+}
+
+/// A swap of all hosts of a fleet, as it is ordered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RolloutOrder {
+    /// Swap or rollback.
+    pub kind: Kind,
+    /// Where the component comes from, for people.
+    pub label: String,
+    /// The id of the key that asks.
+    pub actor: String,
+    /// The id of the host that drives it.
+    pub driver: String,
+    /// The generation that the caller believes to be active.
+    pub expected: Option<u64>,
+}
+
+/// A rollout that has begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RolloutBegun {
+    /// The generation that the candidate is to be.
+    pub id: u64,
+    /// For a rollback the generation whose component it brings back.
+    pub restored: Option<u64>,
+}
+
+/// A rollout at work, with what its end will tell of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnderWay {
+    /// How far it is.
+    pub rollout: Rollout,
+    /// `swap` or `rollback`.
+    pub kind: String,
+    /// SHA-256 of the component, lower-case hex; empty until it is offered.
+    pub sha256: String,
+    /// Where it came from, for people.
+    pub label: String,
+    /// Size of the component.
+    pub bytes: u64,
+    /// The id of the key that asked for it.
+    pub actor: String,
+    /// When it began, in seconds since the Unix epoch.
+    pub begun_at: u64,
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ const ALWAYS: &[Code] = &[
     Code::Draining,
     Code::DatabaseUnreachable,
     Code::HostBehind,
+    Code::HandlerNotHere,
     Code::HandlerTimeout,
     Code::HandlerFailed,
     Code::Internal,

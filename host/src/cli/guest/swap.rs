@@ -11,11 +11,13 @@ use serde_json::{Value, json};
 use super::super::error::Problem;
 use super::super::{CliError, Context, count, list, out, text};
 use super::{gate, short};
+use crate::serve::BUILT_IN_HANDLER;
+use crate::swap::BUILT_IN;
 
 /// Which handler, and what it has to show before it serves.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The component
+    /// The component; built-in for the one in this binary
     #[arg(value_name = "FILE.wasm")]
     file: PathBuf,
     /// Do all but let it serve
@@ -80,6 +82,9 @@ pub async fn file(file: &Path, admin: &Context) -> Result<(), CliError> {
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, CliError> {
+    if file == Path::new(BUILT_IN) {
+        return Ok(BUILT_IN_HANDLER.to_vec());
+    }
     std::fs::read(file)
         .map_err(|error| CliError::new(format!("{} cannot be read: {error}", file.display())))
 }

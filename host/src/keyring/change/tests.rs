@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use ragtime_store::{Settings, Store};
 
+use super::super::budgets::Budgets;
 use super::*;
 
 /// What an admin does. Numbers name keys: of the admin who does it, and of the
@@ -85,7 +86,7 @@ proptest! {
         runtime.block_on(async {
             let folder = tempfile::tempdir().unwrap();
             let store = Store::open(folder.path(), Settings::default()).unwrap();
-            let keyring = Arc::new(Keyring::open(store.clone()).unwrap());
+            let keyring = Arc::new(Keyring::open(store.clone(), Budgets::own()).unwrap());
             let mut ids = Vec::new();
             for name in ["a", "b", "c", "d"] {
                 let (key, _) = keyring.issue(Actor::Operator, new_key(name)).await.unwrap();
@@ -110,7 +111,7 @@ proptest! {
             for id in &revoked {
                 assert!(kept.iter().all(|record| record.id != *id), "{id} came back");
             }
-            let again = Keyring::open(store.clone()).unwrap();
+            let again = Keyring::open(store.clone(), Budgets::own()).unwrap();
             assert_eq!(records(&again), kept, "memory is not what a restart finds");
             store.close().await;
         });
@@ -121,7 +122,7 @@ proptest! {
 async fn a_key_grants_no_more_than_it_has_and_not_once_it_has_ended() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path(), Settings::default()).unwrap();
-    let keyring = Keyring::open(store).unwrap();
+    let keyring = Keyring::open(store, Budgets::own()).unwrap();
     let (first, _) = keyring.issue(Actor::Operator, new_key("first")).await.unwrap();
     let small = NewKey { scopes: "read admin".parse().unwrap(), ..new_key("small") };
     let small = NewKey { expires_at: Some(crate::keyring::unix_now() + 3_600), ..small };
@@ -146,14 +147,14 @@ async fn a_key_grants_no_more_than_it_has_and_not_once_it_has_ended() {
 async fn a_change_of_a_key_refills_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path(), Settings::default()).unwrap();
-    let keyring = Keyring::open(store).unwrap();
+    let keyring = Keyring::open(store, Budgets::own()).unwrap();
     let (key, _) = keyring.issue(Actor::Operator, new_key("one")).await.unwrap();
-    keyring.admit(&key, 60);
+    keyring.admit(&key, 60).await;
     let slot = key.enter(1).unwrap();
     let id = key.record.id.to_string();
     let renamed = Change { name: Some("two".into()), ..Change::default() };
     let key = keyring.update(Actor::Operator, &id, renamed).await.unwrap();
-    assert!(keyring.quota(&key).remaining <= 1);
+    assert!(keyring.quota(&key).await.remaining <= 1);
     assert!(key.enter(1).is_none(), "a request of before is still at work");
     drop(slot);
     assert!(key.enter(1).is_some());

@@ -102,7 +102,7 @@ impl Idempotency {
         if self.services.store.fleet().is_some() {
             return match record.claim().await? {
                 None => Ok(Lookup::First(record)),
-                Some(kept) => self.recorded(principal, fingerprint, kept),
+                Some(kept) => self.recorded(principal, fingerprint, kept).await,
             };
         }
         let found = {
@@ -113,14 +113,14 @@ impl Idempotency {
         };
         match found {
             Ok(Ok(None)) => Ok(Lookup::First(record)),
-            Ok(Ok(Some(kept))) => self.recorded(principal, fingerprint, kept),
+            Ok(Ok(Some(kept))) => self.recorded(principal, fingerprint, kept).await,
             // Fail closed: what cannot be looked up might have been done.
             Ok(Err(_)) | Err(_) => Err(Problem::Unavailable),
         }
     }
 
     /// The response that was kept of the same request.
-    fn recorded(
+    async fn recorded(
         &self,
         principal: &Key,
         fingerprint: [u8; 32],
@@ -129,13 +129,13 @@ impl Idempotency {
         if kept.fingerprint != fingerprint {
             return Err(Problem::IdempotencyKeyReused);
         }
-        self.admit(principal, kept.rights.as_deref())?;
+        self.admit(principal, kept.rights.as_deref()).await?;
         replay(kept).map(Lookup::Recorded)
     }
 
     /// Whether the key may have a kept response: it needs every right that the
     /// request used, and pays what the request paid.
-    fn admit(&self, key: &Key, rights: Option<&str>) -> Result<(), Problem> {
+    async fn admit(&self, key: &Key, rights: Option<&str>) -> Result<(), Problem> {
         let rights = rights.and_then(Rights::from_json);
         let rights = rights.ok_or(Problem::IdempotencyResponseNotKept)?;
         rights.check(&key.record).map_err(|lacking| match lacking {
@@ -144,7 +144,7 @@ impl Idempotency {
         })?;
         // A smaller burst than then must not make the response unreachable.
         let cost = rights.cost.clamp(1, key.record.burst.max(1));
-        match self.services.keyring.admit(key, cost) {
+        match self.services.keyring.admit(key, cost).await {
             Decision::Admitted(_) => Ok(()),
             Decision::Exhausted { retry_after, .. } => {
                 self.services.telemetry.metrics.rate_limited();

@@ -186,12 +186,19 @@ impl Pipeline {
         (arrival, access)
     }
 
-    /// Waits until this host has what any host of its fleet has acknowledged before. It
+    /// Waits until this host has what any host of its fleet has acknowledged before, which
+    /// may be another handler. It
     /// comes before the key is looked up, which another host may have revoked.
     async fn fence(&self, arrival: &Arrival) -> Result<(), Problem> {
         match arrival.request.route.is_open() {
             true => Ok(()),
-            false => Ok(self.services.store.fence().await?),
+            false => {
+                self.services.store.fence().await?;
+                match self.services.lacks_handler() {
+                    true => Err(Problem::HandlerNotHere),
+                    false => Ok(()),
+                }
+            }
         }
     }
 

@@ -79,6 +79,8 @@ pub enum Problem {
     DatabaseUnreachable,
     /// This host has not caught up with the others.
     HostBehind,
+    /// This host does not have the handler that the others serve.
+    HandlerNotHere,
     /// The handler did not answer in time.
     HandlerTimeout,
     /// The handler used up its processor time.
@@ -207,6 +209,7 @@ impl Problem {
             }
             Self::Unavailable => (Code::Unavailable, Catalogued),
             Self::DatabaseUnreachable => (Code::DatabaseUnreachable, Catalogued),
+            Self::HandlerNotHere => (Code::HandlerNotHere, Catalogued),
             Self::HostBehind => {
                 (Code::HostBehind, Further("The limit is the setting fleet.wait_ms."))
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
-use super::entry::{Cell, Entry, Table, changed_keys};
+use super::entry::{Cell, Entry, Table, changed_keys, changes_handlers};
 use crate::index::decode_vector;
 use crate::models::{self, Slot};
 use crate::types::Error;
@@ -25,6 +25,8 @@ pub(crate) struct TakenIn {
     pub(crate) collections: Vec<i64>,
     /// Ids of keys that changed.
     pub(crate) keys: Vec<String>,
+    /// Which handler serves has changed, or a rollout.
+    pub(crate) handlers: bool,
     /// The queue for vectors changed.
     pub(crate) queue: bool,
     /// Chunks that had vectors, or that a model failed at, are to be embedded again.
@@ -68,6 +70,7 @@ pub(crate) fn apply(db: &Connection, entry: &Entry, taken: &mut TakenIn) -> Resu
         made.map_or(Ok(()), |table| show(db, slot, table, taken))?;
     }
     taken.keys.extend(changed_keys(entry));
+    taken.handlers |= changes_handlers(entry);
     sequences(db, &entry.sequences)
 }
 

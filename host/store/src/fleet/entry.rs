@@ -94,6 +94,12 @@ pub(crate) fn changed_keys(entry: &Entry) -> Vec<String> {
     rows.filter_map(id).collect()
 }
 
+/// Whether an entry changes which handler serves, or a rollout.
+pub(crate) fn changes_handlers(entry: &Entry) -> bool {
+    const TABLES: [&str; 3] = ["deployments", "rollouts", "rollout_acknowledgements"];
+    entry.tables.iter().any(|table| TABLES.contains(&table.name.as_str()))
+}
+
 /// The numbers that were given last, of the tables that every host has.
 pub(crate) fn sequences(db: &Connection) -> rusqlite::Result<Vec<(String, i64)>> {
     let mut statement = db.prepare_cached(

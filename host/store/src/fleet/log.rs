@@ -12,7 +12,7 @@ use postgres::types::Type;
 use rusqlite::Connection;
 
 use super::apply::{TakenIn, apply};
-use super::entry::{Entry, changed_keys};
+use super::entry::{Entry, changed_keys, changes_handlers};
 use super::link::{Broken, Link};
 use super::position::Position;
 use super::record::Recorder;
@@ -85,6 +85,8 @@ pub(crate) struct Log {
     at: Position,
     /// Keys that this host has changed and that are not in memory yet.
     changed_keys: Vec<String>,
+    /// The same of handlers and rollouts.
+    changed_handlers: bool,
 }
 
 impl Log {
@@ -105,7 +107,15 @@ impl Log {
         }
         let recorder = Recorder::start(writer)?;
         fleet.advance(&at);
-        Ok(Self { link, applier, recorder, fleet, at, changed_keys: Vec::new() })
+        Ok(Self {
+            link,
+            applier,
+            recorder,
+            fleet,
+            at,
+            changed_keys: Vec::new(),
+            changed_handlers: false,
+        })
     }
 
     /// Brings this host up to the end of the log as it is now.
@@ -165,6 +175,7 @@ impl Log {
         next.save(writer).map_err(unwritable)?;
         self.append(entry.encode().map_err(unwritable)?, &next)?;
         self.changed_keys = changed_keys(&entry);
+        self.changed_handlers = changes_handlers(&entry);
         // From here on it is written, whatever this host's disk does: what it cannot take
         // it reads again from the log.
         match writer.execute_batch("COMMIT") {
@@ -182,6 +193,9 @@ impl Log {
         let keys = std::mem::take(&mut self.changed_keys);
         if !keys.is_empty() {
             self.fleet.keys_have_changed(&keys);
+        }
+        if std::mem::take(&mut self.changed_handlers) {
+            self.fleet.handlers_have_changed();
         }
         self.fleet.advance(&self.at);
     }

@@ -73,6 +73,7 @@ impl Member {
         let (requests, asked) = channel();
         fence::start(link.another(), Arc::clone(&fleet), Arc::downgrade(writer), asked)?;
         *lock(&fleet.requests) = Some(requests);
+        *lock(&fleet.components) = Some(link.another());
         let lead = lead(writer, embedders, wake);
         let snapshots = snapshot::Source::new(database, settings.snapshot_bytes);
         let (stop, stopped) = channel();
@@ -130,6 +131,9 @@ impl Memory {
         }
         if !taken.keys.is_empty() {
             fleet.keys_have_changed(&taken.keys);
+        }
+        if taken.handlers {
+            fleet.handlers_have_changed();
         }
         for collection in &taken.collections {
             let _ = self.wake.send(Wake::Changed(*collection));

@@ -10,6 +10,7 @@
 //! takes the last [`snapshot`] and follows from there.
 
 mod apply;
+mod components;
 mod entry;
 mod fence;
 mod link;
@@ -33,9 +34,11 @@ use std::sync::mpsc::Sender;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use ragtime_policy::rollout::Host;
 use tokio::sync::watch;
 
 use apply::TakenIn;
+pub use components::keep_components;
 pub use fence::NotCurrent;
 use fence::Waits;
 use link::Link;
@@ -120,7 +123,10 @@ pub(crate) struct Fleet {
     can_lead: AtomicBool,
     /// Hosts that live.
     live: AtomicU32,
-    handler: Mutex<String>,
+    /// The other hosts that live, and this one.
+    hosts: Mutex<Vec<Host>>,
+    /// The generation that this host serves, and the SHA-256 of its component.
+    handler: Mutex<(u64, String)>,
     reached: Mutex<Result<(), String>>,
     /// Since when PostgreSQL owes an answer to the fence.
     asked_at: Mutex<Option<Instant>>,
@@ -128,10 +134,14 @@ pub(crate) struct Fleet {
     clock_ahead_ms: AtomicI64,
     requests: Mutex<Option<Sender<Waits>>>,
     keys_changed: Mutex<Option<KeysChanged>>,
+    handlers_changed: Mutex<Option<HandlersChanged>>,
+    /// The way to the components.
+    components: Mutex<Option<Link>>,
     ended: watch::Sender<Option<String>>,
 }
 
 type KeysChanged = Box<dyn Fn(&[String]) -> Result<(), Error> + Send + Sync>;
+type HandlersChanged = Box<dyn Fn() -> Result<(), Error> + Send + Sync>;
 
 impl Fleet {
     fn new(settings: &Settings) -> Self {
@@ -148,12 +158,15 @@ impl Fleet {
             leads: AtomicBool::new(false),
             can_lead: AtomicBool::new(false),
             live: AtomicU32::new(1),
+            hosts: Mutex::default(),
             handler: Mutex::default(),
             reached: Mutex::new(Ok(())),
             asked_at: Mutex::default(),
             clock_ahead_ms: AtomicI64::new(0),
             requests: Mutex::default(),
             keys_changed: Mutex::default(),
+            handlers_changed: Mutex::default(),
+            components: Mutex::default(),
             ended: watch::Sender::new(None),
         }
     }
@@ -193,8 +206,43 @@ impl Fleet {
     }
 
     /// Names the handler that this host serves.
-    pub(crate) fn set_handler(&self, sha256: &str) {
-        sha256.clone_into(&mut lock(&self.handler));
+    pub(crate) fn set_handler(&self, generation: u64, sha256: &str) {
+        *lock(&self.handler) = (generation, sha256.to_owned());
+    }
+
+    /// This host, as the others know it.
+    pub(crate) fn host(&self) -> Host {
+        Host { id: self.host.clone(), name: self.address.clone() }
+    }
+
+    /// The hosts that live, as of the last beat.
+    pub(crate) fn live(&self) -> Vec<Host> {
+        lock(&self.hosts).clone()
+    }
+
+    /// What to do after handlers or a rollout have changed, before any request sees it.
+    pub(crate) fn on_handlers_changed(&self, take_in: HandlersChanged) {
+        *lock(&self.handlers_changed) = Some(take_in);
+    }
+
+    /// Handlers or a rollout have changed.
+    pub(crate) fn handlers_have_changed(&self) {
+        let taken = lock(&self.handlers_changed).as_ref().map_or(Ok(()), |take_in| take_in());
+        if let Err(error) = taken {
+            tracing::error!(%error, "which handler serves cannot be read");
+            self.end("the handlers cannot be read");
+        }
+    }
+
+    /// Runs `work` on the connection for components.
+    pub(crate) fn with_components<R>(
+        &self,
+        work: impl FnOnce(&mut Link) -> Result<R, link::Broken>,
+    ) -> Result<R, Error> {
+        let mut link = lock(&self.components);
+        let link =
+            link.as_mut().ok_or_else(|| Error::Internal("the fleet is not joined".into()))?;
+        work(link).map_err(|error| Error::Internal(error.to_string()))
     }
 
     /// What to do after keys with these ids have changed, before any request sees it.

@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use postgres::types::Type;
+use ragtime_policy::rollout::Host;
 
 use super::link::{Broken, Link};
 use super::log::{number, signed};
@@ -86,15 +87,17 @@ fn beat(link: &mut Link, fleet: &Fleet) -> Result<bool, Broken> {
         super::Status { .. } => "ready",
     };
     let (position, indexed) = (signed(fleet.position.get()), signed(fleet.indexed.get()));
-    let handler = lock(&fleet.handler).clone();
+    let (generation, handler) = lock(&fleet.handler).clone();
+    let generation = signed(generation);
     let may_lead = fleet.can_lead.load(Relaxed);
     let (leads, live) = link.run(|client, schema| {
         client.execute_typed(
             &format!(
-                "INSERT INTO {schema}.hosts VALUES ($1, $2, $3, $4, $5, $6, $7, clock_timestamp())
+                "INSERT INTO {schema}.hosts VALUES ($1, $2, $3, $4, $5, $6, $7, clock_timestamp(), $8)
                  ON CONFLICT (id) DO UPDATE SET position = excluded.position,
                      indexed = excluded.indexed, state = excluded.state,
-                     handler = excluded.handler, seen_at = excluded.seen_at"
+                     handler = excluded.handler, generation = excluded.generation,
+                     seen_at = excluded.seen_at"
             ),
             &[
                 (&fleet.host, Type::TEXT),
@@ -104,6 +107,7 @@ fn beat(link: &mut Link, fleet: &Fleet) -> Result<bool, Broken> {
                 (&indexed, Type::INT8),
                 (&state, Type::TEXT),
                 (&handler, Type::TEXT),
+                (&generation, Type::INT8),
             ],
         )?;
         let leads = may_lead
@@ -116,16 +120,15 @@ fn beat(link: &mut Link, fleet: &Fleet) -> Result<bool, Broken> {
                 ),
                 &[(&fleet.host, Type::TEXT), (&f64::from(GONE_AFTER_SECONDS), Type::FLOAT8)],
             )? == 1;
-        let live = client.query_typed_one(
-            &format!(
-                "SELECT count(*) FROM {schema}.hosts
-                 WHERE seen_at > clock_timestamp() - make_interval(secs => {GONE_AFTER_SECONDS})"
-            ),
+        let live = client.query_typed(
+            &format!("SELECT id, address FROM {schema}.hosts WHERE {} ORDER BY 2, 1", is_live()),
             &[],
         )?;
-        Ok((leads, live.get::<_, i64>(0)))
+        Ok((leads, live))
     })?;
-    fleet.live.store(u32::try_from(live).unwrap_or(u32::MAX), Relaxed);
+    fleet.live.store(u32::try_from(live.len()).unwrap_or(u32::MAX), Relaxed);
+    let live = live.iter().map(|row| Host { id: row.get(0), name: row.get(1) });
+    *lock(&fleet.hosts) = live.collect();
     Ok(leads)
 }
 
@@ -142,6 +145,8 @@ pub struct HostStatus {
     pub behind: u64,
     /// SHA-256 of the handler that it serves, lower-case hex; empty until it does.
     pub handler: String,
+    /// The generation that this is; 0 until it serves one.
+    pub generation: u64,
     /// Whether it makes vectors and cleans up for all.
     pub leads: bool,
     /// Seconds since it told last.
@@ -204,7 +209,7 @@ fn read(client: &mut postgres::Client, schema: &str) -> Result<Overview, postgre
     };
     let hosts = client.query_typed(
         &format!(
-            "SELECT address, version, state, position, handler,
+            "SELECT address, version, state, position, handler, generation,
                  EXISTS (SELECT 1 FROM {schema}.leases WHERE holder = id AND until > clock_timestamp()),
                  extract(epoch FROM clock_timestamp() - seen_at)::bigint
              FROM {schema}.hosts ORDER BY address, id"
@@ -214,7 +219,7 @@ fn read(client: &mut postgres::Client, schema: &str) -> Result<Overview, postgre
     overview.hosts = hosts
         .iter()
         .map(|row| {
-            let silent_seconds = number(row.get(6));
+            let silent_seconds = number(row.get(7));
             let gone = silent_seconds > u64::from(GONE_AFTER_SECONDS.unsigned_abs());
             HostStatus {
                 address: row.get(0),
@@ -222,7 +227,8 @@ fn read(client: &mut postgres::Client, schema: &str) -> Result<Overview, postgre
                 state: if gone { "gone".into() } else { row.get(2) },
                 behind: overview.head.saturating_sub(number(row.get(3))),
                 handler: row.get(4),
-                leads: row.get(5),
+                generation: number(row.get(5)),
+                leads: row.get(6),
                 silent_seconds,
             }
         })

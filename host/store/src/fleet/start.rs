@@ -98,7 +98,10 @@ pub fn import(dir: &Path, settings: &Settings) -> Result<u64, OpenError> {
     schema::open_reader(&database)?.execute("VACUUM INTO ?1", [path])?;
     let (first, columns, documents) = {
         let db = schema::open_writer(&copy)?;
-        db.execute_batch("DELETE FROM removals; DELETE FROM embedding_queue;")?;
+        db.execute_batch(
+            "DELETE FROM removals; DELETE FROM embedding_queue;
+             DELETE FROM rollouts; DELETE FROM rollout_acknowledgements;",
+        )?;
         let documents = db.query_row("SELECT count(*) FROM documents", [], |row| row.get(0))?;
         (begin(&db)?, columns(&db)?, documents)
     };

@@ -1,6 +1,10 @@
 //! What the host asks of a store that may be part of a fleet.
 
-use super::{NotCurrent, Status};
+use std::collections::HashSet;
+
+use ragtime_policy::rollout::Host;
+
+use super::{NotCurrent, Status, components};
 use crate::Store;
 use crate::types::Error;
 
@@ -53,9 +57,56 @@ impl Store {
     }
 
     /// Names the handler that this host serves, for who looks at the fleet.
-    pub fn set_handler(&self, sha256: &str) {
+    pub fn set_handler(&self, generation: u64, sha256: &str) {
         if let Some(fleet) = &self.0.fleet {
-            fleet.set_handler(sha256);
+            fleet.set_handler(generation, sha256);
+        }
+    }
+
+    /// This host, as the others know it; none when it is alone.
+    pub fn host(&self) -> Option<Host> {
+        self.0.fleet.as_ref().map(|fleet| fleet.host())
+    }
+
+    /// The hosts of the fleet that live, this one among them, as of a second ago. Empty
+    /// until this host knows.
+    pub fn live(&self) -> Vec<Host> {
+        self.0.fleet.as_ref().map(|fleet| fleet.live()).unwrap_or_default()
+    }
+
+    /// Has `take_in` called when a handler was deployed or a rollout has gone a step, by
+    /// whichever host, in the order of the log: before a request that comes after it is let
+    /// through by [`Self::fence`]. It runs on the thread that writes and must not write.
+    pub fn on_handlers_changed(
+        &self,
+        take_in: impl Fn() -> Result<(), Error> + Send + Sync + 'static,
+    ) {
+        if let Some(fleet) = &self.0.fleet {
+            fleet.on_handlers_changed(Box::new(take_in));
+        }
+    }
+
+    /// Keeps a component for all hosts. Blocking. A host that is alone keeps its own.
+    pub fn put_component(&self, sha256: &str, component: &[u8]) -> Result<(), Error> {
+        match &self.0.fleet {
+            Some(fleet) => fleet.with_components(|link| components::put(link, sha256, component)),
+            None => Ok(()),
+        }
+    }
+
+    /// A component that is kept for all hosts. Blocking.
+    pub fn component(&self, sha256: &str) -> Result<Option<Vec<u8>>, Error> {
+        match &self.0.fleet {
+            Some(fleet) => fleet.with_components(|link| components::get(link, sha256)),
+            None => Ok(None),
+        }
+    }
+
+    /// Removes every component that is kept for all hosts, but these. Blocking.
+    pub fn retain_components(&self, keep: &HashSet<String>) -> Result<(), Error> {
+        match &self.0.fleet {
+            Some(fleet) => fleet.with_components(|link| components::retain(link, keep)),
+            None => Ok(()),
         }
     }
 

