@@ -14,7 +14,7 @@ use ragtime_filter::Filter;
 use rusqlite::Connection;
 
 use crate::types::Error;
-use crate::{details, documents};
+use crate::{details, documents, lock_mutex};
 
 /// What the answer of a filter depends on, apart from the documents.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -83,7 +83,7 @@ impl AllowedDocuments {
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        lock_mutex(&self.kept)
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use crate::types::OpenError;
-use crate::{DATABASE, INDEXES, lock, schema};
+use crate::{DATABASE, INDEXES, files, lock, schema};
 
 /// Copies the database in `dir` to the new file `to`, as of one moment; a
 /// server may be at work on it. On disk and checked when it returns the number
@@ -20,8 +20,7 @@ pub fn backup(dir: &Path, to: &Path) -> Result<u64, OpenError> {
     if !database.exists() {
         return Err(OpenError::NoDatabase);
     }
-    let path = to.to_str().ok_or(OpenError::Path)?;
-    schema::open_reader(&database)?.execute("VACUUM INTO ?1", [path])?;
+    files::copy_database(&database, to)?;
     sync(to)?;
     verify(to)
 }
@@ -45,14 +44,12 @@ pub fn restore(from: &Path, dir: &Path, replace: bool) -> Result<u64, OpenError>
     fs::copy(from, &new)?;
     sync(&new)?;
     for suffix in ["-wal", "-shm"] {
-        remove(&dir.join(format!("{DATABASE}{suffix}")))?;
+        files::remove(&dir.join(format!("{DATABASE}{suffix}")))?;
     }
     fs::rename(&new, &database)?;
     File::open(dir)?.sync_all()?;
-    match fs::remove_dir_all(dir.join(INDEXES)) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-        _ => Ok(documents),
-    }
+    files::remove_folder(&dir.join(INDEXES))?;
+    Ok(documents)
 }
 
 /// Whether `file` is a whole database of a version that is known; how many
@@ -74,12 +71,5 @@ fn sync(file: &Path) -> std::io::Result<()> {
     match file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         Some(folder) => File::open(folder)?.sync_all(),
         None => Ok(()),
-    }
-}
-
-fn remove(file: &Path) -> std::io::Result<()> {
-    match fs::remove_file(file) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
     }
 }

@@ -9,10 +9,6 @@ const COLUMNS: &str =
 
 /// Writes a deployment down.
 pub(crate) fn record(connection: &Connection, one: &Deployment) -> Result<(), Error> {
-    // Another host of a fleet may have started with the same handler at the same moment.
-    if get(connection, one.id)?.is_some_and(|there| there.sha256 == one.sha256 && there.active) {
-        return Ok(());
-    }
     connection.execute(
         &format!(
             "INSERT INTO deployments ({COLUMNS})

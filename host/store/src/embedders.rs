@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ use crate::embedding_queue::{self, Share};
 use crate::fleet::Fleet;
 use crate::index::Indexes;
 use crate::indexer::{Wake, by_collection};
+use crate::lock_mutex;
 use crate::models::{self, Known};
 use crate::pending::{self, Pending};
 use crate::reader::Readers;
@@ -90,18 +91,18 @@ impl Embedders {
 
     /// The models there are, as of now.
     pub(crate) fn known(&self) -> Arc<Known> {
-        Arc::clone(&lock(&self.known))
+        Arc::clone(&lock_mutex(&self.known))
     }
 
     /// Brings a model in; false if one of its name is there.
     pub(crate) fn add(&self, model: Arc<dyn Embed>, tools: Tools) -> std::io::Result<bool> {
         let name = model.name().to_owned();
-        let mut running = lock(&self.running);
+        let mut running = lock_mutex(&self.running);
         if running.contains_key(&name) {
             return Ok(false);
         }
         let known = {
-            let mut known = lock(&self.known);
+            let mut known = lock_mutex(&self.known);
             let mut next = Known::clone(&known);
             next.default.get_or_insert_with(|| name.clone());
             next.configured.insert(name.clone());
@@ -144,7 +145,7 @@ impl Embedders {
 
     /// Has every thread look for something to do.
     pub(crate) fn wake_all(&self) {
-        for running in lock(&self.running).values() {
+        for running in lock_mutex(&self.running).values() {
             // One that has stopped has nothing to do.
             let _ = running.wake.send(Call::Look);
         }
@@ -152,7 +153,7 @@ impl Embedders {
 
     /// Chunks may lack vectors of this model that are not waited for.
     pub(crate) fn is_behind(&self, model: &str) {
-        if let Some(running) = lock(&self.running).get(model) {
+        if let Some(running) = lock_mutex(&self.running).get(model) {
             running.state.complete.store(false, Relaxed);
             let _ = running.wake.send(Call::Behind);
         }
@@ -160,7 +161,7 @@ impl Embedders {
 
     /// The same of all models.
     pub(crate) fn are_behind(&self) {
-        let names: Vec<_> = lock(&self.running).keys().cloned().collect();
+        let names: Vec<_> = lock_mutex(&self.running).keys().cloned().collect();
         names.iter().for_each(|name| self.is_behind(name));
     }
 
@@ -171,22 +172,18 @@ impl Embedders {
             complete: running.state.complete.load(Relaxed),
             failing: running.state.failing.load(Relaxed),
         };
-        lock(&self.running).iter().map(status).collect()
+        lock_mutex(&self.running).iter().map(status).collect()
     }
 
     /// Stops the threads; what they have not done yet they do after the next start.
     pub(crate) fn stop(&self) -> Vec<JoinHandle<()>> {
-        let stopped = std::mem::take(&mut *lock(&self.running));
+        let stopped = std::mem::take(&mut *lock_mutex(&self.running));
         let stop = |running: Running| {
             let _ = running.wake.send(Call::Stop);
             running.thread
         };
         stopped.into_values().map(stop).collect()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 /// Makes the vectors of one model.

@@ -14,8 +14,10 @@ use tokio::sync::watch;
 use crate::alive::{AliveSet, Place};
 use crate::details;
 use crate::documents;
+use crate::files;
 use crate::folders;
 use crate::lexical::{Constraint, Lexical, LexicalSearch};
+use crate::lock_mutex;
 use crate::maintainer::Call;
 use crate::models;
 use crate::pending::Pending;
@@ -159,7 +161,7 @@ impl Indexes {
             let in_use = folders::in_use(&folder, language);
             let lexical = Arc::new(open_lexical(&in_use)?);
             *index.lexical.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = lexical;
-            *index.folder.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = in_use;
+            *lock_mutex(&index.folder) = in_use;
             index.recent.clear();
         }
         Ok(())
@@ -182,9 +184,7 @@ impl Indexes {
     /// Forgets a collection and deletes its files.
     pub(crate) fn drop_collection(&self, collection: i64) {
         self.lock().pop(&collection);
-        if let Err(error) = std::fs::remove_dir_all(self.folder(collection))
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
+        if let Err(error) = files::remove_folder(&self.folder(collection)) {
             tracing::warn!(%error, collection, "the index of a deleted collection could not be removed");
         }
     }
@@ -276,7 +276,7 @@ impl Indexes {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Loaded> {
-        self.loaded.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        lock_mutex(&self.loaded)
     }
 }
 
@@ -297,7 +297,7 @@ impl CollectionIndex {
     }
 
     fn folder(&self) -> PathBuf {
-        self.folder.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+        lock_mutex(&self.folder).clone()
     }
 
     /// Makes chunks findable, all that there are up to `through`.
@@ -530,7 +530,7 @@ impl CollectionIndex {
     }
 
     fn incoming(&self) -> std::sync::MutexGuard<'_, Option<AliveSet>> {
-        self.incoming.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        lock_mutex(&self.incoming)
     }
 
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, AliveSet> {

@@ -17,6 +17,7 @@ mod details;
 mod documents;
 mod embedders;
 mod embedding_queue;
+mod files;
 pub mod fleet;
 mod folders;
 mod index;
@@ -654,6 +655,6 @@ fn now() -> u64 {
 }
 
 /// A thread that panicked has left nothing half done in what these guard.
-fn lock_mutex<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock_mutex<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

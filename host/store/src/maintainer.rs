@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::index::{CollectionIndex, Indexes};
+use crate::lock_mutex;
 
 /// How long a collection is left alone whose files could not be written: the disk is
 /// full, and each try writes 25 MB.
@@ -51,7 +52,7 @@ impl Maintainer {
         self.stop.store(true, Relaxed);
         // It may have stopped already.
         let _ = self.calls.send(Call::Stop);
-        self.thread.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take()
+        lock_mutex(&self.thread).take()
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Mutex;
 
 use rusqlite::Connection;
 
-use crate::schema;
 use crate::types::Error;
+use crate::{lock_mutex, schema};
 
 /// Idle connections to keep. One costs about 2 MB of page cache.
 const MAX_IDLE: usize = 8;
@@ -41,6 +41,6 @@ impl Readers {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
-        self.idle.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        lock_mutex(&self.idle)
     }
 }

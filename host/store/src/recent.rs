@@ -5,9 +5,10 @@
 //! the index forgets it, so an answer is the same with and without.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 
 use crate::lexical::LexicalSearch;
+use crate::lock_mutex;
 use crate::types::{CandidateQuery, Error};
 
 /// Queries that are kept: as many as may be between their first and second question at
@@ -73,7 +74,7 @@ impl Found {
     /// The chunks that the words found, and of `others` those that match, with scores.
     pub(crate) fn with_scores(&self, others: &[u64]) -> Result<HashMap<u64, f32>, Error> {
         let mut scores: HashMap<u64, f32> = self.hits.iter().copied().collect();
-        let mut known = lock(&self.others);
+        let mut known = lock_mutex(&self.others);
         let is_new = |chunk: &u64| !scores.contains_key(chunk) && !known.contains_key(chunk);
         let new: Vec<_> = others.iter().copied().filter(is_new).collect();
         if !new.is_empty() {
@@ -89,33 +90,29 @@ impl Found {
 impl Recent {
     /// Forgets everything, since the index has changed.
     pub(crate) fn clear(&self) {
-        let mut state = lock(&self.0);
+        let mut state = lock_mutex(&self.0);
         state.version += 1;
         state.kept.clear();
     }
 
     /// How often the index has changed.
     pub(crate) fn version(&self) -> u64 {
-        lock(&self.0).version
+        lock_mutex(&self.0).version
     }
 
     /// What was found for these words.
     pub(crate) fn get(&self, key: &Key) -> Option<Arc<Found>> {
-        let state = lock(&self.0);
+        let state = lock_mutex(&self.0);
         let found = state.kept.iter().find(|(known, _)| known == key);
         found.map(|(_, found)| Arc::clone(found))
     }
 
     /// Keeps what was found in an index of this version, if it still is of it.
     pub(crate) fn keep(&self, version: u64, key: Key, found: &Arc<Found>) {
-        let mut state = lock(&self.0);
+        let mut state = lock_mutex(&self.0);
         if state.version == version {
             state.kept.truncate(MAX_KEPT - 1);
             state.kept.push_front((key, Arc::clone(found)));
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::fleet::{Log, Lost, TakeIn};
+use crate::lock_mutex;
 use crate::types::{Error, Settings};
 
 /// Writes in one transaction. Bounds how long the first waits for the last.
@@ -29,7 +30,7 @@ impl Health {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        lock_mutex(&self.0)
     }
 }
 

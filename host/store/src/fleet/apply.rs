@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
-use super::entry::{Cell, Entry, Table, changed_keys, changes_handlers};
+use super::entry::{Cell, Entry, Table, changed_keys, changes_handlers, quoted};
 use crate::index::decode_vector;
 use crate::models::{self, Slot};
 use crate::types::Error;
@@ -135,12 +135,6 @@ fn insert(db: &Connection, table: &Table) -> Result<(), Error> {
         statement.execute(params_from_iter(row))?;
     }
     Ok(())
-}
-
-/// Whoever may write to the log may write to the database anyhow; the quotes are for
-/// names like `end`.
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// Which of the new vectors of a table serve.

@@ -83,6 +83,12 @@ impl ToSql for Cell {
     }
 }
 
+/// A name of a table or a column in a statement. Whoever may write to the log may write to
+/// the database anyhow; the quotes are for names like `end`.
+pub(crate) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
 /// The ids of the keys that an entry changes or ends.
 pub(crate) fn changed_keys(entry: &Entry) -> Vec<String> {
     let tables = entry.tables.iter().filter(|table| table.name == "keys");

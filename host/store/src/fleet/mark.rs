@@ -3,6 +3,8 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::lock_mutex;
+
 #[derive(Debug, Default)]
 pub(crate) struct Mark {
     value: Mutex<u64>,
@@ -39,7 +41,7 @@ impl Mark {
     }
 
     fn lock(&self) -> MutexGuard<'_, u64> {
-        self.value.lock().unwrap_or_else(PoisonError::into_inner)
+        lock_mutex(&self.value)
     }
 }
 

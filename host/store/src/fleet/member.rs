@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 use super::{
-    Announcer, Fleet, Link, Log, Settings, TakeIn, TakenIn, fence, join, lock, presence, snapshot,
+    Announcer, Fleet, Link, Log, Settings, TakeIn, TakenIn, fence, join, presence, snapshot,
 };
 use crate::embedders::Embedders;
 use crate::index::Indexes;
@@ -18,7 +18,7 @@ use crate::models::Known;
 use crate::reader::Readers;
 use crate::types::{Error, OpenError};
 use crate::writer::{Journal, Writer};
-use crate::{embedding_queue, schema};
+use crate::{embedding_queue, lock_mutex, schema};
 
 /// A host that has joined, and what it is still to be given.
 pub(crate) struct Member {
@@ -51,7 +51,7 @@ impl Member {
         let fleet = Arc::clone(&self.fleet);
         let mut log = Log::start(self.link.another(), connection, applier, fleet)?;
         let dropped = Mutex::new(Vec::new());
-        log.follow(&|taken: &TakenIn| lock(&dropped).extend(&taken.dropped))?;
+        log.follow(&|taken: &TakenIn| lock_mutex(&dropped).extend(&taken.dropped))?;
         Ok((log, dropped.into_inner().unwrap_or_else(PoisonError::into_inner)))
     }
 
@@ -72,8 +72,8 @@ impl Member {
         let Self { settings, fleet, link, database } = self;
         let (requests, asked) = channel();
         fence::start(link.another(), Arc::clone(&fleet), Arc::downgrade(writer), asked)?;
-        *lock(&fleet.requests) = Some(requests);
-        *lock(&fleet.components) = Some(link.another());
+        *lock_mutex(&fleet.requests) = Some(requests);
+        *lock_mutex(&fleet.components) = Some(link.another());
         let lead = lead(writer, embedders, wake);
         let snapshots = snapshot::Source::new(database, settings.snapshot_bytes);
         let (stop, stopped) = channel();

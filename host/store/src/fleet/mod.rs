@@ -29,9 +29,9 @@ mod tables;
 mod tests;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering::Relaxed};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 use std::sync::mpsc::Sender;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ragtime_policy::rollout::Host;
@@ -51,6 +51,7 @@ pub(crate) use searchable::Announcer;
 pub use start::import;
 use start::join;
 
+use crate::lock_mutex;
 use crate::types::{Error, OpenError};
 
 /// How a host takes part in a fleet.
@@ -121,9 +122,7 @@ pub(crate) struct Fleet {
     leads: AtomicBool,
     /// Whether this host can do it.
     can_lead: AtomicBool,
-    /// Hosts that live.
-    live: AtomicU32,
-    /// The other hosts that live, and this one.
+    /// The hosts that live, this one among them; empty until it knows.
     hosts: Mutex<Vec<Host>>,
     /// The generation that this host serves, and the SHA-256 of its component.
     handler: Mutex<(u64, String)>,
@@ -157,7 +156,6 @@ impl Fleet {
             searchable: Mark::default(),
             leads: AtomicBool::new(false),
             can_lead: AtomicBool::new(false),
-            live: AtomicU32::new(1),
             hosts: Mutex::default(),
             handler: Mutex::default(),
             reached: Mutex::new(Ok(())),
@@ -173,7 +171,7 @@ impl Fleet {
 
     /// Resolves once this host has all that was acknowledged before.
     pub(crate) async fn fence(&self) -> Result<(), NotCurrent> {
-        let requests = lock(&self.requests).clone();
+        let requests = lock_mutex(&self.requests).clone();
         // What this host has is of no worth any more.
         let requests = requests.filter(|_| self.ended.borrow().is_none());
         match requests {
@@ -202,12 +200,12 @@ impl Fleet {
 
     /// Hosts that live, this one among them.
     pub(crate) fn live_hosts(&self) -> u32 {
-        self.live.load(Relaxed).max(1)
+        u32::try_from(lock_mutex(&self.hosts).len()).unwrap_or(u32::MAX).max(1)
     }
 
     /// Names the handler that this host serves.
     pub(crate) fn set_handler(&self, generation: u64, sha256: &str) {
-        *lock(&self.handler) = (generation, sha256.to_owned());
+        *lock_mutex(&self.handler) = (generation, sha256.to_owned());
     }
 
     /// This host, as the others know it.
@@ -217,17 +215,17 @@ impl Fleet {
 
     /// The hosts that live, as of the last beat.
     pub(crate) fn live(&self) -> Vec<Host> {
-        lock(&self.hosts).clone()
+        lock_mutex(&self.hosts).clone()
     }
 
     /// What to do after handlers or a rollout have changed, before any request sees it.
     pub(crate) fn on_handlers_changed(&self, take_in: HandlersChanged) {
-        *lock(&self.handlers_changed) = Some(take_in);
+        *lock_mutex(&self.handlers_changed) = Some(take_in);
     }
 
     /// Handlers or a rollout have changed.
     pub(crate) fn handlers_have_changed(&self) {
-        let taken = lock(&self.handlers_changed).as_ref().map_or(Ok(()), |take_in| take_in());
+        let taken = lock_mutex(&self.handlers_changed).as_ref().map_or(Ok(()), |take_in| take_in());
         if let Err(error) = taken {
             tracing::error!(%error, "which handler serves cannot be read");
             self.end("the handlers cannot be read");
@@ -239,7 +237,7 @@ impl Fleet {
         &self,
         work: impl FnOnce(&mut Link) -> Result<R, link::Broken>,
     ) -> Result<R, Error> {
-        let mut link = lock(&self.components);
+        let mut link = lock_mutex(&self.components);
         let link =
             link.as_mut().ok_or_else(|| Error::Internal("the fleet is not joined".into()))?;
         work(link).map_err(|error| Error::Internal(error.to_string()))
@@ -247,12 +245,12 @@ impl Fleet {
 
     /// What to do after keys with these ids have changed, before any request sees it.
     pub(crate) fn on_keys_changed(&self, take_in: KeysChanged) {
-        *lock(&self.keys_changed) = Some(take_in);
+        *lock_mutex(&self.keys_changed) = Some(take_in);
     }
 
     /// Keys with these ids have changed.
     pub(crate) fn keys_have_changed(&self, ids: &[String]) {
-        let taken = lock(&self.keys_changed).as_ref().map_or(Ok(()), |take_in| take_in(ids));
+        let taken = lock_mutex(&self.keys_changed).as_ref().map_or(Ok(()), |take_in| take_in(ids));
         if let Err(error) = taken {
             tracing::error!(%error, "keys that were changed cannot be read");
             self.end("the keys cannot be read");
@@ -262,7 +260,7 @@ impl Fleet {
     /// This host has everything up to this entry, in its database and in memory.
     fn advance(&self, to: &Position) {
         // Before who waits for the entry is woken: they ask for it by this.
-        *lock(&self.last) = (to.n, to.token.clone());
+        *lock_mutex(&self.last) = (to.n, to.token.clone());
         self.position.raise(to.n);
     }
 
@@ -291,7 +289,7 @@ impl Fleet {
     }
 
     fn set_reached(&self, reached: Result<(), String>) {
-        let mut before = lock(&self.reached);
+        let mut before = lock_mutex(&self.reached);
         match (&*before, &reached) {
             (Ok(()), Err(error)) => {
                 tracing::error!(error, "PostgreSQL cannot be reached; this host does not answer");
@@ -305,9 +303,9 @@ impl Fleet {
     /// How this host stands in its fleet.
     pub(crate) fn status(&self) -> Status {
         let (position, head) = (self.position.get(), self.head.get());
-        let owes = lock(&self.asked_at).is_some_and(|at| at.elapsed() > self.patience);
+        let owes = lock_mutex(&self.asked_at).is_some_and(|at| at.elapsed() > self.patience);
         Status {
-            reached: lock(&self.reached).is_ok() && !owes,
+            reached: lock_mutex(&self.reached).is_ok() && !owes,
             behind: head.saturating_sub(position),
             unindexed: self.searchable.get().saturating_sub(self.indexed.get()),
             leads: self.leads(),
@@ -317,7 +315,7 @@ impl Fleet {
 
     /// Ends the threads that serve requests of this host.
     pub(crate) fn close(&self) {
-        lock(&self.requests).take();
+        lock_mutex(&self.requests).take();
     }
 }
 
@@ -349,10 +347,6 @@ fn known_as(schema: &str, n: u64) -> String {
 fn unix_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether a database is the copy of a fleet's host.

@@ -15,7 +15,8 @@ use ragtime_policy::rollout::Host;
 
 use super::link::{Broken, Link};
 use super::log::{number, signed};
-use super::{Fleet, Settings, lock, snapshot};
+use super::{Fleet, Settings, snapshot};
+use crate::lock_mutex;
 use crate::types::OpenError;
 
 /// How often a host tells that it lives.
@@ -87,7 +88,7 @@ fn beat(link: &mut Link, fleet: &Fleet) -> Result<bool, Broken> {
         super::Status { .. } => "ready",
     };
     let (position, indexed) = (signed(fleet.position.get()), signed(fleet.indexed.get()));
-    let (generation, handler) = lock(&fleet.handler).clone();
+    let (generation, handler) = lock_mutex(&fleet.handler).clone();
     let generation = signed(generation);
     let may_lead = fleet.can_lead.load(Relaxed);
     let (leads, live) = link.run(|client, schema| {
@@ -126,9 +127,8 @@ fn beat(link: &mut Link, fleet: &Fleet) -> Result<bool, Broken> {
         )?;
         Ok((leads, live))
     })?;
-    fleet.live.store(u32::try_from(live.len()).unwrap_or(u32::MAX), Relaxed);
     let live = live.iter().map(|row| Host { id: row.get(0), name: row.get(1) });
-    *lock(&fleet.hosts) = live.collect();
+    *lock_mutex(&fleet.hosts) = live.collect();
     Ok(leads)
 }
 

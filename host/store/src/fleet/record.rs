@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use rusqlite::Connection;
 
-use super::entry::{Cell, Entry, Table, sequences};
+use super::entry::{Cell, Entry, Table, quoted, sequences};
 use crate::types::Error;
 
 /// Tables that are each host's own: what its indexes have yet to take out, where it is
@@ -103,8 +103,8 @@ fn table(db: &Connection, name: String) -> Result<Shared, Error> {
 /// The two columns by which a row is noted; the second is 0 where the key has one.
 fn noted(table: &Shared, row: &str) -> Result<String, Error> {
     match table.key.as_slice() {
-        [one] => Ok(format!("{row}.\"{one}\", 0")),
-        [one, two] => Ok(format!("{row}.\"{one}\", {row}.\"{two}\"")),
+        [one] => Ok(format!("{row}.{}, 0", quoted(one))),
+        [one, two] => Ok(format!("{row}.{}, {row}.{}", quoted(one), quoted(two))),
         _ => Err(Error::Internal(format!(
             "the table {} has no key of one or two columns",
             table.name
@@ -125,19 +125,20 @@ fn triggers(number: usize, table: &Shared) -> Result<String, Error> {
 
 /// Reads the rows that were noted of one table, or that they are gone.
 fn read(db: &Connection, number: usize, table: &Shared, into: &mut Table) -> Result<(), Error> {
-    let columns: Vec<_> = table.columns.iter().map(|column| format!("r.\"{column}\"")).collect();
+    let columns: Vec<_> =
+        table.columns.iter().map(|column| format!("r.{}", quoted(column))).collect();
     let on: Vec<_> = table
         .key
         .iter()
         .zip(["c.a", "c.b"])
-        .map(|(column, c)| format!("r.\"{column}\" = {c}"))
+        .map(|(column, c)| format!("r.{} = {c}", quoted(column)))
         .collect();
     let mut statement = db.prepare_cached(&format!(
-        "SELECT c.a, c.b, r.\"{}\" IS NOT NULL, {} FROM temp.changed AS c
-         LEFT JOIN main.\"{}\" AS r ON {} WHERE c.t = {number}",
-        table.key.first().map_or("", String::as_str),
+        "SELECT c.a, c.b, r.{} IS NOT NULL, {} FROM temp.changed AS c
+         LEFT JOIN main.{} AS r ON {} WHERE c.t = {number}",
+        quoted(table.key.first().map_or("", String::as_str)),
         columns.join(", "),
-        table.name,
+        quoted(&table.name),
         on.join(" AND ")
     ))?;
     let mut rows = statement.query([])?;

@@ -1,7 +1,7 @@
 //! Copies of the whole database in PostgreSQL, from which a host starts and which let the
 //! log be short.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use super::link::{Broken, Link};
 use super::log::{number, signed};
 use super::position::Position;
-use crate::schema;
+use crate::files::{self, remove};
 use crate::types::{Error, OpenError};
 
 /// Bytes of one part: it is in memory as a whole, on both sides.
@@ -184,8 +184,7 @@ fn take(link: &mut Link, database: &Path) -> Result<(), OpenError> {
 
 /// Copies a database as of one moment, without what is its host's own.
 pub(crate) fn copy_of(database: &Path, to: &Path) -> Result<Position, OpenError> {
-    let path = to.to_str().ok_or(OpenError::Path)?;
-    schema::open_reader(database)?.execute("VACUUM INTO ?1", [path])?;
+    files::copy_database(database, to)?;
     let copy = Connection::open(to)?;
     copy.execute_batch("DELETE FROM removals")?;
     let position = Position::of(&copy)?;
@@ -202,11 +201,4 @@ fn trim(client: &mut Client, schema: &str) -> Result<(), postgres::Error> {
              (SELECT n FROM {schema}.snapshots ORDER BY n DESC LIMIT {KEPT});
          DELETE FROM {schema}.snapshot_parts WHERE n < (SELECT min(n) FROM {schema}.snapshots)"
     ))
-}
-
-pub(crate) fn remove(file: &Path) -> std::io::Result<()> {
-    match fs::remove_file(file) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }

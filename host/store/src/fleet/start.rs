@@ -12,6 +12,7 @@ use super::link::{Broken, Link};
 use super::log::{number, signed};
 use super::position::Position;
 use super::{Fleet, Settings, known_as, presence, snapshot, tables};
+use crate::files;
 use crate::models::Known;
 use crate::schema;
 use crate::types::OpenError;
@@ -94,8 +95,7 @@ pub fn import(dir: &Path, settings: &Settings) -> Result<u64, OpenError> {
     reach(&mut link, settings.start_patience)?;
     let copy = dir.join(format!("{}fleet", crate::IN_THE_MAKING));
     discard(&copy)?;
-    let path = copy.to_str().ok_or(OpenError::Path)?;
-    schema::open_reader(&database)?.execute("VACUUM INTO ?1", [path])?;
+    files::copy_database(&database, &copy)?;
     let (first, columns, documents) = {
         let db = schema::open_writer(&copy)?;
         db.execute_batch(
@@ -188,7 +188,7 @@ fn discard(file: &Path) -> std::io::Result<()> {
     for suffix in ["", "-wal", "-shm", "-journal"] {
         let mut name = file.as_os_str().to_owned();
         name.push(suffix);
-        snapshot::remove(Path::new(&name))?;
+        files::remove(Path::new(&name))?;
     }
     Ok(())
 }
@@ -314,10 +314,7 @@ fn goes_on(client: &mut Client, schema: &str, own: &Position) -> Result<bool, Op
 fn take_copy(link: &mut Link, dir: &Path) -> Result<(), OpenError> {
     let (database, copy) = (dir.join(DATABASE), dir.join(format!("{}copy", crate::IN_THE_MAKING)));
     run(link, |client, schema| snapshot::get(client, schema, &copy))?;
-    match fs::remove_dir_all(dir.join(INDEXES)) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-        _ => {}
-    }
+    files::remove_folder(&dir.join(INDEXES))?;
     discard(&database)?;
     fs::rename(&copy, &database)?;
     fs::File::open(dir)?.sync_all()?;

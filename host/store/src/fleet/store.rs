@@ -23,6 +23,11 @@ impl Store {
         }
     }
 
+    /// Whether this host is part of a fleet.
+    pub fn in_fleet(&self) -> bool {
+        self.0.fleet.is_some()
+    }
+
     /// How this host stands in its fleet; none when it is alone.
     pub fn fleet(&self) -> Option<Status> {
         self.0.fleet.as_ref().map(|fleet| fleet.status())

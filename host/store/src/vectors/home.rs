@@ -9,6 +9,7 @@ use ragtime_policy::digest::hex;
 use super::file::{Identity, Refused, identity};
 use super::lists::Lists;
 use super::segment::Segment;
+use crate::files;
 use crate::index::encode_vector;
 use crate::types::Error;
 
@@ -169,9 +170,7 @@ fn files(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
 
 /// One that stays costs room on the disk and is removed at the next start.
 fn remove(path: &Path) {
-    if let Err(error) = std::fs::remove_file(path)
-        && error.kind() != std::io::ErrorKind::NotFound
-    {
+    if let Err(error) = files::remove(path) {
         tracing::warn!(%error, file = ?path.file_name(), "a file of vectors could not be removed");
     }
 }
