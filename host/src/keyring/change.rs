@@ -197,7 +197,7 @@ impl Keyring {
             let write = move |table: &KeyTable<'_>| decide_and_write(table, &actor, now, decide);
             let steps = shared.store.change_keys(write).await??;
             // In a fleet the store has brought them in already, in the order of the log.
-            if shared.store.fleet().is_none() {
+            if !shared.store.in_fleet() {
                 shared.bring_in(steps);
             }
             Ok(())

@@ -79,7 +79,7 @@ pub fn first(
 ) -> Result<First, ServeError> {
     let (past, newest) = swap::past(store)?;
     // What hosts of a fleet serve is for all of them to change.
-    let shared = store.host().is_some();
+    let shared = store.in_fleet();
     let swapped = past.last().filter(|last| {
         let own = settings.handler.file.is_some() || last.label == BUILT_IN;
         (shared || !own) && last.sha256 != likely.compiled.sha256
@@ -157,7 +157,7 @@ async fn record_start(
     start: Deployment,
     bytes: Cow<'static, [u8]>,
 ) -> Result<Cow<'static, [u8]>, ServeError> {
-    if store.host().is_none() {
+    if !store.in_fleet() {
         store.record_deployment(start).await?;
         return Ok(bytes);
     }

@@ -103,7 +103,7 @@ impl Attempt<'_> {
             let found = trial::canary(self.swaps, &candidate, share).await;
             self.trial("canary", found)?;
         }
-        self.warm_up(&candidate).await;
+        self.swaps.warm_up(&candidate).await;
         match self.is_rollout() {
             true => self.activate_everywhere(candidate, component).await?,
             false => self.activate(candidate, component).await?,
@@ -125,8 +125,7 @@ impl Attempt<'_> {
 
     async fn compile(&mut self, component: &Arc<[u8]>) -> Result<Compiled, SwapError> {
         let started = Instant::now();
-        let compiled = self.swaps.compiler.compile(Arc::clone(component)).await;
-        let compiled = compiled.map_err(|error| SwapError::Compile(one_line(&error)))?;
+        let compiled = self.swaps.compile(Arc::clone(component)).await?;
         self.advance();
         let detail = json!({
             "sha256": compiled.sha256, "bytes": compiled.bytes, "ms": millis(started),
@@ -137,11 +136,7 @@ impl Attempt<'_> {
     }
 
     async fn link(&mut self, compiled: Compiled) -> Result<Arc<Generation>, SwapError> {
-        let (swaps, id, label) = (Arc::clone(self.swaps), self.id, self.record.label.clone());
-        let build = move || swaps.workshop.build(id, &label, &compiled);
-        let candidate = self.swaps.compiler.apart(build).await;
-        let candidate = candidate.map_err(|error| SwapError::Link(one_line(&error)))?;
-        let candidate = Arc::new(candidate);
+        let candidate = self.swaps.link(self.id, &self.record.label, compiled).await?;
         self.swaps.live().insert(self.id, Arc::clone(&candidate));
         self.advance();
         let active = self.swaps.active();
@@ -153,21 +148,12 @@ impl Attempt<'_> {
     }
 
     async fn probe(&mut self, candidate: &Arc<Generation>) -> Result<(), SwapError> {
-        let credential = self.swaps.services.keyring.probe_credential();
-        let deadline = self.swaps.probe_timeout();
-        let answers =
-            probe::run(candidate, &credential, deadline).await.map_err(SwapError::Probe)?;
-        let routes = probe::routes(&self.swaps.active(), candidate, deadline).await;
+        let answers = self.swaps.probe(candidate).await?;
+        let (active, deadline) = (self.swaps.active(), self.swaps.probe_timeout());
+        let routes = probe::routes(&active, candidate, deadline).await;
         self.advance();
         self.step("probed", json!({"answers": answers, "routes": routes}));
         Ok(())
-    }
-
-    /// Makes an instance of the candidate before it takes requests.
-    async fn warm_up(&self, candidate: &Arc<Generation>) {
-        let credential = self.swaps.services.keyring.probe_credential();
-        let deadline = self.swaps.probe_timeout();
-        probe::warm_up(candidate, &credential, deadline).await;
     }
 
     /// Waits for whoever measures the candidate by other means.
@@ -199,18 +185,12 @@ impl Attempt<'_> {
         let swaps = Arc::clone(self.swaps);
         let commit = async move {
             keep(&swaps, &candidate, component).await?;
-            let (actor, sha256) = (record.actor.clone().unwrap_or_default(), record.sha256.clone());
+            let actor = record.actor.clone().unwrap_or_default();
             swaps.store().record_deployment(record).await?;
             let old = swaps.active();
             swaps.generations().advance();
             swaps.routing.activate(Arc::clone(&candidate));
-            swaps.services.telemetry.metrics.swapped(&kind, true);
-            let target = candidate.id.to_string();
-            let detail = serde_json::json!({"sha256": sha256});
-            swaps
-                .services
-                .record_act(&actor, &format!("guest.{kind}"), &target, &detail, None)
-                .await;
+            account(&swaps, &candidate, &kind, &actor).await;
             tracing::info!(
                 generation = candidate.id,
                 sha256 = candidate.sha256,
@@ -269,9 +249,9 @@ impl Attempt<'_> {
 /// Writes down that a swap was refused. In a fleet that ends the rollout; one that cannot be
 /// ended has no driver from then on, and is called off.
 async fn write_down(swaps: &Arc<Swaps>, record: Deployment) {
-    let written = match swaps.store().host() {
-        Some(_) => swaps.store().refuse_rollout(record).await.map(drop),
-        None => swaps.store().record_deployment(record).await,
+    let written = match swaps.store().in_fleet() {
+        true => swaps.store().refuse_rollout(record).await.map(drop),
+        false => swaps.store().record_deployment(record).await,
     };
     swaps.set_driving(None);
     if let Err(error) = written {
@@ -288,6 +268,14 @@ impl Drop for Attempt<'_> {
         let swaps = Arc::clone(self.swaps);
         tokio::spawn(async move { write_down(&swaps, record).await });
     }
+}
+
+/// Counts a swap that has come about, and writes down who made it.
+async fn account(swaps: &Swaps, candidate: &Generation, kind: &str, actor: &str) {
+    swaps.services.telemetry.metrics.swapped(kind, true);
+    let (action, target) = (format!("guest.{kind}"), candidate.id.to_string());
+    let detail = json!({"sha256": candidate.sha256});
+    swaps.services.record_act(actor, &action, &target, &detail, None).await;
 }
 
 /// Keeps the component, and of the others those that a rollback may want.
@@ -307,18 +295,20 @@ async fn keep(
 /// Removes components and code that neither serve nor may be wanted by a rollback, nor are
 /// of this hash. Blocking.
 pub(super) fn tidy(swaps: &Swaps, also: Option<String>) -> Result<(), SwapError> {
-    let mut names = HashSet::from([swaps.active().sha256.clone()]);
+    let mut names = wanted(swaps)?;
     names.extend(also);
-    for id in kept_ids(swaps) {
-        names.extend(swaps.store().deployment(id)?.map(|one| one.sha256));
-    }
     swaps.compiler.cache().retain(&names)?;
     Ok(swaps.archive.retain(&names)?)
 }
 
-/// The generations that rollbacks may want.
-fn kept_ids(swaps: &Swaps) -> Vec<u64> {
-    swaps.generations().ancestors().take(swaps.settings.keep).collect()
+/// The components that serve or that rollbacks may want, by their SHA-256. Blocking.
+fn wanted(swaps: &Swaps) -> Result<HashSet<String>, ragtime_store::Error> {
+    let kept: Vec<_> = swaps.generations().ancestors().take(swaps.settings.keep).collect();
+    let mut wanted = HashSet::from([swaps.active().sha256.clone()]);
+    for id in kept {
+        wanted.extend(swaps.store().deployment(id)?.map(|one| one.sha256));
+    }
+    Ok(wanted)
 }
 
 pub(super) async fn blocking<R: Send + 'static>(
@@ -338,11 +328,6 @@ fn interfaces(handler: &Generation) -> BTreeSet<&str> {
         }
     };
     handler.imports.iter().filter_map(|import| import.get(..name(import))).collect()
-}
-
-/// Wasmtime's account of an error, which may have several lines.
-pub(super) fn one_line(error: &wasmtime::Error) -> String {
-    format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn millis(since: Instant) -> f64 {

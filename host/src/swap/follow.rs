@@ -10,7 +10,7 @@ use ragtime_store::{Deployment, UnderWay};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::attempt::{self, blocking, one_line};
+use super::attempt::{self, blocking};
 use super::{SwapError, Swaps, past, probe};
 use crate::runtime::generation::Generation;
 
@@ -45,15 +45,15 @@ impl Swaps {
             Some(swaps) => swaps.take_in(),
             None => Ok(()),
         });
-        match self.store().host() {
-            Some(_) => self.take_in(),
-            None => Ok(()),
+        match self.store().in_fleet() {
+            true => self.take_in(),
+            false => Ok(()),
         }
     }
 
     /// Does what there is to do for as long as the server runs.
     pub async fn follow(self: Arc<Self>) {
-        if self.store().host().is_none() {
+        if !self.store().in_fleet() {
             return;
         }
         let mut changes = self.changes();
@@ -183,10 +183,8 @@ impl Swaps {
         self.enter(id, attempt::kind_of(&under_way.kind));
         let candidate = self.make(id, &under_way.label, &under_way.sha256).await?;
         self.live().insert(id, Arc::clone(&candidate));
-        let credential = self.services.keyring.probe_credential();
-        let deadline = self.probe_timeout();
-        probe::run(&candidate, &credential, deadline).await.map_err(SwapError::Probe)?;
-        probe::described(&candidate, deadline).await;
+        self.probe(&candidate).await?;
+        probe::described(&candidate, self.probe_timeout()).await;
         self.warm_up(&candidate).await;
         let mut generations = self.generations();
         while generations.candidate() == Some(id) && generations.state(id) != Some(State::Gating) {
@@ -202,18 +200,8 @@ impl Swaps {
         label: &str,
         sha256: &str,
     ) -> Result<Arc<Generation>, SwapError> {
-        let component = self.component(id, sha256).await?;
-        let compiled = self.compiler.compile(component).await;
-        let compiled = compiled.map_err(|error| SwapError::Compile(one_line(&error)))?;
-        let (swaps, label) = (Arc::clone(self), label.to_owned());
-        let build = move || swaps.workshop.build(id, &label, &compiled);
-        let made = self.compiler.apart(build).await;
-        made.map(Arc::new).map_err(|error| SwapError::Link(one_line(&error)))
-    }
-
-    async fn warm_up(&self, candidate: &Arc<Generation>) {
-        let credential = self.services.keyring.probe_credential();
-        probe::warm_up(candidate, &credential, self.probe_timeout()).await;
+        let compiled = self.compile(self.component(id, sha256).await?).await?;
+        self.link(id, label, compiled).await
     }
 
     /// Lets go of a candidate whose rollout has ended without it.

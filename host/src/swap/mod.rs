@@ -8,6 +8,7 @@
 mod archive;
 mod ask;
 mod attempt;
+mod candidate;
 mod error;
 mod follow;
 mod probe;

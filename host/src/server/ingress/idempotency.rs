@@ -99,7 +99,7 @@ impl Idempotency {
         let name = (principal.record.id.to_string(), key(value)?);
         let fingerprint = fingerprint(parts, body);
         let mut record = self.enter(name, fingerprint)?;
-        if self.services.store.fleet().is_some() {
+        if self.services.store.in_fleet() {
             return match record.claim().await? {
                 None => Ok(Lookup::First(record)),
                 Some(kept) => self.recorded(principal, fingerprint, kept).await,

@@ -1,7 +1,6 @@
 //! The end of a swap on a fleet: every host prepares the candidate, and one entry of the
 //! log makes it the handler of all.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +12,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::super::{Order, SwapError, Swaps};
-use super::{Attempt, blocking, keep, kept_ids, millis, write_down};
+use super::{Attempt, account, blocking, keep, millis, wanted, write_down};
 use crate::runtime::generation::Generation;
 
 /// How often to look who lives, where nothing else happens.
@@ -48,7 +47,7 @@ pub(super) async fn begin(
 impl Attempt<'_> {
     /// Whether this is a swap of all hosts of a fleet.
     pub(super) fn is_rollout(&self) -> bool {
-        self.swaps.store().host().is_some()
+        self.swaps.store().in_fleet()
     }
 
     /// Has every host prepare the candidate, and makes it the handler of all of them.
@@ -155,10 +154,7 @@ async fn committed(
     let next = swaps.store().commit_rollout(record, live).await?;
     if next == Some(Next::Commit) {
         swaps.set_driving(None);
-        swaps.services.telemetry.metrics.swapped(&kind, true);
-        let (target, detail) = (candidate.id.to_string(), json!({"sha256": candidate.sha256}));
-        let action = format!("guest.{kind}");
-        swaps.services.record_act(&actor, &action, &target, &detail, None).await;
+        account(swaps, candidate, &kind, &actor).await;
         forget_old(Arc::clone(swaps)).await;
     }
     Ok(next)
@@ -173,11 +169,7 @@ fn called_off(record: Deployment) -> Deployment {
 /// Takes components out of the database that no rollback will want.
 async fn forget_old(swaps: Arc<Swaps>) {
     let forgotten = blocking(move || -> Result<(), SwapError> {
-        let mut keep = HashSet::from([swaps.active().sha256.clone()]);
-        for id in kept_ids(&swaps) {
-            keep.extend(swaps.store().deployment(id)?.map(|one| one.sha256));
-        }
-        Ok(swaps.store().retain_components(&keep)?)
+        Ok(swaps.store().retain_components(&wanted(&swaps)?)?)
     });
     if let Ok(Err(error)) | Err(error) = forgotten.await {
         tracing::warn!(%error, "components that nobody will want again were not removed");
