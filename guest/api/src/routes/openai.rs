@@ -21,6 +21,15 @@ pub enum OpenAi {
     CreateEmbeddings,
 }
 
+/// What may be wrong with a completion, in either of its formats.
+const COMPLETION_PROBLEMS: &[Code] = &[
+    Code::UnknownModel,
+    Code::CollectionForbidden,
+    Code::UnknownGenerator,
+    Code::GeneratorUnavailable,
+    Code::GenerationFailed,
+];
+
 /// Their routes and descriptions.
 pub(super) const OPERATIONS: &[Described] = &[
     keyed(Post, "/v1/chat/completions", READ, ANSWER, Operation::OpenAi(Do::CompleteChat), || {
@@ -35,13 +44,7 @@ pub(super) const OPERATIONS: &[Described] = &[
                 "The answer; with `stream` as events that end with `[DONE]`.",
                 vec![json_of::<chat::Completion<'_>>(), Content::Text("text/event-stream")],
             )
-            .problems(&[
-                Code::UnknownModel,
-                Code::CollectionForbidden,
-                Code::UnknownGenerator,
-                Code::GeneratorUnavailable,
-                Code::GenerationFailed,
-            ])
+            .problems(COMPLETION_PROBLEMS)
     }),
     keyed(Post, "/v1/completions", READ, ANSWER, Operation::OpenAi(Do::CompleteText), || {
         about("completeText", "Ask in OpenAI's oldest format")
@@ -55,13 +58,7 @@ pub(super) const OPERATIONS: &[Described] = &[
                 "The answer; with `stream` as events that end with `[DONE]`.",
                 vec![json_of::<completions::Completion<'_>>(), Content::Text("text/event-stream")],
             )
-            .problems(&[
-                Code::UnknownModel,
-                Code::CollectionForbidden,
-                Code::UnknownGenerator,
-                Code::GeneratorUnavailable,
-                Code::GenerationFailed,
-            ])
+            .problems(COMPLETION_PROBLEMS)
     }),
     keyed(Post, "/v1/responses", READ, ANSWER, Operation::OpenAi(Do::CreateResponse), || {
         about("createResponse", "Ask in OpenAI's newer format")
