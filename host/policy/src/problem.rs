@@ -178,7 +178,7 @@ catalogue! {
     HandlerFailed = "handler_failed", 500, "The handler failed",
         "Tell the operator the request id; the log says what happened.";
     TlsRequired = "tls_required", 400, "The server speaks TLS here",
-        "Call it by `https://` instead of `http://`.";
+        "Call it by https:// instead of http://.";
     Internal = "internal", 500, "The server failed",
         "Tell the operator the request id; the log says what happened.";
     }
