@@ -18,7 +18,7 @@ const JOINED: &str = "ragtime_standalone.wasm";
 
 fn main() -> ExitCode {
     // Set in the suite of the stock runtime, which shares files with ours.
-    println!("cargo::rustc-check-cfg=cfg(stock)");
+    println!("cargo::rustc-check-cfg=cfg(stock, fleet)");
     match build() {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {

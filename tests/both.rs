@@ -29,32 +29,7 @@ mod harness;
 #[path = "multilingual.rs"]
 mod multilingual;
 
-use std::collections::BTreeSet;
-use std::process::Command;
-
-/// The tests of this binary that the common suite has.
-fn listed(arguments: &[&str]) -> BTreeSet<String> {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--list", "--format", "terse"])
-        .args(arguments)
-        .output()
-        .unwrap();
-    let names = String::from_utf8(output.stdout).unwrap();
-    let names = names.lines().filter_map(|line| line.strip_suffix(": test"));
-    names.filter(|name| name.contains("::")).map(str::to_owned).collect()
-}
-
 #[test]
 fn what_a_stock_runtime_cannot_do_is_listed_and_nothing_else_is_left_out() {
-    let left_out = listed(&["--ignored"]);
-    let cannot: BTreeSet<_> =
-        harness::stock::CANNOT.iter().map(|(name, _)| (*name).to_owned()).collect();
-    assert_eq!(left_out, cannot);
-    let all = listed(&[]);
-    let both: Vec<_> = all.difference(&left_out).map(String::as_str).collect();
-    println!("on both hosts:\n  {}", both.join("\n  "));
-    for (name, reason) in harness::stock::CANNOT {
-        println!("not on stock: {name}: {reason}");
-    }
-    assert!(both.len() > left_out.len(), "a common suite is mostly common");
+    harness::common::leaves_out("stock", harness::stock::CANNOT);
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod harness;
+#[allow(dead_code, reason = "each suite uses a part")]
 #[path = "harness/valkey.rs"]
 mod valkey;
 

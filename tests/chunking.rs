@@ -134,9 +134,10 @@ async fn what_is_cut_anew_in_the_background_is_found_all_the_time() {
         assert_cut(&server, "default", &format!("word{number}"), 36).await;
     }
     assert!(server.terminate().success());
-    let checked =
-        harness::binary().args(["check", "--data-dir"]).arg(server.dir.path()).output().unwrap();
-    assert!(checked.status.success(), "{checked:?}");
+    for folder in server.folders() {
+        let checked = harness::binary().args(["check", "--data-dir"]).arg(folder).output().unwrap();
+        assert!(checked.status.success(), "{checked:?}");
+    }
     harness::survived(
         "A kill while texts are cut anew",
         "everything is found before, meanwhile and after",
@@ -162,7 +163,7 @@ async fn what_was_cut_by_estimate_is_cut_anew_when_the_model_is_there() {
 }
 
 #[tokio::test]
-#[cfg_attr(stock, ignore)]
+#[cfg_attr(any(stock, fleet), ignore)]
 async fn a_handler_that_fails_at_cutting_holds_up_nothing() {
     let mut server = Setup::new().start();
     for id in ["rag", "stride", "blues"] {

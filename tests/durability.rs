@@ -53,7 +53,7 @@ fn data_command(server: &Server, arguments: &[&str]) -> std::process::Output {
 }
 
 #[tokio::test]
-#[cfg_attr(stock, ignore)]
+#[cfg_attr(any(stock, fleet), ignore)]
 async fn a_backup_made_while_serving_comes_back_with_handler_and_keys() {
     let mut server = Setup::new().start();
     let key = server.key(serde_json::json!({"name": "k", "scopes": ["read"]})).await;
@@ -88,7 +88,7 @@ async fn a_backup_made_while_serving_comes_back_with_handler_and_keys() {
 }
 
 #[tokio::test]
-#[cfg_attr(stock, ignore)]
+#[cfg_attr(any(stock, fleet), ignore)]
 async fn a_check_is_clean_after_use_and_says_what_is_not() {
     let mut server = Setup::new().start();
     server.document("a", "phoenix").await;

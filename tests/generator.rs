@@ -136,6 +136,7 @@ async fn a_model_that_comes_back_on_the_second_try_answers() {
 }
 
 #[tokio::test]
+#[cfg_attr(fleet, ignore)]
 async fn without_a_fallback_a_model_that_is_down_is_a_503_and_is_left_alone() {
     let model = Model::start(Behaviour::Status(500)).await;
     let server = server(
@@ -307,7 +308,7 @@ async fn metrics(server: &Server) -> String {
 }
 
 #[tokio::test]
-#[cfg_attr(stock, ignore)]
+#[cfg_attr(any(stock, fleet), ignore)]
 async fn the_share_of_supported_statements_is_a_metric() {
     let model = Model::start(Behaviour::Says(LIES)).await;
     let server = server(setup(&model)).await;

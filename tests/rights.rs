@@ -88,6 +88,7 @@ async fn nobody_grants_more_than_they_have() {
 }
 
 #[tokio::test]
+#[cfg_attr(fleet, ignore)]
 async fn an_admin_key_that_an_older_version_limited_to_collections_is_no_admin() {
     let mut server = Setup::new().start();
     let (id, limited) =

@@ -22,6 +22,9 @@ const VARIABLE: &str = "RAGTIME_TEST_POSTGRES";
 /// Whom a server runs as where the tests run as root, which PostgreSQL refuses: nobody.
 const NOBODY: u32 = 65_534;
 
+/// Enough for the hosts of as many tests as a large machine has processors.
+const CONNECTIONS: &str = "max_connections=1000";
+
 /// How to mend it.
 const MEND: &str = "the tests need PostgreSQL 15 or newer: name a server by \
     RAGTIME_TEST_POSTGRES=postgresql://…, or install its binaries (postgres and initdb, as \
@@ -172,6 +175,7 @@ impl Postgres {
         shell.envs(self.environment.iter().cloned());
         shell.arg(self.bin.join("postgres")).arg("-D").arg(self.dir.path().join("data"));
         shell.arg("-k").arg(self.socket()).args(["-c", "listen_addresses="]);
+        shell.args(["-c", CONNECTIONS]);
         as_nobody(&mut shell);
         shell.current_dir(self.socket()).stdin(Stdio::piped()).stderr(Stdio::piped());
         let mut child = shell.spawn().unwrap();

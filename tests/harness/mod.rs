@@ -1,6 +1,7 @@
 //! Starts a real server on a free port, in a folder of its own, and speaks HTTP
 //! to it. The server is the `ragtime` binary; in the suite of the stock runtime
-//! (`tests/both.rs`) it is `wasmtime serve` with the joined component.
+//! (`tests/both.rs`) it is `wasmtime serve` with the joined component, and in that of the
+//! fleet (`tests/on_fleet.rs`) two hosts that take turns.
 
 #![allow(dead_code, reason = "each suite uses a part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -8,10 +9,13 @@
 mod browser;
 pub mod bucket;
 pub mod clients;
+pub mod common;
 pub mod compiled;
 mod contract;
 mod double;
 pub mod endpoint;
+#[cfg(fleet)]
+pub mod fleet;
 pub mod model;
 pub mod pdf;
 pub mod raw;
@@ -35,9 +39,10 @@ pub const ADMIN: &str = "rt_000000000000_000000000000000000000000000000000000000
 /// first time on a busy machine.
 const READY: Duration = Duration::from_secs(120);
 
-/// A server that ends with the test.
+/// A server that ends with the test; in the suite of the fleet several hosts, as one.
 pub struct Server {
-    child: Child,
+    /// The first is the one that the host of a server that is alone would be.
+    children: Vec<Child>,
     pub url: String,
     /// The admin API.
     pub admin_url: String,
@@ -64,6 +69,22 @@ pub enum Host {
     Ragtime,
     /// `wasmtime serve`, with the provider in the component.
     Stock,
+    /// Hosts of `ragtime serve` on one PostgreSQL, which take turns.
+    #[cfg(fleet)]
+    Fleet,
+}
+
+impl Host {
+    /// What the suite is about.
+    const OF_SUITE: Self = {
+        #[cfg(stock)]
+        let host = Self::Stock;
+        #[cfg(fleet)]
+        let host = Self::Fleet;
+        #[cfg(not(any(stock, fleet)))]
+        let host = Self::Ragtime;
+        host
+    };
 }
 
 impl Setup {
@@ -82,7 +103,7 @@ impl Setup {
                 ("RAGTIME_AUTH__BOOTSTRAP_KEY".into(), ADMIN.into()),
                 ("RAGTIME_ADMIN__LISTEN".into(), "127.0.0.1:0".into()),
             ],
-            host: if cfg!(stock) { Host::Stock } else { Host::Ragtime },
+            host: Host::OF_SUITE,
             listen: "127.0.0.1:0".into(),
             limit: None,
             client: None,
@@ -156,42 +177,93 @@ impl Setup {
 
     /// Starts the server and waits until it takes requests.
     pub fn start(mut self) -> Server {
-        if self.host == Host::Ragtime {
-            compiled::lend(self.dir.path());
-        }
-        let mut command = match self.host {
-            Host::Ragtime => self.ragtime(),
-            Host::Stock => stock::command(self.dir.path(), &self.environment),
+        let log = Arc::default();
+        let started = match self.host {
+            Host::Ragtime => vec![self.ragtime(self.dir.path(), &[], &log)],
+            Host::Stock => {
+                let mut command = stock::command(self.dir.path(), &self.environment);
+                vec![Starting::spawn(Host::Stock, &mut command, &log)]
+            }
+            #[cfg(fleet)]
+            Host::Fleet => self.hosts(&log),
         };
+        let mut started: Vec<_> = started.into_iter().map(Starting::ready).collect();
+        if self.host != Host::Stock {
+            compiled::keep(&self.folders()[0]);
+        }
+        let (url, admin_url) = match self.host {
+            Host::Ragtime | Host::Stock => {
+                let host = &mut started[0];
+                (std::mem::take(&mut host.url), std::mem::take(&mut host.admin_url))
+            }
+            #[cfg(fleet)]
+            Host::Fleet => {
+                let by = |url: fn(&Started) -> &str| fleet::turns(started.iter().map(url));
+                (by(|host| &host.url), by(|host| &host.admin_url))
+            }
+        };
+        let client = self.client.take().unwrap_or_else(|| client(|client| client));
+        let children = started.into_iter().map(|host| host.child).collect();
+        Server { children, url, admin_url, dir: self.dir, log, client }
+    }
+}
+
+/// A server that has begun to start.
+struct Starting {
+    host: Host,
+    child: Child,
+    /// What it has said, and nobody else.
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+/// A server that takes requests.
+struct Started {
+    child: Child,
+    url: String,
+    admin_url: String,
+}
+
+impl Starting {
+    /// Starts it; what it says goes to `log` too.
+    fn spawn(host: Host, command: &mut Command, log: &Arc<Mutex<Vec<String>>>) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let log = Arc::new(Mutex::new(Vec::new()));
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let kept = Arc::clone(&log);
+        let own = Arc::new(Mutex::new(Vec::new()));
+        let (kept, shared) = (Arc::clone(&own), Arc::clone(log));
         std::thread::spawn(move || {
-            lines.map_while(Result::ok).for_each(|line| kept.lock().unwrap().push(line))
+            lines.map_while(Result::ok).for_each(|line| {
+                shared.lock().unwrap().push(line.clone());
+                kept.lock().unwrap().push(line);
+            });
         });
+        Self { host, child, log: own }
+    }
+
+    fn ready(mut self) -> Started {
         let started = Instant::now();
-        let (url, admin_url) = loop {
-            if let Some(urls) = self.host.urls(&log.lock().unwrap()) {
-                break urls;
+        loop {
+            if let Some((url, admin_url)) = self.host.urls(&self.log.lock().unwrap()) {
+                return Started { child: self.child, url, admin_url };
             }
-            if let Some(status) = child.try_wait().unwrap() {
-                panic!("the server ended with {status}: {:#?}", log.lock().unwrap());
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("the server ended with {status}: {:#?}", self.log.lock().unwrap());
             }
-            assert!(started.elapsed() < READY, "not ready: {:#?}", log.lock().unwrap());
+            assert!(started.elapsed() < READY, "not ready: {:#?}", self.log.lock().unwrap());
             std::thread::sleep(Duration::from_millis(1));
-        };
-        if self.host == Host::Ragtime {
-            compiled::keep(self.dir.path());
         }
-        let client = self.client.take().unwrap_or_else(|| client(|client| client));
-        Server { child, url, admin_url, dir: self.dir, log, client }
     }
 }
 
 impl Setup {
-    fn ragtime(&self) -> Command {
+    /// Begins to start a host in this folder, with these settings beside its own.
+    fn ragtime(
+        &self,
+        folder: &Path,
+        settings: &[(String, String)],
+        log: &Arc<Mutex<Vec<String>>>,
+    ) -> Starting {
+        compiled::lend(folder);
         let mut command = binary();
         if let Some(limit) = self.limit {
             let mut shell = Command::new("sh");
@@ -204,10 +276,32 @@ impl Setup {
         }
         command
             .args(["serve", "--listen", &self.listen, "--log-format", "json", "--data-dir"])
-            .arg(self.dir.path())
+            .arg(folder)
             .args(&self.arguments)
+            .envs(settings.iter().map(|(name, value)| (name, value)))
             .envs(self.environment.iter().map(|(name, value)| (name, value)));
-        command
+        Starting::spawn(Host::Ragtime, &mut command, log)
+    }
+
+    /// Begins to start the hosts of a fleet.
+    #[cfg(fleet)]
+    fn hosts(&self, log: &Arc<Mutex<Vec<String>>>) -> Vec<Starting> {
+        let settings = fleet::settings(self.dir.path());
+        let folders = self.folders();
+        folders.iter().map(|folder| self.ragtime(folder, &settings, log)).collect()
+    }
+
+    fn folders(&self) -> Vec<PathBuf> {
+        folders(self.host, self.dir.path())
+    }
+}
+
+/// The data folders of a server whose folder this is.
+fn folders(host: Host, dir: &Path) -> Vec<PathBuf> {
+    match host {
+        Host::Ragtime | Host::Stock => vec![dir.to_owned()],
+        #[cfg(fleet)]
+        Host::Fleet => fleet::folders(dir),
     }
 }
 
@@ -219,6 +313,8 @@ impl Host {
                 .find_map(|line| Some(line.strip_prefix(words)?.split(' ').next()?.to_owned()))
         };
         match self {
+            #[cfg(fleet)]
+            Self::Fleet => None,
             Self::Ragtime => said("Ragtime is ready on ").zip(said("The admin API is on ")),
             Self::Stock => {
                 let url = said("Serving HTTP on ")?;
@@ -279,7 +375,12 @@ fn client(with: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Client {
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
     // Well below the time after which the server closes an idle connection.
-    with(Client::builder().pool_idle_timeout(Duration::from_secs(4))).build().unwrap()
+    let mut builder = Client::builder().pool_idle_timeout(Duration::from_secs(4));
+    if cfg!(fleet) {
+        // Hosts take turns by connection, and shall by request.
+        builder = builder.pool_max_idle_per_host(0);
+    }
+    with(builder).build().unwrap()
 }
 
 impl Server {
@@ -376,19 +477,24 @@ impl Server {
         }
     }
 
+    /// The data folders of its hosts.
+    pub fn folders(&self) -> Vec<PathBuf> {
+        folders(Host::OF_SUITE, self.dir.path())
+    }
+
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.children[0].id()
     }
 
     /// Ends it as a power cut would.
     pub fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.children.iter_mut().for_each(|child| child.kill().unwrap());
+        self.wait();
     }
 
     /// The same, while others still hold the server: returns when it is dead.
     pub fn kill_shared(&self) {
-        let pid = self.child.id().to_string();
+        let pid = self.pid().to_string();
         assert!(Command::new("kill").args(["-KILL", &pid]).status().unwrap().success());
         // The last of its threads lets its files go.
         let dead = || {
@@ -402,23 +508,28 @@ impl Server {
         }
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until it ends by itself; the status of the first host that failed, if one did.
     pub fn wait(&mut self) -> ExitStatus {
-        self.child.wait().unwrap()
+        let ended: Vec<_> = self.children.iter_mut().map(|child| child.wait().unwrap()).collect();
+        ended.iter().find(|status| !status.success()).copied().unwrap_or(ended[0])
     }
 
     /// Asks it to end, and waits.
     pub fn terminate(&mut self) -> ExitStatus {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        self.child.wait().unwrap()
+        for child in &self.children {
+            let pid = child.id().to_string();
+            assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        }
+        self.wait()
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        for child in &mut self.children {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 

@@ -4,7 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -30,14 +31,32 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Valkey {
     dir: TempDir,
     program: PathBuf,
+    clean: bool,
     running: Mutex<Option<Child>>,
 }
+
+/// A database that no other test has, of the server that the tests of this process share.
+pub fn shared() -> String {
+    static SHARED: OnceLock<Valkey> = OnceLock::new();
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    // It ends with the process, which no destructor sees.
+    let server = SHARED.get_or_init(|| Valkey::new(true));
+    format!("{}?db={}", server.url(), COUNT.fetch_add(1, Relaxed))
+}
+
+/// How many tests may share a server: more than a suite has.
+const DATABASES: &str = "4096";
 
 impl Valkey {
     /// Starts one that is empty.
     pub fn start() -> Self {
+        Self::new(false)
+    }
+
+    /// The same; with `clean` its folder goes with the server.
+    fn new(clean: bool) -> Self {
         let dir = tempfile::Builder::new().prefix("ragtime-vk").tempdir().unwrap();
-        let server = Self { dir, program: program(), running: Mutex::new(None) };
+        let server = Self { dir, program: program(), clean, running: Mutex::new(None) };
         server.go();
         server
     }
@@ -47,10 +66,11 @@ impl Valkey {
         // The shell ends the server when the test has ended, however it ended: then its
         // standard input does.
         let mut shell = Command::new("sh");
-        shell.args(["-c", "\"$@\" & read -r end; kill -KILL $!; wait", "sh"]);
+        shell.args(["-c", "\"$@\" & read -r end; kill -KILL $!; wait; rm -rf \"$CLEAN\"", "sh"]);
+        shell.env("CLEAN", if self.clean { self.dir.path() } else { Path::new("") });
         shell.arg(&self.program).args(["--port", "0", "--save", "", "--appendonly", "no"]);
         shell.arg("--unixsocket").arg(self.socket()).arg("--pidfile").arg(self.pid_file());
-        shell.arg("--dir").arg(self.dir.path());
+        shell.arg("--dir").arg(self.dir.path()).args(["--databases", DATABASES]);
         shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         *self.running.lock().unwrap() = Some(shell.spawn().unwrap());
         let started = Instant::now();

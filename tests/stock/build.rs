@@ -2,6 +2,6 @@
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rustc-check-cfg=cfg(stock)");
+    println!("cargo::rustc-check-cfg=cfg(stock, fleet)");
     println!("cargo::rustc-cfg=stock");
 }
