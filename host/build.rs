@@ -89,7 +89,7 @@ fn build() -> Result<(), String> {
 fn cargo(root: &Path, target_dir: &Path, what: &str) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args([what, "--locked", "--target-dir"]).arg(target_dir).current_dir(root);
-    // What the outer build is told about its own target must not leak in.
+    // What the outer build knows of its own target must not leak in.
     for name in [
         "RUSTFLAGS",
         "CARGO_ENCODED_RUSTFLAGS",

@@ -129,7 +129,7 @@ async fn what_is_cut_anew_in_the_background_is_found_all_the_time() {
         }
         assert!(round < 10_000, "{now}");
     }
-    server.logged(&["documents were cut anew"]).await;
+    server.logged(&["stale documents were rechunked"]).await;
     for number in [0, DOCUMENTS - 1] {
         assert_cut(&server, "default", &format!("word{number}"), 36).await;
     }
@@ -139,7 +139,7 @@ async fn what_is_cut_anew_in_the_background_is_found_all_the_time() {
         assert!(checked.status.success(), "{checked:?}");
     }
     harness::survived(
-        "A kill while texts are cut anew",
+        "A kill while texts are rechunked",
         "everything is found before, meanwhile and after",
         "nothing",
     );

@@ -88,9 +88,9 @@ async fn dispatch(route: &'static Route, request: Request) -> Response {
 }
 
 /// What a route answered a caller, and what is left of the caller's budget.
-type Charged = (routes::Answer, Quota);
+type Charged = (routes::RouteResult, Quota);
 
-fn charged(served: Result<Charged, Refused>) -> (routes::Answer, Option<Quota>) {
+fn charged(served: Result<Charged, Refused>) -> (routes::RouteResult, Option<Quota>) {
     match served {
         Ok((answer, quota)) => (answer, Some(quota)),
         Err(refused) => (Err(refused.problem), refused.quota),

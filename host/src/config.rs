@@ -236,11 +236,11 @@ pub struct Admin {
     pub sample_interval_ms: u64,
     /// Points that are kept: an hour, in about 90 kB.
     pub max_samples: usize,
-    /// How often what has changed is told to those who follow `/admin/events`. A
+    /// How often changes are sent to those who follow `/admin/events`. A
     /// second is as often as a person can follow.
     pub event_interval_ms: u64,
     /// How many may follow them at once: a console in the tab of each operator. Each
-    /// one holds what it was told last, some 20 kB.
+    /// one holds what it was sent last, some 20 kB.
     pub max_event_listeners: usize,
 }
 
@@ -342,7 +342,7 @@ pub struct Handler {
     /// response, with room for the allocator.
     pub max_memory_bytes: usize,
     /// Memory of all instances together; whose instance would need more fails
-    /// alone and is told to come back. Eight of the largest, or some hundred of
+    /// alone and is asked to come back. Eight of the largest, or some hundred of
     /// the usual 4 to 30 MiB.
     pub max_total_memory_bytes: usize,
     /// An instance that has grown beyond this takes no further requests: its
@@ -429,7 +429,7 @@ pub struct Data {
     /// after `write_timeout_ms`. They are held in memory, a body each at most.
     pub max_queued_writes: usize,
     /// How long a write waits for a place in that queue: longer than a disk
-    /// takes to sync, shorter than a client's patience.
+    /// takes to sync, shorter than a client waits.
     pub write_timeout_ms: u64,
     /// Chunks whose words are indexed in one step: each ends with a sync of the
     /// disk, and hundreds take a few milliseconds more.
@@ -532,7 +532,7 @@ pub struct Auth {
     /// Units a key may spend at once, unless the key says otherwise.
     pub burst: u32,
     /// Requests of one key at work at once: half of `server.max_requests`, so
-    /// that one client cannot take every turn.
+    /// that one client cannot take every slot.
     pub max_concurrent: u32,
     /// Credentials that are not accepted, from one address (IPv6: from one /64
     /// network) in a row, before its credentials are not looked at any more. A

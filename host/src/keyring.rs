@@ -27,7 +27,7 @@ pub struct Keyring {
     budgets: Budgets,
     /// Who the host is when it tries a handler out.
     probe: (Credential, Arc<Key>),
-    upkeep: (Credential, Arc<Key>),
+    rechunker: (Credential, Arc<Key>),
 }
 
 /// What a change of the keys works with, also after its caller has gone.
@@ -124,8 +124,8 @@ impl Keyring {
         follow_other_hosts(&shared);
         shared.read_all()?;
         let probe = own("probe", [Scope::Read], started)?;
-        let upkeep = own("upkeep", [Scope::Read, Scope::Write], started)?;
-        Ok(Self { shared, budgets, probe, upkeep })
+        let rechunker = own("upkeep", [Scope::Read, Scope::Write], started)?;
+        Ok(Self { shared, budgets, probe, rechunker })
     }
 
     /// A credential that reads and is worth nothing to a client: it lives in
@@ -145,15 +145,15 @@ impl Keyring {
 
     /// A credential that reads and writes documents, and is worth nothing to a
     /// client either.
-    pub fn upkeep_credential(&self) -> String {
-        self.upkeep.0.expose()
+    pub fn rechunker_credential(&self) -> String {
+        self.rechunker.0.expose()
     }
 
-    /// The key behind a credential of the host's own upkeep.
-    pub fn authenticate_for_upkeep(&self, credential: &str) -> Result<Arc<Key>, Rejected> {
+    /// The key behind a credential of the host's own rechunker.
+    pub fn authenticate_rechunker(&self, credential: &str) -> Result<Arc<Key>, Rejected> {
         let parsed = Credential::parse(credential).map_err(|_| Rejected::Malformed)?;
-        match self.upkeep.1.record.digest.verify(&parsed) {
-            true => Ok(Arc::clone(&self.upkeep.1)),
+        match self.rechunker.1.record.digest.verify(&parsed) {
+            true => Ok(Arc::clone(&self.rechunker.1)),
             false => Err(Rejected::Unknown),
         }
     }

@@ -15,6 +15,7 @@ mod model;
 mod network;
 mod panics;
 mod readiness;
+mod rechunker;
 mod runtime;
 mod serve;
 mod server;
@@ -23,7 +24,6 @@ mod signal;
 mod swap;
 mod telemetry;
 mod tls;
-mod upkeep;
 mod upstream;
 
 use std::process::ExitCode;

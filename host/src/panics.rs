@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::keyring::unix_now;
 use crate::telemetry::Telemetry;
 
-/// How long readiness tells of a panic, in seconds.
+/// How long readiness reports a panic, in seconds.
 const RECENT_SECONDS: u64 = 60;
 
 /// When the last one was, in seconds since the Unix epoch; 0 for never.
 static LAST: AtomicU64 = AtomicU64::new(0);
 
-/// From now on panics are counted, and told as lines of the log. A message may
+/// From now on panics are counted and logged. A message may
 /// quote what was at work, a document for one, so it is for `debug`.
 pub fn watch(telemetry: Arc<Telemetry>) {
     std::panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {

@@ -30,7 +30,7 @@ use crate::server::clients::Clients;
 use crate::server::ingress::{Ingress, Pipeline};
 use crate::services::Services;
 use crate::tls::{self, Listener};
-use crate::{cli, logging, signal, upkeep};
+use crate::{cli, logging, rechunker, signal};
 pub use handler::BUILT_IN_HANDLER;
 use handler::Component;
 
@@ -103,7 +103,7 @@ pub enum ServeError {
     Generator(#[from] reqwest::Error),
     /// The handler that served last cannot be read.
     #[error("the handler that served last cannot be read: {0}")]
-    Kept(#[from] crate::swap::SwapError),
+    Handlers(#[from] crate::swap::SwapError),
     /// The embedding model could not be fetched.
     #[error("the embedding model could not be fetched: {0}")]
     Model(#[from] ragtime_embed::files::FetchError),
@@ -114,7 +114,7 @@ pub enum ServeError {
     #[error("backups cannot be made: {0}")]
     Backup(#[from] backup::BackupError),
     /// The host of a fleet cannot go on with what it has.
-    #[error("this host has to start anew: {0}")]
+    #[error("this host has to be started again: {0}")]
     StartedAnew(String),
     /// The operating system refused something else.
     #[error(transparent)]
@@ -282,7 +282,7 @@ async fn start_scratch(mut settings: Settings) -> Result<Scratch, ServeError> {
     logging::start(&settings.log)?;
     let bound = bind(settings).await?;
     let services = Arc::clone(&bound.services);
-    services.embeddings.settled().await;
+    services.embeddings.decided().await;
     let key = match &bound.first_key {
         Some(key) => key.expose(),
         // The keys of a copy are known by their hashes alone.
@@ -293,7 +293,7 @@ async fn start_scratch(mut settings: Settings) -> Result<Scratch, ServeError> {
     let url = format!("http://{}", bound.address);
     let (stop, stopped) = oneshot::channel();
     let served = tokio::spawn(async {
-        // A measurement is no host of a fleet, and ends when it is told to.
+        // A measurement is no host of a fleet, and ends when its process is asked to.
         let _ = bound
             .serve(async {
                 let _ = stopped.await;
@@ -318,7 +318,7 @@ impl Bound {
         format!("{scheme}://{address}")
     }
 
-    /// Returns why the server ended, if it was not told to.
+    /// Returns why the server ended, if nobody asked it to.
     async fn serve(self, stop: impl Future<Output = ()>) -> Option<String> {
         let mut ended = None;
         let services = Arc::clone(&self.services);
@@ -409,7 +409,7 @@ async fn bind(settings: Settings) -> Result<Bound, ServeError> {
     let services = Arc::new(Services::new(store, keyring, models, tls, &settings)?);
     panics::watch(Arc::clone(&services.telemetry));
     let (routing, swaps) = handler::serve(engine, first, &services, &settings).await?;
-    tokio::spawn(upkeep::run(Arc::clone(&routing), Arc::clone(&services)));
+    tokio::spawn(rechunker::run(Arc::clone(&routing), Arc::clone(&services)));
     tokio::spawn(backup::keep_backups(Arc::clone(&services), folder, settings.backup.clone()));
     let first_key = first_key(&services.keyring, &settings).await?;
     let clients = Arc::new(Clients::new(Arc::clone(&services), &settings));

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst};
 use std::time::Duration;
 
 use ragtime_policy::bucket::Limits;
-use ragtime_store::{AuditEntry, Store};
+use ragtime_store::{AuditEvent, Store};
 use tokio::sync::Notify;
 
 use crate::backup::Backups;
@@ -50,7 +50,7 @@ pub struct Services {
     /// How the server's own backups are.
     pub backups: Backups,
     /// Somebody changed how texts are to be cut.
-    pub recut: Notify,
+    pub rechunk: Notify,
     /// The fleet serves a handler that this host does not have yet.
     withheld: AtomicBool,
     draining: AtomicBool,
@@ -88,7 +88,7 @@ impl Services {
                 burst: settings.auth.burst,
             },
             backups: Backups::new(&settings.backup),
-            recut: Notify::new(),
+            rechunk: Notify::new(),
             withheld: AtomicBool::new(false),
             draining: AtomicBool::new(false),
         })
@@ -96,7 +96,7 @@ impl Services {
 
     /// Writes an administrative act down. It is done already, so a failure is
     /// for the log.
-    pub async fn record_act(
+    pub async fn record_audit_event(
         &self,
         actor: &str,
         action: &str,
@@ -105,7 +105,7 @@ impl Services {
         request_id: Option<String>,
     ) {
         tracing::info!(target: "ragtime::audit", actor, action, target_id = target, request_id, "act");
-        let entry = AuditEntry {
+        let entry = AuditEvent {
             n: 0,
             at: self.store.now(),
             actor: actor.to_owned(),
@@ -114,8 +114,8 @@ impl Services {
             detail: detail.to_string(),
             request_id,
         };
-        if let Err(error) = self.store.record_act(entry).await {
-            tracing::error!(%error, actor, action, target_id = target, "an act was not written down");
+        if let Err(error) = self.store.record_audit_event(entry).await {
+            tracing::error!(%error, actor, action, target_id = target, "an audit event was not recorded");
         }
     }
 

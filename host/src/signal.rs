@@ -1,4 +1,4 @@
-//! The signals that tell a command to end.
+//! The signals that ask a command to end.
 
 /// Resolves on Ctrl-C or SIGTERM.
 pub async fn stopped() {

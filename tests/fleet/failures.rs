@@ -329,7 +329,7 @@ async fn hosts_that_have_what_a_standby_has_lost_start_anew() {
     }
     let status = ahead.wait();
     assert!(!status.success(), "it must not serve what is not so");
-    ahead.logged(&["this host has to start anew"]).await;
+    ahead.logged(&["this host has to be started again"]).await;
     let again = host(&standby.url(), &schema).in_folder_of(&ahead).start();
     for host in [&again, &other] {
         let found = all_ids(host).await;

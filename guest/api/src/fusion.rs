@@ -58,7 +58,7 @@ impl Ranking {
     pub const EQUAL: f64 = 0.5;
 }
 
-/// Chunks that tell the vector retriever more of what is wanted. Few, since the first
+/// Chunks that show the vector retriever more of what is wanted. Few, since the first
 /// results are the surest.
 const FEEDBACK: usize = 4;
 

@@ -133,7 +133,7 @@ impl Problem {
     }
 }
 
-/// Faults that are told in a sentence; the rest is in `errors`.
+/// Faults that are listed in a sentence; the rest is in `errors`.
 const MAX_TOLD_FAULTS: usize = 3;
 
 /// What is wrong, for those who show one text.

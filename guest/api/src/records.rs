@@ -61,7 +61,7 @@ pub fn read(body: &[u8], charset: Option<&str>) -> Result<Batch, Problem> {
 }
 
 /// The names of columns. Those that mean something do so in any case, and those
-/// of one name are told apart by a number.
+/// of one name are distinguished by a number.
 fn columns(header: &csv::StringRecord) -> Vec<String> {
     let mut columns: Vec<String> = Vec::with_capacity(header.len());
     for name in header {

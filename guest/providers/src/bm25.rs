@@ -69,12 +69,12 @@ impl Index {
         });
     }
 
-    /// The languages of its chunks; none for those that cannot be told.
+    /// The languages of its chunks; none for those that are not known.
     pub fn languages(&self) -> impl Iterator<Item = Option<Language>> {
         self.languages.keys().copied()
     }
 
-    /// The language that a query is in, as far as the index can tell.
+    /// The language that a query is in, as far as the index shows.
     pub fn language_of(&self, query: &str) -> Option<Language> {
         let told = self.languages.iter().filter_map(|(one, count)| Some(((*one)?, *count)));
         language_of_query(query, &told.collect::<Vec<_>>())

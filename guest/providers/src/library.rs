@@ -13,7 +13,7 @@ use ragtime_policy::names;
 use ragtime_text::Language;
 
 use crate::bm25::Index;
-use crate::records::{Chunk, Commit, Document, Job};
+use crate::records::{ChunkRecord, Commit, Document, Job};
 use crate::vectors::Vectors;
 pub use search::{Candidate, Query};
 
@@ -106,11 +106,11 @@ pub struct Numbered {
 }
 
 impl Numbered {
-    fn found<'a>(&'a self, number: u64, chunk: &'a Chunk) -> Found<'a> {
+    fn found<'a>(&'a self, number: u64, chunk: &'a ChunkRecord) -> Found<'a> {
         Found { number, chunk, document: &self.document, language: self.language }
     }
 
-    fn chunks(&self) -> impl Iterator<Item = (u64, &Chunk)> {
+    fn chunks(&self) -> impl Iterator<Item = (u64, &ChunkRecord)> {
         (self.number + 1..).zip(&self.document.chunks)
     }
 }
@@ -121,7 +121,7 @@ pub struct Found<'a> {
     /// Its number.
     pub number: u64,
     /// The chunk.
-    pub chunk: &'a Chunk,
+    pub chunk: &'a ChunkRecord,
     /// The document.
     pub document: &'a Document,
     /// The language its words are compared in.
@@ -198,7 +198,7 @@ impl Library {
     }
 
     /// Keeps a job, and lets those go that are too old beside it or too many. What
-    /// goes is told by the journal alone, so every instance keeps the same.
+    /// goes depends on the journal alone, so every instance keeps the same.
     fn push_job(&mut self, job: Job) {
         let oldest = job.created_at.saturating_sub(self.bounds.job_retention.as_secs());
         self.jobs.push_back(job);
@@ -244,7 +244,7 @@ impl Library {
         visible: impl Fn(&Job) -> bool,
     ) -> Page<&Job> {
         const LIST: &str = "jobs";
-        // The last job's id: a number would tell how many others there are.
+        // The last job's id: a number would show how many others there are.
         let before = after.map(|after| cursor::decode(LIST, after)).transpose()?;
         let end = match &before {
             // Jobs go oldest first: when the cursor's has gone, so have all before it.
@@ -273,7 +273,7 @@ fn lengths((tokens, overlap): (u32, u32)) -> Chunking {
 pub fn check_document(document: &Document) -> Result<(), Error> {
     names::check_document_id(&document.id).map_err(|error| Error::Invalid(error.to_string()))?;
     let fits =
-        |chunk: &Chunk| document.slice(chunk.start, chunk.end).is_some_and(|t| !t.is_empty());
+        |chunk: &ChunkRecord| document.slice(chunk.start, chunk.end).is_some_and(|t| !t.is_empty());
     if !document.chunks.iter().all(fits) {
         return Err(Error::Invalid("a chunk lies outside its text or splits a character".into()));
     }
@@ -297,7 +297,7 @@ mod tests {
             text: text.into(),
             media_type: "text/plain".into(),
             metadata: "{}".into(),
-            chunks: vec![Chunk { start: 0, end, headings: Vec::new(), page: None }],
+            chunks: vec![ChunkRecord { start: 0, end, headings: Vec::new(), page: None }],
             sha256: sha256(text),
             created_at: 1,
             updated_at: 1,

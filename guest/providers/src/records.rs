@@ -24,7 +24,7 @@ pub enum Commit {
         collection: String,
         chunking: (u32, u32),
     },
-    /// The language of the texts that came without one, none where each tells its own.
+    /// The language of the texts that came without one, none where it is detected in each.
     Language {
         collection: String,
         language: Option<String>,
@@ -39,7 +39,7 @@ pub enum Commit {
         collection: String,
         id: String,
         sha256: String,
-        chunks: Vec<Chunk>,
+        chunks: Vec<ChunkRecord>,
         cut: String,
     },
     DeleteCollection {
@@ -73,13 +73,13 @@ pub struct Document {
     pub media_type: String,
     /// A JSON object.
     pub metadata: String,
-    pub chunks: Vec<Chunk>,
+    pub chunks: Vec<ChunkRecord>,
     pub sha256: String,
     pub created_at: u64,
     pub updated_at: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vectors: Option<Stored>,
-    /// How it was cut, as [`ragtime_policy::chunking::Cut::label`] has it; empty
+    /// How it was cut, as [`ragtime_policy::chunking::ChunkingSpec::label`] has it; empty
     /// for documents of a time that knew one way only.
     #[serde(default)]
     pub cut: String,
@@ -92,7 +92,7 @@ pub struct Document {
 
 /// A chunk as the handler cut it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Chunk {
+pub struct ChunkRecord {
     pub start: u64,
     pub end: u64,
     pub headings: Vec<String>,
@@ -154,7 +154,7 @@ impl Document {
     }
 
     /// The text of a chunk.
-    pub fn chunk_text(&self, chunk: &Chunk) -> &str {
+    pub fn chunk_text(&self, chunk: &ChunkRecord) -> &str {
         self.slice(chunk.start, chunk.end).unwrap_or_default()
     }
 
@@ -165,7 +165,7 @@ impl Document {
 
     /// What is indexed of a chunk: title and headings belong to what it is
     /// about.
-    pub fn indexed_text(&self, chunk: &Chunk) -> String {
+    pub fn indexed_text(&self, chunk: &ChunkRecord) -> String {
         let headings =
             chunk.headings.iter().filter(|heading| Some(*heading) != self.title.as_ref());
         let parts = self.title.iter().chain(headings).map(String::as_str);
@@ -181,7 +181,7 @@ impl Document {
     }
 
     /// What is indexed of a chunk by its words.
-    pub fn words(&self, chunk: &Chunk, language: Option<Language>) -> Words {
+    pub fn words(&self, chunk: &ChunkRecord, language: Option<Language>) -> Words {
         let file = self.details.file_name.as_deref();
         let names = Words::names(&self.id, file, self.title.as_deref(), &chunk.headings);
         Words { text: self.indexed_text(chunk), names, language }

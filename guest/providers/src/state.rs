@@ -80,7 +80,7 @@ thread_local! {
     static STATE: RefCell<Option<Rc<RefCell<State>>>> = const { RefCell::new(None) };
 }
 
-/// The state, made at the first call. Settings that are wrong are told at each
+/// The state, made at the first call. Settings that are wrong are reported at each
 /// call until they are right.
 pub(crate) fn state() -> Result<Rc<RefCell<State>>, String> {
     STATE.with_borrow_mut(|slot| match slot {
@@ -123,7 +123,7 @@ pub(crate) fn write<T>(
 }
 
 /// Commits are whole by construction. One that does not parse was written by
-/// something else, and is passed over and told.
+/// something else, and is passed over and logged.
 fn apply(library: &mut Library, commit: &[u8]) {
     match serde_json::from_slice(commit) {
         Ok(commit) => library.apply(commit),

@@ -7,14 +7,14 @@ use ragtime_api::resource::collections::{
 };
 use ragtime_api::{parameters, time};
 
-use super::Answer;
+use super::RouteResult;
 use crate::bindings::admission::Permit;
 use crate::bindings::{details, models, store};
 use crate::call::Call;
 use crate::reply;
 
 /// `GET /v1/collections`
-pub(super) async fn list(call: Call) -> Answer {
+pub(super) async fn list(call: Call) -> RouteResult {
     parameters::none(call.query())?;
     let collections = store::collections(&call.permit).await?;
     let names: Vec<_> = collections.iter().map(|collection| collection.name.clone()).collect();
@@ -27,7 +27,7 @@ pub(super) async fn list(call: Call) -> Answer {
 }
 
 /// `POST /v1/collections`
-pub(super) async fn create(mut call: Call) -> Answer {
+pub(super) async fn create(mut call: Call) -> RouteResult {
     parameters::none(call.query())?;
     let NewCollection { name, chunking, language, prompt, embedding_model } =
         collections::read(&call.json_body().await?)?;
@@ -55,7 +55,7 @@ pub(super) async fn create(mut call: Call) -> Answer {
 }
 
 /// `GET /v1/collections/{collection}`
-pub(super) async fn get(mut call: Call) -> Answer {
+pub(super) async fn get(mut call: Call) -> RouteResult {
     parameters::none(call.query())?;
     let name = call.collection().await?;
     let collection = store::get_collection(&call.permit, name.clone()).await?;
@@ -63,7 +63,7 @@ pub(super) async fn get(mut call: Call) -> Answer {
 }
 
 /// `PATCH /v1/collections/{collection}`
-pub(super) async fn update(mut call: Call) -> Answer {
+pub(super) async fn update(mut call: Call) -> RouteResult {
     parameters::none(call.query())?;
     let name = call.collection().await?;
     let Change { chunking, language, prompt, embedding_model } =
@@ -85,14 +85,14 @@ pub(super) async fn update(mut call: Call) -> Answer {
 }
 
 /// `DELETE /v1/collections/{collection}`
-pub(super) async fn delete(mut call: Call) -> Answer {
+pub(super) async fn delete(mut call: Call) -> RouteResult {
     parameters::none(call.query())?;
     let name = call.collection().await?;
     store::delete_collection(&call.permit, name).await?;
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }
 
-/// Collections whose settings the host tells in one call.
+/// Collections whose settings the host gives in one call.
 const NAMES_PER_CALL: usize = 1_000;
 
 /// What was set for collections, in order.

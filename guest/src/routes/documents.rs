@@ -4,12 +4,12 @@ use http::StatusCode;
 use http::header::{IF_MATCH, IF_NONE_MATCH};
 use ragtime_api::problem::{Code, Problem};
 use ragtime_api::resource::documents::{
-    Chunk, ChunkPage, Document, DocumentPage, Summary, Warning, chunk_id,
+    ChunkPage, Document, DocumentChunk, DocumentPage, Summary, Warning, chunk_id,
 };
 use ragtime_api::resource::{Span, raw};
 use ragtime_api::{parameters, time};
 
-use super::Answer;
+use super::RouteResult;
 use crate::bindings::admission::Permit;
 use crate::bindings::details::{self, Details};
 use crate::bindings::store;
@@ -17,7 +17,7 @@ use crate::call::Call;
 use crate::reply;
 
 /// `GET …/documents`
-pub(super) async fn list(mut call: Call) -> Answer {
+pub(super) async fn list(mut call: Call) -> RouteResult {
     let collection = call.collection().await?;
     let page = parameters::page(call.query())?.into();
     let (documents, next_cursor) =
@@ -29,7 +29,7 @@ pub(super) async fn list(mut call: Call) -> Answer {
 }
 
 /// `GET …/documents/{id}`; 304 when the caller has this version.
-pub(super) async fn get(mut call: Call) -> Answer {
+pub(super) async fn get(mut call: Call) -> RouteResult {
     parameters::none(call.query())?;
     let (collection, id) = (call.collection().await?, call.document_id().await?);
     let (must_be, known) = (call.tags(IF_MATCH)?, call.tags(IF_NONE_MATCH)?);
@@ -63,7 +63,7 @@ pub(super) async fn described(
 }
 
 /// `DELETE …/documents/{id}`
-pub(super) async fn delete(mut call: Call) -> Answer {
+pub(super) async fn delete(mut call: Call) -> RouteResult {
     parameters::none(call.query())?;
     let (collection, id) = (call.collection().await?, call.document_id().await?);
     let condition = call.condition()?;
@@ -72,7 +72,7 @@ pub(super) async fn delete(mut call: Call) -> Answer {
 }
 
 /// `GET …/documents/{id}/chunks`
-pub(super) async fn chunks(mut call: Call) -> Answer {
+pub(super) async fn chunks(mut call: Call) -> RouteResult {
     let (collection, id) = (call.collection().await?, call.document_id().await?);
     let page = parameters::page(call.query())?.into();
     let (chunks, next_cursor) =
@@ -104,8 +104,8 @@ fn warning(warning: &details::Warning) -> Warning<'_> {
     Warning { code: &warning.code, page: warning.page, detail: &warning.detail }
 }
 
-fn chunk<'a>(document: &str, chunk: &'a store::Chunk) -> Chunk<'a> {
-    Chunk {
+fn chunk<'a>(document: &str, chunk: &'a store::Chunk) -> DocumentChunk<'a> {
+    DocumentChunk {
         id: chunk_id(document, chunk.span.into()),
         span: chunk.span.into(),
         headings: &chunk.headings,

@@ -7,7 +7,7 @@ use ragtime_api::extract::WarningCode;
 use ragtime_api::problem::{Code, Explanation, Problem};
 use ragtime_api::resource::health::{Component, Live, Ready};
 
-use super::Answer;
+use super::RouteResult;
 use crate::bindings::readiness::{self, State};
 use crate::call::path_parameter;
 use crate::reply;
@@ -47,13 +47,13 @@ fn word(state: State) -> &'static str {
 }
 
 /// `GET /problems/{code}`
-pub(super) async fn explain_problem(request: Request) -> Answer {
+pub(super) async fn explain_problem(request: Request) -> RouteResult {
     let code = Code::parse(&code_of(request).await?).ok_or(Code::NotFound)?;
     Ok(reply::json(StatusCode::OK, &Explanation::from(code)))
 }
 
 /// `GET /warnings/{code}`
-pub(super) async fn explain_warning(request: Request) -> Answer {
+pub(super) async fn explain_warning(request: Request) -> RouteResult {
     let code = WarningCode::parse(&code_of(request).await?).ok_or(Code::NotFound)?;
     Ok(reply::json(StatusCode::OK, &code.entry()))
 }

@@ -13,7 +13,7 @@ use ragtime_api::resource::documents::{self, Batch, NewDocument, Rejected};
 use ragtime_api::resource::rules;
 use ragtime_api::{limits, records};
 
-use super::{Answer, documents::summary, jobs};
+use super::{RouteResult, documents::summary, jobs};
 use crate::bindings::admission::Permit;
 use crate::bindings::details::{self, DetailedInput, Details};
 use crate::bindings::embedding::{self, Measured};
@@ -26,7 +26,7 @@ use crate::{multipart, reply};
 const TEXTS_PER_CALL: usize = 256;
 
 /// `PUT …/documents/{id}`
-pub(super) async fn put(mut call: Call) -> Answer {
+pub(super) async fn put(mut call: Call) -> RouteResult {
     let choices = [("durable", Wait::Durable), ("searchable", Wait::Searchable)];
     let written = parameters::write(call.query(), &choices, Wait::Searchable, true)?;
     let (collection, id) = (call.collection().await?, call.document_id().await?);
@@ -82,7 +82,7 @@ pub(super) async fn put(mut call: Call) -> Answer {
 }
 
 /// `POST …/documents`
-pub(super) async fn batch(mut call: Call) -> Answer {
+pub(super) async fn batch(mut call: Call) -> RouteResult {
     let choices = [("indexed", Wait::Searchable)];
     let parameters::Write { wait, keep_boilerplate, language, title: _ } =
         parameters::write(call.query(), &choices, Wait::Durable, false)?;
@@ -201,7 +201,7 @@ fn chunks(extracted: &Extracted, tokens: &[u32], spec: &ChunkingSpec) -> Vec<Chu
 }
 
 /// `POST /v1/collections/{collection}/recut`
-pub(super) async fn rechunk(mut call: Call) -> Answer {
+pub(super) async fn rechunk(mut call: Call) -> RouteResult {
     let page = parameters::page(call.query())?;
     let collection = call.collection().await?;
     let permit = &call.permit;

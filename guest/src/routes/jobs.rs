@@ -5,7 +5,7 @@ use ragtime_api::problem::Problem;
 use ragtime_api::resource::documents::{Failure, Job, JobPage, JobWarning};
 use ragtime_api::{parameters, time};
 
-use super::Answer;
+use super::RouteResult;
 use crate::bindings::admission::Permit;
 use crate::bindings::details::{self, JobWarnings};
 use crate::bindings::store::{self, JobState};
@@ -13,7 +13,7 @@ use crate::call::Call;
 use crate::reply;
 
 /// `GET /v1/jobs`
-pub(super) async fn list(call: Call) -> Answer {
+pub(super) async fn list(call: Call) -> RouteResult {
     let page = parameters::page(call.query())?.into();
     let (jobs, next_cursor) = store::list_jobs(&call.permit, page).await?;
     let ids = jobs.iter().map(|job| job.id.clone()).collect();
@@ -23,7 +23,7 @@ pub(super) async fn list(call: Call) -> Answer {
 }
 
 /// `GET /v1/jobs/{id}`
-pub(super) async fn get(mut call: Call) -> Answer {
+pub(super) async fn get(mut call: Call) -> RouteResult {
     parameters::none(call.query())?;
     let id = call.id().await?;
     let found = store::get_job(&call.permit, id).await?;
@@ -31,7 +31,7 @@ pub(super) async fn get(mut call: Call) -> Answer {
 }
 
 /// `POST /v1/jobs/{id}/cancel`
-pub(super) async fn cancel(mut call: Call) -> Answer {
+pub(super) async fn cancel(mut call: Call) -> RouteResult {
     parameters::none(call.query())?;
     let id = call.id().await?;
     let changed = store::cancel_job(&call.permit, id).await?;
@@ -39,7 +39,7 @@ pub(super) async fn cancel(mut call: Call) -> Answer {
 }
 
 /// `POST /v1/jobs/{id}/retry`
-pub(super) async fn retry(mut call: Call) -> Answer {
+pub(super) async fn retry(mut call: Call) -> RouteResult {
     parameters::none(call.query())?;
     let id = call.id().await?;
     let changed = store::retry_job(&call.permit, id).await?;

@@ -4,28 +4,28 @@ use http::StatusCode;
 use ragtime_api::resource::keys::{self, IssuedKey, Key, List};
 use ragtime_api::{parameters, time};
 
-use super::Answer;
+use super::RouteResult;
 use crate::bindings::keyring;
 use crate::call::Call;
 use crate::gate::{from_wit, to_wit};
 use crate::reply;
 
 /// `GET /v1/keys`
-pub(super) async fn list(call: Call) -> Answer {
+pub(super) async fn list(call: Call) -> RouteResult {
     parameters::none(call.query())?;
     let keys = keyring::all(&call.permit).await?;
     Ok(reply::json(StatusCode::OK, &List { keys: keys.into_iter().map(Key::from).collect() }))
 }
 
 /// `GET /v1/keys/self`
-pub(super) async fn current(call: Call) -> Answer {
+pub(super) async fn current(call: Call) -> RouteResult {
     parameters::none(call.query())?;
     let key = keyring::current(&call.permit).await?;
     Ok(reply::json(StatusCode::OK, &Key::from(key)))
 }
 
 /// `POST /v1/keys`
-pub(super) async fn create(mut call: Call) -> Answer {
+pub(super) async fn create(mut call: Call) -> RouteResult {
     parameters::none(call.query())?;
     let request = keys::read(&call.json_body().await?)?;
     let request = keyring::KeyRequest {
@@ -40,7 +40,7 @@ pub(super) async fn create(mut call: Call) -> Answer {
 }
 
 /// `POST /v1/keys/{id}/rotate`
-pub(super) async fn rotate(mut call: Call) -> Answer {
+pub(super) async fn rotate(mut call: Call) -> RouteResult {
     parameters::none(call.query())?;
     let id = call.id().await?;
     let grace_seconds = keys::read_grace(&call.json_body().await?)?;
@@ -48,7 +48,7 @@ pub(super) async fn rotate(mut call: Call) -> Answer {
 }
 
 /// `PATCH /v1/keys/{id}`
-pub(super) async fn update(mut call: Call) -> Answer {
+pub(super) async fn update(mut call: Call) -> RouteResult {
     parameters::none(call.query())?;
     let id = call.id().await?;
     let change = keys::read_change(&call.json_body().await?)?;
@@ -65,7 +65,7 @@ pub(super) async fn update(mut call: Call) -> Answer {
 }
 
 /// `DELETE /v1/keys/{id}`
-pub(super) async fn revoke(mut call: Call) -> Answer {
+pub(super) async fn revoke(mut call: Call) -> RouteResult {
     parameters::none(call.query())?;
     let id = call.id().await?;
     keyring::revoke(&call.permit, id).await?;

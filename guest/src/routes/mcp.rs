@@ -10,7 +10,7 @@ use ragtime_api::body::BodyType;
 use ragtime_api::diversity::Diversity;
 use ragtime_api::mcp::resources::{self, Place};
 use ragtime_api::mcp::{
-    self, Headers, Kind, Message, Request, RpcError, Sent, Step, Version, tools,
+    self, ErrorKind, Headers, Message, Request, RpcError, Sent, Step, Version, tools,
 };
 use ragtime_api::problem::{Code, Problem};
 use ragtime_api::rate::Quota;
@@ -20,7 +20,7 @@ use ragtime_api::{json, limits, parameters};
 use serde_json::{Value, json};
 
 use super::query::{self, Question};
-use super::{Answer, documents, search};
+use super::{RouteResult, documents, search};
 use crate::bindings::admission::Permit;
 use crate::bindings::principals::Principal;
 use crate::bindings::store;
@@ -57,7 +57,7 @@ impl Asked {
         self,
         principal: &Principal,
         least: u32,
-    ) -> Result<(Answer, Quota), Refused> {
+    ) -> Result<(RouteResult, Quota), Refused> {
         let spoken = self.spoken();
         let version = match spoken.version() {
             Ok(version) => version,
@@ -180,7 +180,7 @@ async fn list(permit: &Permit, request: &Request<'_>, version: Version) -> Resul
 async fn read(permit: &Permit, request: &Request<'_>, version: Version) -> Result<Value, RpcError> {
     let uri = request
         .text("uri")
-        .ok_or_else(|| RpcError::new(Kind::InvalidParams, "`uri` must be a string"))?;
+        .ok_or_else(|| RpcError::new(ErrorKind::InvalidParams, "`uri` must be a string"))?;
     let failed = |problem: &Problem| resources::error(problem, version);
     let (collection, id) =
         resources::parse(uri).ok_or_else(|| failed(&Code::UnknownDocument.into()))?;

@@ -27,10 +27,10 @@ use crate::call::{Call, path_parameter};
 use crate::pages;
 
 /// What a route answers.
-pub(crate) type Answer = Result<Response, Problem>;
+pub(crate) type RouteResult = Result<Response, Problem>;
 
 /// Serves a route that needs no key.
-pub(crate) async fn open(operation: Server, request: Request) -> Answer {
+pub(crate) async fn open(operation: Server, request: Request) -> RouteResult {
     match operation {
         Server::Live => Ok(health::live()),
         Server::Ready => Ok(health::ready()),
@@ -47,7 +47,7 @@ pub(crate) async fn open(operation: Server, request: Request) -> Answer {
 }
 
 /// Serves a route for a caller that was admitted: each operation has its function here.
-pub(crate) async fn keyed(operation: Operation, call: Call) -> Answer {
+pub(crate) async fn keyed(operation: Operation, call: Call) -> RouteResult {
     match operation {
         Operation::Collections(operation) => match operation {
             Collections::List => collections::list(call).await,

@@ -15,7 +15,7 @@ use ragtime_api::{json, limits, parameters, prompt};
 
 use super::answer::{Answering, Whole};
 use super::search::{Found, Wanted, retrieve, took_ms};
-use super::{Answer, events};
+use super::{RouteResult, events};
 use crate::bindings::admission::Permit;
 use crate::bindings::search::Passage;
 use crate::bindings::{generation, rewriting};
@@ -23,7 +23,7 @@ use crate::call::{Call, Origin};
 use crate::reply;
 
 /// `POST …/query`
-pub(super) async fn query(mut call: Call) -> Answer {
+pub(super) async fn query(mut call: Call) -> RouteResult {
     let started = Instant::now();
     parameters::none(call.query())?;
     let collection = call.collection().await?;
@@ -48,7 +48,7 @@ pub(super) async fn query(mut call: Call) -> Answer {
 pub(super) struct Question {
     /// Where the passages are.
     pub(super) collection: String,
-    /// What to search for, as far as the questions before it tell.
+    /// What to search for, as far as the questions before it show.
     pub(super) search: String,
     /// What to answer.
     pub(super) question: String,
@@ -145,7 +145,7 @@ pub(super) async fn finish(answering: &Answering) -> Result<Whole, Problem> {
     }
 }
 
-async fn whole(answering: Answering) -> Answer {
+async fn whole(answering: Answering) -> RouteResult {
     let body = Body::from(answer(&answering).await?);
     Ok(reply::with_type(StatusCode::OK, "application/json", body))
 }
@@ -167,7 +167,7 @@ pub(super) async fn answer(answering: &Answering) -> Result<String, Problem> {
 }
 
 /// Errors up to the first event are problems; later ones are events.
-async fn stream(answering: Answering) -> Answer {
+async fn stream(answering: Answering) -> RouteResult {
     let events = match answering.hits.is_empty() {
         true => events::abstained(&answering),
         false => events::stream(answering).await?,

@@ -6,7 +6,7 @@ use ragtime_api::problem::Problem;
 use ragtime_api::resource::rerank::{self as api, RerankDocument, RerankResponse, RerankResult};
 use ragtime_api::resource::search::Reranked;
 
-use super::Answer;
+use super::RouteResult;
 use crate::bindings::admission::Permit;
 use crate::bindings::reranking;
 use crate::bindings::search::Passage;
@@ -14,7 +14,7 @@ use crate::call::Call;
 use crate::reply;
 
 /// `POST /v1/rerank`
-pub(super) async fn rerank(mut call: Call) -> Answer {
+pub(super) async fn rerank(mut call: Call) -> RouteResult {
     parameters::none(call.query())?;
     let request = api::read(&call.json_body().await?)?;
     let asked = reranking::Request {

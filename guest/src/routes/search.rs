@@ -16,7 +16,7 @@ use ragtime_api::resource::search::{
 use ragtime_api::resource::{Span, raw};
 use ragtime_api::{json, limits, parameters};
 
-use super::{Answer, rerank};
+use super::{RouteResult, rerank};
 use crate::bindings::admission::Permit;
 use crate::bindings::details::{self, Details};
 use crate::bindings::search::{self, Legs, Passage};
@@ -56,7 +56,7 @@ pub(super) struct Found {
 }
 
 /// `POST …/search`
-pub(super) async fn search(mut call: Call) -> Answer {
+pub(super) async fn search(mut call: Call) -> RouteResult {
     let started = Instant::now();
     parameters::none(call.query())?;
     let collection = call.collection().await?;

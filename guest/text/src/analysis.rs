@@ -18,7 +18,7 @@ use crate::class::{Class, MARK, NUMERIC};
 use crate::detect::{Votes, detect, is_read_whole};
 use crate::language::Language;
 use crate::normal::{fold, lower};
-use crate::script::{self, Kind};
+use crate::script::{self, ScriptKind};
 use crate::words::{Gap, Piece, pieces};
 
 /// A longer word is an encoding or an accident. A SHA-256 in hexadecimal is not.
@@ -104,13 +104,13 @@ pub struct Segmented<'t> {
 /// A piece whose text ends at a byte of what is written.
 struct Segment {
     end: usize,
-    kind: Kind,
+    kind: ScriptKind,
     span: Range<usize>,
     gap: Gap,
 }
 
 impl<'t> Segmented<'t> {
-    /// Takes a text into pieces and tells its language.
+    /// Takes a text into pieces and detects its language.
     pub fn new(text: &'t str) -> Self {
         let mut votes = Votes::new();
         let mut written = String::with_capacity(text.len());
@@ -127,7 +127,7 @@ impl<'t> Segmented<'t> {
         Self { text, language, written, pieces: all }
     }
 
-    /// The language of the text, if it can be told.
+    /// The language of the text, if it can be detected.
     pub fn language(&self) -> Option<Language> {
         self.language
     }
@@ -179,7 +179,7 @@ struct Analysis<'s, F> {
     run: String,
     /// Where each ends there, and the bytes of the source that it comes from.
     run_units: Vec<(usize, Range<usize>)>,
-    run_kind: Kind,
+    run_kind: ScriptKind,
     /// Parts of what may be one name.
     chain: Vec<Link>,
 }
@@ -198,7 +198,7 @@ impl<'s, F: FnMut(Found<'_>)> Analysis<'s, F> {
             position: 0,
             run: String::new(),
             run_units: Vec::new(),
-            run_kind: Kind::Spaced,
+            run_kind: ScriptKind::Spaced,
             chain: Vec::new(),
         }
     }
@@ -209,16 +209,16 @@ impl<'s, F: FnMut(Found<'_>)> Analysis<'s, F> {
             self.end_run();
         }
         match piece.kind {
-            Kind::Cjk | Kind::SouthEastAsian(_) => {
+            ScriptKind::Cjk | ScriptKind::SouthEastAsian(_) => {
                 self.end_chain();
                 self.run_kind = piece.kind;
                 self.units(&piece);
             }
-            Kind::Hangul => {
+            ScriptKind::Hangul => {
                 self.end_chain();
                 self.hangul(&piece);
             }
-            Kind::Spaced => self.word(source, piece),
+            ScriptKind::Spaced => self.word(source, piece),
         }
     }
 
@@ -228,7 +228,7 @@ impl<'s, F: FnMut(Found<'_>)> Analysis<'s, F> {
         let mut before = None;
         for character in piece.text.chars() {
             let stacked = before.is_some_and(stacks);
-            let mark = piece.kind != Kind::Cjk && (stacked || Class::of(character).is(MARK));
+            let mark = piece.kind != ScriptKind::Cjk && (stacked || Class::of(character).is(MARK));
             self.run.push(character);
             match self.run_units.last_mut() {
                 Some((end, _)) if mark && before.is_some() => *end = self.run.len(),
@@ -240,12 +240,12 @@ impl<'s, F: FnMut(Found<'_>)> Analysis<'s, F> {
 
     /// A run of one unit stands as it is; else each pair of neighbours is a term.
     fn end_run(&mut self) {
-        let kind = std::mem::replace(&mut self.run_kind, Kind::Spaced);
+        let kind = std::mem::replace(&mut self.run_kind, ScriptKind::Spaced);
         if self.run_units.is_empty() {
             return;
         }
         let (run, units) = (std::mem::take(&mut self.run), std::mem::take(&mut self.run_units));
-        let singles = kind == Kind::Cjk && units.len() > 1;
+        let singles = kind == ScriptKind::Cjk && units.len() > 1;
         let mut start = 0;
         for (at, (end, span)) in units.iter().enumerate() {
             let unit = run.get(start..*end).unwrap_or_default();
@@ -326,7 +326,7 @@ impl<'s, F: FnMut(Found<'_>)> Analysis<'s, F> {
     /// A word by its stem, and as it is.
     fn plain(&mut self, word: &str, piece: &Piece<'_>, role: Role) {
         self.stemmed(word, Some(word), &piece.span, role);
-        // Where marks tell words apart, a word without them is found as written.
+        // Where marks distinguish words, a word without them is found as written.
         if self.stems.keeps_marks
             && let Cow::Owned(folded) = fold(word)
             && folded != word

@@ -21,11 +21,11 @@ const FUNCTION_WORDS: &str = include_str!("function_words.txt");
 const LETTER_VOTE: f32 = 0.7;
 /// What it counts for a language that most texts around it are in.
 const MAIN_VOTE: f32 = 0.5;
-/// A text is told by this many times as many votes as the next language has.
+/// A language is decided by this many times as many votes as the next language has.
 const LEAD: f32 = 1.25;
 /// And by this many votes at least.
 const MIN_VOTES: f32 = 0.5;
-/// Of a text of so few words a single function word tells nothing: it may be a word
+/// Of a text of so few words a single function word shows nothing: it may be a word
 /// of another language, as `pie` is of English and of Latvian.
 const FEW_WORDS: u32 = 3;
 /// Bytes of a text that are looked at, in three places; more adds no certainty.
@@ -33,7 +33,7 @@ const WINDOW_BYTES: usize = 16 * 1024;
 
 type Mask = u64;
 
-/// Languages that are told by words and letters, by the bit that stands for each.
+/// Languages that are detected by words and letters, by the bit that stands for each.
 #[derive(Default)]
 struct Known {
     languages: Vec<Language>,
@@ -64,7 +64,7 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
             *known.words.entry(word).or_default() |= bit;
         }
     }
-    // Told by their letters alone.
+    // Detected by their letters alone.
     known.languages.extend(["sr", "mk", "ne"].into_iter().filter_map(Language::parse));
     known.longest = known.words.keys().map(|word| word.len()).max().unwrap_or(0);
     for letter in FIRST_LETTER..=LAST_LETTER {
@@ -162,7 +162,7 @@ fn letter_codes(letter: char) -> Option<&'static str> {
     })
 }
 
-/// The language of a text; none where it cannot be told. `main` is the language
+/// The language of a text; none where it cannot be detected. `main` is the language
 /// that most texts around it are in, if there is one: a short text needs it.
 pub fn detect(text: &str, main: Option<Language>) -> Option<Language> {
     let mut votes = Votes::new();

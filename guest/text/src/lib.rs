@@ -31,6 +31,6 @@ pub use refers::{refers_back, stands_alone};
 pub use sentences::{Lines, sentences};
 
 /// The version of the analysis. An index made by another version is of no use to
-/// a query analysed by this one, so it is made anew. Counts up with every change of
+/// a query analysed by this one, so it is rebuilt. Counts up with every change of
 /// the terms that a text gives.
 pub const VERSION: u32 = 1;

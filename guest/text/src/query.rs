@@ -119,7 +119,7 @@ fn file_name_of(id: &str) -> Option<&str> {
 }
 
 /// The language to analyse a query in, where an index has so many texts in each
-/// language: its own where it can be told, else the commonest of its script.
+/// language: its own where it can be detected, else the commonest of its script.
 pub fn language_of_query(text: &str, texts: &[(Language, u64)]) -> Option<Language> {
     let alone = detect(text, None);
     let same_script = |language: &Language| match alone {

@@ -6,7 +6,7 @@ use crate::class::Class;
 
 /// How the words of a script are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum ScriptKind {
     /// Han and kana: no spaces, pairs of characters.
     Cjk,
     /// Thai, Lao, Khmer, Myanmar, by the number of the script: no spaces, pairs of
@@ -18,7 +18,7 @@ pub(crate) enum Kind {
     Spaced,
 }
 
-/// The script of a character; ASCII is told without a look at the tables.
+/// The script of a character; ASCII needs no look at the tables.
 pub(crate) fn of(character: char) -> Script {
     match character {
         'a'..='z' | 'A'..='Z' => Script::Latin,
@@ -56,18 +56,18 @@ const SOUTH_EAST_ASIAN: [u8; 10] = [
 ];
 
 /// How words are found in the script of a character.
-pub(crate) fn kind(class: Class) -> Kind {
+pub(crate) fn kind(class: Class) -> ScriptKind {
     let script = class.script();
     if script == Script::Latin as u8 || script == Script::Common as u8 {
-        Kind::Spaced
+        ScriptKind::Spaced
     } else if CJK.contains(&script) {
-        Kind::Cjk
+        ScriptKind::Cjk
     } else if SOUTH_EAST_ASIAN.contains(&script) {
-        Kind::SouthEastAsian(script)
+        ScriptKind::SouthEastAsian(script)
     } else if script == Script::Hangul as u8 {
-        Kind::Hangul
+        ScriptKind::Hangul
     } else {
-        Kind::Spaced
+        ScriptKind::Spaced
     }
 }
 

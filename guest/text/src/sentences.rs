@@ -14,7 +14,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use crate::class::{Class, ENDS, STANDS, UPPER};
 use crate::detect::{detect, is_function_word};
 use crate::language::Language;
-use crate::script::{self, Kind};
+use crate::script::{self, ScriptKind};
 
 /// Words before a point that is part of them, a line for each language and kind:
 /// `never` ends a sentence, ends one unless a `number` follows, and `may` end one,
@@ -118,7 +118,7 @@ fn trimmed(text: &str, range: Range<usize>) -> Option<Range<usize>> {
 /// What of a text bears on where its sentences end.
 struct Splitter {
     language: Option<Language>,
-    /// Whether it tells the beginning of a sentence by a capital.
+    /// Whether it marks the beginning of a sentence by a capital.
     capitals: bool,
     /// Whether it ends sentences with a danda.
     danda: bool,
@@ -234,7 +234,7 @@ impl Splitter {
         letters.next().is_none()
             && first.is_some_and(|one| match self.capitals {
                 true => one.is_uppercase(),
-                false => one.is_alphabetic() && script::kind(Class::of(one)) == Kind::Spaced,
+                false => one.is_alphabetic() && script::kind(Class::of(one)) == ScriptKind::Spaced,
             })
     }
 

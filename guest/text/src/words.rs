@@ -7,7 +7,7 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use crate::class::{ALPHANUMERIC, BREAKS, Class, IGNORABLE, JOINS, NUMERIC, RUN, SOLO, WORD};
 use crate::normal::compatible;
-use crate::script::{self, Kind};
+use crate::script::{self, ScriptKind};
 
 /// A run of letters, digits and marks of one kind of script.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub(crate) struct Piece<'p> {
     /// In compatible form; the case is that of the source.
     pub(crate) text: &'p str,
     /// How its words are found.
-    pub(crate) kind: Kind,
+    pub(crate) kind: ScriptKind,
     /// The bytes of the source that it comes from; pieces of one segment share them.
     pub(crate) span: Range<usize>,
     /// What lies between it and the piece before.
@@ -74,7 +74,7 @@ fn segments<'t>(text: &'t str, mut take: impl FnMut(usize, &'t str)) {
     }
 }
 
-/// Hands out segments at the beginning of a text that are plain, and tells their bytes:
+/// Hands out segments at the beginning of a text that are plain, and returns their bytes:
 /// words between single spaces, and characters that are segments of their own.
 fn plain<'t>(text: &'t str, offset: usize, take: &mut impl FnMut(usize, &'t str)) -> usize {
     let mut at = 0;
@@ -121,7 +121,7 @@ fn solo(text: &str) -> Option<&str> {
     }
 }
 
-/// Hands out segments by the rules until they may be plain again, and tells their bytes.
+/// Hands out segments by the rules until they may be plain again, and returns their bytes.
 fn by_rules<'t>(text: &'t str, offset: usize, take: &mut impl FnMut(usize, &'t str)) -> usize {
     for (at, segment) in text.split_word_bound_indices() {
         take(offset + at, segment);
@@ -139,8 +139,8 @@ fn by_rules<'t>(text: &'t str, offset: usize, take: &mut impl FnMut(usize, &'t s
 /// Takes a segment apart where it has what is no part of a word, and where the
 /// kind of script changes.
 fn split(segment: &str, span: &Range<usize>, gap: &mut Gap, take: &mut impl FnMut(Piece<'_>)) {
-    let mut current: Option<(usize, Kind)> = None;
-    let mut flush = |current: &mut Option<(usize, Kind)>, end: usize, gap: &mut Gap| {
+    let mut current: Option<(usize, ScriptKind)> = None;
+    let mut flush = |current: &mut Option<(usize, ScriptKind)>, end: usize, gap: &mut Gap| {
         if let Some((start, kind)) = current.take() {
             let text = segment.get(start..end).unwrap_or_default();
             take(Piece { text, kind, span: span.clone(), gap: *gap });
@@ -157,7 +157,7 @@ fn split(segment: &str, span: &Range<usize>, gap: &mut Gap, take: &mut impl FnMu
         // A mark is of the letter before it, a digit of the word around it.
         let kind = match current {
             Some((_, kind)) if !class.is(ALPHANUMERIC) => kind,
-            Some((_, Kind::Spaced)) if class.is(NUMERIC) => Kind::Spaced,
+            Some((_, ScriptKind::Spaced)) if class.is(NUMERIC) => ScriptKind::Spaced,
             _ => script::kind(class),
         };
         match current {

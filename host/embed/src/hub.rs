@@ -162,7 +162,7 @@ fn check(model: &Model<'_>) -> Result<(), HubError> {
 }
 
 /// The manifest of a folder that holds the model whole. One whose files were
-/// changed since is fetched anew; one of another model is not written over.
+/// changed since is fetched again; one of another model is not written over.
 fn present(dir: &Path, model: &Model<'_>) -> Result<Option<Manifest>, HubError> {
     let manifest: Manifest = match Folder::unchecked(dir).json(Manifest::FILE)? {
         Some(manifest) => manifest,

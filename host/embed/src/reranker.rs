@@ -85,7 +85,7 @@ impl Reranker {
         tokens.fit(vocabulary)?;
         let mut pairing = tokens.pairing()?;
         if kinds == 1 {
-            // Such a model is not told the texts of a pair apart by a type.
+            // Such a model gets no type that separates the texts of a pair.
             pairing.forget_kinds();
         }
         let last = u64::from(pairing.last_kind());

@@ -19,7 +19,7 @@ fn files() -> ModelFiles {
     ensure(&model_dir(), Source::Auto, &mut |_| ()).unwrap()
 }
 
-/// The folder that the server uses unless told otherwise.
+/// The folder that the server uses by default.
 fn model_dir() -> PathBuf {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.unwrap_or_else(|| std::env::home_dir().unwrap().join(".cache"));

@@ -11,7 +11,7 @@ const WORDS: &str = include_str!("asks.txt");
 
 /// What a question may ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum QuestionKind {
     When,
     Who,
     Where,
@@ -66,8 +66,8 @@ fn has(spaced: &str, words: &str, language: Option<Language>) -> bool {
 
 /// What a question asks for, and what it says already, which is no answer to it.
 pub(crate) struct Asked {
-    pub(crate) kind: Option<Kind>,
-    /// Whether it asks how something is done, which code may tell.
+    pub(crate) kind: Option<QuestionKind>,
+    /// Whether it asks how something is done, which code may show.
     pub(crate) how: bool,
     spaced: String,
     text: String,
@@ -79,11 +79,11 @@ impl Asked {
         let asks =
             |name: &str| known(language, name).iter().any(|words| has(&spaced, words, language));
         let kinds = [
-            ("code", Kind::Code),
-            ("when", Kind::When),
-            ("number", Kind::Number),
-            ("who", Kind::Who),
-            ("where", Kind::Where),
+            ("code", QuestionKind::Code),
+            ("when", QuestionKind::When),
+            ("number", QuestionKind::Number),
+            ("who", QuestionKind::Who),
+            ("where", QuestionKind::Where),
         ];
         let kind = kinds.into_iter().find(|(name, _)| asks(name)).map(|(_, kind)| kind);
         let how = asks("how");
@@ -101,8 +101,8 @@ impl Asked {
     /// How well a text gives what is asked for, from 0 to 1.
     pub(crate) fn given_by(&self, text: &str, language: Option<Language>) -> f32 {
         match self.kind {
-            None | Some(Kind::Code) => 0.0,
-            Some(Kind::When) => {
+            None | Some(QuestionKind::Code) => 0.0,
+            Some(QuestionKind::When) => {
                 let numbers = self.new_numbers(text);
                 let year = |number: &&str| {
                     number.len() == 4 && number.bytes().all(|one| one.is_ascii_digit())
@@ -113,7 +113,7 @@ impl Asked {
                     (false, true) => 0.0,
                 }
             }
-            Some(Kind::Number) => {
+            Some(QuestionKind::Number) => {
                 if !self.new_numbers(text).is_empty() {
                     return 1.0;
                 }
@@ -123,7 +123,7 @@ impl Asked {
                 };
                 if known(language, "numeral").iter().any(|word| numeral(&word)) { 0.7 } else { 0.0 }
             }
-            Some(Kind::Who | Kind::Where) => self.new_names(text, language),
+            Some(QuestionKind::Who | QuestionKind::Where) => self.new_names(text, language),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::judge::{Candidate, Read, Reading};
-use crate::units::{Kind, Unit};
+use crate::units::{Unit, UnitKind};
 use crate::{Quote, Settings, shape};
 
 /// Words of an item that says little without what announces its list.
@@ -43,14 +43,14 @@ impl Picked {
         let text = read.unit_text(unit);
         let lead = unit.lead.and_then(|lead| Some((lead, read.units.get(lead)?)));
         match (unit.kind, lead) {
-            (Kind::Row, Some((lead, one))) if one.kind == Kind::Columns => {
+            (UnitKind::Row, Some((lead, one))) if one.kind == UnitKind::Columns => {
                 self.context.insert((passage, lead));
             }
-            (Kind::Code, Some((lead, _))) => {
+            (UnitKind::Code, Some((lead, _))) => {
                 self.context.insert((passage, lead));
             }
-            (Kind::Sentence, Some((lead, one)))
-                if one.kind == Kind::Sentence
+            (UnitKind::Sentence, Some((lead, one)))
+                if one.kind == UnitKind::Sentence
                     && unit.list.is_some()
                     && text.split_whitespace().count() <= SHORT_ITEM_WORDS =>
             {
@@ -58,13 +58,13 @@ impl Picked {
             }
             _ => {}
         }
-        if unit.kind == Kind::Sentence
+        if unit.kind == UnitKind::Sentence
             && ragtime_text::refers_back(text, read.language)
             && let Some(before) = at.checked_sub(1)
             && read
                 .units
                 .get(before)
-                .is_some_and(|one| one.kind == Kind::Sentence && one.block == unit.block)
+                .is_some_and(|one| one.kind == UnitKind::Sentence && one.block == unit.block)
         {
             self.context.insert((passage, before));
         }
@@ -89,7 +89,8 @@ impl Picked {
             };
             let alone = first == last;
             let span = if alone { from.span.clone() } else { whole_lines(read.text, from, to) };
-            let lines = !alone || matches!(from.kind, Kind::Row | Kind::Columns | Kind::Code);
+            let lines =
+                !alone || matches!(from.kind, UnitKind::Row | UnitKind::Columns | UnitKind::Code);
             quotes.push(Quote { passage, start: span.start, end: span.end, context, lines });
         };
         for (passage, unit) in &self.answers {

@@ -9,7 +9,7 @@ use ragtime_text::{KnownStems, Language, Segmented, analyse, content, is_functio
 use crate::Passage;
 use crate::asks::{self, Asked};
 use crate::shape;
-use crate::units::{Kind, Unit, units};
+use crate::units::{Unit, UnitKind, units};
 
 /// What a judgement of a unit rests on; all from 0 to about 1.
 pub(crate) const FEATURES: [&str; 16] = [
@@ -210,7 +210,7 @@ impl<'a> Reading<'a> {
         let asked = Asked::of(text, language);
         let mut wanted: Vec<String> = content(text, language).into_iter().collect();
         // Code does not say that it is code.
-        if asked.kind == Some(asks::Kind::Code) && wanted.len() > 1 {
+        if asked.kind == Some(asks::QuestionKind::Code) && wanted.len() > 1 {
             let code = content(&asks::words_for_code(language), language);
             wanted.retain(|word| !code.contains(word));
         }
@@ -259,7 +259,7 @@ impl<'a> Reading<'a> {
     /// Whether code may answer the question.
     pub(crate) fn asks_for_code(&self) -> bool {
         let asks = |question: &Rc<Question>| {
-            question.asked.how || question.asked.kind == Some(asks::Kind::Code)
+            question.asked.how || question.asked.kind == Some(asks::QuestionKind::Code)
         };
         self.questions.values().any(asks)
     }
@@ -273,9 +273,9 @@ impl<'a> Reading<'a> {
             let judge = Judge::new(self, read, question, place);
             for (unit, one) in read.units.iter().enumerate() {
                 let answers = match one.kind {
-                    Kind::Sentence | Kind::Row => true,
-                    Kind::Code => code,
-                    Kind::Columns | Kind::Heading | Kind::Question => false,
+                    UnitKind::Sentence | UnitKind::Row => true,
+                    UnitKind::Code => code,
+                    UnitKind::Columns | UnitKind::Heading | UnitKind::Question => false,
                 };
                 if answers {
                     found.extend(judge.candidate(unit, one));
@@ -458,19 +458,19 @@ impl<'r, 'a> Judge<'r, 'a> {
             self.neighbours(all),
             1.0 / (1.0 + self.place as f32),
             (words.len() as f32 / LONG).min(1.0).sqrt(),
-            gives(asks::Kind::When),
-            gives(asks::Kind::Number),
-            gives(asks::Kind::Who),
-            gives(asks::Kind::Where),
+            gives(asks::QuestionKind::When),
+            gives(asks::QuestionKind::Number),
+            gives(asks::QuestionKind::Who),
+            gives(asks::QuestionKind::Where),
             if ragtime_text::refers_back(text, self.read.language) { 1.0 } else { 0.0 },
             match (unit.kind, self.question.asked.kind) {
-                (Kind::Code, Some(asks::Kind::Code)) => 1.0,
-                (Kind::Code, _) => CODE_FOR_HOW,
+                (UnitKind::Code, Some(asks::QuestionKind::Code)) => 1.0,
+                (UnitKind::Code, _) => CODE_FOR_HOW,
                 _ => 0.0,
             },
         ];
         let in_context = self.question.share(&context);
-        let shared_lead = unit.lead.filter(|_| unit.kind == Kind::Row || unit.list.is_some());
+        let shared_lead = unit.lead.filter(|_| unit.kind == UnitKind::Row || unit.list.is_some());
         let (passage, unit) = (self.place, at);
         Some(Candidate { passage, unit, features, in_context, words, shared_lead })
     }
@@ -479,8 +479,8 @@ impl<'r, 'a> Judge<'r, 'a> {
     fn is_near(&self, at: usize, unit: &Unit) -> bool {
         self.read.units.get(at).is_some_and(|other| {
             other.heading == unit.heading
-                && other.kind == Kind::Sentence
-                && matches!(unit.kind, Kind::Sentence | Kind::Code)
+                && other.kind == UnitKind::Sentence
+                && matches!(unit.kind, UnitKind::Sentence | UnitKind::Code)
         })
     }
 

@@ -69,7 +69,7 @@ pub struct Quote {
 
 /// Quotes in reading order.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
+pub struct QuotedAnswer {
     /// Empty when abstained.
     pub quotes: Vec<Quote>,
     /// True when nothing is close enough.
@@ -78,7 +78,7 @@ pub struct Answer {
     pub confidence: f32,
 }
 
-impl Answer {
+impl QuotedAnswer {
     /// What stands before a quote in the text of the answer.
     pub fn gap(&self, place: usize) -> &'static str {
         let lines = |place: usize| self.quotes.get(place).is_some_and(|quote| quote.lines);
@@ -136,7 +136,7 @@ pub fn answer(
     passages: &[Passage<'_>],
     similarity: &dyn Similarity,
     settings: &Settings,
-) -> Answer {
+) -> QuotedAnswer {
     let reading = Reading::new(question, passages);
     let scripts =
         reading.passages.first().map_or(Scripts::Words, |read| Scripts::of(read.language));
@@ -149,11 +149,11 @@ pub fn answer(
     };
     let confidence = learned::confidence(&evidence, cosine, scripts);
     if ranked.is_empty() || confidence < settings.min_confidence {
-        return Answer { quotes: Vec::new(), abstained: true, confidence };
+        return QuotedAnswer { quotes: Vec::new(), abstained: true, confidence };
     }
     let picked = pick(&ranked, settings);
     let quotes = compose::quotes(&reading, &picked, settings);
-    Answer { quotes, abstained: false, confidence }
+    QuotedAnswer { quotes, abstained: false, confidence }
 }
 
 /// A candidate and its score.
@@ -171,7 +171,7 @@ fn ranked(reading: &Reading<'_>) -> Vec<Scored> {
     ranked
 }
 
-/// Adds what the model says of the best few, and tells the best cosine.
+/// Adds what the model says of the best few, and returns the best cosine.
 fn compare(
     reading: &Reading<'_>,
     ranked: &mut [Scored],
@@ -247,11 +247,11 @@ mod tests {
         }
     }
 
-    fn quoted<'a>(passages: &[&'a str], answer: &Answer) -> Vec<&'a str> {
+    fn quoted<'a>(passages: &[&'a str], answer: &QuotedAnswer) -> Vec<&'a str> {
         answer.quotes.iter().map(|quote| &passages[quote.passage][quote.start..quote.end]).collect()
     }
 
-    fn ask(question: &str, passages: &[&str], similarity: &dyn Similarity) -> Answer {
+    fn ask(question: &str, passages: &[&str], similarity: &dyn Similarity) -> QuotedAnswer {
         let passages: Vec<_> =
             passages.iter().map(|text| Passage { text, ..Passage::default() }).collect();
         answer(question, &passages, similarity, &Settings::default())

@@ -9,7 +9,7 @@ use crate::shape;
 
 /// What a unit is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum UnitKind {
     /// A sentence of a paragraph or of an item of a list.
     Sentence,
     /// A row of a table.
@@ -28,7 +28,7 @@ pub(crate) enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Unit {
     pub(crate) span: Range<usize>,
-    pub(crate) kind: Kind,
+    pub(crate) kind: UnitKind,
     /// The paragraph, the item or the row that it is in.
     pub(crate) block: usize,
     /// The list that it is an item of.
@@ -113,7 +113,7 @@ impl Reader<'_> {
         {
             self.at.block += 1;
             let lead = self.at.announced.take();
-            self.push(whole, Kind::Code, None, lead);
+            self.push(whole, UnitKind::Code, None, lead);
         } else {
             self.text(lines, &texts, last);
         }
@@ -131,9 +131,9 @@ impl Reader<'_> {
             let below = texts.iter().skip(1).find(|text| !shape::is_rule(text));
             if place == 0 && below.is_some_and(|below| shape::names_columns(text, below)) {
                 columns = Some(self.units.len());
-                self.push(line.clone(), Kind::Columns, None, announced);
+                self.push(line.clone(), UnitKind::Columns, None, announced);
             } else {
-                self.push(line.clone(), Kind::Row, None, columns.or(announced));
+                self.push(line.clone(), UnitKind::Row, None, columns.or(announced));
             }
         }
     }
@@ -151,7 +151,7 @@ impl Reader<'_> {
             self.at.block += 1;
             self.at.question = None;
             self.at.heading = None;
-            self.push(line.clone(), Kind::Heading, None, None);
+            self.push(line.clone(), UnitKind::Heading, None, None);
             self.at.heading = Some(self.units.len() - 1);
             from = 1;
         }
@@ -209,12 +209,12 @@ impl Reader<'_> {
             let span = span.start + offset..span.end + offset;
             let sentence = self.text.get(span.clone()).unwrap_or_default();
             if shape::asks(sentence) {
-                self.push(span, Kind::Question, list, lead);
+                self.push(span, UnitKind::Question, list, lead);
                 self.at.question = Some((self.units.len() - 1, 0));
                 continue;
             }
             let asked = self.at.question.map(|(question, _)| question);
-            self.push(span, Kind::Sentence, list, colon.or(lead).or(asked));
+            self.push(span, UnitKind::Sentence, list, colon.or(lead).or(asked));
             colon = None;
             if shape::announces(sentence) {
                 colon = Some(self.units.len() - 1);
@@ -231,7 +231,13 @@ impl Reader<'_> {
         self.at.announced = colon;
     }
 
-    fn push(&mut self, span: Range<usize>, kind: Kind, list: Option<usize>, lead: Option<usize>) {
+    fn push(
+        &mut self,
+        span: Range<usize>,
+        kind: UnitKind,
+        list: Option<usize>,
+        lead: Option<usize>,
+    ) {
         let (block, heading) = (self.at.block, self.at.heading);
         self.units.push(Unit { span, kind, block, list, lead, heading });
     }
@@ -264,7 +270,7 @@ mod tests {
     #![allow(clippy::indexing_slicing)]
     use super::*;
 
-    fn told<'a>(text: &'a str, names: &[&str]) -> Vec<(Kind, &'a str)> {
+    fn told<'a>(text: &'a str, names: &[&str]) -> Vec<(UnitKind, &'a str)> {
         let units = units(text, names, Some(Language::ENGLISH));
         units.iter().map(|unit| (unit.kind, &text[unit.span.clone()])).collect()
     }
@@ -273,7 +279,7 @@ mod tests {
     fn a_page_is_taken_apart() {
         let text = "Swap\n\nWhile it serves:\n\nragtime guest swap x.wasm --dry-run\n\n\
                     gate | refused when\n--eval | it falls by 5 %\n\n- One thing. Another.\n- Two";
-        use Kind::*;
+        use UnitKind::*;
         assert_eq!(
             told(text, &[]),
             [
@@ -297,7 +303,7 @@ mod tests {
                     How do I leave?\nWrite to us.";
         let units = units(text, &[], None);
         let told: Vec<_> = units.iter().map(|unit| (unit.kind, unit.lead)).collect();
-        use Kind::*;
+        use UnitKind::*;
         assert_eq!(
             told,
             [(Question, None), (Sentence, Some(0)), (Question, None), (Sentence, Some(2))]
@@ -306,8 +312,8 @@ mod tests {
 
     #[test]
     fn a_known_heading_is_one_at_the_end_too() {
-        assert_eq!(told("It is so.\n\nNext part", &["Next part"])[1].0, Kind::Heading);
-        assert_eq!(told("It is so.\n\nNext part", &[])[1].0, Kind::Sentence);
+        assert_eq!(told("It is so.\n\nNext part", &["Next part"])[1].0, UnitKind::Heading);
+        assert_eq!(told("It is so.\n\nNext part", &[])[1].0, UnitKind::Sentence);
     }
 
     #[test]

@@ -100,7 +100,7 @@ pub struct Reader {
 }
 
 #[derive(Deserialize)]
-struct Chunk {
+struct StreamChunk {
     #[serde(default)]
     choices: Vec<Choice>,
     #[serde(default)]
@@ -168,7 +168,7 @@ impl Reader {
             self.ended = true;
             return Ok(());
         }
-        let chunk: Chunk = serde_json::from_str(data)
+        let chunk: StreamChunk = serde_json::from_str(data)
             .map_err(|_| Unreadable("an event that is no chunk of an answer"))?;
         for Choice { delta, finish_reason } in chunk.choices {
             let text = delta.content.unwrap_or_default();

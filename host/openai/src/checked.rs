@@ -14,14 +14,14 @@ use crate::watched::Watched;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unsupported {
-    /// It is told, and marked as not supported.
+    /// The sentence is sent, and marked as not supported.
     #[default]
     Mark,
     /// Its sentence is left out of the text. Text then comes by whole sentences.
     Drop,
 }
 
-/// What more is known of an answer than its events tell.
+/// What more is known of an answer than its events say.
 #[derive(Debug, Clone, Default)]
 pub struct Assessed {
     /// How likely the passages hold an answer; none where a language model answered.
@@ -37,7 +37,7 @@ pub struct Assessed {
 pub enum Step {
     /// More text.
     Text(String),
-    /// What the text just told rests on: a passage's place from 0, and bytes of it.
+    /// What the text that was just sent rests on: a passage's place from 0, and bytes of it.
     Quote(usize, Range<usize>),
 }
 
@@ -50,7 +50,7 @@ pub struct Checked {
     statements: Statements,
     /// A sentence whose marks are still to come.
     held: String,
-    /// Whether any text was told.
+    /// Whether any text was sent.
     spoke: bool,
 }
 
@@ -68,7 +68,7 @@ impl Checked {
         }
     }
 
-    /// Takes more of the answer and returns what of it can be told.
+    /// Takes more of the answer and returns what of it can be sent.
     pub fn push(&mut self, text: &str) -> Vec<Step> {
         let text = self.watched.push(text);
         self.go_on(&text, false)
@@ -80,7 +80,7 @@ impl Checked {
         self.go_on(&text, true)
     }
 
-    /// Whether any text was told.
+    /// Whether any text was sent.
     pub fn has_spoken(&self) -> bool {
         self.spoke
     }
@@ -161,7 +161,7 @@ mod tests {
 
     const PASSAGE: &str = "The quay was finished in 2019. It cost four million.";
 
-    /// The text that is told, how many quotes back it, and the statements.
+    /// The text that is sent, how many quotes back it, and the statements.
     fn told(answer: &str, unsupported: Unsupported) -> (String, usize, Vec<bool>) {
         let run = |pieces: &mut dyn Iterator<Item = String>| {
             let mut checked = Checked::new(vec![PASSAGE.to_owned()], unsupported);

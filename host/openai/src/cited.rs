@@ -86,7 +86,7 @@ fn last_sentence(text: &str) -> String {
     last.unwrap_or_default().to_owned()
 }
 
-/// Statements of one answer that are told. An answer of a page has some dozens.
+/// Statements of one answer that are reported. An answer of a page has some dozens.
 const MAX_STATEMENTS: usize = 256;
 
 /// What was said with a mark, and whether a source that it names says so too.

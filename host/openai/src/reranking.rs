@@ -18,7 +18,7 @@ pub enum Request<'a> {
         query: &'a str,
         /// The passages.
         documents: &'a [&'a str],
-        /// How many to tell of: all.
+        /// How many results to answer with: all.
         top_n: usize,
     },
     /// As Text Embeddings Inference takes it.
@@ -47,7 +47,7 @@ struct Item {
 }
 
 /// How well each of `count` passages answers, 0 to 1, in their order; none for one that
-/// the answer does not tell of. Scores beyond 0 to 1 are taken for logits.
+/// the answer does not mention. Scores beyond 0 to 1 are taken for logits.
 pub fn relevance(body: &[u8], count: usize) -> Result<Vec<Option<f32>>, Unreadable> {
     let response: Response =
         serde_json::from_slice(body).map_err(|_| Unreadable("a body that is no list of scores"))?;

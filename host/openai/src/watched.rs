@@ -12,7 +12,7 @@ const THOUGHTS: [(&str, &str); 3] =
 pub struct Watched {
     /// How many sources there are.
     sources: usize,
-    /// What cannot be told yet.
+    /// What cannot be decided yet.
     held: String,
     /// What ends the thought that is being thought.
     thought: Option<&'static str>,
@@ -30,7 +30,7 @@ enum Next {
     Thought(usize, &'static str),
     /// So many bytes in place of which a mark stands.
     Mark(usize, String),
-    /// What it is only more text tells.
+    /// Only more text shows what it is.
     Unknown,
 }
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-/// Failures of one job that are told when it is asked for, and in a list of jobs:
+/// Failures of one job that are listed when it is asked for, and in a list of jobs:
 /// a page of a thousand jobs stays below a few megabytes. How many there are is
-/// told in full.
+/// listed in full.
 pub const MAX_FAILURES: usize = 1_000;
 /// See [`MAX_FAILURES`].
 pub const MAX_LISTED_FAILURES: usize = 10;

@@ -22,7 +22,7 @@ const PER_UNIT: u128 = 60_000_000_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Units per minute; at least 1. A rate of 0 refills nothing, and the
-    /// waits that are told are those of a rate of 1.
+    /// waits that are returned are those of a rate of 1.
     pub rate_per_minute: u32,
     /// Units when full.
     pub burst: u32,

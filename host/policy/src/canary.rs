@@ -56,7 +56,7 @@ pub enum Shortfall {
         /// Of the active handler.
         active: Duration,
     },
-    /// It had too few requests to tell.
+    /// It had too few requests to decide.
     #[error("{requests} requests came in that time, and it takes {needed} to tell")]
     TooFew {
         /// That came.
@@ -67,7 +67,7 @@ pub enum Shortfall {
 }
 
 impl Rules {
-    /// What is wrong with the candidate as far as can be told in the middle of
+    /// What is wrong with the candidate as far as can be known in the middle of
     /// a trial. A single failure is an accident.
     pub fn interim(&self, active: &Tally, candidate: &Tally) -> Option<Shortfall> {
         if candidate.requests < self.min_requests {

@@ -32,14 +32,14 @@ impl Chunking {
 
 /// How a text was cut: to which lengths, and by whose tokens.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Cut {
+pub struct ChunkingSpec {
     /// The lengths.
     pub chunking: Chunking,
     /// The model whose tokens were counted; none when they were estimated.
     pub model: Option<String>,
 }
 
-impl Cut {
+impl ChunkingSpec {
     /// As it is kept: `200/30/all-MiniLM-L6-v2`.
     pub fn label(&self) -> String {
         format!("{}{}", self.lengths(), self.model.as_deref().unwrap_or_default())
@@ -67,11 +67,11 @@ mod tests {
     #[test]
     fn a_model_counts_better_than_an_estimate_and_lengths_must_fit() {
         let chunking = Chunking::default();
-        let estimated = Cut { chunking, model: None };
-        let counted = Cut { chunking, model: Some("m".into()) };
+        let estimated = ChunkingSpec { chunking, model: None };
+        let counted = ChunkingSpec { chunking, model: Some("m".into()) };
         assert!(estimated.is_met_by(&counted.label()) && estimated.is_met_by(&estimated.label()));
         assert!(counted.is_met_by(&counted.label()) && !counted.is_met_by(&estimated.label()));
-        let shorter = Cut { chunking: Chunking { tokens: 20, overlap: 3 }, model: None };
+        let shorter = ChunkingSpec { chunking: Chunking { tokens: 20, overlap: 3 }, model: None };
         assert!(!shorter.is_met_by(&estimated.label()));
     }
 

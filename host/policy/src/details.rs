@@ -7,7 +7,7 @@ pub const MAX_LANGUAGE_BYTES: usize = 35;
 /// Bytes of a file's name: file systems in use take 255 characters, of up to 4
 /// bytes each.
 pub const MAX_FILE_NAME_BYTES: usize = 1_024;
-/// Warnings of one document that the host keeps, whichever handler tells them: a
+/// Warnings of one document that the host keeps, whichever handler gives them: a
 /// reader looks at the first few.
 pub const MAX_WARNINGS: usize = 256;
 /// Bytes of a warning's code.
@@ -50,7 +50,7 @@ pub const QUESTION: &str = "{question}";
 /// How language models are asked about a collection.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prompt {
-    /// What the model is told before the rules.
+    /// What the prompt says before the rules.
     pub system: Option<String>,
     /// The message of the user, with [`SOURCES`] and behind them [`QUESTION`].
     pub template: Option<String>,

@@ -193,13 +193,13 @@ mod tests {
         /// Compiles what the fleet serves.
         CatchUp(usize),
         Request(usize),
-        Cut(usize),
+        ChunkingSpec(usize),
         Mend(usize),
         Kill(usize),
         Start(usize),
         /// A silent host is taken for gone.
         Expire(usize),
-        /// A host tells that it lives.
+        /// A host reports that it lives.
         Beat(usize),
     }
 
@@ -215,7 +215,7 @@ mod tests {
             2 => at.clone().prop_map(Event::Follow),
             3 => at.clone().prop_map(Event::CatchUp),
             6 => at.clone().prop_map(Event::Request),
-            1 => at.clone().prop_map(Event::Cut),
+            1 => at.clone().prop_map(Event::ChunkingSpec),
             2 => at.clone().prop_map(Event::Mend),
             1 => at.clone().prop_map(Event::Kill),
             2 => at.clone().prop_map(Event::Start),
@@ -361,7 +361,7 @@ mod tests {
                     }
                 }
                 Event::Request(at) => self.request(at)?,
-                Event::Cut(at) => self.machines[at].connected = false,
+                Event::ChunkingSpec(at) => self.machines[at].connected = false,
                 Event::Mend(at) => self.machines[at].connected = true,
                 Event::Kill(at) => self.machines[at].alive = false,
                 Event::Start(at) => {

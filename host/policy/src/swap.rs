@@ -42,7 +42,7 @@ impl State {
         }
     }
 
-    /// The next state on the road to [`State::Active`], for a candidate.
+    /// The next state on the way to [`State::Active`], for a candidate.
     fn next(self) -> Option<Self> {
         match self {
             Self::Compiling => Some(Self::Linking),
@@ -56,7 +56,7 @@ impl State {
 
 /// Why a generation came to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum GenerationKind {
     /// The server started with it.
     Start,
     /// Somebody handed it in.
@@ -65,7 +65,7 @@ pub enum Kind {
     Rollback,
 }
 
-impl Kind {
+impl GenerationKind {
     /// The word for it in logs, answers and the database.
     pub fn name(self) -> &'static str {
         match self {
@@ -102,7 +102,7 @@ pub enum BeginError {
 pub struct Generations {
     live: BTreeMap<u64, State>,
     active: u64,
-    candidate: Option<(u64, Kind)>,
+    candidate: Option<(u64, GenerationKind)>,
     /// Those that a rollback goes back to, the next one last.
     ancestors: Vec<u64>,
     next: u64,
@@ -112,12 +112,16 @@ impl Generations {
     /// The generations of a server whose past activations are `past`, oldest
     /// first, whose highest id so far is `newest`, and which starts with the
     /// generation `active`: the last one of `past`, or a new one.
-    pub fn restore(past: impl IntoIterator<Item = (u64, Kind)>, newest: u64, active: u64) -> Self {
+    pub fn restore(
+        past: impl IntoIterator<Item = (u64, GenerationKind)>,
+        newest: u64,
+        active: u64,
+    ) -> Self {
         let (mut ancestors, mut last) = (Vec::new(), None);
         for (id, kind) in past {
             match kind {
-                Kind::Rollback => drop(ancestors.pop()),
-                Kind::Start | Kind::Swap => ancestors.extend(last),
+                GenerationKind::Rollback => drop(ancestors.pop()),
+                GenerationKind::Start | GenerationKind::Swap => ancestors.extend(last),
             }
             last = Some(id);
         }
@@ -136,7 +140,7 @@ impl Generations {
     /// whose component it brings back.
     pub fn begin(
         &mut self,
-        kind: Kind,
+        kind: GenerationKind,
         expected: Option<u64>,
     ) -> Result<(u64, Option<u64>), BeginError> {
         if let Some((busy, _)) = self.candidate {
@@ -146,8 +150,8 @@ impl Generations {
             return Err(BeginError::Changed(self.active));
         }
         let restored = match kind {
-            Kind::Rollback => Some(self.previous().ok_or(BeginError::NothingToRestore)?),
-            Kind::Start | Kind::Swap => None,
+            GenerationKind::Rollback => Some(self.previous().ok_or(BeginError::NothingToRestore)?),
+            GenerationKind::Start | GenerationKind::Swap => None,
         };
         let id = self.next;
         self.enter(id, kind);
@@ -155,7 +159,7 @@ impl Generations {
     }
 
     /// A candidate, compiling, whose id was given elsewhere. There must be no other.
-    pub fn enter(&mut self, id: u64, kind: Kind) {
+    pub fn enter(&mut self, id: u64, kind: GenerationKind) {
         self.next = self.next.max(id + 1);
         self.live.insert(id, State::Compiling);
         self.candidate = Some((id, kind));
@@ -164,7 +168,7 @@ impl Generations {
     /// Takes over what was decided elsewhere: the activations that there are now, oldest
     /// first, and the highest id so far. The last of them is active, and the one that was
     /// drains. A candidate that is not among them stays one.
-    pub fn follow(&mut self, past: impl IntoIterator<Item = (u64, Kind)>, newest: u64) {
+    pub fn follow(&mut self, past: impl IntoIterator<Item = (u64, GenerationKind)>, newest: u64) {
         let past: Vec<_> = past.into_iter().collect();
         let Some((active, _)) = past.last().copied() else { return };
         let now = Self::restore(past, newest, active);
@@ -189,8 +193,8 @@ impl Generations {
         self.live.insert(id, state);
         if state == State::Active {
             match kind {
-                Kind::Rollback => drop(self.ancestors.pop()),
-                Kind::Start | Kind::Swap => self.ancestors.push(self.active),
+                GenerationKind::Rollback => drop(self.ancestors.pop()),
+                GenerationKind::Start | GenerationKind::Swap => self.ancestors.push(self.active),
             }
             self.live.insert(self.active, State::Draining);
             self.active = id;
@@ -250,7 +254,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn activate(generations: &mut Generations, kind: Kind) -> u64 {
+    fn activate(generations: &mut Generations, kind: GenerationKind) -> u64 {
         let (id, _) = generations.begin(kind, None).unwrap();
         while generations.advance().unwrap() != State::Active {}
         id
@@ -259,7 +263,7 @@ mod tests {
     #[test]
     fn a_new_generation_takes_over_and_the_old_one_drains() {
         let mut generations = Generations::restore([], 0, 1);
-        assert_eq!(activate(&mut generations, Kind::Swap), 2);
+        assert_eq!(activate(&mut generations, GenerationKind::Swap), 2);
         let live: Vec<_> = generations.live().collect();
         assert_eq!(live, [(1, State::Draining), (2, State::Active)]);
         generations.drained(2);
@@ -271,9 +275,9 @@ mod tests {
     fn a_refused_candidate_leaves_all_as_it_was_and_its_id_is_spent() {
         let mut generations = Generations::restore([], 0, 1);
         for stages in 0..4 {
-            let (id, _) = generations.begin(Kind::Swap, Some(1)).unwrap();
+            let (id, _) = generations.begin(GenerationKind::Swap, Some(1)).unwrap();
             assert_eq!(id, 2 + stages);
-            assert_eq!(generations.begin(Kind::Swap, None), Err(BeginError::Busy(id)));
+            assert_eq!(generations.begin(GenerationKind::Swap, None), Err(BeginError::Busy(id)));
             for _ in 0..stages {
                 generations.advance();
             }
@@ -287,38 +291,44 @@ mod tests {
     #[test]
     fn a_swap_on_a_wrong_belief_does_not_begin() {
         let mut generations = Generations::restore([], 0, 1);
-        activate(&mut generations, Kind::Swap);
-        assert_eq!(generations.begin(Kind::Swap, Some(1)), Err(BeginError::Changed(2)));
-        assert_eq!(generations.begin(Kind::Swap, Some(2)), Ok((3, None)));
+        activate(&mut generations, GenerationKind::Swap);
+        assert_eq!(generations.begin(GenerationKind::Swap, Some(1)), Err(BeginError::Changed(2)));
+        assert_eq!(generations.begin(GenerationKind::Swap, Some(2)), Ok((3, None)));
     }
 
     #[test]
     fn rollbacks_go_back_one_by_one_and_never_forward() {
         let mut generations = Generations::restore([], 0, 1);
-        activate(&mut generations, Kind::Swap);
-        activate(&mut generations, Kind::Swap);
-        assert_eq!(generations.begin(Kind::Rollback, None), Ok((4, Some(2))));
+        activate(&mut generations, GenerationKind::Swap);
+        activate(&mut generations, GenerationKind::Swap);
+        assert_eq!(generations.begin(GenerationKind::Rollback, None), Ok((4, Some(2))));
         while generations.advance().unwrap() != State::Active {}
-        assert_eq!(generations.begin(Kind::Rollback, None), Ok((5, Some(1))));
+        assert_eq!(generations.begin(GenerationKind::Rollback, None), Ok((5, Some(1))));
         while generations.advance().unwrap() != State::Active {}
-        assert_eq!(generations.begin(Kind::Rollback, None), Err(BeginError::NothingToRestore));
+        assert_eq!(
+            generations.begin(GenerationKind::Rollback, None),
+            Err(BeginError::NothingToRestore)
+        );
     }
 
     #[test]
     fn what_another_host_decides_is_taken_over() {
-        let mut here = Generations::restore([(1, Kind::Start)], 1, 1);
-        here.enter(2, Kind::Swap);
+        let mut here = Generations::restore([(1, GenerationKind::Start)], 1, 1);
+        here.enter(2, GenerationKind::Swap);
         while here.advance().unwrap() != State::Gating {}
-        here.follow([(1, Kind::Start), (2, Kind::Swap)], 2);
+        here.follow([(1, GenerationKind::Start), (2, GenerationKind::Swap)], 2);
         assert_eq!((here.active(), here.candidate(), here.previous()), (2, None, Some(1)));
         assert_eq!((here.state(1), here.state(2)), (Some(State::Draining), Some(State::Active)));
         // One that it was not asked to prepare, while it has a candidate.
-        here.enter(4, Kind::Swap);
-        here.follow([(1, Kind::Start), (2, Kind::Swap), (3, Kind::Rollback)], 3);
+        here.enter(4, GenerationKind::Swap);
+        here.follow(
+            [(1, GenerationKind::Start), (2, GenerationKind::Swap), (3, GenerationKind::Rollback)],
+            3,
+        );
         assert_eq!((here.active(), here.candidate(), here.previous()), (3, Some(4), None));
-        assert_eq!(here.begin(Kind::Swap, None), Err(BeginError::Busy(4)));
+        assert_eq!(here.begin(GenerationKind::Swap, None), Err(BeginError::Busy(4)));
         here.refuse();
-        assert_eq!(here.begin(Kind::Swap, None), Ok((5, None)));
+        assert_eq!(here.begin(GenerationKind::Swap, None), Ok((5, None)));
     }
 
     proptest! {
@@ -329,11 +339,11 @@ mod tests {
             steps in prop::collection::vec(0_u8..10, 0..150),
         ) {
             let mut generations = Generations::restore([], 0, 1);
-            let (mut past, mut newest) = (vec![(1, Kind::Start)], 1);
+            let (mut past, mut newest) = (vec![(1, GenerationKind::Start)], 1);
             for step in steps {
                 match step {
                     0 | 1 => {
-                        let kind = if step == 0 { Kind::Swap } else { Kind::Rollback };
+                        let kind = if step == 0 { GenerationKind::Swap } else { GenerationKind::Rollback };
                         if let Ok((id, _)) = generations.begin(kind, None) {
                             prop_assert!(id > newest);
                             newest = id;

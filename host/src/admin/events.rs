@@ -24,9 +24,9 @@ struct Listener {
     pulse: Arc<Pulse>,
     beats: watch::Receiver<Arc<Beat>>,
     key: Arc<Key>,
-    /// What was told last of each topic.
+    /// What was sent last of each topic.
     told: HashMap<&'static str, Bytes>,
-    /// When the newest sample was taken that was told.
+    /// When the newest sample was taken that was sent.
     sampled: u64,
     /// When something was sent last; none before the first time.
     sent: Option<Instant>,
@@ -55,7 +55,7 @@ impl Admin {
 }
 
 impl Listener {
-    /// The next piece of the stream, when there is something to tell.
+    /// The next piece of the stream, when there is something to send.
     async fn next(mut self) -> Option<(Bytes, Self)> {
         if self.ended {
             return None;
@@ -90,7 +90,7 @@ impl Listener {
         Some(Arc::clone(&self.beats.borrow_and_update()))
     }
 
-    /// What of this look has not been told.
+    /// What of this look has not been sent.
     fn news(&mut self, beat: &Beat) -> Bytes {
         let mut out = Vec::new();
         let samples = self.pulse.samples_after(self.sampled);

@@ -8,7 +8,7 @@ use futures::stream;
 use http::header::{ACCEPT, CONTENT_TYPE, ETAG, IF_MATCH};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
-use ragtime_policy::swap::Kind;
+use ragtime_policy::swap::GenerationKind;
 use ragtime_store::Deployment;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
@@ -28,7 +28,7 @@ const DEFAULT_TRIAL: Duration = Duration::from_secs(60);
 const FORWARD_TIMEOUT: Duration = Duration::from_secs(60);
 /// A label is for people.
 const MAX_LABEL_CHARS: usize = 200;
-/// Steps that wait to be told. A swap has fewer.
+/// Steps that wait to be sent. A swap has fewer.
 const STEPS: usize = 16;
 
 impl Admin {
@@ -49,7 +49,7 @@ impl Admin {
             return Err(AdminProblem::invalid("The body is a component: send its bytes."));
         }
         let order = Order {
-            kind: Kind::Swap,
+            kind: GenerationKind::Swap,
             component: Some(Arc::from(component.as_ref())),
             label: query.label,
             expected,
@@ -63,7 +63,7 @@ impl Admin {
     pub(super) async fn rollback(&self, request: Request<Incoming>, actor: String) -> Answered {
         let expected = if_match(request.headers())?;
         let order = Order {
-            kind: Kind::Rollback,
+            kind: GenerationKind::Rollback,
             component: None,
             label: String::new(),
             expected,

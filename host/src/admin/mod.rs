@@ -32,7 +32,7 @@ use crate::config;
 use crate::keyring::Key;
 use crate::server::clients::Clients;
 use crate::server::ingress::Ingress;
-use crate::server::{Answer, credential};
+use crate::server::{Respond, credential};
 use crate::services::Services;
 use crate::swap::Swaps;
 use body::AdminBody;
@@ -60,7 +60,7 @@ pub struct Admin {
 type Answered = Result<Response<AdminBody>, AdminProblem>;
 
 impl Admin {
-    /// The operator's side of a server whose public side is `front`.
+    /// The operator's side of a server whose public side is `public`.
     pub fn new(
         swaps: Arc<Swaps>,
         services: Arc<Services>,
@@ -83,7 +83,7 @@ impl Admin {
             return Ok(page);
         }
         let path = request.uri().path().to_owned();
-        // Metrics tell nothing of documents, and are wanted most when the database is away.
+        // Metrics show nothing of documents, and are wanted most when the database is away.
         if path != "/metrics" {
             self.services.store.fence().await.map_err(AdminProblem::not_current)?;
         }
@@ -132,10 +132,10 @@ impl Admin {
     }
 }
 
-impl Answer for Admin {
+impl Respond for Admin {
     type Body = AdminBody;
 
-    /// What a swap tells goes on for as long as the swap.
+    /// The events of a swap go on for as long as the swap.
     const ENDS: bool = false;
 
     async fn answer(&self, request: Request<Incoming>) -> Response<AdminBody> {

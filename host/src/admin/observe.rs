@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode, Uri};
-use ragtime_store::AuditEntry;
+use ragtime_store::AuditEvent;
 use serde_json::{Value, json};
 
 use super::body::AdminBody;
@@ -20,7 +20,7 @@ use crate::telemetry::{ModelSnapshot, Requests, Snapshot};
 const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
-/// Collections whose queue for vectors is told: enough to see who waits, and few series.
+/// Collections whose queue for vectors is reported: enough to see who waits, and few series.
 const MAX_QUEUES: usize = 64;
 
 /// How the models are.
@@ -90,7 +90,7 @@ impl Admin {
     pub(super) async fn audit(&self, uri: &Uri) -> Answered {
         let (before, limit) = page(uri)?;
         let store = self.services.store.clone();
-        let found = tokio::task::spawn_blocking(move || store.acts(before, limit)).await;
+        let found = tokio::task::spawn_blocking(move || store.audit_events(before, limit)).await;
         let found = found.map_err(|_| SwapError::Host("the audit log panicked".into()))?;
         let (acts, next) = found.map_err(SwapError::from)?;
         let acts: Vec<_> = acts.into_iter().map(act).collect();
@@ -101,7 +101,7 @@ impl Admin {
 /// The requests at work, oldest first, and so many of the last ones that ended.
 pub(super) fn requests(requests: &Requests, most_ended: usize) -> Value {
     let live: Vec<_> = requests
-        .live()
+        .in_flight()
         .iter()
         .map(|one| {
             json!({
@@ -135,7 +135,7 @@ pub(super) fn rfc3339(seconds: u64) -> Option<String> {
     Some(at.to_string())
 }
 
-fn act(entry: AuditEntry) -> Value {
+fn act(entry: AuditEvent) -> Value {
     let detail: Value = serde_json::from_str(&entry.detail).unwrap_or_default();
     json!({
         "n": entry.n, "at": rfc3339(entry.at), "actor": entry.actor,

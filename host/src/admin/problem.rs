@@ -64,7 +64,7 @@ impl AdminProblem {
         Self { retry_after: Some(1), ..Self::plain(Code::TooManyFromAddress) }
     }
 
-    /// A host that cannot tell what the others have done.
+    /// A host that does not know what the others have done.
     pub fn not_current(why: NotCurrent) -> Self {
         let code = match why {
             NotCurrent::Unreachable => Code::DatabaseUnreachable,

@@ -16,14 +16,14 @@ use crate::services::Services;
 use crate::swap::Swaps;
 use crate::telemetry::{Sample, Samples};
 
-/// Jobs that are told of, newest first: what an operator can follow by eye. The
+/// Jobs that are reported, newest first: what an operator can follow by eye. The
 /// others are a page of `GET /v1/jobs`.
 const JOBS: usize = 20;
 
-/// Ended requests that are told of, newest first. `GET /admin/requests` has more.
+/// Ended requests that are reported, newest first. `GET /admin/requests` has more.
 const ENDED: usize = 50;
 
-/// Collections being rechunked that are told of: a page of the console shows one.
+/// Collections being rechunked that are reported: a page of the console shows one.
 const RECHUNKING: usize = 100;
 
 /// The shortest pause between two looks, whatever the settings say: a look costs a
@@ -108,7 +108,7 @@ impl Pulse {
     async fn sample(&self, window: Duration) {
         let store = self.services.store.clone();
         let status = tokio::task::spawn_blocking(move || store.status()).await;
-        // The store panicked, which is told elsewhere; a chart can miss a point.
+        // The store panicked, which is logged elsewhere; a chart can miss a point.
         let Ok(status) = status else { return };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let at = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
@@ -140,7 +140,7 @@ fn beat(services: &Services, swaps: &Swaps) -> Beat {
 
 /// Collections with documents that are still to be rechunked, the first of them.
 fn rechunking(services: &Services) -> Vec<String> {
-    let mut names = services.store.uncut_collections().unwrap_or_default();
+    let mut names = services.store.stale_collections().unwrap_or_default();
     names.truncate(RECHUNKING);
     names
 }

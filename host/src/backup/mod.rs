@@ -96,7 +96,7 @@ fn hinted(name: &Option<String>) -> String {
     name.as_ref().map(|name| format!("; the newest below it is {name}")).unwrap_or_default()
 }
 
-/// Whether backups can be made by these settings, as far as they tell it themselves.
+/// Whether backups can be made by these settings, as far as the settings alone show.
 ///
 /// # Errors
 ///

@@ -17,7 +17,7 @@ use crate::swap;
 
 /// How often to look whether the indexes have been made.
 const BREATH: Duration = Duration::from_millis(20);
-/// Words of a passage that it is searched by: enough to tell it from others.
+/// Words of a passage that it is searched by: enough to distinguish it from others.
 const WORDS: usize = 12;
 /// Collections that are looked through for a passage to search for.
 const MAX_COLLECTIONS: usize = 1_000;

@@ -102,7 +102,7 @@ struct Keeper {
 }
 
 /// A backup at the destination.
-struct Kept {
+struct KeptBackup {
     name: String,
     at: u64,
     manifest: Manifest,
@@ -128,7 +128,7 @@ impl Keeper {
         }
     }
 
-    async fn back_up(&self, place: &Place, mut kept: Vec<Kept>) -> Result<(), BackupError> {
+    async fn back_up(&self, place: &Place, mut kept: Vec<KeptBackup>) -> Result<(), BackupError> {
         self.clear_away(place).await?;
         let (started, at) = (Instant::now(), unix_now());
         let name = name_of(&self.settings.name, at);
@@ -149,15 +149,15 @@ impl Keeper {
             "destination": place.to_string(), "documents": manifest.documents,
             "bytes": manifest.total_bytes(),
         });
-        self.services.record_act(ACTOR, "backup.create", &name, &detail, None).await;
-        kept.push(Kept { name, at, manifest });
+        self.services.record_audit_event(ACTOR, "backup.create", &name, &detail, None).await;
+        kept.push(KeptBackup { name, at, manifest });
         self.retire(place, kept).await;
         Ok(())
     }
 
     /// Removes what is beyond the settings' count and age. The backup that was just made
     /// counts whatever becomes of this, and the next round tries again.
-    async fn retire(&self, place: &Place, kept: Vec<Kept>) {
+    async fn retire(&self, place: &Place, kept: Vec<KeptBackup>) {
         let times: Vec<u64> = kept.iter().map(|backup| backup.at).collect();
         let old = outdated(&times, unix_now(), &self.settings);
         for backup in kept.iter().take(old) {
@@ -165,7 +165,9 @@ impl Keeper {
             match remove(&place.child(name), &backup.manifest).await {
                 Ok(()) => {
                     let detail = json!({"destination": place.to_string()});
-                    self.services.record_act(ACTOR, "backup.delete", name, &detail, None).await;
+                    self.services
+                        .record_audit_event(ACTOR, "backup.delete", name, &detail, None)
+                        .await;
                 }
                 Err(error) => {
                     tracing::error!(backup = name, %error, "an old backup was not deleted");
@@ -175,11 +177,11 @@ impl Keeper {
     }
 
     /// Whole backups of this server, oldest first.
-    async fn kept(&self, place: &Place) -> Result<Vec<Kept>, BackupError> {
+    async fn kept(&self, place: &Place) -> Result<Vec<KeptBackup>, BackupError> {
         let mut kept = Vec::new();
         for (at, name) in self.own(place).await? {
             match place.child(&name).manifest().await {
-                Ok(Some(manifest)) => kept.push(Kept { name, at, manifest }),
+                Ok(Some(manifest)) => kept.push(KeptBackup { name, at, manifest }),
                 Ok(None) => {}
                 // It may be a later version's, so it stays and does not count.
                 Err(BackupError::Manifest(reason)) => {
@@ -226,7 +228,7 @@ impl Keeper {
         Ok(own)
     }
 
-    /// Tells that a backup failed; how long to wait before the next try.
+    /// Logs that a backup failed. Returns how long to wait before the next try.
     async fn failed(&self, destination: &str, error: &BackupError) -> Duration {
         let retry = self.settings.retry_seconds.min(self.settings.interval_seconds).max(1);
         tracing::error!(destination, %error, retry_in_seconds = retry, "a backup failed");
@@ -235,7 +237,9 @@ impl Keeper {
         // Once for each trouble, however often it is tried.
         if first {
             let detail = json!({"error": error.to_string()});
-            self.services.record_act(ACTOR, "backup.fail", destination, &detail, None).await;
+            self.services
+                .record_audit_event(ACTOR, "backup.fail", destination, &detail, None)
+                .await;
         }
         Duration::from_secs(retry)
     }

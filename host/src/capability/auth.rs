@@ -85,14 +85,14 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
                 request.credential_behind(&reference).ok_or(wit::AuthError::Malformed)?;
             let keyring = &view.services.keyring;
             let key = match request.purpose {
-                // A key that was made since the edge looked is another tenant's.
+                // A key that was made since the ingress looked is another tenant's.
                 Purpose::Client => keyring.authenticate(credential.expose()).and_then(|key| {
                     match request.tenant() == key.record.id.as_str() {
                         true => Ok(key),
                         false => Err(Rejected::Unknown),
                     }
                 }),
-                Purpose::Upkeep => keyring.authenticate_for_upkeep(credential.expose()),
+                Purpose::Rechunk => keyring.authenticate_rechunker(credential.expose()),
                 Purpose::Trial => keyring.authenticate_on_trial(credential.expose()),
             }?;
             request.set_key_id(&key.record.id.to_string());

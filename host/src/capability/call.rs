@@ -155,7 +155,7 @@ impl Call {
         self.request.cancelled.run_until_cancelled(work).await.ok_or(Denied::Over)
     }
 
-    /// What is told of an answer by `generator`.
+    /// What is recorded of an answer by `generator`.
     pub(super) fn answering(&self, generator: &'static str) -> Answering {
         Answering::new(&self.services.telemetry, &self.request.trace, generator)
     }

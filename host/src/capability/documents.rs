@@ -65,7 +65,7 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
     ) -> DocumentsResult<wit::Collection> {
         let call = Call::of(accessor, &permit)?.with_in(Scope::Write, &name)?.writing();
         call.services.store.set_chunking(&name, chunking_from_wit(chunking)).await?;
-        call.services.recut.notify_one();
+        call.services.rechunk.notify_one();
         call.read(move |call| Ok(collection_to_wit(call.services.store.collection(&name)?))).await
     }
 
@@ -87,7 +87,7 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         let call = Call::of(accessor, &permit)?.with_in(Scope::Write, &collection)?;
         call.read(move |call| {
             let (store, limit) = (&call.services.store, limit(&page)?);
-            let (documents, next) = store.uncut(&collection, page.cursor.as_deref(), limit)?;
+            let (documents, next) = store.stale(&collection, page.cursor.as_deref(), limit)?;
             Ok((documents.into_iter().map(uncut_to_wit).collect(), next))
         })
         .await
@@ -105,7 +105,7 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
         let call = Call::of(accessor, &permit)?.with_in(Scope::Write, &collection)?.writing();
         let chunks = chunks.into_iter().map(chunk_from_wit).collect();
         let store = &call.services.store;
-        Ok(store.recut(&collection, &id, &sha256, chunks, cut_from_wit(cut)).await?)
+        Ok(store.rechunk(&collection, &id, &sha256, chunks, cut_from_wit(cut)).await?)
     }
 
     async fn get_collection(
@@ -324,7 +324,7 @@ enum Change {
     Retry,
 }
 
-/// Changes a job that the key may see, and tells how it is then.
+/// Changes a job that the key may see, and returns the changed job.
 async fn change_job(call: Call, id: String, change: Change) -> DocumentsResult<wit::Job> {
     let wanted = id.clone();
     call.read(move |call| visible_job(call, &wanted)).await?;

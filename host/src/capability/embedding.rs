@@ -73,16 +73,16 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
     }
 }
 
-/// Counts tokens when it is the call's turn to: what runs at once is bounded, as it
+/// Counts tokens once the call has a slot: what runs at once is bounded, as it
 /// takes memory by the length of the texts.
 pub(super) async fn counted<E: From<Denied> + From<Failed>>(
     call: Call,
     count: impl FnOnce(&Call) -> Result<Vec<Vec<u32>>, Failed> + Send + 'static,
 ) -> Result<Vec<Vec<u32>>, ImportError<E>> {
     let tokenising = &call.services.embeddings.tokenising;
-    let turn = call.until_gone(tokenising.acquire()).await?;
+    let slot = call.until_gone(tokenising.acquire()).await?;
     let starts = call.blocking(count).await;
-    drop(turn);
+    drop(slot);
     Ok(starts??)
 }
 

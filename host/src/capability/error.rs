@@ -10,14 +10,14 @@ use super::scopes::scope_to_wit;
 /// `E` is the error of the interface. `?` makes it of whatever cause `E` can be made of.
 #[derive(Debug)]
 pub enum ImportError<E> {
-    /// The handler is told.
+    /// The handler gets the reason.
     Error(E),
     /// The instance ends.
     Trap(wasmtime::Error),
 }
 
 impl<E> ImportError<E> {
-    /// What the handler is told.
+    /// The reason that the handler gets.
     ///
     /// # Errors
     ///
@@ -74,7 +74,7 @@ pub(super) enum Denied {
 
 impl Cause for Denied {}
 
-/// What a handler is told of [`Denied::Over`].
+/// The text that a handler gets for [`Denied::Over`].
 const OVER: &str = "the request is over, or the host failed at it";
 
 fn over() -> Option<String> {

@@ -171,7 +171,7 @@ fn valid(name: Option<&str>, scopes: Option<Scopes>, limits: Limits) -> Result<(
 async fn audit(call: &Call, action: &str, target: &str, detail: Value) {
     let actor = call.permit.key().record.id.to_string();
     let request = Some(call.request.id.clone());
-    call.services.record_act(&actor, action, target, &detail, request).await;
+    call.services.record_audit_event(&actor, action, target, &detail, request).await;
 }
 
 /// What a key may do, for the audit log.

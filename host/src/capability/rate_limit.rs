@@ -107,7 +107,7 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
                 let quota = match (paid, request.purpose) {
                     (Some(quota), _) => quota,
                     (None, Purpose::Client) => keyring.quota(&key).await,
-                    (None, Purpose::Trial | Purpose::Upkeep) => keyring.own_quota(&key),
+                    (None, Purpose::Trial | Purpose::Rechunk) => keyring.own_quota(&key),
                 };
                 request.set_quota(quota);
                 let permit = Permit { key, quota, owner };

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::out;
 use crate::doctor::{Finding, Status};
 
-/// How to look, and how to tell.
+/// How to look, and how to report.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Ask the endpoints of models and collectors that the settings name, too

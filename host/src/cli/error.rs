@@ -75,7 +75,7 @@ pub fn outcome(result: Result<(), CliError>) -> ExitCode {
     }
 }
 
-/// A problem as the server tells it (RFC 9457).
+/// A problem as the server answers it (RFC 9457).
 #[derive(Debug, Deserialize)]
 pub(super) struct Problem {
     title: String,

@@ -98,7 +98,7 @@ fn as_text(overview: &Overview) -> String {
         overview.snapshot_bytes,
     );
     let host = |host: &HostStatus| {
-        // So much of a hash tells handlers apart.
+        // So much of a hash distinguishes handlers.
         let handler = host.handler.get(..12).unwrap_or("none yet");
         let leads = if host.leads { ", leads" } else { "" };
         format!(

@@ -13,7 +13,7 @@ use crate::tls::Listener;
 /// How long the server may take. Below the 5 s after which a check is commonly ended
 /// without a word.
 const TIMEOUT: Duration = Duration::from_secs(4);
-/// What is told of an answer. `/readyz` gives its reasons in less than that.
+/// Characters of an answer that are shown. `/readyz` gives its reasons in less than that.
 const MAX_TOLD: usize = 4_096;
 
 /// What is asked.

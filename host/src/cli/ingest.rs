@@ -132,7 +132,7 @@ pub async fn ingest(
     put_in(found, &mut Delivery::to(collection, wait), progress, context).await
 }
 
-/// Where documents go, and who is told of it.
+/// Where documents go, and who is notified.
 pub struct Delivery<'a> {
     collection: &'a str,
     /// What is added to each.

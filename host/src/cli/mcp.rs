@@ -181,7 +181,7 @@ fn header(value: &str) -> Option<HeaderValue> {
 }
 
 /// The errors that the requests of a message get when the server has not
-/// answered. Notifications get none, so the person is told.
+/// answered. Notifications get no answer, so a note on standard error says so.
 fn refusal(message: &Value, error: &CliError) -> Option<String> {
     out::note(&format!("error: {error}"));
     let of = |id: &Value| {

@@ -29,7 +29,7 @@ pub struct Fleet {
     /// How long a host that starts waits for PostgreSQL: what a database takes that
     /// starts beside it, or that a standby takes the place of.
     pub start_wait_ms: u64,
-    /// Bytes of the log after which it begins anew with a snapshot, unless the last
+    /// Bytes of the log after which it begins again with a snapshot, unless the last
     /// snapshot was larger. A host that starts reads the log since the last one: this much
     /// takes some seconds.
     pub snapshot_log_bytes: u64,
@@ -94,7 +94,7 @@ impl Fleet {
             ca_file: self.postgres_ca.clone(),
             address: self.name.clone().unwrap_or_else(|| listen.to_owned()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            patience: Duration::from_millis(self.wait_ms),
+            max_wait: Duration::from_millis(self.wait_ms),
             start_patience: Duration::from_millis(self.start_wait_ms),
             snapshot_bytes: self.snapshot_log_bytes,
         })

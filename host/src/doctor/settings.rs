@@ -205,7 +205,7 @@ fn contradictions(settings: &Settings) -> Vec<Finding> {
             ("auth.max_concurrent", u64::from(settings.auth.max_concurrent)),
             ("server.max_requests", server.max_requests as u64),
             Status::Warn,
-            "one key can take every turn",
+            "one key can take every slot",
         ),
         (
             ("server.overload_timeout_ms", server.overload_timeout_ms),
@@ -217,7 +217,7 @@ fn contradictions(settings: &Settings) -> Vec<Finding> {
             ("server.queue_timeout_ms", server.queue_timeout_ms),
             ("server.request_timeout_ms", server.request_timeout_ms),
             Status::Warn,
-            "a request waits for its turn for longer than it may take",
+            "a request may wait for a slot for longer than it may take",
         ),
         (
             (

@@ -18,7 +18,7 @@ pub struct Extractive {
     embeddings: Arc<Embeddings>,
     /// One answer's sentences at a time, in the order they came: each takes all
     /// cores, and rayon would lay those that come on top of those begun.
-    turn: FairMutex<()>,
+    one_at_a_time: FairMutex<()>,
     settings: Settings,
 }
 
@@ -53,7 +53,7 @@ impl Extractive {
     /// `min_confidence` it declines.
     pub fn new(store: Store, embeddings: Arc<Embeddings>, min_confidence: f32) -> Self {
         let settings = Settings { min_confidence, ..Settings::default() };
-        Self { store, embeddings, turn: FairMutex::new(()), settings }
+        Self { store, embeddings, one_at_a_time: FairMutex::new(()), settings }
     }
 
     /// Answers from the chunks, best first. Blocking.
@@ -71,7 +71,8 @@ impl Extractive {
         let serving = self.embeddings.serving(&self.store, collection)?;
         let model = serving.filter(|model| model.local().is_some()).map(Arc::as_ref);
         let understood = model.filter(|model| model.understands(question, language));
-        let similarity = ToQuestion { model: understood, turn: &self.turn, question };
+        let similarity =
+            ToQuestion { model: understood, one_at_a_time: &self.one_at_a_time, question };
         let picked = answer(question, &texts, &similarity, &self.settings);
         let sentences: Vec<_> = picked
             .quotes
@@ -116,7 +117,7 @@ fn as_read(passage: &ragtime_store::Passage) -> Passage<'_> {
 struct ToQuestion<'a> {
     /// The model, if it knows the question's language.
     model: Option<&'a EmbeddingModel>,
-    turn: &'a FairMutex<()>,
+    one_at_a_time: &'a FairMutex<()>,
     question: &'a str,
 }
 
@@ -124,7 +125,7 @@ impl Similarity for ToQuestion<'_> {
     fn to_question(&self, texts: &[&str]) -> Option<Vec<f32>> {
         let model = self.model?;
         let question = model.query(self.question).ok()?;
-        let _turn = self.turn.lock();
+        let _one = self.one_at_a_time.lock();
         let vectors = model.passages(texts).ok()?;
         let dot = |vector: &Vec<f32>| vector.iter().zip(question.iter()).map(|(a, b)| a * b).sum();
         Some(vectors.iter().map(dot).collect())

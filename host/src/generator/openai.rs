@@ -46,7 +46,7 @@ impl Transport for Traced<'_> {
 }
 
 impl OpenAi {
-    /// The model of this name that the settings tell of, if they do.
+    /// The model of this name in the settings, if there is one.
     pub fn new(name: &'static str, settings: &config::Generator) -> reqwest::Result<Option<Self>> {
         let Some(base) = &settings.url else { return Ok(None) };
         let url = format!("{}/chat/completions", base.trim_end_matches('/'));

@@ -115,7 +115,7 @@ impl EmbeddingModel {
     }
 
     /// Resolves when it is known whether it will be there.
-    pub(super) async fn settled(&self) {
+    pub(super) async fn decided(&self) {
         let mut state = self.state.subscribe();
         // The sender lives as long as this.
         let _ = state.wait_for(|state| *state != LoadState::Coming).await;
@@ -211,7 +211,7 @@ impl EmbeddingModel {
     }
 
     /// The byte at which each token of a text starts, as the model counts; by an
-    /// estimate where it does not tell.
+    /// estimate where the model does not say.
     pub fn token_starts(&self, text: &str) -> Result<Vec<u32>, ModelError> {
         match self.local() {
             Some(model) => Ok(model.token_starts(text)?),

@@ -18,7 +18,7 @@ use crate::upstream::{Upstream, UpstreamError, limits, within};
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
 /// The longest body taken for each text: 8,192 numbers as long as they are written.
 const MAX_BYTES_PER_TEXT: usize = 256 * 1_024;
-/// A text that any model can embed, to be told the length of its vectors.
+/// A text that any model can embed, to learn the length of its vectors.
 const PROBE: &str = "a";
 
 /// Reaches the model.
@@ -53,7 +53,7 @@ impl Endpoint {
         })
     }
 
-    /// Asks for the first time, which tells how long its vectors are. Blocking.
+    /// Asks the endpoint for the first time, which gives the length of its vectors. Blocking.
     pub fn probe(&self) -> Result<usize, UpstreamError> {
         self.passages(&[PROBE])?;
         Ok(self.dimensions().unwrap_or(0))

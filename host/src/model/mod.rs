@@ -113,9 +113,9 @@ impl Embeddings {
     }
 
     /// Resolves when it is known of each model whether it will be there.
-    pub async fn settled(&self) {
+    pub async fn decided(&self) {
         for model in self.all() {
-            model.settled().await;
+            model.decided().await;
         }
     }
 

@@ -43,7 +43,7 @@ pub struct Generation {
     pub imports: BTreeSet<String>,
     /// Its requests, and its end.
     pub life: Arc<Life>,
-    /// Its routes, once it has told them.
+    /// Its routes, once the handler has described them.
     templates: OnceLock<Templates>,
     shared: ProxyHandler<Pool>,
     /// The same for each tenant, made at its first request.
@@ -51,14 +51,14 @@ pub struct Generation {
     isolation: Isolation,
     /// One request per instance: where a request goes whose instance was lost
     /// through no proven fault of its own.
-    solitary: ProxyHandler<Pool>,
+    quarantine: ProxyHandler<Pool>,
     /// One request per instance, with the bounds of heavy requests.
     heavy: ProxyHandler<Pool>,
     background: Arc<Background>,
 }
 
 /// What generations are made with.
-pub struct Workshop {
+pub struct GenerationFactory {
     linker: Linker<InstanceState>,
     services: Arc<Services>,
     bounds: config::Handler,
@@ -85,7 +85,7 @@ pub enum HandlerFailure {
     Failed(String),
 }
 
-impl Workshop {
+impl GenerationFactory {
     /// Generations made here share `services`, the bounds and the threads in the
     /// background.
     ///
@@ -120,7 +120,7 @@ impl Workshop {
             shared: self.pool(component, &life, &self.bounds, self.shared_use())?,
             tenants: Mutex::new(LruCache::new(MAX_TENANT_POOLS)),
             isolation: self.bounds.isolation,
-            solitary: self.pool(component, &life, &self.bounds, Use::ONCE)?,
+            quarantine: self.pool(component, &life, &self.bounds, Use::ONCE)?,
             heavy: self.pool(component, &life, &self.bounds.heavy(), Use::ONCE)?,
             background: Arc::clone(&self.background),
             life,
@@ -170,7 +170,7 @@ impl Generation {
         let _ = self.templates.set(Templates::new(paths));
     }
 
-    /// The template that a path follows, as far as the handler has told.
+    /// The template that a path follows, as far as the handler has described its routes.
     pub fn route(&self, path: &str) -> Route {
         self.templates.get().map_or_else(Route::default, |templates| templates.find(path))
     }
@@ -184,7 +184,7 @@ impl Generation {
         let answer = match self.isolation {
             Isolation::Shared => self.shared.handle(context, request).await,
             Isolation::PerTenant => self.tenant(context.tenant()).handle(context, request).await,
-            Isolation::PerRequest => self.solitary.handle(context, request).await,
+            Isolation::PerRequest => self.quarantine.handle(context, request).await,
         };
         answer.map_err(failure)
     }
@@ -203,7 +203,7 @@ impl Generation {
         context: Arc<RequestContext>,
         request: Request,
     ) -> Result<Response, HandlerFailure> {
-        self.in_background(&self.solitary, context, request).await
+        self.in_background(&self.quarantine, context, request).await
     }
 
     /// Runs a heavy request in an instance of its own, in the background.
@@ -242,7 +242,7 @@ fn failure(error: wasmtime::Error) -> HandlerFailure {
     }
 }
 
-/// Tenants of a generation whose instances are told apart at once. One takes
+/// Tenants of a generation whose instances are distinguished at once. One takes
 /// about 1 kB beside its instances.
 const MAX_TENANT_POOLS: NonZeroUsize = NonZeroUsize::new(4_096).unwrap();
 
@@ -386,7 +386,7 @@ impl Expiration {
     }
 
     /// Resolves at `deadline`. An alarm that is set for an earlier time is left
-    /// as it is, and set anew when it rings: deadlines move with every request,
+    /// as it is, and set again when it rings: deadlines move with every request,
     /// and few are ever met.
     fn poll_until(&mut self, deadline: tokio::time::Instant, cx: &mut Context<'_>) -> Poll<()> {
         if deadline < self.sleep.deadline() {

@@ -307,12 +307,12 @@ impl RequestContext {
         }
     }
 
-    /// Counts a search or an answer and tells how many came before it.
+    /// Counts a search or an answer and returns how many came before it.
     pub fn count_search(&self) -> u32 {
         self.searches.fetch_add(1, Relaxed)
     }
 
-    /// Counts a log line and tells how many came before it.
+    /// Counts a log line and returns how many came before it.
     pub fn count_log_line(&self) -> u32 {
         self.log_lines.fetch_add(1, Relaxed)
     }
@@ -340,8 +340,8 @@ pub enum Purpose {
     /// The host's own, to try a handler out. It reads and never writes, and
     /// costs no key anything.
     Trial,
-    /// The host's own, to have documents cut anew. It costs no key anything.
-    Upkeep,
+    /// The host's own, to have stale documents rechunked. It costs no key anything.
+    Rechunk,
 }
 
 /// What became of the instance at work on a request.

@@ -11,7 +11,7 @@ use ragtime_policy::canary::{Tally, is_chosen};
 use super::generation::Generation;
 use super::life::Visit;
 
-/// The longest latency told apart, and to how many digits.
+/// The longest latency that is distinguished, and to how many digits.
 const MAX_LATENCY_US: u64 = 600_000_000;
 const LATENCY_DIGITS: u8 = 2;
 

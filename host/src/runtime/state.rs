@@ -103,7 +103,7 @@ impl CapabilityView<'_> {
         tasks.iter().find_map(|task| self.requests.get(task)?.upgrade())
     }
 
-    /// Counts a log line that belongs to no request, and tells how many came
+    /// Counts a log line that belongs to no request, and returns how many came
     /// before it since the instance last took one.
     pub fn count_stray_log_line(&mut self) -> u32 {
         let before = *self.stray_log_lines;

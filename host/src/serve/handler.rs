@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ragtime_policy::swap::Kind;
+use ragtime_policy::swap::GenerationKind;
 use ragtime_store::{Deployment, Store};
 
 use super::ServeError;
@@ -18,7 +18,7 @@ use crate::keyring::unix_now;
 use crate::runtime::code::CodeCache;
 use crate::runtime::compiler::Compiler;
 use crate::runtime::engine::{self, Compiled};
-use crate::runtime::generation::Workshop;
+use crate::runtime::generation::GenerationFactory;
 use crate::runtime::routing::Routing;
 use crate::services::Services;
 use crate::swap::{self, Archive, BUILT_IN, Swaps};
@@ -111,12 +111,12 @@ pub async fn serve(
 ) -> Result<(Arc<Routing>, Arc<Swaps>), ServeError> {
     let First { component: Component { label, bytes, compiled }, past, newest } = first;
     let linker = engine::linker(&engine).map_err(ServeError::Engine)?;
-    let workshop = Workshop::new(linker, Arc::clone(services), settings)?;
+    let factory = GenerationFactory::new(linker, Arc::clone(services), settings)?;
     let resumed = past.last().filter(|last| last.sha256 == compiled.sha256).map(|last| last.id);
     let id = resumed.unwrap_or(newest + 1);
-    let (workshop, label, compiled, generation) = super::blocking(move || {
-        let generation = workshop.build(id, &label, &compiled);
-        (workshop, label, compiled, generation)
+    let (factory, label, compiled, generation) = super::blocking(move || {
+        let generation = factory.build(id, &label, &compiled);
+        (factory, label, compiled, generation)
     })
     .await?;
     let generation = generation.map_err(ServeError::Handler)?;
@@ -137,7 +137,7 @@ pub async fn serve(
     let swaps = Swaps::new(
         swap::generations(&past, newest, id),
         Arc::clone(&routing),
-        workshop,
+        factory,
         Compiler::new(engine, settings)?,
         Archive::new(&folder)?,
         Arc::clone(services),
@@ -172,7 +172,7 @@ async fn record_start(
 fn started(id: u64, label: &str, compiled: &Compiled) -> Deployment {
     Deployment {
         id,
-        kind: Kind::Start.name().to_owned(),
+        kind: GenerationKind::Start.name().to_owned(),
         sha256: compiled.sha256.clone(),
         label: label.to_owned(),
         bytes: compiled.bytes as u64,

@@ -45,11 +45,11 @@ const MIN_HTTP1_BUFFER: usize = 8192;
 /// descriptors.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
-/// How often refused connections are told of.
+/// How often refused connections are logged.
 const REFUSED_TOLD: Duration = Duration::from_secs(1);
 
 /// What stands behind a listener.
-pub trait Answer: Send + Sync + 'static {
+pub trait Respond: Send + Sync + 'static {
     /// The body of its responses.
     type Body: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
         + Send
@@ -78,7 +78,7 @@ struct Listening<A> {
 
 /// Serves until `shutdown` resolves, then lets requests in flight finish
 /// within the drain deadline. Idle connections close at once.
-pub async fn serve<A: Answer>(
+pub async fn serve<A: Respond>(
     listener: TcpListener,
     service: Arc<A>,
     tls: Option<Arc<Endpoint>>,
@@ -176,7 +176,7 @@ impl Gate {
     }
 }
 
-impl<A: Answer> Listening<A> {
+impl<A: Respond> Listening<A> {
     /// Serves one connection until it ends, or has to.
     async fn connection(&self, stream: TcpStream, peer: Peer) {
         // Small writes of an event stream must not wait for an acknowledgement.

@@ -25,7 +25,7 @@ pub(super) enum HandshakeError {
     /// The client took too long.
     #[error("the client did not finish its handshake within {0:?}")]
     Late(Duration),
-    /// The client spoke plain HTTP, and was told so.
+    /// The client spoke plain HTTP, and got an answer that says so.
     #[error("the client spoke plain HTTP")]
     Plain,
     /// The two did not agree, or the connection broke off.
@@ -52,7 +52,7 @@ pub(super) async fn accept(
     let limit = endpoint.handshake_timeout;
     let began = tokio::time::timeout(limit, begin(stream, endpoint)).await;
     began.unwrap_or(Err(HandshakeError::Late(limit))).inspect_err(|error| {
-        // Scanners do this all day, so it is counted rather than told.
+        // Scanners do this all day, so the error is counted rather than logged.
         tracing::debug!(%error, "a client did not come to speak TLS");
         endpoint.telemetry.metrics.tls_failed(endpoint.listener.name(), error.reason());
     })

@@ -71,7 +71,7 @@ pub(super) async fn run(
 }
 
 impl Attempt<'_> {
-    /// The road. Whether the candidate serves at its end.
+    /// Runs the steps of a swap. Returns whether the candidate serves at their end.
     async fn walk(&mut self, order: Order, restored: Option<u64>) -> Result<bool, SwapError> {
         let component = match order.component {
             Some(component) => component,
@@ -275,7 +275,7 @@ async fn account(swaps: &Swaps, candidate: &Generation, kind: &str, actor: &str)
     swaps.services.telemetry.metrics.swapped(kind, true);
     let (action, target) = (format!("guest.{kind}"), candidate.id.to_string());
     let detail = json!({"sha256": candidate.sha256});
-    swaps.services.record_act(actor, &action, &target, &detail, None).await;
+    swaps.services.record_audit_event(actor, &action, &target, &detail, None).await;
 }
 
 /// Keeps the component, and of the others those that a rollback may want.

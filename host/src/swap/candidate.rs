@@ -24,7 +24,7 @@ impl Swaps {
         compiled: Compiled,
     ) -> Result<Arc<Generation>, SwapError> {
         let (swaps, label) = (Arc::clone(self), label.to_owned());
-        let build = move || swaps.workshop.build(id, &label, &compiled);
+        let build = move || swaps.factory.build(id, &label, &compiled);
         let made = self.compiler.apart(build).await;
         made.map(Arc::new).map_err(|error| SwapError::Link(one_line(&error)))
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ragtime_policy::rollout::{Acknowledgement, Host};
-use ragtime_policy::swap::{Kind, State};
+use ragtime_policy::swap::{GenerationKind, State};
 use ragtime_store::{Deployment, UnderWay};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -14,7 +14,7 @@ use super::attempt::{self, blocking};
 use super::{SwapError, Swaps, past, probe};
 use crate::runtime::generation::Generation;
 
-/// How often to look without being told: who lives changes without an entry of the log.
+/// How often to look without a notification: who lives changes without an entry of the log.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// How long to wait after a failure. What fails is the database, or a component that every
@@ -68,7 +68,7 @@ impl Swaps {
         }
     }
 
-    /// Told when handlers or a rollout change.
+    /// Notified when handlers or a rollout change.
     pub(super) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
@@ -90,7 +90,8 @@ impl Swaps {
                 }
             }
         }
-        let kinds = past.iter().filter_map(|one| Some((one.id, Kind::of_name(&one.kind)?)));
+        let kinds =
+            past.iter().filter_map(|one| Some((one.id, GenerationKind::of_name(&one.kind)?)));
         self.generations().follow(kinds, newest);
         self.changed.send_replace(());
         Ok(())

@@ -1,6 +1,6 @@
 //! Replacing the handler while it serves.
 //!
-//! The road of a swap: compile, link, probe, gate, activate, drain. Each step
+//! The steps of a swap: compile, link, probe, gate, activate, drain. Each step
 //! is logged, and whatever happens there is one last line and one row in the
 //! history. Until the last moment the active generation serves as if nothing
 //! happened, and a swap whose caller goes away is called off.
@@ -20,7 +20,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use ragtime_policy::swap::{Generations, Kind, State};
+use ragtime_policy::swap::{GenerationKind, Generations, State};
 use ragtime_store::{Deployment, Store};
 use serde_json::{Map, Value};
 use tokio::runtime::Handle;
@@ -28,7 +28,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::config;
 use crate::runtime::compiler::Compiler;
-use crate::runtime::generation::{Generation, Workshop};
+use crate::runtime::generation::{Generation, GenerationFactory};
 use crate::runtime::routing::Routing;
 use crate::services::Services;
 
@@ -48,7 +48,7 @@ pub struct Swaps {
     /// Whoever holds a candidate back until its own measurements are done.
     held: Mutex<Option<(u64, oneshot::Sender<Decision>)>>,
     routing: Arc<Routing>,
-    workshop: Workshop,
+    factory: GenerationFactory,
     compiler: Compiler,
     archive: Archive,
     services: Arc<Services>,
@@ -70,7 +70,7 @@ pub struct Swaps {
 /// What is to happen.
 pub struct Order {
     /// Swap or rollback.
-    pub kind: Kind,
+    pub kind: GenerationKind,
     /// The component; none for a rollback.
     pub component: Option<Arc<[u8]>>,
     /// Where it comes from, for people.
@@ -139,7 +139,7 @@ impl Swaps {
     pub fn new(
         generations: Generations,
         routing: Arc<Routing>,
-        workshop: Workshop,
+        factory: GenerationFactory,
         compiler: Compiler,
         archive: Archive,
         services: Arc<Services>,
@@ -151,7 +151,7 @@ impl Swaps {
             live: Mutex::new(BTreeMap::from([(active.id, active)])),
             held: Mutex::new(None),
             routing,
-            workshop,
+            factory,
             compiler,
             archive,
             services,
@@ -250,7 +250,7 @@ impl Swaps {
 
     /// Begins with a candidate whose id the fleet has given. One of before whose end this
     /// host has not seen yet goes.
-    fn enter(&self, id: u64, kind: Kind) {
+    fn enter(&self, id: u64, kind: GenerationKind) {
         let before = self.generations().candidate();
         before.into_iter().for_each(|before| self.let_go(before));
         self.generations().enter(id, kind);
@@ -340,7 +340,7 @@ pub fn past(store: &Store) -> Result<(Vec<Deployment>, u64), ragtime_store::Erro
 
 /// The generations of a server that starts with `active`.
 pub fn generations(past: &[Deployment], newest: u64, active: u64) -> Generations {
-    let kinds = past.iter().filter_map(|one| Some((one.id, Kind::of_name(&one.kind)?)));
+    let kinds = past.iter().filter_map(|one| Some((one.id, GenerationKind::of_name(&one.kind)?)));
     Generations::restore(kinds, newest, active)
 }
 

@@ -1,11 +1,11 @@
-//! What is told of an answer: how long it took, its tokens, its span.
+//! What is recorded of an answer: how long it took, its tokens, its span.
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use serde_json::json;
 
-use super::trace::{Kind, Span, TraceContext};
+use super::trace::{Span, SpanKind, TraceContext};
 use super::{Telemetry, start_of};
 
 /// An answer on its way. One that is dropped was cancelled.
@@ -72,7 +72,7 @@ impl Drop for Answering {
             Span {
                 context: self.context,
                 name: format!("chat {}", self.generator),
-                kind: Kind::Client,
+                kind: SpanKind::Client,
                 started: start_of(took),
                 ended: SystemTime::now(),
                 attributes,

@@ -40,7 +40,7 @@ pub struct Metrics {
     problems: Family<ProblemLabels, Counter>,
     instances: Gauge,
     lost: Family<LostLabels, Counter>,
-    replays: Counter,
+    reruns: Counter,
     swaps: Family<SwapLabels, Counter>,
     rejected: Family<RejectedLabels, Counter>,
     limited: Counter,
@@ -307,7 +307,7 @@ impl Metrics {
         let what = "When the process started, since the Unix epoch";
         r.register_with_unit("process_start_time", what, Unit::Seconds, started);
         let queue = seconds();
-        let what = "How long requests waited for their turn";
+        let what = "How long requests waited for a slot";
         r.register_with_unit("ragtime_queue_duration", what, Unit::Seconds, queue.clone());
         let tokens = Family::new_with_constructor(tokens as fn() -> Histogram);
         r.register("gen_ai_client_token_usage", "Tokens of prompts and answers", tokens.clone());
@@ -328,7 +328,7 @@ impl Metrics {
             ),
             instances: add(r, "ragtime_handler_instances", "Instances of handlers"),
             lost: add(r, "ragtime_handler_lost_instances", "Instances that trapped or overran"),
-            replays: add(r, "ragtime_handler_replays", "Requests run again on a fresh instance"),
+            reruns: add(r, "ragtime_handler_replays", "Requests run again on a fresh instance"),
             swaps: add(r, "ragtime_swaps", "Swaps of the handler that have ended"),
             rejected: add(r, "ragtime_auth_rejected", "Credentials that were not accepted"),
             limited: add(r, "ragtime_rate_limited", "Requests over their key's budget"),
@@ -482,8 +482,8 @@ impl Metrics {
     }
 
     /// A request runs a second time.
-    pub fn replayed(&self) {
-        self.replays.inc();
+    pub fn rerun(&self) {
+        self.reruns.inc();
     }
 
     /// A swap has ended.

@@ -24,7 +24,7 @@ use samples::Now;
 pub use samples::{Sample, Samples};
 use trace::{Span, TraceContext};
 
-/// Shared by everything that has something to tell.
+/// Shared by everything that records something.
 pub struct Telemetry {
     /// Counts and durations.
     pub metrics: Metrics,

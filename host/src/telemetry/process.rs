@@ -1,6 +1,6 @@
 //! What the operating system knows of this process.
 
-/// Resident memory in bytes and open file descriptors, where the system tells.
+/// Resident memory in bytes and open file descriptors, where the system reports them.
 pub fn usage() -> (Option<u64>, Option<u64>) {
     (resident_bytes(), open_descriptors())
 }

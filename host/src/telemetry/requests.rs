@@ -61,7 +61,7 @@ pub struct EndedRequest {
 pub struct Requests {
     next: AtomicU64,
     /// By place, so oldest first.
-    live: Mutex<BTreeMap<u64, Arc<InFlightRequest>>>,
+    in_flight: Mutex<BTreeMap<u64, Arc<InFlightRequest>>>,
     ended: Mutex<VecDeque<EndedRequest>>,
 }
 
@@ -121,13 +121,13 @@ impl Requests {
     /// Adds a request and returns its place.
     pub fn begin(&self, request: Arc<InFlightRequest>) -> u64 {
         let place = self.next.fetch_add(1, Relaxed);
-        self.live.lock().insert(place, request);
+        self.in_flight.lock().insert(place, request);
         place
     }
 
     /// Moves a request to those that have ended.
     pub fn end(&self, place: u64, status: u16, took: Duration, problem: Option<&'static str>) {
-        let Some(request) = self.live.lock().remove(&place) else { return };
+        let Some(request) = self.in_flight.lock().remove(&place) else { return };
         let mut all = self.ended.lock();
         let oldest = if all.len() == MAX_ENDED { all.pop_front() } else { None };
         all.push_back(EndedRequest { request, status, took, problem });
@@ -137,8 +137,8 @@ impl Requests {
     }
 
     /// Those at work, oldest first.
-    pub fn live(&self) -> Vec<Arc<InFlightRequest>> {
-        self.live.lock().values().cloned().collect()
+    pub fn in_flight(&self) -> Vec<Arc<InFlightRequest>> {
+        self.in_flight.lock().values().cloned().collect()
     }
 
     /// Those that ended, newest first.
@@ -161,14 +161,14 @@ mod tests {
             requests.begin(Arc::new(request))
         };
         let places: Vec<_> = (0..MAX_ENDED + 2).map(begin).collect();
-        let ids = |live: Vec<Arc<InFlightRequest>>| -> Vec<_> {
-            live.iter().map(|request| request.id.clone()).take(2).collect()
+        let ids = |in_flight: Vec<Arc<InFlightRequest>>| -> Vec<_> {
+            in_flight.iter().map(|request| request.id.clone()).take(2).collect()
         };
-        assert_eq!(ids(requests.live()), ["0", "1"]);
+        assert_eq!(ids(requests.in_flight()), ["0", "1"]);
         for place in places {
             requests.end(place, 200, Duration::from_millis(1), None);
         }
-        assert!(requests.live().is_empty());
+        assert!(requests.in_flight().is_empty());
         let ended: Vec<_> = requests.ended().into_iter().map(|ended| ended.request).collect();
         assert_eq!(ended.len(), MAX_ENDED);
         assert_eq!(ids(ended), [(MAX_ENDED + 1).to_string(), MAX_ENDED.to_string()]);

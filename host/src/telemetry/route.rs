@@ -7,7 +7,7 @@ use std::sync::Arc;
 use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
 use serde_json::{Map, Value};
 
-/// Templates one handler may have; further ones are not told apart.
+/// Templates one handler may have; further ones are not distinguished.
 const MAX_TEMPLATES: usize = 200;
 
 /// What stands for a path that is no template's.

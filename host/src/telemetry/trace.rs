@@ -22,7 +22,7 @@ pub struct TraceContext {
 /// What kind of work a span stands for (OTLP `SpanKind`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Kind {
+pub enum SpanKind {
     /// A request that came in.
     Server = 2,
     /// A request that went out.
@@ -37,7 +37,7 @@ pub struct Span {
     /// What it was, with few different values.
     pub name: String,
     /// What kind of work it was.
-    pub kind: Kind,
+    pub kind: SpanKind,
     /// When it began.
     pub started: SystemTime,
     /// When it ended.

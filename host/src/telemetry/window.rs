@@ -6,14 +6,14 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
 
-/// The longest duration that is told apart; longer ones count as this one. The
+/// The longest duration that is distinguished; longer ones count as this one. The
 /// longest answer that may stream takes less (`server.stream_timeout_ms`).
 const MAX_MICROS: u64 = 600_000_000;
 
 /// Two digits of a duration are kept. The histogram takes about 20 kB so.
 const DIGITS: u8 = 2;
 
-/// Counts that begin anew whenever they are taken.
+/// Counts that begin at zero again whenever they are taken.
 pub struct Window(Mutex<Counts>);
 
 /// What was counted in a window.

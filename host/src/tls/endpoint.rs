@@ -14,7 +14,7 @@ use super::{Listener, TlsError};
 use crate::config;
 use crate::telemetry::{CertificateSnapshot, Telemetry};
 
-/// How often a certificate that has to be renewed is told of.
+/// How often a certificate that has to be renewed is logged.
 const TOLD: Duration = Duration::from_secs(24 * 3600);
 
 /// What a listener speaks TLS with.
@@ -190,7 +190,7 @@ impl Endpoint {
         }
     }
 
-    /// Tells of a certificate that nobody has renewed.
+    /// Logs that nobody has renewed a certificate.
     fn tell_of_age(&self, watched: &mut Watched) {
         let found = self.with_certificate(|one| (one.standing(now()), one.since(), one.until()));
         let Some((standing, since, until)) = found else { return };

@@ -57,7 +57,7 @@ pub struct StartError {
 pub struct Prepared(Vec<(Listener, Files, Material, config::Tls)>);
 
 impl Prepared {
-    /// Reads the files that the settings name, and tells what is to be told of them.
+    /// Reads the files that the settings name, and logs what an operator should know of them.
     /// Blocking.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ragtime_policy::chunking::Cut;
+use ragtime_policy::chunking::ChunkingSpec;
 use ragtime_store::{
     BoxError, CandidateQuery, Details, Embed, Filter, NewChunk, NewDocument, Settings, Store,
 };
@@ -275,7 +275,7 @@ fn document(first: u64) -> NewDocument {
         media_type: "text/plain".into(),
         metadata: format!("{{\"part\":{}}}", part(first)),
         chunks,
-        cut: Cut::default(),
+        cut: ChunkingSpec::default(),
         outline: String::new(),
         details: Details::default(),
     }

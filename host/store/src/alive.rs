@@ -99,7 +99,10 @@ impl AliveSet {
             }
         }
         for segment in outdated {
-            tracing::warn!(segment, "a segment of vectors is not of the database; it is made anew");
+            tracing::warn!(
+                segment,
+                "a segment of vectors does not agree with the database and will be rebuilt"
+            );
             self.vectors.give_up(segment);
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! The documents that a filter allows, kept from one search to the next.
+//! The documents that a filter allows, cache from one search to the next.
 //!
 //! Metadata and language of a stored document never change: a document that is written
 //! again gets a row with a greater key, and keys are never given twice. So what a filter
@@ -37,10 +37,10 @@ struct Allowed {
 pub(crate) struct AllowedDocuments {
     /// Documents that all answers have together at most.
     max_documents: usize,
-    kept: Mutex<Kept>,
+    cache: Mutex<Cache>,
 }
 
-struct Kept {
+struct Cache {
     answers: LruCache<Key, Allowed>,
     documents: usize,
 }
@@ -48,8 +48,8 @@ struct Kept {
 impl AllowedDocuments {
     /// Keeps answers of at most `max_documents` documents together, with 0 none.
     pub(crate) fn new(max_documents: usize) -> Self {
-        let kept = Kept { answers: LruCache::unbounded(), documents: 0 };
-        Self { max_documents, kept: Mutex::new(kept) }
+        let cache = Cache { answers: LruCache::unbounded(), documents: 0 };
+        Self { max_documents, cache: Mutex::new(cache) }
     }
 
     /// The documents of a collection that a filter allows, by their keys. Those that have
@@ -77,17 +77,17 @@ impl AllowedDocuments {
     }
 
     fn keep(&self, key: Key, allowed: Allowed) {
-        let mut kept = self.lock();
-        kept.put(key, allowed);
-        while kept.documents > self.max_documents && kept.pop() {}
+        let mut cache = self.lock();
+        cache.put(key, allowed);
+        while cache.documents > self.max_documents && cache.pop() {}
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
-        lock_mutex(&self.kept)
+    fn lock(&self) -> MutexGuard<'_, Cache> {
+        lock_mutex(&self.cache)
     }
 }
 
-impl Kept {
+impl Cache {
     fn put(&mut self, key: Key, allowed: Allowed) {
         self.documents += allowed.size();
         if let Some((_, before)) = self.answers.push(key, allowed) {
@@ -142,50 +142,50 @@ mod tests {
         documents
     }
 
-    /// How many answers are kept, and what they take of the bound.
+    /// How many answers are cache, and what they take of the bound.
     fn size(allowed: &AllowedDocuments) -> (usize, usize) {
-        let kept = allowed.lock();
-        (kept.answers.len(), kept.documents)
+        let cache = allowed.lock();
+        (cache.answers.len(), cache.documents)
     }
 
     #[test]
     fn only_documents_that_came_since_are_looked_at() {
         let db = database(3);
-        let kept = AllowedDocuments::new(100);
-        let first = kept.of(&db, 1, &at_least(2)).unwrap();
+        let cache = AllowedDocuments::new(100);
+        let first = cache.of(&db, 1, &at_least(2)).unwrap();
         assert_eq!(sorted(&first), [2, 3]);
         // One that was looked at before is not asked for again, so this is not seen.
         db.execute("UPDATE documents SET metadata = '{\"n\": 9}' WHERE key = 1", []).unwrap();
         add(&db, 4);
         add(&db, 1);
-        assert_eq!(sorted(&kept.of(&db, 1, &at_least(2)).unwrap()), [2, 3, 4]);
-        assert_eq!(sorted(&kept.of(&db, 2, &at_least(2)).unwrap()), [0_u64; 0]);
-        assert_eq!(sorted(&kept.of(&db, 1, &at_least(3)).unwrap()), [1, 3, 4]);
+        assert_eq!(sorted(&cache.of(&db, 1, &at_least(2)).unwrap()), [2, 3, 4]);
+        assert_eq!(sorted(&cache.of(&db, 2, &at_least(2)).unwrap()), [0_u64; 0]);
+        assert_eq!(sorted(&cache.of(&db, 1, &at_least(3)).unwrap()), [1, 3, 4]);
     }
 
     #[test]
     fn another_language_of_the_collection_is_another_question() {
         let db = database(1);
-        let kept = AllowedDocuments::new(100);
+        let cache = AllowedDocuments::new(100);
         let german = Filter::parse("{\"$language\": \"de\"}").unwrap();
-        assert!(kept.of(&db, 1, &german).unwrap().is_empty());
+        assert!(cache.of(&db, 1, &german).unwrap().is_empty());
         db.execute("UPDATE collections SET language = 'de' WHERE key = 1", []).unwrap();
-        assert_eq!(sorted(&kept.of(&db, 1, &german).unwrap()), [1]);
+        assert_eq!(sorted(&cache.of(&db, 1, &german).unwrap()), [1]);
     }
 
     #[test]
     fn answers_that_are_too_many_together_give_way() {
         let db = database(10);
-        let kept = AllowedDocuments::new(12);
-        kept.of(&db, 1, &at_least(6)).unwrap();
-        kept.of(&db, 1, &at_least(6)).unwrap();
-        assert_eq!(size(&kept), (1, 6));
-        kept.of(&db, 1, &at_least(7)).unwrap();
-        assert_eq!(size(&kept), (2, 11));
-        kept.of(&db, 1, &at_least(11)).unwrap();
-        kept.of(&db, 1, &at_least(10)).unwrap();
-        assert_eq!(size(&kept), (3, 8));
-        kept.of(&db, 1, &at_least(0)).unwrap();
-        assert_eq!(size(&kept), (1, 11));
+        let cache = AllowedDocuments::new(12);
+        cache.of(&db, 1, &at_least(6)).unwrap();
+        cache.of(&db, 1, &at_least(6)).unwrap();
+        assert_eq!(size(&cache), (1, 6));
+        cache.of(&db, 1, &at_least(7)).unwrap();
+        assert_eq!(size(&cache), (2, 11));
+        cache.of(&db, 1, &at_least(11)).unwrap();
+        cache.of(&db, 1, &at_least(10)).unwrap();
+        assert_eq!(size(&cache), (3, 8));
+        cache.of(&db, 1, &at_least(0)).unwrap();
+        assert_eq!(size(&cache), (1, 11));
     }
 }

@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use crate::types::{AuditEntry, Error, Page};
+use crate::types::{AuditEvent, Error, Page};
 
 pub(crate) const CREATE: &str = "
 CREATE TABLE IF NOT EXISTS audit (
@@ -17,7 +17,7 @@ CREATE TABLE IF NOT EXISTS audit (
 ";
 
 /// Writes an act down.
-pub(crate) fn record(connection: &Connection, entry: &AuditEntry) -> Result<(), Error> {
+pub(crate) fn record(connection: &Connection, entry: &AuditEvent) -> Result<(), Error> {
     connection.execute(
         "INSERT INTO audit (at, actor, action, target, detail, request_id)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -31,13 +31,13 @@ pub(crate) fn page(
     connection: &Connection,
     before: Option<u64>,
     limit: usize,
-) -> Result<Page<AuditEntry, u64>, Error> {
+) -> Result<Page<AuditEvent, u64>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT n, at, actor, action, target, detail, request_id FROM audit
          WHERE ?1 IS NULL OR n < ?1 ORDER BY n DESC LIMIT ?2",
     )?;
     let rows = statement.query_map((before, limit + 1), |row| {
-        Ok(AuditEntry {
+        Ok(AuditEvent {
             n: row.get(0)?,
             at: row.get(1)?,
             actor: row.get(2)?,
@@ -47,7 +47,7 @@ pub(crate) fn page(
             request_id: row.get(6)?,
         })
     })?;
-    let mut found: Vec<AuditEntry> = rows.collect::<Result<_, _>>()?;
+    let mut found: Vec<AuditEvent> = rows.collect::<Result<_, _>>()?;
     let more = found.len() > limit;
     found.truncate(limit);
     let next = found.last().filter(|_| more).map(|last| last.n);

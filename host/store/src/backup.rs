@@ -26,7 +26,7 @@ pub fn backup(dir: &Path, to: &Path) -> Result<u64, OpenError> {
 }
 
 /// Puts the copy `from` in the place of the database in `dir`. The indexes are
-/// made anew at the next start. Blocking.
+/// rebuilt at the next start. Blocking.
 ///
 /// # Errors
 ///

@@ -18,7 +18,7 @@ use crate::{DATABASE, INDEXES, lock, schema};
 
 /// How far the length of a stored vector may be from 1: it was 1 in 32 bits.
 const UNIT_TOLERANCE: f32 = 1e-3;
-/// Findings of one kind that are told one by one.
+/// Findings of one kind that are listed one by one.
 const MAX_TOLD: usize = 20;
 
 /// What a check looked at, and what it found.
@@ -30,14 +30,14 @@ pub struct Report {
     pub chunks: u64,
     /// Vectors read.
     pub vectors: u64,
-    /// Damage to what cannot be made anew. A backup has it.
+    /// Damage to what cannot be rebuilt. A backup has it.
     pub lost: Vec<String>,
-    /// Derived data that does not agree; it can be made anew.
+    /// Derived data that does not agree; it can be rebuilt.
     pub differing: Vec<String>,
 }
 
 /// Reads everything in `dir` and compares. With `repair`, removes what differs
-/// of the derived data: the next start makes it anew. Blocking, and takes the
+/// of the derived data: the next start rebuilds it. Blocking, and takes the
 /// folder for itself.
 ///
 /// # Errors
@@ -143,7 +143,7 @@ fn vectors(db: &Connection, table: &str, report: &mut Report) -> rusqlite::Resul
     Ok(bad)
 }
 
-/// The folders of indexes that have to be made anew.
+/// The folders of indexes that have to be rebuilt.
 fn indexes(
     db: &Connection,
     folder: &Path,

@@ -1,7 +1,7 @@
 //! What is known of a document beside its text: language, file name, warnings.
 //!
 //! A document is in the language that it was stored with, else in that of its
-//! collection, else in the one that its text tells. Each is kept by itself, so that a
+//! collection, else in the one that is detected in its text. Each is kept by itself, so that a
 //! collection's may change.
 //!
 //! Few documents have warnings and many have none of it, so it stands in a table
@@ -28,7 +28,7 @@ pub(crate) const LANGUAGE: &str =
     "coalesce(document_details.language, collections.language, document_details.detected)";
 
 /// Stores the details of a document that was just written, and the language that its
-/// text tells.
+/// text shows.
 pub(crate) fn put(
     db: &Connection,
     document: i64,

@@ -73,7 +73,7 @@ pub(crate) struct Tools {
     pub(crate) writer: Arc<Writer>,
     pub(crate) indexes: Arc<Indexes>,
     pub(crate) watermark: watch::Receiver<u64>,
-    /// Chunks in the queue for vectors; told after each batch.
+    /// Chunks in the queue for vectors, updated after each batch.
     pub(crate) queue_length: Arc<watch::Sender<u64>>,
     /// The indexer, which has another model's vectors serve.
     pub(crate) indexer: Sender<Wake>,
@@ -140,7 +140,7 @@ impl Embedders {
         self.wake_all();
     }
 
-    /// Tells whenever another model's vectors serve a collection.
+    /// Notified whenever another model's vectors serve a collection.
     pub(crate) fn switches(&self) -> watch::Receiver<u64> {
         self.switches.subscribe()
     }
@@ -217,7 +217,7 @@ enum Step {
 }
 
 impl Worker {
-    /// Works until told to stop.
+    /// Works until the store asks it to stop.
     fn run(mut self, calls: &Receiver<Call>) {
         while let Err(error) = self.plan() {
             tracing::error!(%error, model = self.name, "the models of collections cannot be read");
@@ -364,7 +364,7 @@ impl Worker {
         Ok(Step::Fails)
     }
 
-    /// Tells how many chunks wait for their vectors.
+    /// Publishes how many chunks wait for their vectors.
     fn tell_queue(&self, through: u64) -> Result<(), Error> {
         let length = self.tools.readers.read(|db| embedding_queue::len(db, through))?;
         self.tools.queue_length.send_replace(length);

@@ -38,7 +38,7 @@ pub(crate) struct Indexes {
     max_bytes: usize,
     /// Inverted lists that a search by vectors looks through.
     search_lists: usize,
-    /// Told of collections whose vectors may need something done in the background.
+    /// Notified of collections whose vectors may need work in the background.
     maintenance: Sender<Call>,
 }
 
@@ -46,7 +46,7 @@ type Loaded = LruCache<i64, Arc<CollectionIndex>>;
 
 /// One collection's indexes.
 pub(crate) struct CollectionIndex {
-    /// Replaced when it has been made anew.
+    /// Replaced when the index has been rebuilt.
     lexical: RwLock<Arc<Lexical>>,
     /// Where that is.
     folder: Mutex<PathBuf>,
@@ -57,7 +57,7 @@ pub(crate) struct CollectionIndex {
     recent: Recent,
     collection: i64,
     maintenance: Sender<Call>,
-    /// Whether that was told and has not begun yet.
+    /// Whether the maintainer was notified and has not begun yet.
     awaits_maintenance: AtomicBool,
 }
 
@@ -227,7 +227,7 @@ impl Indexes {
         }
     }
 
-    /// Reads the chunks and vectors of a collection anew, after another model's have
+    /// Reads the chunks and vectors of a collection again, after another model's have
     /// taken their place. Searches go on with the old ones until the new ones are read;
     /// only the indexer calls this, so that no chunk comes meanwhile.
     pub(crate) fn reread(&self, collection: i64) -> Result<(), Error> {
@@ -280,7 +280,7 @@ impl Indexes {
     }
 }
 
-/// An index that cannot be opened is made anew: it holds nothing that the
+/// An index that cannot be opened is rebuilt: it holds nothing that the
 /// database does not.
 pub(crate) fn open_lexical(folder: &Path) -> Result<Lexical, Error> {
     Lexical::open(folder).or_else(|error| {
@@ -497,13 +497,13 @@ impl CollectionIndex {
         }
     }
 
-    /// What comes from now on is told anew.
+    /// From now on the maintainer has to be notified again.
     pub(crate) fn is_heard(&self) {
         self.awaits_maintenance.store(false, Relaxed);
     }
 
     /// Puts full segments into files and rows into lists, and gives up what is mostly
-    /// deleted, until there is no more to do or it is told to `stop`. What it copies and
+    /// deleted, until there is no more to do or `stop` is set. What it copies and
     /// computes it does without a lock.
     pub(crate) fn maintain(&self, stop: &AtomicBool) -> Result<(), Error> {
         while !stop.load(Relaxed) {

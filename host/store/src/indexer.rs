@@ -25,7 +25,7 @@ use crate::reader::Readers;
 use crate::rebuild::Rebuild;
 use crate::types::Error;
 use crate::writer::Writer;
-use crate::{cuts, models};
+use crate::{models, rechunking};
 
 /// Writers without work are closed after this long; one holds 15 MB.
 const WRITER_IDLE: Duration = Duration::from_secs(10);
@@ -37,7 +37,7 @@ const MAX_DOUBLINGS: u32 = 6;
 
 /// How long the old and the new chunks of a document are both found: longer
 /// than a search takes between finding and reading.
-const SETTLE_AFTER: Duration = Duration::from_secs(2);
+const RETIRE_AFTER: Duration = Duration::from_secs(2);
 
 /// What wakes the indexer.
 pub(crate) enum Wake {
@@ -58,7 +58,7 @@ enum Pause {
     /// There may be more to do.
     None,
     /// Old chunks go when their time has come.
-    Settling(Duration),
+    Retiring(Duration),
     /// There is nothing to do.
     Idle,
     /// Something failed, and is tried again.
@@ -69,7 +69,7 @@ impl Pause {
     fn duration(&self) -> Duration {
         match self {
             Self::None => Duration::ZERO,
-            Self::Settling(wait) | Self::Failed(wait) => *wait,
+            Self::Retiring(wait) | Self::Failed(wait) => *wait,
             Self::Idle => WRITER_IDLE,
         }
     }
@@ -82,7 +82,7 @@ pub(crate) struct Indexer {
     pub(crate) indexes: Arc<Indexes>,
     pub(crate) embedders: Arc<Embedders>,
     pub(crate) watermark: watch::Sender<u64>,
-    /// Chunks in the queue for vectors; told after each batch.
+    /// Chunks in the queue for vectors, updated after each batch.
     pub(crate) queue_length: Arc<watch::Sender<u64>>,
     /// Chunks whose words are indexed in one step.
     pub(crate) pace: Pace,
@@ -91,7 +91,7 @@ pub(crate) struct Indexer {
     /// Writers of lexical indexes, kept for the next batch.
     pub(crate) open: LruCache<i64, LexicalWriter>,
     pub(crate) max_open: usize,
-    /// The lexical index that is being made anew.
+    /// The lexical index that is being rebuilt.
     pub(crate) rebuild: Option<Rebuild>,
     /// Whether every lexical index is known to be of this analysis.
     pub(crate) rebuilt: bool,
@@ -99,9 +99,9 @@ pub(crate) struct Indexer {
     pub(crate) made: Vec<(i64, String)>,
     /// Collections whose settings another host has changed.
     pub(crate) changed: Vec<i64>,
-    /// When the old chunks of documents may go that were cut anew up to a chunk.
-    pub(crate) settling: VecDeque<(Instant, u64)>,
-    /// The way to tell the other hosts of a fleet.
+    /// When old chunks of rechunked documents may be retired, and up to which new chunk.
+    pub(crate) retiring: VecDeque<(Instant, u64)>,
+    /// Notifies the other hosts of a fleet.
     pub(crate) fleet: Option<Announcer>,
 }
 
@@ -113,7 +113,7 @@ pub(crate) struct Work {
 }
 
 impl Indexer {
-    /// Works until told to stop.
+    /// Works until the store asks it to stop.
     pub(crate) fn run(mut self, wakes: &Receiver<Wake>) {
         let mut failures = 0;
         loop {
@@ -140,7 +140,7 @@ impl Indexer {
                 Ok(Wake::Made(collection, model)) => self.made.push((collection, model)),
                 Err(RecvTimeoutError::Timeout) => match pause {
                     Pause::Idle => self.close_down_to(0),
-                    Pause::None | Pause::Settling(_) | Pause::Failed(_) => {}
+                    Pause::None | Pause::Retiring(_) | Pause::Failed(_) => {}
                 },
             }
         }
@@ -154,7 +154,7 @@ impl Indexer {
 
     /// Does one batch; true when there may be more.
     fn step(&mut self) -> Result<bool, Error> {
-        self.settle()?;
+        self.retire()?;
         while let Some(collection) = self.changed.pop() {
             self.follow_change(collection)?;
         }
@@ -243,8 +243,8 @@ impl Indexer {
         self.fleet.as_ref().is_none_or(Announcer::leads)
     }
 
-    /// Search finds everything up to `through` by its words. The other hosts are told
-    /// first: whoever is told here may search there.
+    /// Search finds everything up to `through` by its words. The other hosts are notified
+    /// first: a client that is answered here may search there.
     fn announce(&mut self, through: u64) -> Result<(), Error> {
         if let Some(announcer) = &mut self.fleet {
             announcer.announce(through)?;
@@ -273,29 +273,29 @@ impl Indexer {
         Ok(())
     }
 
-    /// Old chunks of documents that were cut anew go some time after the new
-    /// ones are found: a search that has seen the old ones only has yet to read
-    /// them.
-    fn settle(&mut self) -> Result<(), Error> {
+    /// Retires old chunks of rechunked documents some time after search finds the new ones:
+    /// a search that has seen the old ones only has yet to read their texts.
+    fn retire(&mut self) -> Result<(), Error> {
         if !self.leads() {
             return Ok(());
         }
         let through = *self.watermark.borrow();
-        let noted = self.settling.back().is_some_and(|(_, last)| *last == through);
-        if !noted && self.readers.read(|db| cuts::any_to_settle(db, through))? {
-            self.settling.push_back((Instant::now() + SETTLE_AFTER, through));
+        let noted = self.retiring.back().is_some_and(|(_, last)| *last == through);
+        if !noted && self.readers.read(|db| rechunking::any_to_retire(db, through))? {
+            self.retiring.push_back((Instant::now() + RETIRE_AFTER, through));
         }
-        while let Some((_, through)) = self.settling.pop_front_if(|(at, _)| *at <= Instant::now()) {
-            self.writer.write_blocking(move |db, effects| cuts::settle(db, through, effects))?;
+        while let Some((_, through)) = self.retiring.pop_front_if(|(at, _)| *at <= Instant::now()) {
+            self.writer
+                .write_blocking(move |db, effects| rechunking::retire(db, through, effects))?;
         }
         Ok(())
     }
 
     /// Why to wait for something to do.
     fn idle(&self) -> Pause {
-        let due = self.settling.front().map(|(at, _)| at.saturating_duration_since(Instant::now()));
+        let due = self.retiring.front().map(|(at, _)| at.saturating_duration_since(Instant::now()));
         let wait = |due: Duration| due.clamp(Duration::from_millis(1), WRITER_IDLE);
-        due.map_or(Pause::Idle, |due| Pause::Settling(wait(due)))
+        due.map_or(Pause::Idle, |due| Pause::Retiring(wait(due)))
     }
 
     fn apply_all(&mut self, all: BTreeMap<i64, Work>, through: u64) -> Result<(), Error> {
@@ -384,7 +384,7 @@ impl Indexer {
         }
     }
 
-    /// Tells how many chunks wait for their vectors.
+    /// Publishes how many chunks wait for their vectors.
     fn tell_queue(&self, through: u64) -> Result<(), Error> {
         self.queue_length.send_replace(self.readers.read(|db| embedding_queue::len(db, through))?);
         Ok(())

@@ -252,7 +252,7 @@ pub(crate) fn job(connection: &Connection, id: &str, through: u64) -> Result<Job
     with_failures(connection, found.ok_or(Error::UnknownJob)?, MAX_FAILURES)
 }
 
-/// Jobs of these collections, or of all. Neither the page nor its cursor tells of
+/// Jobs of these collections, or of all. Neither the page nor its cursor shows anything of
 /// others: ids are times, and the cursor is the last job's own.
 pub(crate) fn jobs(
     connection: &Connection,

@@ -11,7 +11,7 @@ impl Store {
         Ok(last.saturating_sub(through) + self.queued())
     }
 
-    /// Resolves when at most `chunks` wait for the indexes, and when nobody can tell how
+    /// Resolves when at most `chunks` wait for the indexes, and when nobody knows how
     /// many do: the store is closed, or the database cannot be read.
     pub async fn wait_index_lag(&self, chunks: u64) {
         let (mut watermark, mut queue) = (self.0.watermark.clone(), self.0.queue.clone());

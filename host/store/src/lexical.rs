@@ -36,7 +36,7 @@ const LANGUAGE: &str = "language";
 const BODY: &str = "body";
 /// The names under which tantivy finds what reads a list of terms. The second is that of an index of the first version.
 const ANALYSERS: [&str; 2] = ["ragtime", "ragtime_en"];
-/// Of a text whose language cannot be told.
+/// Of a text whose language is not known.
 const UNDETERMINED: &str = "und";
 /// The smallest heap tantivy takes for one thread.
 const WRITER_HEAP: usize = 15_000_000;
@@ -178,7 +178,7 @@ impl Lexical {
         Ok(counts.into_iter().collect())
     }
 
-    /// The language that a query is in, as far as the index can tell.
+    /// The language that a query is in, as far as the index shows.
     pub(crate) fn language_of(&self, query: &str) -> Result<Option<Language>, Error> {
         let languages = self.languages(&self.reader.searcher())?;
         Ok(text::language_of_query(query, &told(&languages)))

@@ -11,7 +11,6 @@ mod audit;
 mod backup;
 mod bisect;
 mod check;
-mod cuts;
 mod deployments;
 mod details;
 mod documents;
@@ -20,6 +19,7 @@ mod embedding_queue;
 mod files;
 pub mod fleet;
 mod folders;
+mod idempotency_records;
 mod index;
 mod indexer;
 mod jobs;
@@ -36,8 +36,8 @@ mod quantization;
 mod reader;
 mod rebuild;
 mod recent;
+mod rechunking;
 mod records;
-mod replays;
 mod retrieval;
 mod rollouts;
 mod schema;
@@ -60,7 +60,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ragtime_policy::chunking::{Chunking, Cut};
+use ragtime_policy::chunking::{Chunking, ChunkingSpec};
 use ragtime_policy::key::KeyId;
 use ragtime_policy::version::Condition;
 use rusqlite::Connection;
@@ -283,8 +283,8 @@ impl Store {
         })
     }
 
-    /// Tells whenever another model's vectors have come to serve a collection, which may
-    /// want its texts cut anew then.
+    /// Notified whenever another model's vectors have come to serve a collection, which may
+    /// want its texts rechunked then.
     pub fn model_switches(&self) -> watch::Receiver<u64> {
         self.0.embedders.switches()
     }
@@ -296,11 +296,11 @@ impl Store {
     }
 
     /// Changes how the texts of one are cut. Those that are there stay as they
-    /// are until [`Self::recut`].
+    /// are until [`Self::rechunk`].
     pub async fn set_chunking(&self, name: &str, chunking: Chunking) -> Result<(), Error> {
         let name = name.to_owned();
         let change = move |db: &Connection, _: &mut _| {
-            cuts::set_chunking(db, documents::collection_key(db, &name)?, chunking)
+            rechunking::set_chunking(db, documents::collection_key(db, &name)?, chunking)
         };
         self.0.writer.write(change).await
     }
@@ -332,7 +332,7 @@ impl Store {
     }
 
     /// Changes the language of one. Its documents are found as they are until its
-    /// index has been made anew, in the background.
+    /// index has been rebuilt, in the background.
     pub async fn set_collection_language(
         &self,
         name: &str,
@@ -348,43 +348,45 @@ impl Store {
     }
 
     /// How the texts of one are to be cut now. Blocking.
-    pub fn wanted_cut(&self, name: &str) -> Result<Cut, Error> {
+    pub fn wanted_cut(&self, name: &str) -> Result<ChunkingSpec, Error> {
         self.0
             .readers
-            .read(|db| cuts::wanted(db, documents::collection_key(db, name)?, &self.known()))
+            .read(|db| rechunking::wanted(db, documents::collection_key(db, name)?, &self.known()))
     }
 
     /// Names of those with documents that are not cut so. Blocking.
-    pub fn uncut_collections(&self) -> Result<Vec<String>, Error> {
+    pub fn stale_collections(&self) -> Result<Vec<String>, Error> {
         let through = self.through();
-        self.0.readers.read(|db| cuts::collections(db, &self.known(), through))
+        self.0.readers.read(|db| rechunking::collections(db, &self.known(), through))
     }
 
     /// Such documents, and the cursor of the next page. Blocking.
-    pub fn uncut(
+    pub fn stale(
         &self,
         collection: &str,
         cursor: Option<&str>,
         limit: usize,
-    ) -> Result<(Vec<Uncut>, Option<String>), Error> {
+    ) -> Result<(Vec<StaleDocument>, Option<String>), Error> {
         let through = self.through();
-        self.0.readers.read(|db| cuts::next(db, collection, &self.known(), cursor, limit, through))
+        self.0
+            .readers
+            .read(|db| rechunking::next(db, collection, &self.known(), cursor, limit, through))
     }
 
     /// Gives a document new chunks, if its text is still the one with this
     /// hash; true if it did. The old chunks are found until the new ones are.
-    pub async fn recut(
+    pub async fn rechunk(
         &self,
         collection: &str,
         id: &str,
         sha256: &str,
         chunks: Vec<NewChunk>,
-        cut: Cut,
+        cut: ChunkingSpec,
     ) -> Result<bool, Error> {
         let (collection, id, sha256) = (collection.to_owned(), id.to_owned(), sha256.to_owned());
         let known = self.known();
         let recut = move |db: &Connection, _: &mut _| {
-            cuts::recut(db, &collection, &id, &sha256, &chunks, &cut, &known)
+            rechunking::rechunk(db, &collection, &id, &sha256, &chunks, &cut, &known)
         };
         self.0.writer.write(recut).await
     }
@@ -530,7 +532,7 @@ impl Store {
         id: &str,
         cursor: Option<&str>,
         limit: usize,
-    ) -> Result<(Vec<Chunk>, Option<String>), Error> {
+    ) -> Result<(Vec<StoredChunk>, Option<String>), Error> {
         self.0.readers.read(|db| documents::chunks(db, collection, id, cursor, limit))
     }
 

@@ -1,4 +1,4 @@
-//! What can be told of a folder from outside, without taking or changing anything.
+//! What can be seen of a folder from outside, without taking or changing anything.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;

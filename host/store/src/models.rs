@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS unembedded_1 (
 ";
 
 /// Columns of `collections`: name and type. `model` is the one that was chosen,
-/// `vectors_model` and `vectors_slot` tell the vectors that serve, `next_model` whose
+/// `vectors_model` and `vectors_slot` say which vectors serve, `next_model` whose
 /// vectors are being made in the other table, and `stale` that the other table has
 /// rows of use to nobody.
 pub(crate) const COLUMNS: [(&str, &str); 5] = [
@@ -312,7 +312,7 @@ fn lacks(slot: Slot) -> String {
     )
 }
 
-/// The models of a collection, as clients are told.
+/// The models of a collection, as clients see them.
 pub(crate) fn told(
     db: &Connection,
     collection: i64,

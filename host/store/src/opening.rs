@@ -107,7 +107,7 @@ pub(crate) fn open(dir: &Path, settings: Settings) -> Result<Store, OpenError> {
         rebuilt: false,
         made: Vec::new(),
         changed: Vec::new(),
-        settling: VecDeque::new(),
+        retiring: VecDeque::new(),
         fleet: announcer,
     };
     let indexer_thread = std::thread::Builder::new()
@@ -194,7 +194,7 @@ fn resume_from(db: &Connection, indexes: &Indexes) -> Result<u64, Error> {
 }
 
 /// The last chunk in the index in `folder`; 0 when it cannot be read, so that
-/// it is built anew.
+/// it is rebuilt.
 fn done(folder: &Path) -> u64 {
     let state = lexical::Lexical::open(folder).and_then(|lexical| lexical.state());
     state.map_or(0, |state| state.progress.chunk)

@@ -144,7 +144,7 @@ pub(crate) fn read(
     Ok(found)
 }
 
-/// One from before languages were stored is in the language that its text tells.
+/// One from before languages were stored is in the language that is detected in its text.
 fn with_details(db: &Connection, mut source: Source) -> Result<Source, Error> {
     let document = i64::try_from(source.document).unwrap_or(i64::MAX);
     let stored = details::language_of(db, document)?;

@@ -1,4 +1,4 @@
-//! Making a lexical index anew, beside the one that serves.
+//! Rebuilding a lexical index, beside the one that serves.
 
 use std::path::PathBuf;
 
@@ -27,7 +27,7 @@ impl Rebuild {
             let lexical = open_lexical(&folder)?;
             let done = lexical.state()?.progress.chunk;
             let writer = lexical.writer()?;
-            tracing::info!(collection, done, "a lexical index is being made anew");
+            tracing::info!(collection, done, "a lexical index is being rebuilt");
             return Ok(Some(Self { collection, folder, lexical, writer, done }));
         }
         Ok(None)

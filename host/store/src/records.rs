@@ -4,21 +4,25 @@ use ragtime_policy::rollout::{Acknowledgement, Host, Next};
 use ragtime_policy::swap::BeginError;
 
 use crate::types::{
-    AuditEntry, Claim, Claimed, Deployment, Error, KeptResponse, Page, RolloutBegun, RolloutOrder,
-    UnderWay,
+    AuditEvent, Claim, Claimed, Deployment, Error, IdempotencyRecord, Page, RolloutBegun,
+    RolloutOrder, UnderWay,
 };
-use crate::{Store, audit, deployments, replays, rollouts};
+use crate::{Store, audit, deployments, idempotency_records, rollouts};
 
 /// Acts and repetitions.
 impl Store {
     /// Writes an administrative act down. Durable when it returns.
-    pub async fn record_act(&self, entry: AuditEntry) -> Result<(), Error> {
+    pub async fn record_audit_event(&self, entry: AuditEvent) -> Result<(), Error> {
         self.0.writer.write(move |db, _| audit::record(db, &entry)).await
     }
 
     /// Administrative acts, newest first, from below `before`, and where the
     /// next page begins. Blocking.
-    pub fn acts(&self, before: Option<u64>, limit: usize) -> Result<Page<AuditEntry, u64>, Error> {
+    pub fn audit_events(
+        &self,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Page<AuditEvent, u64>, Error> {
         self.0.readers.read(|db| audit::page(db, before, limit))
     }
 
@@ -28,11 +32,11 @@ impl Store {
         &self,
         principal: String,
         key: String,
-        response: KeptResponse,
+        response: IdempotencyRecord,
         oldest: u64,
     ) -> Result<(), Error> {
         let keep = move |db: &rusqlite::Connection, _: &mut _| {
-            replays::keep(db, &principal, &key, &response, oldest)
+            idempotency_records::keep(db, &principal, &key, &response, oldest)
         };
         self.0.writer.write(keep).await
     }
@@ -40,12 +44,15 @@ impl Store {
     /// Takes a request for this host, among several. Durable when it returns. Responses
     /// from before `oldest` count as forgotten.
     pub async fn claim(&self, claim: Claim, now: u64, oldest: u64) -> Result<Claimed, Error> {
-        self.0.writer.write(move |db, _| replays::claim(db, &claim, (now, oldest))).await
+        self.0
+            .writer
+            .write(move |db, _| idempotency_records::claim(db, &claim, (now, oldest)))
+            .await
     }
 
     /// Gives a claim back.
     pub async fn release(&self, claim: Claim) -> Result<(), Error> {
-        self.0.writer.write(move |db, _| replays::release(db, &claim)).await
+        self.0.writer.write(move |db, _| idempotency_records::release(db, &claim)).await
     }
 
     /// The response to the request that `principal` named `key`, unless it is
@@ -55,8 +62,8 @@ impl Store {
         principal: &str,
         key: &str,
         oldest: u64,
-    ) -> Result<Option<KeptResponse>, Error> {
-        self.0.readers.read(|db| replays::find(db, principal, key, oldest))
+    ) -> Result<Option<IdempotencyRecord>, Error> {
+        self.0.readers.read(|db| idempotency_records::find(db, principal, key, oldest))
     }
 }
 

@@ -24,7 +24,7 @@ impl Store {
         self.0.indexes.get(key)?.candidates(query, allowed)
     }
 
-    /// The language that a query is in, as far as the texts of the collection tell.
+    /// The language that a query is in, as far as the texts of the collection show.
     /// Blocking.
     pub fn language_of(
         &self,

@@ -3,7 +3,7 @@
 //! [`deployments`](crate::deployments), and then nothing of it is left here.
 
 use ragtime_policy::rollout::{Acknowledgement, Host, Next, Rollout};
-use ragtime_policy::swap::{BeginError, Generations, Kind};
+use ragtime_policy::swap::{BeginError, GenerationKind, Generations};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::deployments;
@@ -42,7 +42,7 @@ pub(crate) fn begin(
     }
     let past = deployments::activations(db)?;
     let active = past.last().map_or(0, |last| last.id);
-    let kinds = past.iter().filter_map(|one| Some((one.id, Kind::of_name(&one.kind)?)));
+    let kinds = past.iter().filter_map(|one| Some((one.id, GenerationKind::of_name(&one.kind)?)));
     let mut generations = Generations::restore(kinds, deployments::newest(db)?, active);
     let (id, restored) = match generations.begin(order.kind, order.expected) {
         Ok(begun) => begun,

@@ -140,11 +140,11 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     }
     connection.execute_batch(ADD)?;
     connection.execute_batch(crate::audit::CREATE)?;
-    connection.execute_batch(crate::cuts::CREATE)?;
+    connection.execute_batch(crate::rechunking::CREATE)?;
     connection.execute_batch(crate::details::CREATE)?;
     connection.execute_batch(crate::embedding_queue::CREATE)?;
     connection.execute_batch(crate::models::CREATE)?;
-    connection.execute_batch(crate::replays::CREATE)?;
+    connection.execute_batch(crate::idempotency_records::CREATE)?;
     connection.execute_batch(crate::rollouts::CREATE)?;
     for (table, column, kind) in ADD_COLUMNS {
         add_column(&connection, table, column, kind)?;

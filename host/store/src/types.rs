@@ -4,10 +4,10 @@
 #![allow(missing_docs, reason = "the contract in wit/ documents each field")]
 
 pub use ragtime_policy::bounds::Bounds;
-use ragtime_policy::chunking::{Chunking, Cut};
+use ragtime_policy::chunking::{Chunking, ChunkingSpec};
 pub use ragtime_policy::details::{Details, JobWarning, JobWarnings, Prompt, Warning};
 use ragtime_policy::rollout::Rollout;
-use ragtime_policy::swap::Kind;
+use ragtime_policy::swap::GenerationKind;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
@@ -18,9 +18,9 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub trait Embed: Send + Sync {
     /// Length of a vector.
     fn dimensions(&self) -> usize;
-    /// Names the model; vectors of another model are made anew.
+    /// Names the model; vectors of another model are replaced.
     fn name(&self) -> &str;
-    /// Whether texts are cut by its tokens. An endpoint does not tell them.
+    /// Whether texts are cut by its tokens. An endpoint does not give them.
     fn counts_tokens(&self) -> bool {
         true
     }
@@ -211,7 +211,7 @@ pub struct NewDocument {
     pub metadata: String,
     pub chunks: Vec<NewChunk>,
     /// How the text was cut.
-    pub cut: Cut,
+    pub cut: ChunkingSpec,
     /// The handler's own notes of the text's structure, so that it can cut it
     /// again. At most as long as the text and [`MAX_OUTLINE_EXTRA`].
     pub outline: String,
@@ -223,7 +223,7 @@ pub const MAX_OUTLINE_EXTRA: usize = 1_024;
 
 /// A document that is not cut as its collection wants it.
 #[derive(Debug, Clone)]
-pub struct Uncut {
+pub struct StaleDocument {
     pub id: String,
     pub media_type: String,
     pub text: String,
@@ -267,7 +267,7 @@ pub struct Put {
 }
 
 #[derive(Debug, Clone)]
-pub struct Chunk {
+pub struct StoredChunk {
     pub id: u64,
     pub span: Range<u64>,
     pub headings: Vec<String>,
@@ -451,7 +451,7 @@ pub type Page<T, C> = (Vec<T>, Option<C>);
 
 /// An administrative act.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuditEntry {
+pub struct AuditEvent {
     /// Counts up; given by the store.
     pub n: u64,
     /// In seconds since the Unix epoch.
@@ -470,7 +470,7 @@ pub struct AuditEntry {
 
 /// A response that is kept for a repetition of its request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeptResponse {
+pub struct IdempotencyRecord {
     /// SHA-256 of the request.
     pub fingerprint: [u8; 32],
     /// In seconds since the Unix epoch.
@@ -509,7 +509,7 @@ pub enum Claimed {
     /// A request of the same name is at work; its SHA-256.
     Held([u8; 32]),
     /// The request was done before.
-    Recorded(KeptResponse),
+    Recorded(IdempotencyRecord),
 }
 
 /// A handler that served, or was refused.
@@ -545,7 +545,7 @@ pub struct Deployment {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RolloutOrder {
     /// Swap or rollback.
-    pub kind: Kind,
+    pub kind: GenerationKind,
     /// Where the component comes from, for people.
     pub label: String,
     /// The id of the key that asks.
@@ -565,7 +565,7 @@ pub struct RolloutBegun {
     pub restored: Option<u64>,
 }
 
-/// A rollout at work, with what its end will tell of it.
+/// A rollout at work, with what its row in the history will say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnderWay {
     /// How far it is.

@@ -43,12 +43,12 @@ pub(crate) struct Effects {
     pub dropped: Vec<i64>,
 }
 
-/// Runs after a commit, before the writers are told.
+/// Runs after a commit, before the writers are notified.
 pub(crate) type AfterCommit = Box<dyn Fn(&Effects) + Send>;
 
 /// What a write works in, or why there is no transaction.
 type Begun<'a> = Result<(&'a Connection, &'a mut Effects), Lost>;
-type Run = Box<dyn FnOnce(Begun<'_>) -> Answer + Send>;
+type Run = Box<dyn FnOnce(Begun<'_>) -> Completion + Send>;
 
 /// What the thread is asked for.
 enum Task {
@@ -113,10 +113,10 @@ fn unwritable(error: rusqlite::Error) -> Lost {
 }
 
 /// What is left to do for a write once it is known how its transaction ended.
-struct Answer {
+struct Completion {
     /// The disk refused this write.
     unwritable: bool,
-    /// Tells the one who asked whether the commit succeeded.
+    /// Notifies the writer whether the commit succeeded.
     tell: Box<dyn FnOnce(Result<(), Lost>)>,
 }
 
@@ -230,7 +230,7 @@ where
             // One who stopped waiting has no use for the answer.
             let _ = sender.send(committed.map_err(Error::from).and(result));
         };
-        Answer { unwritable, tell: Box::new(tell) }
+        Completion { unwritable, tell: Box::new(tell) }
     });
     (run, receiver)
 }
@@ -288,7 +288,7 @@ fn run(
     }
 }
 
-/// Runs a group of writes in one transaction, and tells who waits; false where it could not
+/// Runs a group of writes in one transaction, and notifies their writers; false where it could not
 /// be committed.
 fn write(
     connection: &Connection,
@@ -323,7 +323,7 @@ fn transaction(
     journal: &mut Journal,
     group: Vec<Run>,
     effects: &mut Effects,
-    answers: &mut Vec<Answer>,
+    answers: &mut Vec<Completion>,
 ) -> Result<(), Lost> {
     let began = journal
         .begin()
@@ -356,7 +356,7 @@ mod tests {
     use super::*;
     use std::sync::Mutex;
 
-    /// A writer on a table `t`, and what `after` was told.
+    /// A writer on a table `t`, and what `after` was given.
     fn writer(queued_writes: usize) -> (Writer, Arc<Mutex<Vec<u64>>>) {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch("CREATE TABLE t (n INTEGER UNIQUE)").unwrap();

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use ragtime_policy::chunking::Cut;
+use ragtime_policy::chunking::ChunkingSpec;
 use ragtime_policy::version::Condition;
 use ragtime_store::{
     BoxError, CandidateQuery, CollectionModels, Details, Embed, Error, NewChunk, NewDocument,
@@ -110,7 +110,7 @@ async fn put(store: &Store, collection: &str, id: &str, text: &str) {
         media_type: "text/plain".into(),
         metadata: "{}".into(),
         chunks: vec![NewChunk { span: 0..text.len() as u64, headings: Vec::new(), page: None }],
-        cut: Cut::default(),
+        cut: ChunkingSpec::default(),
         outline: String::new(),
         details: Details::default(),
     };

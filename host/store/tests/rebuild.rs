@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ragtime_policy::chunking::Cut;
+use ragtime_policy::chunking::ChunkingSpec;
 use ragtime_policy::version::Condition;
 use ragtime_store::{CandidateQuery, Details, NewChunk, NewDocument, Settings, Store};
 use tantivy::schema::{FAST, INDEXED, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
@@ -12,7 +12,7 @@ use tantivy::{Index, TantivyDocument};
 
 /// Enough, one at a time, that the first search comes before the last of them.
 const DOCUMENTS: u64 = 200;
-/// A word of the old index alone, from which it is told.
+/// A word of the old index alone, by which it is recognised.
 const MARK: &str = "zyzzyva";
 
 fn settings() -> Settings {
@@ -28,7 +28,7 @@ fn document(number: u64) -> NewDocument {
         metadata: "{}".into(),
         chunks: vec![NewChunk { span: 0..text.len() as u64, headings: Vec::new(), page: None }],
         text,
-        cut: Cut::default(),
+        cut: ChunkingSpec::default(),
         outline: String::new(),
         details: Details::default(),
     }

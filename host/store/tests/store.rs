@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use ragtime_policy::chunking::{Chunking, Cut};
+use ragtime_policy::chunking::{Chunking, ChunkingSpec};
 use ragtime_policy::version::Condition;
 use ragtime_store::{
     BoxError, CandidateQuery, Details, Embed, Error, Failure, Filter, NewChunk, NewDocument,
@@ -60,14 +60,14 @@ fn document(id: &str, text: &str) -> NewDocument {
         media_type: "text/plain".into(),
         metadata: "{}".into(),
         chunks: vec![NewChunk { span: 0..text.len() as u64, headings: Vec::new(), page: None }],
-        cut: Cut::default(),
+        cut: ChunkingSpec::default(),
         outline: String::new(),
         details: Details::default(),
     }
 }
 
 /// A document with a chunk for each word.
-fn by_words(id: &str, text: &str, cut: &Cut) -> NewDocument {
+fn by_words(id: &str, text: &str, cut: &ChunkingSpec) -> NewDocument {
     let start = |word: &str| (word.as_ptr() as usize - text.as_ptr() as usize) as u64;
     let chunk = |word: &str| NewChunk {
         span: start(word)..start(word) + word.len() as u64,
@@ -127,20 +127,20 @@ async fn a_text_is_cut_anew_while_its_old_chunks_are_found() {
     let chunking = Chunking { tokens: 1, overlap: 0 };
     store.set_chunking("default", chunking).await.unwrap();
     let wanted = store.wanted_cut("default").unwrap();
-    assert_eq!(wanted, Cut { chunking, model: None });
+    assert_eq!(wanted, ChunkingSpec { chunking, model: None });
     assert_eq!(store.collection("default").unwrap().uncut, 1);
-    assert_eq!(store.uncut_collections().unwrap(), ["default"]);
-    let (uncut, next) = store.uncut("default", None, 5).unwrap();
+    assert_eq!(store.stale_collections().unwrap(), ["default"]);
+    let (uncut, next) = store.stale("default", None, 5).unwrap();
     assert_eq!((uncut[0].text.as_str(), next), ("the quick brown fox", None));
 
     let new = by_words("a", &uncut[0].text, &wanted);
     let cut = async |sha256: &str| {
         let (chunks, wanted) = (new.chunks.clone(), wanted.clone());
-        store.recut("default", "a", sha256, chunks, wanted).await.unwrap()
+        store.rechunk("default", "a", sha256, chunks, wanted).await.unwrap()
     };
     assert!(!cut("another text's").await);
     assert!(cut(&uncut[0].sha256).await);
-    assert_eq!(store.uncut("default", None, 5).unwrap().0.len(), 0);
+    assert_eq!(store.stale("default", None, 5).unwrap().0.len(), 0);
     for _ in 0..500 {
         // Never gone, and in the end by its new chunk alone.
         assert!(
@@ -177,8 +177,8 @@ async fn what_was_cut_by_estimate_is_cut_anew_when_the_model_comes() {
     assert_eq!(wanted.model.as_deref(), Some("letters"));
     let sha256 = store.document("default", "a").unwrap().summary.sha256;
     let same = document("a", "the quick brown fox").chunks;
-    assert!(store.recut("default", "a", &sha256, same, wanted).await.unwrap());
-    assert_eq!(store.uncut("default", None, 5).unwrap().0.len(), 0);
+    assert!(store.rechunk("default", "a", &sha256, same, wanted).await.unwrap());
+    assert_eq!(store.stale("default", None, 5).unwrap().0.len(), 0);
     assert_eq!(find(&store, "fox"), ["a"]);
 }
 

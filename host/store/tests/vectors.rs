@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ragtime_policy::chunking::Cut;
+use ragtime_policy::chunking::ChunkingSpec;
 use ragtime_policy::version::Condition;
 use ragtime_store::{
     BoxError, Candidate, CandidateQuery, Details, Embed, NewChunk, NewDocument, OpenError,
@@ -61,7 +61,7 @@ fn document(number: u64) -> NewDocument {
         media_type: "text/plain".into(),
         metadata: "{}".into(),
         chunks,
-        cut: Cut::default(),
+        cut: ChunkingSpec::default(),
         outline: String::new(),
         details: Details::default(),
     }

@@ -18,7 +18,7 @@ use ragtime_api::resource::search::{self as api, SearchResponse, SearchResult};
 use ragtime_api::resource::{Span, raw};
 use ragtime_api::{credential, json, limits};
 use ragtime_policy::bucket::{Decision, Limits, TokenBucket};
-use ragtime_policy::chunking::Cut;
+use ragtime_policy::chunking::ChunkingSpec;
 use ragtime_policy::key::{Credential, SecretDigest};
 use ragtime_store::{CandidateQuery, Details, NewChunk, NewDocument, Passage, Settings, Store};
 
@@ -72,7 +72,7 @@ fn documents() -> Vec<NewDocument> {
                 media_type: "text/plain".into(),
                 metadata: "{}".into(),
                 chunks,
-                cut: Cut::default(),
+                cut: ChunkingSpec::default(),
                 outline: String::new(),
                 details: Details::default(),
             }

@@ -10,7 +10,7 @@ mod units;
 
 use std::ops::Range;
 
-use crate::extract::{Extracted, Kind};
+use crate::extract::{BlockKind, Extracted};
 use measure::Measure;
 use units::{Boundary, Unit};
 
@@ -164,7 +164,7 @@ const MAX_CONTEXT_BYTES: usize = 512;
 /// number in it is no row of names.
 fn columns(extracted: &Extracted, start: usize) -> Option<String> {
     let at = extracted.blocks.partition_point(|block| block.range.end <= start);
-    let block = extracted.blocks.get(at).filter(|block| block.kind == Kind::Table)?;
+    let block = extracted.blocks.get(at).filter(|block| block.kind == BlockKind::Table)?;
     let table = extracted.text.get(block.range.clone()).filter(|_| block.range.start < start)?;
     let first = table.lines().next()?.trim();
     let names = first.split('|').map(str::trim).filter(|name| !name.is_empty());

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use ragtime_text::{Language, Lines, sentences};
 
 use super::measure::Measure;
-use crate::extract::{Block, Extracted, Kind};
+use crate::extract::{Block, BlockKind, Extracted};
 
 /// What ends before a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,8 +47,8 @@ pub(super) fn split(extracted: &Extracted, measure: &Measure<'_>) -> Vec<Unit> {
     let mut after_heading = false;
     let language = ragtime_text::detect(text, None);
     for block in &extracted.blocks {
-        let heading = matches!(block.kind, Kind::Heading(_));
-        if let Kind::Heading(level) = block.kind {
+        let heading = matches!(block.kind, BlockKind::Heading(_));
+        if let BlockKind::Heading(level) = block.kind {
             outline.enter(level, text.get(block.range.clone()).unwrap_or_default(), !after_heading);
         }
         for (index, span) in pieces(text, block, language, measure).into_iter().enumerate() {
@@ -63,7 +63,7 @@ pub(super) fn split(extracted: &Extracted, measure: &Measure<'_>) -> Vec<Unit> {
                 block_end: block.range.end,
                 section: outline.section,
                 heading,
-                splittable: matches!(block.kind, Kind::Paragraph | Kind::ListItem),
+                splittable: matches!(block.kind, BlockKind::Paragraph | BlockKind::ListItem),
                 path: Rc::clone(&outline.path),
             });
         }
@@ -106,7 +106,7 @@ fn pieces(
     let content = text.get(block.range.clone()).unwrap_or_default();
     let whole = measure.tokens(block.range.clone()) <= measure.lengths.most();
     let parts = match block.kind {
-        Kind::Paragraph | Kind::ListItem => {
+        BlockKind::Paragraph | BlockKind::ListItem => {
             covering(content, sentences(content, language, Lines::Wrapped))
         }
         _ if whole => return vec![block.range.clone()],

@@ -3,7 +3,7 @@
 use serde_json::Map;
 
 use super::warning::{Warning, Warnings};
-use super::{Block, Extracted, Kind};
+use super::{Block, BlockKind, Extracted};
 
 /// A text in the making.
 #[derive(Debug, Default)]
@@ -18,7 +18,7 @@ pub(super) struct Builder {
 
 #[derive(Debug)]
 struct Open {
-    kind: Kind,
+    kind: BlockKind,
     start: usize,
     /// A space is due before the next word.
     gap: bool,
@@ -26,7 +26,7 @@ struct Open {
 
 impl Builder {
     /// Starts a block, ending the one before.
-    pub(super) fn start(&mut self, kind: Kind) {
+    pub(super) fn start(&mut self, kind: BlockKind) {
         self.end();
         self.open = Some(Open { kind, start: self.text.len(), gap: false });
     }
@@ -47,7 +47,7 @@ impl Builder {
     }
 
     /// The kind of the block that is open.
-    pub(super) fn kind(&self) -> Option<Kind> {
+    pub(super) fn kind(&self) -> Option<BlockKind> {
         self.open.as_ref().map(|open| open.kind)
     }
 
@@ -88,7 +88,7 @@ impl Builder {
 
     /// Adds a table, a row a line. Rows without text are left out.
     pub(super) fn table(&mut self, rows: &[Vec<String>]) {
-        self.start(Kind::Table);
+        self.start(BlockKind::Table);
         rows.iter().for_each(|row| self.row(row));
         self.end();
     }
@@ -107,7 +107,7 @@ impl Builder {
     }
 
     /// Adds a block of running text.
-    pub(super) fn block(&mut self, kind: Kind, text: &str) {
+    pub(super) fn block(&mut self, kind: BlockKind, text: &str) {
         self.start(kind);
         self.words(text);
         self.end();
@@ -144,13 +144,13 @@ impl Builder {
         let Some(open) = self.open.take() else { return };
         let content = self.text.get(open.start..).unwrap_or_default();
         let trimmed = content.trim_end();
-        let body = if open.kind == Kind::Code {
+        let body = if open.kind == BlockKind::Code {
             trimmed.trim_start_matches('\n')
         } else {
             trimmed.trim_start()
         };
         if body.is_empty()
-            || (open.kind == Kind::ListItem
+            || (open.kind == BlockKind::ListItem
                 && body.trim_start_matches("- ").trim_matches('-').is_empty())
         {
             self.text.truncate(open.start);
@@ -160,7 +160,7 @@ impl Builder {
         let start = end - body.len();
         self.text.truncate(end);
         self.blocks.push(Block { kind: open.kind, range: start..end });
-        self.text.push_str(if open.kind == Kind::ListItem { "\n" } else { "\n\n" });
+        self.text.push_str(if open.kind == BlockKind::ListItem { "\n" } else { "\n\n" });
     }
 
     /// Adds an empty line, after the last item of a list.
@@ -173,7 +173,7 @@ impl Builder {
 
     /// Whether the last block was an item of a list.
     pub(super) fn in_list(&self) -> bool {
-        self.blocks.last().is_some_and(|block| block.kind == Kind::ListItem)
+        self.blocks.last().is_some_and(|block| block.kind == BlockKind::ListItem)
             && !self.text.ends_with("\n\n")
     }
 
@@ -211,7 +211,7 @@ impl Builder {
 
     fn ensure_open(&mut self) {
         if self.open.is_none() {
-            self.start(Kind::Paragraph);
+            self.start(BlockKind::Paragraph);
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use roxmltree::Node;
 
-use super::Kind;
+use super::BlockKind;
 use super::builder::Builder;
 use super::xml::{child, name, named, text};
 
@@ -21,7 +21,7 @@ impl Labels {
     /// Adds them to a text.
     pub(super) fn write(&self, builder: &mut Builder) {
         for line in &self.lines {
-            builder.block(Kind::Paragraph, line);
+            builder.block(BlockKind::Paragraph, line);
         }
         if !self.table.is_empty() {
             builder.table(&self.table);

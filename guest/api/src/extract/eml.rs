@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::builder::Builder;
 use super::{
-    Extracted, Hints, Kind, MediaType, Unreadable, Warning, WarningCode, extract_with, html, plain,
-    tell,
+    BlockKind, Extracted, Hints, MediaType, Unreadable, Warning, WarningCode, extract_with, html,
+    plain, tell,
 };
 use crate::limits;
 
@@ -122,7 +122,7 @@ fn attached(attachment: &Attachment, hints: &Hints, builder: &mut Builder) {
             builder.warn(left_out("holds no text".to_owned()));
         }
         Ok(text) => {
-            builder.block(Kind::Heading(1), name);
+            builder.block(BlockKind::Heading(1), name);
             builder.append(&text);
         }
         Err(unreadable) => builder.warn(left_out(unreadable.to_string())),

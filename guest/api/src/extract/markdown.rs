@@ -7,7 +7,7 @@ use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd, html::push_html};
 
 use super::front_matter;
 use super::html::{self, Style};
-use super::{Extracted, Kind, Unreadable};
+use super::{BlockKind, Extracted, Unreadable};
 
 /// Tags that make what follows them text until their end tag comes; one whose
 /// end tag does not come would take the rest of the document with it
@@ -98,6 +98,6 @@ fn without_grounding(source: &str) -> Cow<'_, str> {
 }
 
 fn heading(extracted: &Extracted) -> Option<String> {
-    let first = extracted.blocks.iter().find(|block| block.kind == Kind::Heading(1))?;
+    let first = extracted.blocks.iter().find(|block| block.kind == BlockKind::Heading(1))?;
     extracted.text.get(first.range.clone()).map(|title| title.replace('\n', " "))
 }

@@ -54,7 +54,7 @@ pub struct Hints {
 
 /// What a block of text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum BlockKind {
     /// A heading, 1 the outermost.
     Heading(u8),
     /// Running text.
@@ -71,7 +71,7 @@ pub enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
     /// What it is.
-    pub kind: Kind,
+    pub kind: BlockKind,
     /// Its bytes; never empty.
     pub range: Range<usize>,
 }
@@ -319,13 +319,13 @@ mod tests {
         assert_eq!(
             blocks,
             [
-                (Kind::Heading(1), "Guide"),
-                (Kind::Paragraph, "See the docs."),
-                (Kind::Heading(2), "Use"),
-                (Kind::ListItem, "- one"),
-                (Kind::ListItem, "- two"),
-                (Kind::Code, "fn a() {\n  b();\n}"),
-                (Kind::Table, "a | b\n1 | 2"),
+                (BlockKind::Heading(1), "Guide"),
+                (BlockKind::Paragraph, "See the docs."),
+                (BlockKind::Heading(2), "Use"),
+                (BlockKind::ListItem, "- one"),
+                (BlockKind::ListItem, "- two"),
+                (BlockKind::Code, "fn a() {\n  b();\n}"),
+                (BlockKind::Table, "a | b\n1 | 2"),
             ]
         );
     }
@@ -345,12 +345,12 @@ mod tests {
         assert_eq!(
             blocks,
             [
-                (Kind::Heading(1), "Top"),
-                (Kind::Paragraph, "One two three <4>\nfive"),
-                (Kind::ListItem, "- x"),
-                (Kind::ListItem, "- y"),
-                (Kind::Code, "a\n  b"),
-                (Kind::Table, "1 | 2"),
+                (BlockKind::Heading(1), "Top"),
+                (BlockKind::Paragraph, "One two three <4>\nfive"),
+                (BlockKind::ListItem, "- x"),
+                (BlockKind::ListItem, "- y"),
+                (BlockKind::Code, "a\n  b"),
+                (BlockKind::Table, "1 | 2"),
             ]
         );
     }

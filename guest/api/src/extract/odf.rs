@@ -12,7 +12,7 @@ use super::builder::Builder;
 use super::math;
 use super::package::{Package, parse};
 use super::xml::{attribute, child, name, named, text};
-use super::{Extracted, Kind, MediaType, Unreadable, Warning, WarningCode};
+use super::{BlockKind, Extracted, MediaType, Unreadable, Warning, WarningCode};
 use crate::limits;
 
 /// Text with headings, lists, tables and notes; a sheet's or a slide's name is
@@ -197,7 +197,7 @@ impl<'a, 'x> Reader<'a, 'x> {
         let frames: Vec<_> = node.children().filter(Node::is_element).collect();
         for frame in frames.iter().copied().filter(titles) {
             let line = self.flat(frame);
-            self.builder.block(Kind::Heading(1), &line);
+            self.builder.block(BlockKind::Heading(1), &line);
         }
         for frame in frames.iter().copied().filter(|frame| !titles(frame)) {
             match name(frame) {
@@ -227,10 +227,10 @@ impl<'a, 'x> Reader<'a, 'x> {
             attribute(node, "href").unwrap_or_default().trim_start_matches("./").to_owned();
         if let Some(math) = child(node, "math") {
             let line = formula(math, 0);
-            return self.builder.block(Kind::Paragraph, &line);
+            return self.builder.block(BlockKind::Paragraph, &line);
         }
         match self.formulas.get(&folder) {
-            Some(line) => self.builder.block(Kind::Paragraph, line),
+            Some(line) => self.builder.block(BlockKind::Paragraph, line),
             None if folder.is_empty() => {}
             None => self.builder.warn(Warning::new(WarningCode::PartLeftOut, "an embedded object")),
         }
@@ -249,15 +249,17 @@ impl<'a, 'x> Reader<'a, 'x> {
             attribute(node, "outline-level").and_then(|level| level.parse().ok()).unwrap_or(1);
         let mark = self.mark.take();
         let kind = match (&mark, heading || title) {
-            (_, true) => Kind::Heading(if title { 1 } else { level }),
-            (Some(_), false) => Kind::ListItem,
-            (None, false) => Kind::Paragraph,
+            (_, true) => BlockKind::Heading(if title { 1 } else { level }),
+            (Some(_), false) => BlockKind::ListItem,
+            (None, false) => BlockKind::Paragraph,
         };
-        if kind != Kind::ListItem && self.builder.in_list() {
+        if kind != BlockKind::ListItem && self.builder.in_list() {
             self.builder.paragraph_break();
         }
         self.builder.start(kind);
-        if let Some(mark) = mark.filter(|mark| !blank && (kind == Kind::ListItem || mark != "- ")) {
+        if let Some(mark) =
+            mark.filter(|mark| !blank && (kind == BlockKind::ListItem || mark != "- "))
+        {
             self.builder.mark(&mark);
         }
         for (index, part) in line.split('\n').enumerate() {
@@ -416,7 +418,7 @@ impl<'a, 'x> Reader<'a, 'x> {
             let line = self.flat(node);
             let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
             if line.chars().any(char::is_alphabetic) && !said.contains(&line) {
-                self.builder.block(Kind::Paragraph, &line);
+                self.builder.block(BlockKind::Paragraph, &line);
                 said.push(line);
             }
         }

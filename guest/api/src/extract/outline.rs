@@ -1,7 +1,7 @@
 //! The structure of a text as a note that is kept beside it, so that the text
 //! can be cut again without its source.
 
-use super::{Block, Extracted, Kind, MediaType, extract};
+use super::{Block, BlockKind, Extracted, MediaType, extract};
 use crate::limits;
 
 /// Kinds as numbers; headings are their level.
@@ -40,23 +40,23 @@ impl Extracted {
     }
 }
 
-fn number(kind: Kind) -> i8 {
+fn number(kind: BlockKind) -> i8 {
     match kind {
-        Kind::Heading(level) => i8::try_from(level).unwrap_or(i8::MAX),
-        Kind::Paragraph => PARAGRAPH,
-        Kind::Code => CODE,
-        Kind::ListItem => LIST_ITEM,
-        Kind::Table => TABLE,
+        BlockKind::Heading(level) => i8::try_from(level).unwrap_or(i8::MAX),
+        BlockKind::Paragraph => PARAGRAPH,
+        BlockKind::Code => CODE,
+        BlockKind::ListItem => LIST_ITEM,
+        BlockKind::Table => TABLE,
     }
 }
 
-fn kind(number: i8) -> Option<Kind> {
+fn kind(number: i8) -> Option<BlockKind> {
     Some(match number {
-        PARAGRAPH => Kind::Paragraph,
-        CODE => Kind::Code,
-        LIST_ITEM => Kind::ListItem,
-        TABLE => Kind::Table,
-        level => Kind::Heading(u8::try_from(level).ok()?),
+        PARAGRAPH => BlockKind::Paragraph,
+        CODE => BlockKind::Code,
+        LIST_ITEM => BlockKind::ListItem,
+        TABLE => BlockKind::Table,
+        level => BlockKind::Heading(u8::try_from(level).ok()?),
     })
 }
 

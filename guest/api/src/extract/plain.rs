@@ -1,7 +1,7 @@
 //! `text/plain`
 
 use super::builder::clean;
-use super::{Block, Extracted, Kind};
+use super::{Block, BlockKind, Extracted};
 
 /// Keeps the text as it is, but for line ends and control characters. Empty
 /// lines part its paragraphs.
@@ -17,7 +17,7 @@ pub(super) fn extract(source: &str) -> Extracted {
             _ if line.trim().is_empty() => joined = false,
             Some(block) if joined => block.range.end = end,
             _ => {
-                blocks.push(Block { kind: Kind::Paragraph, range: start..end });
+                blocks.push(Block { kind: BlockKind::Paragraph, range: start..end });
                 joined = true;
             }
         }

@@ -10,7 +10,7 @@ use super::drawing::{self, Labels};
 use super::math;
 use super::package::{Package, Relations, parse};
 use super::xml::{at, attribute, child, name, named, text};
-use super::{Extracted, Kind, Unreadable, Warning, WarningCode};
+use super::{BlockKind, Extracted, Unreadable, Warning, WarningCode};
 use crate::limits;
 
 const FORMAT: &str = "PPTX";
@@ -122,7 +122,7 @@ impl Show {
         match shape.kind.as_str() {
             "title" | "ctrTitle" => {
                 let title = drawing::paragraphs(body);
-                self.builder.block(Kind::Heading(1), &title);
+                self.builder.block(BlockKind::Heading(1), &title);
                 if self.title.is_none() && !title.is_empty() {
                     self.title = Some(title.split_whitespace().collect::<Vec<_>>().join(" "));
                 }
@@ -131,7 +131,7 @@ impl Show {
             "ftr" => {
                 let footer = drawing::paragraphs(body);
                 if !self.footers.contains(&footer) {
-                    self.builder.block(Kind::Paragraph, &footer);
+                    self.builder.block(BlockKind::Paragraph, &footer);
                     self.footers.push(footer);
                 }
             }
@@ -159,7 +159,7 @@ impl Show {
     fn table(&mut self, node: Node<'_, '_>) {
         let is_on =
             |cell: Node<'_, '_>, name: &str| matches!(cell.attribute(name), Some("1" | "true"));
-        self.builder.start(Kind::Table);
+        self.builder.start(BlockKind::Table);
         let mut above: Vec<String> = Vec::new();
         for row in node.children().filter(|node| named(*node, "tr")) {
             let mut cells: Vec<String> = Vec::new();
@@ -346,8 +346,8 @@ fn paragraphs(body: Node<'_, '_>, listed: bool, builder: &mut Builder) {
         {
             *count = 0;
         }
-        let kind = if mark.is_some() { Kind::ListItem } else { Kind::Paragraph };
-        if kind == Kind::Paragraph && builder.in_list() {
+        let kind = if mark.is_some() { BlockKind::ListItem } else { BlockKind::Paragraph };
+        if kind == BlockKind::Paragraph && builder.in_list() {
             builder.paragraph_break();
         }
         builder.start(kind);

@@ -3,7 +3,7 @@
 use encoding_rs::{Encoding, WINDOWS_1252};
 
 use super::builder::Builder;
-use super::{Extracted, Kind, Unreadable};
+use super::{BlockKind, Extracted, Unreadable};
 use crate::limits;
 
 const DAMAGED: Unreadable = Unreadable::Damaged("RTF");
@@ -172,7 +172,7 @@ impl<'s> Reader<'s> {
         let mut said: Vec<String> = Vec::new();
         for aside in std::mem::take(&mut self.asides) {
             if !said.contains(&aside) && aside.chars().any(char::is_alphabetic) {
-                self.builder.block(Kind::Paragraph, &aside);
+                self.builder.block(BlockKind::Paragraph, &aside);
                 said.push(aside);
             }
         }
@@ -409,11 +409,11 @@ impl<'s> Reader<'s> {
             self.headings.iter().find(|(style, _)| *style == self.style && self.style != 0);
         let level = self.level.map(|level| level + 1).or(styled.map(|(_, level)| *level));
         let kind = match (level, mark.trim().is_empty()) {
-            (Some(level), _) => Kind::Heading(level),
-            (None, false) => Kind::ListItem,
-            (None, true) => Kind::Paragraph,
+            (Some(level), _) => BlockKind::Heading(level),
+            (None, false) => BlockKind::ListItem,
+            (None, true) => BlockKind::Paragraph,
         };
-        if kind != Kind::ListItem && self.builder.in_list() {
+        if kind != BlockKind::ListItem && self.builder.in_list() {
             self.builder.paragraph_break();
         }
         self.builder.start(kind);
@@ -446,18 +446,18 @@ impl<'s> Reader<'s> {
         if cells.is_empty() || self.state.place != Place::Body {
             return;
         }
-        if self.builder.kind() != Some(Kind::Table) {
+        if self.builder.kind() != Some(BlockKind::Table) {
             if self.builder.in_list() {
                 self.builder.paragraph_break();
             }
-            self.builder.start(Kind::Table);
+            self.builder.start(BlockKind::Table);
         }
         self.builder.row(&cells);
     }
 
     fn end_table(&mut self) {
         self.row();
-        if self.builder.kind() == Some(Kind::Table) {
+        if self.builder.kind() == Some(BlockKind::Table) {
             self.builder.end();
         }
     }
@@ -518,7 +518,7 @@ mod tests {
             "Fleet\n\nKäse €5 Кот\nbelow\n\n1. first\n- second\n\nPort | Fee\nA | 4\n\nlinked text\n\nNorhaven\n\nA note."
         );
         assert_eq!(extracted.title.as_deref(), Some("On ships"));
-        assert_eq!(extracted.blocks.first().unwrap().kind, Kind::Heading(1));
+        assert_eq!(extracted.blocks.first().unwrap().kind, BlockKind::Heading(1));
     }
 
     #[test]

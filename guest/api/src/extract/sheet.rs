@@ -17,7 +17,7 @@ use zip::ZipArchive;
 use super::builder::Builder;
 use super::package::{Package, parse};
 use super::xml::{attribute, named};
-use super::{Extracted, Kind, MediaType, Unreadable, Warning, WarningCode};
+use super::{BlockKind, Extracted, MediaType, Unreadable, Warning, WarningCode};
 use crate::limits;
 use merged::Merged;
 
@@ -209,7 +209,7 @@ impl Sheets {
         }
         self.merged = Merged::default();
         self.builder.page();
-        self.builder.block(Kind::Heading(1), name);
+        self.builder.block(BlockKind::Heading(1), name);
         true
     }
 
@@ -266,7 +266,7 @@ impl Sheets {
         if columns.is_empty() {
             return;
         }
-        self.builder.start(Kind::Table);
+        self.builder.start(BlockKind::Table);
         for row in rows {
             let mut cells = Vec::new();
             for (column, text) in row {

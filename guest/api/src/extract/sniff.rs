@@ -62,7 +62,7 @@ const MAIL_HEADERS: &[&str] = &[
     "sender",
 ];
 
-/// What a file is, as far as its content tells, else what was declared.
+/// What a file is, as far as its content shows, else what was declared.
 ///
 /// # Errors
 ///

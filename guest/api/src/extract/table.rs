@@ -1,12 +1,12 @@
 //! `text/csv` and its relatives as one document: a table.
 
 use super::builder::Builder;
-use super::{Extracted, Kind};
+use super::{BlockKind, Extracted};
 
 /// Delimiters that are in use, the likeliest first.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
-/// Records by which a delimiter is told.
+/// Records by which a delimiter is recognised.
 const SAMPLE_RECORDS: usize = 32;
 
 /// Bytes of text that is taken for records.
@@ -16,7 +16,7 @@ const SAMPLE_BYTES: usize = 64 * 1024;
 pub(super) fn extract(source: &str, delimiter: Option<u8>) -> Extracted {
     let (found, source) = delimiter_of(source);
     let mut builder = Builder::default();
-    builder.start(Kind::Table);
+    builder.start(BlockKind::Table);
     let delimiter = delimiter.unwrap_or(found);
     for record in reader(delimiter).from_reader(source.as_bytes()).into_records().flatten() {
         builder.row(&record.iter().collect::<Vec<_>>());

@@ -2,7 +2,7 @@
 //! all else is a line for each value, after its path.
 
 use super::builder::Builder;
-use super::{Extracted, Kind, Unreadable, Warning, WarningCode};
+use super::{BlockKind, Extracted, Unreadable, Warning, WarningCode};
 use crate::json::{self, Json};
 use crate::limits;
 
@@ -67,7 +67,7 @@ fn write(value: &Json<'_>, path: &str, builder: &mut Builder) {
         value => {
             let text = scalar(value).unwrap_or_default();
             let line = if path.is_empty() { text } else { format!("{path}: {text}") };
-            builder.block(Kind::Paragraph, &line);
+            builder.block(BlockKind::Paragraph, &line);
         }
     }
 }
@@ -95,9 +95,9 @@ fn columns<'v>(items: &'v [Json<'_>]) -> Option<Vec<&'v str>> {
 
 fn table(items: &[Json<'_>], columns: &[&str], path: &str, builder: &mut Builder) {
     if !path.is_empty() {
-        builder.block(Kind::Heading(1), path);
+        builder.block(BlockKind::Heading(1), path);
     }
-    builder.start(Kind::Table);
+    builder.start(BlockKind::Table);
     builder.row(columns);
     for item in items {
         let Json::Object(members) = item else { continue };

@@ -11,7 +11,7 @@ pub(super) fn named(node: Node<'_, '_>, name: &str) -> bool {
 
 /// The local name of an element; empty for a text.
 pub(super) fn name<'x>(node: Node<'_, 'x>) -> &'x str {
-    // The name borrows from the source where it has no prefix resolved anew.
+    // The name borrows from the source where it has no prefix that has to be resolved.
     node.tag_name().name()
 }
 

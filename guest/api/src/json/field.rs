@@ -13,7 +13,7 @@ pub struct Field {
     /// Its name.
     pub(super) name: &'static str,
     /// What it may be.
-    pub(super) kind: Kind,
+    pub(super) kind: FieldKind,
     /// Whether it must be there; `null` counts as absent.
     pub(super) required: bool,
     /// One sentence.
@@ -60,31 +60,31 @@ macro_rules! members {
 
 members! {
     /// A string that a rule accepts.
-    Text(rule: &'static Rule) => Kind::String(rule);
+    Text(rule: &'static Rule) => FieldKind::String(rule);
     /// `true` or `false`
-    Flag() => Kind::Boolean;
+    Flag() => FieldKind::Boolean;
     /// A whole number from the first to the second.
-    Whole(from: u32, to: u32) => Kind::Integer(from, to);
+    Whole(from: u32, to: u32) => FieldKind::Integer(from, to);
     /// A finite number.
-    Number() => Kind::Number;
+    Number() => FieldKind::Number;
     /// One of these words.
-    Word(words: fn() -> Vec<&'static str>) => Kind::Choice(words);
+    Word(words: fn() -> Vec<&'static str>) => FieldKind::Choice(words);
     /// Distinct strings, from the first number of them to the second.
-    Texts(rule: &'static Rule, from: usize, to: usize) => Kind::Strings(rule, from, to);
+    Texts(rule: &'static Rule, from: usize, to: usize) => FieldKind::Strings(rule, from, to);
     /// An object with these members.
-    Object(fields: &'static [Field]) => Kind::Object(fields);
+    Object(fields: &'static [Field]) => FieldKind::Object(fields);
     /// Objects with these members, from the first number of them to the second.
-    Objects(fields: &'static [Field], from: usize, to: usize) => Kind::Objects(fields, from, to);
+    Objects(fields: &'static [Field], from: usize, to: usize) => FieldKind::Objects(fields, from, to);
     /// An object of bounded size with members of the caller's own.
-    Nested(bounds: Tree) => Kind::Tree(bounds);
+    Nested(bounds: Tree) => FieldKind::Tree(bounds);
     /// Whatever its reader says, with its JSON Schema.
-    Any(schema: fn() -> Value) => Kind::Other(schema);
+    Any(schema: fn() -> Value) => FieldKind::Other(schema);
 }
 
 impl Number {
     /// A number from 0 to 1 that may be left out.
     pub const fn optional_share(name: &'static str, description: &'static str) -> Member<Self> {
-        let field = Field { name, kind: Kind::Share, required: false, description };
+        let field = Field { name, kind: FieldKind::Share, required: false, description };
         Member { field, kind: PhantomData }
     }
 }
@@ -113,7 +113,7 @@ impl<K> Member<K> {
 
 /// What a member may be.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Kind {
+pub(super) enum FieldKind {
     /// A string that a rule accepts.
     String(&'static Rule),
     /// `true` or `false`
@@ -197,7 +197,7 @@ impl Rule {
     }
 }
 
-impl Kind {
+impl FieldKind {
     fn schema(&self) -> Value {
         match self {
             Self::String(rule) => rule.schema(),

@@ -5,7 +5,7 @@ use std::fmt;
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
-use super::field::Kind;
+use super::field::FieldKind;
 use super::{
     Any, Fault, Faults, Field, Flag, Json, Member, Nested, Number, Object, Objects, Text, Texts,
     Tree, Whole, Word,
@@ -168,7 +168,7 @@ impl<'l, 'a> Fields<'l, 'a> {
     /// Takes a string.
     pub fn string(&mut self, member: Member<Text>, faults: &mut Faults) -> Option<Cow<'a, str>> {
         let value = self.value(member, faults)?;
-        let Kind::String(rule) = member.field().kind else { return None };
+        let FieldKind::String(rule) = member.field().kind else { return None };
         let Json::String(value) = value else {
             self.fault(member, format!("must be a string, not {}", value.kind()), faults);
             return None;
@@ -196,7 +196,7 @@ impl<'l, 'a> Fields<'l, 'a> {
     /// Takes a whole number.
     pub fn integer(&mut self, member: Member<Whole>, faults: &mut Faults) -> Option<u32> {
         let value = self.value(member, faults)?;
-        let Kind::Integer(from, to) = member.field().kind else { return None };
+        let FieldKind::Integer(from, to) = member.field().kind else { return None };
         let number = match &value {
             Json::Number(number) => whole(number),
             _ => None,
@@ -219,7 +219,7 @@ impl<'l, 'a> Fields<'l, 'a> {
             self.fault(member, format!("must be a number, not {}", value.kind()), faults);
             return None;
         };
-        if matches!(member.field().kind, Kind::Share) && !(0.0..=1.0).contains(&number) {
+        if matches!(member.field().kind, FieldKind::Share) && !(0.0..=1.0).contains(&number) {
             self.fault(member, "must be a number from 0 to 1", faults);
             return None;
         }
@@ -248,7 +248,7 @@ impl<'l, 'a> Fields<'l, 'a> {
     /// Takes the distinct strings of an array.
     pub fn strings(&mut self, member: Member<Texts>, faults: &mut Faults) -> Option<Vec<String>> {
         let json = self.value(member, faults)?;
-        let Kind::Strings(rule, from, to) = member.field().kind else { return None };
+        let FieldKind::Strings(rule, from, to) = member.field().kind else { return None };
         let Json::Array(items) = json else {
             let detail = format!("must be an array of strings, not {}", json.kind());
             self.fault(member, detail, faults);
@@ -282,7 +282,7 @@ impl<'l, 'a> Fields<'l, 'a> {
     ) -> Option<(&'static [Field], Json<'a>)> {
         let json = self.value(member, faults)?;
         match member.field().kind {
-            Kind::Object(fields) => Some((fields, json)),
+            FieldKind::Object(fields) => Some((fields, json)),
             _ => None,
         }
     }
@@ -294,7 +294,7 @@ impl<'l, 'a> Fields<'l, 'a> {
         faults: &mut Faults,
     ) -> Option<(&'static [Field], Vec<Json<'a>>)> {
         let json = self.value(member, faults)?;
-        let Kind::Objects(fields, from, to) = member.field().kind else { return None };
+        let FieldKind::Objects(fields, from, to) = member.field().kind else { return None };
         match json {
             Json::Array(items) if (from..=to).contains(&items.len()) => Some((fields, items)),
             _ => {
@@ -307,7 +307,7 @@ impl<'l, 'a> Fields<'l, 'a> {
     /// Takes an object of bounded size and depth as compact JSON.
     pub fn tree(&mut self, member: Member<Nested>, faults: &mut Faults) -> Option<String> {
         let json = self.value(member, faults)?;
-        let Kind::Tree(bounds) = member.field().kind else { return None };
+        let FieldKind::Tree(bounds) = member.field().kind else { return None };
         match tree(&json, bounds) {
             Ok(encoded) => Some(encoded),
             Err(detail) => {

@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use super::{Kind, Request, RpcError};
+use super::{ErrorKind, Request, RpcError};
 use crate::json::Json;
 
 const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
@@ -100,7 +100,7 @@ impl Headers<'_> {
         let Some(name) = self.version else { return Ok(Version::March2025) };
         Version::parse(name).ok_or_else(|| RpcError {
             data: Some(json!({"supported": Version::names(), "requested": name})),
-            ..RpcError::new(Kind::UnsupportedVersion, "Unsupported protocol version")
+            ..RpcError::new(ErrorKind::UnsupportedVersion, "Unsupported protocol version")
         })
     }
 
@@ -114,11 +114,11 @@ impl Headers<'_> {
         let (version, capabilities) = (request.meta(META_VERSION), request.meta(META_CAPABILITIES));
         let (Some(version), Some(_)) = (version, capabilities) else {
             let detail = format!("`_meta` must have `{META_VERSION}` and `{META_CAPABILITIES}`");
-            return Err(RpcError::new(Kind::InvalidParams, detail));
+            return Err(RpcError::new(ErrorKind::InvalidParams, detail));
         };
         let mismatch = |header: &str| {
             let detail = format!("the header `{header}` does not match the body");
-            Err(RpcError::new(Kind::HeaderMismatch, detail))
+            Err(RpcError::new(ErrorKind::HeaderMismatch, detail))
         };
         if !matches!((version, self.version), (Json::String(body), Some(header)) if body == header)
         {
@@ -192,7 +192,7 @@ mod tests {
     use super::*;
     use crate::mcp::Message;
 
-    fn checked(headers: Headers<'_>, body: &str) -> Option<Kind> {
+    fn checked(headers: Headers<'_>, body: &str) -> Option<ErrorKind> {
         let Message::Request(request) = Message::read(body.as_bytes()).unwrap() else {
             unreachable!()
         };
@@ -206,7 +206,7 @@ mod tests {
         for known in Version::ALL {
             assert_eq!(version(Some(known.name())), Ok(known));
         }
-        assert_eq!(version(Some("2023-01-01")).unwrap_err().kind, Kind::UnsupportedVersion);
+        assert_eq!(version(Some("2023-01-01")).unwrap_err().kind, ErrorKind::UnsupportedVersion);
     }
 
     #[test]
@@ -237,10 +237,10 @@ mod tests {
             Headers { name: Some("answer"), ..right },
             Headers { name: None, ..right },
         ] {
-            assert_eq!(checked(wrong, body), Some(Kind::HeaderMismatch), "{wrong:?}");
+            assert_eq!(checked(wrong, body), Some(ErrorKind::HeaderMismatch), "{wrong:?}");
         }
         let bare = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"search"}}"#;
-        assert_eq!(checked(right, bare), Some(Kind::InvalidParams));
+        assert_eq!(checked(right, bare), Some(ErrorKind::InvalidParams));
     }
 
     #[test]

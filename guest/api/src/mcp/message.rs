@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::{Number, Value};
 
-use super::{Kind, RpcError, Version};
+use super::{ErrorKind, RpcError, Version};
 use crate::json::{self, Json};
 use crate::limits;
 
@@ -43,7 +43,7 @@ impl<'a> Message<'a> {
     }
 
     fn of(json: Json<'a>) -> Result<Self, RpcError> {
-        let invalid = |detail: &str| RpcError::new(Kind::InvalidRequest, detail);
+        let invalid = |detail: &str| RpcError::new(ErrorKind::InvalidRequest, detail);
         if let Some(name) = json.repeated() {
             return Err(invalid(&format!("`{name}` is given twice in one object")));
         }
@@ -93,12 +93,12 @@ impl<'a> Sent<'a> {
                 let most = limits::MAX_MCP_BATCH;
                 if !(1..=most).contains(&items.len()) {
                     let detail = format!("a batch has 1 to {most} messages");
-                    return one(Err(RpcError::new(Kind::InvalidRequest, detail)));
+                    return one(Err(RpcError::new(ErrorKind::InvalidRequest, detail)));
                 }
                 let messages: Vec<_> = items.into_iter().map(Message::of).collect();
                 if messages.iter().all(Result::is_err) {
                     let detail = "a batch has one message at least that is one of JSON-RPC 2.0";
-                    return one(Err(RpcError::new(Kind::InvalidRequest, detail)));
+                    return one(Err(RpcError::new(ErrorKind::InvalidRequest, detail)));
                 }
                 Self { messages, batch: true }
             }
@@ -110,7 +110,7 @@ impl<'a> Sent<'a> {
 
 fn parse(body: &[u8]) -> Result<Json<'_>, RpcError> {
     json::utf8(body).and_then(json::parse).map_err(|problem| {
-        RpcError::new(Kind::Parse, problem.detail.unwrap_or_else(|| "no JSON".to_owned()))
+        RpcError::new(ErrorKind::Parse, problem.detail.unwrap_or_else(|| "no JSON".to_owned()))
     })
 }
 
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn what_is_no_message_is_refused() {
         let kind = |body: &str| Message::read(body.as_bytes()).unwrap_err().kind;
-        assert_eq!(kind("{"), Kind::Parse);
+        assert_eq!(kind("{"), ErrorKind::Parse);
         for body in [
             "[]",
             r#"{"id":1,"method":"ping"}"#,
@@ -202,7 +202,7 @@ mod tests {
             r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":[]}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/call"}"#,
         ] {
-            assert_eq!(kind(body), Kind::InvalidRequest, "{body}");
+            assert_eq!(kind(body), ErrorKind::InvalidRequest, "{body}");
         }
     }
 }

@@ -17,7 +17,7 @@ pub use message::{Message, Request, Sent};
 #[derive(Debug, PartialEq)]
 pub struct RpcError {
     /// The kind of error.
-    pub kind: Kind,
+    pub kind: ErrorKind,
     /// What is wrong.
     pub message: String,
     /// More for programs.
@@ -26,7 +26,7 @@ pub struct RpcError {
 
 /// Kinds of errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ErrorKind {
     /// No JSON.
     Parse,
     /// No request of JSON-RPC 2.0.
@@ -45,7 +45,7 @@ pub enum Kind {
     Internal,
 }
 
-impl Kind {
+impl ErrorKind {
     /// The code on the wire.
     pub fn code(self) -> i32 {
         match self {
@@ -74,7 +74,7 @@ impl Kind {
 
 impl RpcError {
     /// An error without data.
-    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), data: None }
     }
 
@@ -161,7 +161,10 @@ pub fn step(request: &Request<'_>, version: Version) -> Result<Step, RpcError> {
             TTL_MS,
         )),
         method => {
-            return Err(RpcError::new(Kind::MethodNotFound, format!("no such method: {method}")));
+            return Err(RpcError::new(
+                ErrorKind::MethodNotFound,
+                format!("no such method: {method}"),
+            ));
         }
     })
 }
@@ -199,15 +202,18 @@ mod tests {
             ("ping", Version::SelfContained),
             ("prompts/list", Version::November2025),
         ] {
-            assert_eq!(step(&request(method), version).unwrap_err().kind, Kind::MethodNotFound);
+            assert_eq!(
+                step(&request(method), version).unwrap_err().kind,
+                ErrorKind::MethodNotFound
+            );
         }
     }
 
     #[test]
     fn an_error_names_its_code_and_request() {
-        let error = RpcError::new(Kind::Parse, "no JSON").json(&Value::Null);
+        let error = RpcError::new(ErrorKind::Parse, "no JSON").json(&Value::Null);
         assert_eq!(error["error"], json!({"code": -32700, "message": "no JSON"}));
-        assert_eq!(Kind::MethodNotFound.status(Version::November2025), 200);
-        assert_eq!(Kind::MethodNotFound.status(Version::SelfContained), 404);
+        assert_eq!(ErrorKind::MethodNotFound.status(Version::November2025), 200);
+        assert_eq!(ErrorKind::MethodNotFound.status(Version::SelfContained), 404);
     }
 }

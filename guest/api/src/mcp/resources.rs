@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
-use super::{Kind, Request, RpcError, Version};
+use super::{ErrorKind, Request, RpcError, Version};
 use crate::problem::{Code, Problem};
 use crate::resource::rules;
 use crate::{limits, parameters};
@@ -72,7 +72,7 @@ impl Place {
     pub fn of(request: &Request<'_>) -> Result<Self, RpcError> {
         let Some(cursor) = request.text("cursor") else { return Ok(Self::default()) };
         Self::decode(cursor)
-            .ok_or_else(|| RpcError::new(Kind::InvalidParams, "`cursor` is not of this list"))
+            .ok_or_else(|| RpcError::new(ErrorKind::InvalidParams, "`cursor` is not of this list"))
     }
 
     fn decode(cursor: &str) -> Option<Self> {
@@ -98,10 +98,10 @@ impl Place {
 pub fn error(problem: &Problem, version: Version) -> RpcError {
     let missing = matches!(problem.code, Code::UnknownDocument | Code::UnknownCollection);
     let kind = match problem.code {
-        _ if missing && version.is_initialized() => Kind::ResourceNotFound,
-        _ if missing => Kind::InvalidParams,
-        Code::InvalidCursor => Kind::InvalidParams,
-        _ => Kind::Internal,
+        _ if missing && version.is_initialized() => ErrorKind::ResourceNotFound,
+        _ if missing => ErrorKind::InvalidParams,
+        Code::InvalidCursor => ErrorKind::InvalidParams,
+        _ => ErrorKind::Internal,
     };
     let entry = problem.code.entry();
     let data = Some(json!({"code": entry.code, "status": entry.status}));
@@ -144,8 +144,8 @@ mod tests {
     #[test]
     fn what_is_not_there_is_told_as_each_version_does() {
         let missing = Problem::from(Code::UnknownDocument);
-        assert_eq!(error(&missing, Version::June2025).kind, Kind::ResourceNotFound);
-        assert_eq!(error(&missing, Version::SelfContained).kind, Kind::InvalidParams);
-        assert_eq!(error(&Code::Internal.into(), Version::June2025).kind, Kind::Internal);
+        assert_eq!(error(&missing, Version::June2025).kind, ErrorKind::ResourceNotFound);
+        assert_eq!(error(&missing, Version::SelfContained).kind, ErrorKind::InvalidParams);
+        assert_eq!(error(&Code::Internal.into(), Version::June2025).kind, ErrorKind::Internal);
     }
 }

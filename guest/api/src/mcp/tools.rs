@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
-use super::{Kind, Request, RpcError, Version};
+use super::{ErrorKind, Request, RpcError, Version};
 use crate::diversity::Diversity;
 use crate::json::{Faults, Field, Fields, Json, Location, Member, Text, object};
 use crate::limits;
@@ -202,7 +202,10 @@ fn inline(schema: &mut Value) {
 pub fn read(request: &mut Request<'_>) -> Result<Result<Call, Problem>, RpcError> {
     let Some(tool) = Tool::of(request) else {
         let known = Tool::ALL.map(Tool::name).join(", ");
-        return Err(RpcError::new(Kind::InvalidParams, format!("no such tool; there are {known}")));
+        return Err(RpcError::new(
+            ErrorKind::InvalidParams,
+            format!("no such tool; there are {known}"),
+        ));
     };
     let arguments = request.take("arguments").unwrap_or(Json::Object(Vec::new()));
     let mut faults = Faults::default();
@@ -309,7 +312,7 @@ mod tests {
         let pointers: Vec<_> = problem.faults.iter().filter_map(|f| f.pointer.as_deref()).collect();
         assert_eq!(pointers, ["#/query", "#/top_k"]);
         let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"rm"}}"#;
-        assert_eq!(read(&mut request(body)).unwrap_err().kind, Kind::InvalidParams);
+        assert_eq!(read(&mut request(body)).unwrap_err().kind, ErrorKind::InvalidParams);
     }
 
     #[test]

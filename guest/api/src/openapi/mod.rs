@@ -61,7 +61,7 @@ pub fn with_generators(written: &str, generators: &[String]) -> String {
 }
 
 /// The encoded document with the URL at which the server is. It is put in rather
-/// than made anew: the document is large and always the same.
+/// than generated again: the document is large and always the same.
 pub fn at(document: &[u8], url: &str) -> Vec<u8> {
     let servers = json!([{"url": url}]);
     let rest = document.strip_prefix(b"{").unwrap_or(document);
@@ -181,7 +181,7 @@ mod tests {
     use crate::routes::ROUTES;
     use std::collections::BTreeSet;
 
-    /// The handler serves what is written; to write it anew after a change of the
+    /// The handler serves what is written; to write it again after a change of the
     /// API, run this test with `RAGTIME_BLESS=1`.
     #[test]
     fn the_written_document_is_that_of_this_api() {
@@ -193,7 +193,7 @@ mod tests {
         }
         // Not the two texts, which are long.
         let same = std::fs::read_to_string(path).unwrap() == document;
-        assert!(same, "guest/openapi.json is another: RAGTIME_BLESS=1 writes it anew");
+        assert!(same, "guest/openapi.json is another: RAGTIME_BLESS=1 writes it again");
     }
 
     #[test]

@@ -317,7 +317,8 @@ pub struct DocumentPage<'a> {
 
 /// A piece of a document.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Chunk<'a> {
+#[schemars(rename = "Chunk")]
+pub struct DocumentChunk<'a> {
     /// As a search names it.
     pub id: String,
     /// The bytes of the document's text.
@@ -335,7 +336,7 @@ pub struct Chunk<'a> {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ChunkPage<'a> {
     /// In the order of the text.
-    pub chunks: Vec<Chunk<'a>>,
+    pub chunks: Vec<DocumentChunk<'a>>,
     /// Where the next page starts; null at the end.
     pub next_cursor: Option<String>,
 }

@@ -51,7 +51,7 @@ pub const LANGUAGE: Rule = Rule {
     named: None,
 };
 
-/// What a language model is told first.
+/// What the prompt of a language model says first.
 pub const PROMPT_SYSTEM: Rule = Rule {
     check: prompt_system,
     min_chars: 1,
@@ -206,7 +206,7 @@ fn prompt_bytes(text: &str) -> Verdict {
     })
 }
 
-/// What a language model is told first.
+/// What the prompt of a language model says first.
 pub fn prompt_system(text: &str) -> Verdict {
     prompt_bytes(text)?;
     require(!text.trim().is_empty(), || "must not be empty".to_owned())

@@ -14,7 +14,7 @@ pub(crate) struct Description {
     pub(crate) tag: &'static str,
     pub(crate) query: &'static [Query],
     pub(crate) body: Option<Body>,
-    pub(crate) answers: Vec<Answer>,
+    pub(crate) answers: Vec<ResponseDescription>,
     /// The problems that this route has beside those of its kind.
     pub(crate) problems: &'static [Code],
 }
@@ -44,7 +44,7 @@ pub(crate) struct Body {
 }
 
 /// A response.
-pub(crate) struct Answer {
+pub(crate) struct ResponseDescription {
     pub(crate) status: u16,
     pub(crate) description: &'static str,
     pub(crate) headers: &'static [Place],
@@ -149,7 +149,7 @@ impl Description {
         description: &'static str,
         content: Vec<Content>,
     ) -> Self {
-        self.answers.push(Answer { status, description, headers: &[], content });
+        self.answers.push(ResponseDescription { status, description, headers: &[], content });
         self
     }
 

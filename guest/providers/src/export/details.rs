@@ -52,7 +52,7 @@ impl wit::Guest for Provider {
                 let Ok(document) = collection.document(id) else { return Details::default() };
                 let language = collection.language_of_document(id);
                 let language = language.map(|language| language.code().to_owned());
-                // What it came with is told as it was said.
+                // What it came with is answered as it was sent.
                 let language = document.details.language.clone().or(language);
                 Details { language, ..document.details.clone() }
             };

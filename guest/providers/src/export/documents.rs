@@ -3,7 +3,7 @@
 //! returns.
 
 use ragtime_policy::bounds::{MAX_FAILURES, MAX_LISTED_FAILURES, shortened};
-use ragtime_policy::chunking::{Chunking, Cut};
+use ragtime_policy::chunking::{Chunking, ChunkingSpec};
 use ragtime_policy::details::{Details, JobWarnings};
 use ragtime_policy::digest::sha256;
 use ragtime_policy::scope::Scope;
@@ -14,7 +14,7 @@ use super::{Denied, Permit, Provider, covers};
 use crate::bindings::admission::PermitBorrow;
 use crate::bindings::store as wit;
 use crate::library::{Collection, Error, check_document};
-use crate::records::{Chunk, Commit, Document, Failure as Failed, Job};
+use crate::records::{ChunkRecord, Commit, Document, Failure as Failed, Job};
 use crate::state::{Failure, embedder, read, unix_now, write};
 
 /// The most a page may hold, so that one list cannot fill a handler's memory.
@@ -22,10 +22,10 @@ const MAX_PAGE: usize = 1_000;
 /// Seconds until a writer that others overtook tries again.
 const RETRY_SECONDS: u32 = 1;
 
-type Answer<R> = Result<R, wit::Error>;
+type CallResult<R> = Result<R, wit::Error>;
 
 impl wit::Guest for Provider {
-    async fn collections(permit: PermitBorrow<'_>) -> Answer<Vec<wit::Collection>> {
+    async fn collections(permit: PermitBorrow<'_>) -> CallResult<Vec<wit::Collection>> {
         allowed(&permit, Scope::Read, None)?;
         let record = &permit.get::<Permit>().key.record;
         read(|library| {
@@ -39,7 +39,7 @@ impl wit::Guest for Provider {
         permit: PermitBorrow<'_>,
         name: String,
         chunking: Option<wit::Chunking>,
-    ) -> Answer<wit::Collection> {
+    ) -> CallResult<wit::Collection> {
         allowed(&permit, Scope::Write, Some(&name))?;
         let at = unix_now();
         write(|library| {
@@ -55,7 +55,7 @@ impl wit::Guest for Provider {
         permit: PermitBorrow<'_>,
         name: String,
         chunking: wit::Chunking,
-    ) -> Answer<wit::Collection> {
+    ) -> CallResult<wit::Collection> {
         allowed(&permit, Scope::Write, Some(&name))?;
         write(|library| {
             library.collection(&name)?;
@@ -66,10 +66,10 @@ impl wit::Guest for Provider {
         Self::collection(&name)
     }
 
-    async fn wanted_cut(permit: PermitBorrow<'_>, collection: String) -> Answer<wit::Cut> {
+    async fn wanted_cut(permit: PermitBorrow<'_>, collection: String) -> CallResult<wit::Cut> {
         allowed(&permit, Scope::Write, Some(&collection))?;
         read(|library| {
-            let Cut { chunking, model } = library.collection(&collection)?.wanted_cut();
+            let ChunkingSpec { chunking, model } = library.collection(&collection)?.wanted_cut();
             Ok(wit::Cut { chunking: chunking_to_wit(chunking), model })
         })
         .map_err(error_to_wit)
@@ -79,12 +79,12 @@ impl wit::Guest for Provider {
         permit: PermitBorrow<'_>,
         collection: String,
         page: wit::Page,
-    ) -> Answer<(Vec<wit::UncutDocument>, Option<String>)> {
+    ) -> CallResult<(Vec<wit::UncutDocument>, Option<String>)> {
         allowed(&permit, Scope::Write, Some(&collection))?;
         read(|library| {
             let collection = library.collection(&collection)?;
             let (found, next) =
-                collection.uncut_documents(page.cursor.as_deref(), limit(&page)?)?;
+                collection.stale_documents(page.cursor.as_deref(), limit(&page)?)?;
             let uncut = found.into_iter().map(|document| wit::UncutDocument {
                 id: document.id.clone(),
                 media_type: document.media_type.clone(),
@@ -104,7 +104,7 @@ impl wit::Guest for Provider {
         sha256: String,
         chunks: Vec<wit::ChunkInput>,
         cut: wit::Cut,
-    ) -> Answer<bool> {
+    ) -> CallResult<bool> {
         allowed(&permit, Scope::Write, Some(&collection))?;
         let chunks: Vec<_> = chunks.into_iter().map(chunk_from_wit).collect();
         let done = write(|library| {
@@ -123,12 +123,12 @@ impl wit::Guest for Provider {
         Ok(done)
     }
 
-    async fn get_collection(permit: PermitBorrow<'_>, name: String) -> Answer<wit::Collection> {
+    async fn get_collection(permit: PermitBorrow<'_>, name: String) -> CallResult<wit::Collection> {
         allowed(&permit, Scope::Read, Some(&name))?;
         Self::collection(&name)
     }
 
-    async fn delete_collection(permit: PermitBorrow<'_>, name: String) -> Answer<()> {
+    async fn delete_collection(permit: PermitBorrow<'_>, name: String) -> CallResult<()> {
         allowed(&permit, Scope::Write, Some(&name))?;
         write(|library| {
             library.check_deletion(&name)?;
@@ -143,7 +143,7 @@ impl wit::Guest for Provider {
         document: wit::DocumentInput,
         condition: wit::Condition,
         _: wit::Wait,
-    ) -> Answer<wit::PutResult> {
+    ) -> CallResult<wit::PutResult> {
         allowed(&permit, Scope::Write, Some(&collection))?;
         put(collection, document_from_wit(document, Details::default()), condition).await
     }
@@ -154,7 +154,7 @@ impl wit::Guest for Provider {
         documents: Vec<wit::DocumentInput>,
         failures: Vec<wit::Failure>,
         _: wit::Wait,
-    ) -> Answer<wit::Job> {
+    ) -> CallResult<wit::Job> {
         allowed(&permit, Scope::Write, Some(&collection))?;
         let plain = |document| document_from_wit(document, Details::default());
         ingest(collection, documents.into_iter().map(plain).collect(), failures).await
@@ -164,7 +164,7 @@ impl wit::Guest for Provider {
         permit: PermitBorrow<'_>,
         collection: String,
         page: wit::Page,
-    ) -> Answer<(Vec<wit::DocumentSummary>, Option<String>)> {
+    ) -> CallResult<(Vec<wit::DocumentSummary>, Option<String>)> {
         allowed(&permit, Scope::Read, Some(&collection))?;
         read(|library| {
             let collection = library.collection(&collection)?;
@@ -178,7 +178,7 @@ impl wit::Guest for Provider {
         permit: PermitBorrow<'_>,
         collection: String,
         id: String,
-    ) -> Answer<wit::Document> {
+    ) -> CallResult<wit::Document> {
         allowed(&permit, Scope::Read, Some(&collection))?;
         read(|library| {
             let document = library.collection(&collection)?.document(&id)?;
@@ -192,7 +192,7 @@ impl wit::Guest for Provider {
         collection: String,
         id: String,
         page: wit::Page,
-    ) -> Answer<(Vec<wit::Chunk>, Option<String>)> {
+    ) -> CallResult<(Vec<wit::Chunk>, Option<String>)> {
         allowed(&permit, Scope::Read, Some(&collection))?;
         read(|library| {
             let collection = library.collection(&collection)?;
@@ -214,7 +214,7 @@ impl wit::Guest for Provider {
         collection: String,
         id: String,
         condition: wit::Condition,
-    ) -> Answer<()> {
+    ) -> CallResult<()> {
         allowed(&permit, Scope::Write, Some(&collection))?;
         let condition = condition_from_wit(condition);
         write(|library| {
@@ -228,7 +228,7 @@ impl wit::Guest for Provider {
     async fn list_jobs(
         permit: PermitBorrow<'_>,
         page: wit::Page,
-    ) -> Answer<(Vec<wit::Job>, Option<String>)> {
+    ) -> CallResult<(Vec<wit::Job>, Option<String>)> {
         allowed(&permit, Scope::Write, None)?;
         let record = &permit.get::<Permit>().key.record;
         read(|library| {
@@ -239,7 +239,7 @@ impl wit::Guest for Provider {
         .map_err(error_to_wit)
     }
 
-    async fn get_job(permit: PermitBorrow<'_>, id: String) -> Answer<wit::Job> {
+    async fn get_job(permit: PermitBorrow<'_>, id: String) -> CallResult<wit::Job> {
         allowed(&permit, Scope::Write, None)?;
         let record = &permit.get::<Permit>().key.record;
         read(|library| {
@@ -253,18 +253,18 @@ impl wit::Guest for Provider {
 
     /// Here a batch is searchable when it is stored, so nothing is left to take
     /// out.
-    async fn cancel_job(permit: PermitBorrow<'_>, id: String) -> Answer<wit::Job> {
+    async fn cancel_job(permit: PermitBorrow<'_>, id: String) -> CallResult<wit::Job> {
         Self::get_job(permit, id).await
     }
 
     /// Here nothing fails after it was stored.
-    async fn retry_job(permit: PermitBorrow<'_>, id: String) -> Answer<wit::Job> {
+    async fn retry_job(permit: PermitBorrow<'_>, id: String) -> CallResult<wit::Job> {
         Self::get_job(permit, id).await
     }
 }
 
 impl Provider {
-    fn collection(name: &str) -> Answer<wit::Collection> {
+    fn collection(name: &str) -> CallResult<wit::Collection> {
         read(|library| Ok(collection_to_wit(name, library.collection(name)?))).map_err(error_to_wit)
     }
 }
@@ -274,7 +274,7 @@ pub(super) async fn put(
     collection: String,
     document: Document,
     condition: wit::Condition,
-) -> Answer<wit::PutResult> {
+) -> CallResult<wit::PutResult> {
     let condition = condition_from_wit(condition);
     let (outcome, document) = write(|library| {
         check_document(&document)?;
@@ -302,7 +302,7 @@ pub(super) async fn ingest(
     collection: String,
     documents: Vec<Document>,
     failures: Vec<wit::Failure>,
-) -> Answer<wit::Job> {
+) -> CallResult<wit::Job> {
     let (documents, job) = batch(collection, documents, failures);
     write(|library| {
         let collection = library.collection(&job.collection)?;
@@ -442,8 +442,8 @@ pub(super) fn document_from_wit(document: wit::DocumentInput, details: Details) 
     }
 }
 
-fn chunk_from_wit(chunk: wit::ChunkInput) -> Chunk {
-    Chunk {
+fn chunk_from_wit(chunk: wit::ChunkInput) -> ChunkRecord {
+    ChunkRecord {
         start: chunk.span.start,
         end: chunk.span.end,
         headings: chunk.headings,
@@ -451,9 +451,9 @@ fn chunk_from_wit(chunk: wit::ChunkInput) -> Chunk {
     }
 }
 
-fn cut_from_wit(cut: wit::Cut) -> Cut {
+fn cut_from_wit(cut: wit::Cut) -> ChunkingSpec {
     let chunking = Chunking { tokens: cut.chunking.tokens, overlap: cut.chunking.overlap };
-    Cut { chunking, model: cut.model }
+    ChunkingSpec { chunking, model: cut.model }
 }
 
 /// Lengths as they are kept, if they can be.
@@ -490,7 +490,7 @@ fn collection_to_wit(name: &str, collection: &Collection) -> wit::Collection {
         documents,
         chunks,
         chunking: chunking_to_wit(collection.chunking),
-        uncut: collection.uncut_count(),
+        uncut: collection.stale_count(),
         created_at: collection.created_at,
     }
 }

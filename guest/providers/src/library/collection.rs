@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use ragtime_policy::chunking::Cut;
+use ragtime_policy::chunking::ChunkingSpec;
 use ragtime_policy::cursor;
 use ragtime_policy::version::Condition;
 use ragtime_text::Language;
@@ -84,11 +84,11 @@ impl Collection {
 
     /// How its texts are to be cut: by estimate, as there is no model here that
     /// counts tokens.
-    pub fn wanted_cut(&self) -> Cut {
-        Cut { chunking: self.chunking, model: None }
+    pub fn wanted_cut(&self) -> ChunkingSpec {
+        ChunkingSpec { chunking: self.chunking, model: None }
     }
 
-    fn uncut(&self) -> impl Iterator<Item = &Numbered> {
+    fn stale(&self) -> impl Iterator<Item = &Numbered> {
         let wanted = self.wanted_cut();
         // What has no chunks was not put in to be found.
         let uncut = move |document: &Document| {
@@ -100,15 +100,15 @@ impl Collection {
     }
 
     /// Number of documents that are not cut so.
-    pub fn uncut_count(&self) -> u64 {
-        self.uncut().count() as u64
+    pub fn stale_count(&self) -> u64 {
+        self.stale().count() as u64
     }
 
     /// Those documents, by id.
-    pub fn uncut_documents(&self, after: Option<&str>, limit: usize) -> Page<&Document> {
+    pub fn stale_documents(&self, after: Option<&str>, limit: usize) -> Page<&Document> {
         const LIST: &str = "uncut";
         let after = after.map(|after| cursor::decode(LIST, after)).transpose()?;
-        let documents = self.uncut().map(|numbered| &numbered.document);
+        let documents = self.stale().map(|numbered| &numbered.document);
         let mut page: Vec<_> = documents
             .filter(|document| after.as_ref().is_none_or(|after| document.id > *after))
             .take(limit + 1)

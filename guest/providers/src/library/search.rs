@@ -48,7 +48,7 @@ type Phrase = Vec<(u32, String)>;
 type Conditions = Option<HashMap<Option<Language>, (Vec<Phrase>, Vec<Phrase>)>>;
 
 impl Collection {
-    /// The language that a query is in, as far as the texts can tell.
+    /// The language that a query is in, as far as the texts show.
     pub fn language_of(&self, query: &str) -> Option<Language> {
         self.index.language_of(query)
     }

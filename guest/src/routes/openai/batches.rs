@@ -17,7 +17,7 @@ use crate::bindings::listing::{self, Fate};
 use crate::bindings::store::{self, Job, JobState, Wait};
 use crate::call::Call;
 use crate::reply;
-use crate::routes::Answer;
+use crate::routes::RouteResult;
 use crate::routes::ingest::prepare;
 
 /// Documents of a job that one call to the host lists.
@@ -41,7 +41,7 @@ impl Files {
 }
 
 /// `POST …/file_batches`
-pub(in crate::routes) async fn create(mut call: Call) -> Answer {
+pub(in crate::routes) async fn create(mut call: Call) -> RouteResult {
     let collection = stores::collection(&mut call).await?;
     let attached = api::read_batch(&call.json_body().await?)?;
     let attached = read(&mut call, attached).await?;
@@ -50,20 +50,20 @@ pub(in crate::routes) async fn create(mut call: Call) -> Answer {
 }
 
 /// `GET …/file_batches/{batch}`
-pub(in crate::routes) async fn get(mut call: Call) -> Answer {
+pub(in crate::routes) async fn get(mut call: Call) -> RouteResult {
     let job = found(&mut call).await?;
     Ok(reply::json(StatusCode::OK, &batch(&job)))
 }
 
 /// `POST …/file_batches/{batch}/cancel`
-pub(in crate::routes) async fn cancel(mut call: Call) -> Answer {
+pub(in crate::routes) async fn cancel(mut call: Call) -> RouteResult {
     let job = found(&mut call).await?;
     let job = store::cancel_job(&call.permit, job.id).await.map_err(unknown)?;
     Ok(reply::json(StatusCode::OK, &batch(&job)))
 }
 
 /// `GET …/file_batches/{batch}/files`
-pub(in crate::routes) async fn list(mut call: Call) -> Answer {
+pub(in crate::routes) async fn list(mut call: Call) -> RouteResult {
     let job = found(&mut call).await?;
     let wanted = Listing::read(call.query(), limits::OPENAI_PAGE_ITEMS)?;
     let mut files = files_of(&call.permit, &job).await?;

@@ -70,7 +70,7 @@ impl Capped {
     }
 }
 
-/// How an answer ended whose tokens are spent. What the generator has not told
+/// How an answer ended whose tokens are spent. What the generator has not sent
 /// is counted here: it was not let finish.
 async fn ended(answering: &Answering, told: Option<Completion>, most: u32) -> Completion {
     match told {

@@ -15,7 +15,7 @@ use super::chunks::{self, Form, Head};
 use super::whole::{Whole, finish};
 use crate::call::Call;
 use crate::reply;
-use crate::routes::Answer;
+use crate::routes::RouteResult;
 use crate::routes::answer::Answering;
 use crate::routes::query::{Question, prepare};
 
@@ -24,18 +24,18 @@ use crate::routes::query::{Question, prepare};
 pub(super) const NOTHING: &str = "The documents do not hold an answer.";
 
 /// `POST /v1/chat/completions`
-pub(in crate::routes) async fn complete(mut call: Call) -> Answer {
+pub(in crate::routes) async fn complete(mut call: Call) -> RouteResult {
     let request = api::read(&call.json_body().await?)?;
     answer(call, request, Form::Chat).await
 }
 
 /// `POST /v1/completions`
-pub(in crate::routes) async fn complete_text(mut call: Call) -> Answer {
+pub(in crate::routes) async fn complete_text(mut call: Call) -> RouteResult {
     let request = completions::read(&call.json_body().await?)?;
     answer(call, request, Form::Text).await
 }
 
-async fn answer(call: Call, request: ChatRequest, form: Form) -> Answer {
+async fn answer(call: Call, request: ChatRequest, form: Form) -> RouteResult {
     let started = Instant::now();
     let collection = openai::collection(&request.model).ok_or(Code::UnknownModel)?.to_owned();
     let ChatRequest { model, conversation, stream, include_usage, max_tokens, .. } = request;
@@ -60,7 +60,7 @@ async fn answer(call: Call, request: ChatRequest, form: Form) -> Answer {
     }
 }
 
-async fn whole(answering: Answering, head: Head) -> Answer {
+async fn whole(answering: Answering, head: Head) -> RouteResult {
     let whole = finish(&answering, head.max_tokens).await?;
     match head.form {
         Form::Chat => Ok(reply::json(StatusCode::OK, &message(&whole, &head))),

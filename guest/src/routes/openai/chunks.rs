@@ -6,7 +6,7 @@ use futures::future::ready;
 use futures::stream::{self, StreamExt};
 use ragtime_api::json;
 use ragtime_api::problem::Problem;
-use ragtime_api::resource::openai::chat::{Chunk, ChunkChoice, Delta, Usage};
+use ragtime_api::resource::openai::chat::{ChunkChoice, CompletionChunk, Delta, Usage};
 use ragtime_api::resource::openai::completions;
 use ragtime_api::resource::query;
 
@@ -28,7 +28,7 @@ pub(super) struct Head {
     pub(super) include_usage: bool,
     /// The most tokens that the answer may have.
     pub(super) max_tokens: Option<u32>,
-    /// In which format it is told.
+    /// The format of the events.
     pub(super) form: Form,
 }
 
@@ -41,7 +41,7 @@ pub(super) enum Form {
     Text,
 }
 
-struct Answer {
+struct StreamedChat {
     answering: Answering,
     head: Head,
     events: Capped,
@@ -65,7 +65,7 @@ pub(super) async fn stream(answering: Answering, head: Head) -> Result<Events, P
         return Ok(stream::once(ready(Ok(first.into()))).boxed());
     }
     let events = Capped::start(&answering, head.max_tokens).await?;
-    let answer = Answer { answering, head, events, quotes: Vec::new(), spoke: false };
+    let answer = StreamedChat { answering, head, events, quotes: Vec::new(), spoke: false };
     let rest = stream::unfold(Some(answer), async |answer| {
         let mut answer = answer?;
         let (out, ended) = answer.step().await;
@@ -74,7 +74,7 @@ pub(super) async fn stream(answering: Answering, head: Head) -> Result<Events, P
     Ok(stream::once(ready(Ok(first.into()))).chain(rest).boxed())
 }
 
-impl Answer {
+impl StreamedChat {
     /// What the next events become, and whether they are the last.
     async fn step(&mut self) -> (String, bool) {
         let mut out = String::new();
@@ -182,7 +182,7 @@ fn push_message(
     choices: Vec<ChunkChoice<'_>>,
     usage: Option<Usage>,
 ) {
-    let chunk = Chunk {
+    let chunk = CompletionChunk {
         id: &head.id,
         object: "chat.completion.chunk",
         created: head.created,

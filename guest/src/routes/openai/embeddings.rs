@@ -10,10 +10,10 @@ use ragtime_api::resource::openai::embeddings::{
 use crate::bindings::embedding;
 use crate::call::Call;
 use crate::reply;
-use crate::routes::Answer;
+use crate::routes::RouteResult;
 
 /// `POST /v1/embeddings`
-pub(in crate::routes) async fn create(mut call: Call) -> Answer {
+pub(in crate::routes) async fn create(mut call: Call) -> RouteResult {
     let request = api::read(&call.json_body().await?)?;
     let models = embedding::models();
     if models.is_empty() {

@@ -19,14 +19,14 @@ use crate::bindings::details::{self, DetailedInput, Details};
 use crate::bindings::listing::{self, Range};
 use crate::bindings::store::{self, Condition, DocumentInput, DocumentSummary, PutResult, Wait};
 use crate::call::Call;
-use crate::routes::Answer;
+use crate::routes::RouteResult;
 use crate::{multipart, reply};
 
 /// Documents that one call to the host lists.
 const LISTED_AT_ONCE: u32 = 1_000;
 
 /// An uploaded file.
-pub(super) struct Kept {
+pub(super) struct StoredFile {
     /// Its facts.
     pub(super) facts: Facts,
     /// It, as it came.
@@ -35,7 +35,7 @@ pub(super) struct Kept {
 }
 
 /// `GET /v1/files`
-pub(in crate::routes) async fn list(call: Call) -> Answer {
+pub(in crate::routes) async fn list(call: Call) -> RouteResult {
     let wanted = Listing::read(call.query(), limits::OPENAI_PAGE_FILES)?;
     let fits = |summary: &DocumentSummary| {
         let facts = api::facts(&summary.metadata)?;
@@ -85,7 +85,7 @@ pub(super) async fn page<T>(
 }
 
 /// `POST /v1/files`
-pub(in crate::routes) async fn upload(mut call: Call) -> Answer {
+pub(in crate::routes) async fn upload(mut call: Call) -> RouteResult {
     let content_type = call.header(CONTENT_TYPE).map(<[u8]>::to_vec);
     let (body_type, body) = call.body().await?;
     if body_type != BodyType::Multipart {
@@ -148,14 +148,14 @@ pub(super) async fn keep(
 }
 
 /// `GET /v1/files/{id}`
-pub(in crate::routes) async fn get(mut call: Call) -> Answer {
+pub(in crate::routes) async fn get(mut call: Call) -> RouteResult {
     let id = call.id().await?;
     let kept = kept(&call.permit, &id).await?;
     Ok(reply::json(StatusCode::OK, &file(id, kept.facts, kept.created_at)))
 }
 
 /// `GET /v1/files/{id}/content`
-pub(in crate::routes) async fn content(mut call: Call) -> Answer {
+pub(in crate::routes) async fn content(mut call: Call) -> RouteResult {
     let id = call.id().await?;
     let kept = kept(&call.permit, &id).await?;
     // As a download: a page that somebody uploaded is not this server's page.
@@ -163,7 +163,7 @@ pub(in crate::routes) async fn content(mut call: Call) -> Answer {
 }
 
 /// `DELETE /v1/files/{id}`, and out of every store.
-pub(in crate::routes) async fn delete(mut call: Call) -> Answer {
+pub(in crate::routes) async fn delete(mut call: Call) -> RouteResult {
     let id = call.id().await?;
     let always = || Condition { must_be: None, must_not_be: None };
     if !is_id(&id) {
@@ -182,7 +182,7 @@ pub(in crate::routes) async fn delete(mut call: Call) -> Answer {
 }
 
 /// Reads an uploaded file.
-pub(super) async fn kept(permit: &Permit, id: &str) -> Result<Kept, Problem> {
+pub(super) async fn kept(permit: &Permit, id: &str) -> Result<StoredFile, Problem> {
     if !is_id(id) {
         return Err(Code::UnknownFile.into());
     }
@@ -191,7 +191,7 @@ pub(super) async fn kept(permit: &Permit, id: &str) -> Result<Kept, Problem> {
     let read = api::facts(&document.summary.metadata)
         .and_then(|facts| Some((facts, api::decode(&document.text)?)));
     let (facts, source) = read.ok_or(Code::UnknownFile)?;
-    Ok(Kept { facts, source, created_at: document.summary.created_at })
+    Ok(StoredFile { facts, source, created_at: document.summary.created_at })
 }
 
 /// Whether a document of that id may be a file.

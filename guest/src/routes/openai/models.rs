@@ -8,10 +8,10 @@ use ragtime_api::resource::openai::{self, files};
 use crate::bindings::{embedding, store};
 use crate::call::Call;
 use crate::reply;
-use crate::routes::Answer;
+use crate::routes::RouteResult;
 
 /// `GET /v1/models`
-pub(in crate::routes) async fn list(call: Call) -> Answer {
+pub(in crate::routes) async fn list(call: Call) -> RouteResult {
     let collections = store::collections(&call.permit).await?.into_iter();
     // Nothing can be asked of files as they came.
     let collections = collections.filter(|collection| collection.name != files::COLLECTION);
@@ -20,7 +20,7 @@ pub(in crate::routes) async fn list(call: Call) -> Answer {
 }
 
 /// `GET /v1/models/{id}`
-pub(in crate::routes) async fn get(mut call: Call) -> Answer {
+pub(in crate::routes) async fn get(mut call: Call) -> RouteResult {
     let id = call.id().await?;
     if let Some(model) = embedding_models().find(|model| model.id == id) {
         return Ok(reply::json(StatusCode::OK, &model));
@@ -30,12 +30,12 @@ pub(in crate::routes) async fn get(mut call: Call) -> Answer {
 }
 
 /// `GET /v1/models/ragtime/{collection}`
-pub(in crate::routes) async fn get_collection(mut call: Call) -> Answer {
+pub(in crate::routes) async fn get_collection(mut call: Call) -> RouteResult {
     let collection = call.collection().await?;
     answer(call, collection).await
 }
 
-async fn answer(call: Call, collection: String) -> Answer {
+async fn answer(call: Call, collection: String) -> RouteResult {
     let found = store::get_collection(&call.permit, collection).await.map_err(unknown)?;
     Ok(reply::json(StatusCode::OK, &model(found)))
 }

@@ -17,7 +17,7 @@ use crate::bindings::generation::{Completion, Event, Usage};
 use crate::routes::answer::{Answering, cut_off, failed};
 use crate::routes::events::Events;
 
-struct Answer {
+struct StreamedResponse {
     answering: Answering,
     head: Head,
     events: Capped,
@@ -47,7 +47,7 @@ pub(super) async fn stream(answering: Answering, head: Head) -> Result<Events, P
     }
     let events = Capped::start(&answering, head.max_tokens).await?;
     said.begin(&mut out, &head, &answering);
-    let answer = Answer { answering, head, events, said };
+    let answer = StreamedResponse { answering, head, events, said };
     let rest = stream::unfold(Some(answer), async |answer| {
         let mut answer = answer?;
         let (out, ended) = answer.step().await;
@@ -56,7 +56,7 @@ pub(super) async fn stream(answering: Answering, head: Head) -> Result<Events, P
     Ok(stream::once(ready(Ok(out.into()))).chain(rest).boxed())
 }
 
-impl Answer {
+impl StreamedResponse {
     /// What the next events become, and whether they are the last.
     async fn step(&mut self) -> (String, bool) {
         let Self { answering, head, events, said } = self;

@@ -21,7 +21,7 @@ use super::response_events;
 use super::whole::{self, Whole};
 use crate::call::Call;
 use crate::reply;
-use crate::routes::Answer;
+use crate::routes::RouteResult;
 use crate::routes::answer::Answering;
 use crate::routes::query::{Question, prepare};
 
@@ -41,7 +41,7 @@ pub(super) struct Head {
 }
 
 /// `POST /v1/responses`
-pub(in crate::routes) async fn create(mut call: Call) -> Answer {
+pub(in crate::routes) async fn create(mut call: Call) -> RouteResult {
     let started = Instant::now();
     let request = api::read(&call.json_body().await?)?;
     let ResponseRequest { model, conversation, file_search, stream, filter, .. } = request;

@@ -16,11 +16,11 @@ use crate::bindings::details;
 use crate::bindings::store::{self, Condition, DocumentSummary, Wait};
 use crate::call::Call;
 use crate::reply;
-use crate::routes::Answer;
+use crate::routes::RouteResult;
 use crate::routes::ingest::prepare;
 
 /// `GET …/files`
-pub(in crate::routes) async fn list(mut call: Call) -> Answer {
+pub(in crate::routes) async fn list(mut call: Call) -> RouteResult {
     let collection = stores::collection(&mut call).await?;
     let wanted = Listing::read(call.query(), limits::OPENAI_PAGE_ITEMS)?;
     let status = wanted.filter.as_deref();
@@ -34,7 +34,7 @@ pub(in crate::routes) async fn list(mut call: Call) -> Answer {
 }
 
 /// `POST …/files`
-pub(in crate::routes) async fn attach(mut call: Call) -> Answer {
+pub(in crate::routes) async fn attach(mut call: Call) -> RouteResult {
     let collection = stores::collection(&mut call).await?;
     let attach = api::read_attach(&call.json_body().await?)?;
     let store = chunked(&call.permit, &collection).await?;
@@ -46,14 +46,14 @@ pub(in crate::routes) async fn attach(mut call: Call) -> Answer {
 }
 
 /// `GET …/files/{file}`
-pub(in crate::routes) async fn get(mut call: Call) -> Answer {
+pub(in crate::routes) async fn get(mut call: Call) -> RouteResult {
     let (collection, document) = found(&mut call).await?;
     let store = chunked(&call.permit, &collection).await?;
     Ok(reply::json(StatusCode::OK, &store_file(&collection, &document.summary, store)))
 }
 
 /// `POST …/files/{file}`: the file is put in again with other attributes.
-pub(in crate::routes) async fn update(mut call: Call) -> Answer {
+pub(in crate::routes) async fn update(mut call: Call) -> RouteResult {
     let attributes = api::read_attributes(&call.json_body().await?)?;
     let (collection, document) = found(&mut call).await?;
     let store = chunked(&call.permit, &collection).await?;
@@ -67,7 +67,7 @@ pub(in crate::routes) async fn update(mut call: Call) -> Answer {
 }
 
 /// `DELETE …/files/{file}`. The uploaded file stays.
-pub(in crate::routes) async fn detach(mut call: Call) -> Answer {
+pub(in crate::routes) async fn detach(mut call: Call) -> RouteResult {
     let (collection, id) = named(&mut call).await?;
     let always = Condition { must_be: None, must_not_be: None };
     let deleted = store::delete_document(&call.permit, collection, id.clone(), always).await;
@@ -77,7 +77,7 @@ pub(in crate::routes) async fn detach(mut call: Call) -> Answer {
 }
 
 /// `GET …/files/{file}/content`
-pub(in crate::routes) async fn content(mut call: Call) -> Answer {
+pub(in crate::routes) async fn content(mut call: Call) -> RouteResult {
     let (_, document) = found(&mut call).await?;
     let page = ContentPage {
         object: "vector_store.file_content.page",
@@ -93,7 +93,7 @@ async fn put(
     collection: String,
     document: NewDocument,
     store: Chunking,
-) -> Answer {
+) -> RouteResult {
     let spec = store::wanted_cut(permit, collection.clone()).await.map_err(stores::unknown)?;
     let mut prepared = prepare(permit, vec![(0, document)], &spec).await?;
     let Some(document) = prepared.documents.pop() else {

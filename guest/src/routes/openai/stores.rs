@@ -23,7 +23,7 @@ use crate::bindings::reranking;
 use crate::bindings::store::{self, Collection, Condition, JobState, Page};
 use crate::call::Call;
 use crate::reply;
-use crate::routes::Answer;
+use crate::routes::RouteResult;
 use crate::routes::search::{Wanted, retrieve};
 
 /// Jobs, newest first, among which those of a store are looked for that are
@@ -31,7 +31,7 @@ use crate::routes::search::{Wanted, retrieve};
 const RECENT_JOBS: u32 = 100;
 
 /// `GET /v1/vector_stores`, by the time at which they were made.
-pub(in crate::routes) async fn list(call: Call) -> Answer {
+pub(in crate::routes) async fn list(call: Call) -> RouteResult {
     let wanted = Listing::read(call.query(), limits::OPENAI_PAGE_ITEMS)?;
     let mut all = store::collections(&call.permit).await?;
     all.retain(|collection| collection.name != files::COLLECTION);
@@ -53,7 +53,7 @@ pub(in crate::routes) async fn list(call: Call) -> Answer {
 }
 
 /// `POST /v1/vector_stores`
-pub(in crate::routes) async fn create(mut call: Call) -> Answer {
+pub(in crate::routes) async fn create(mut call: Call) -> RouteResult {
     let new = api::read(&call.optional_json_body().await?)?;
     let name = new.name.unwrap_or_default();
     let collection = api::collection_name(&name, Uuid::now_v7().as_u128());
@@ -84,13 +84,13 @@ async fn name_store(permit: &Permit, collection: &str, metadata: String) -> Resu
 }
 
 /// `GET /v1/vector_stores/{id}`
-pub(in crate::routes) async fn get(mut call: Call) -> Answer {
+pub(in crate::routes) async fn get(mut call: Call) -> RouteResult {
     let collection = collection(&mut call).await?;
     answer(&call.permit, collection).await
 }
 
 /// `POST /v1/vector_stores/{id}`
-pub(in crate::routes) async fn update(mut call: Call) -> Answer {
+pub(in crate::routes) async fn update(mut call: Call) -> RouteResult {
     let collection = collection(&mut call).await?;
     let change = api::read_change(&call.optional_json_body().await?)?;
     let permit = &call.permit;
@@ -104,7 +104,7 @@ pub(in crate::routes) async fn update(mut call: Call) -> Answer {
 }
 
 /// `DELETE /v1/vector_stores/{id}`. Uploaded files stay.
-pub(in crate::routes) async fn delete(mut call: Call) -> Answer {
+pub(in crate::routes) async fn delete(mut call: Call) -> RouteResult {
     let collection = collection(&mut call).await?;
     store::delete_collection(&call.permit, collection.clone()).await.map_err(unknown)?;
     let always = Condition { must_be: None, must_not_be: None };
@@ -121,7 +121,7 @@ pub(in crate::routes) async fn delete(mut call: Call) -> Answer {
 }
 
 /// `POST /v1/vector_stores/{id}/search`
-pub(in crate::routes) async fn search(mut call: Call) -> Answer {
+pub(in crate::routes) async fn search(mut call: Call) -> RouteResult {
     let collection = collection(&mut call).await?;
     let request = api::read_search(&call.json_body().await?)?;
     let top_k = request.max_num_results;
@@ -187,7 +187,7 @@ fn unknown_problem(problem: Problem) -> Problem {
     }
 }
 
-async fn answer(permit: &Permit, collection: String) -> Answer {
+async fn answer(permit: &Permit, collection: String) -> RouteResult {
     let found = store::get_collection(permit, collection).await.map_err(unknown)?;
     let store = described(permit, vec![found]).await?.pop();
     Ok(reply::json(StatusCode::OK, &store.ok_or(Code::UnknownVectorStore)?))

@@ -1,6 +1,6 @@
 //! Documents, collections and jobs in the words of the contract and of the store.
 
-use ragtime_policy::chunking::{Chunking, Cut};
+use ragtime_policy::chunking::{Chunking, ChunkingSpec};
 use ragtime_policy::version::{Condition, Versions};
 use ragtime_store as store;
 
@@ -20,7 +20,7 @@ impl From<store::Error> for wit::Error {
             store::Error::Busy { retry_after } => {
                 Self::Busy(u32::try_from(retry_after.as_secs().max(1)).unwrap_or(u32::MAX))
             }
-            // The writer has told the log.
+            // The writer has logged the error.
             store::Error::Unwritable(_) => Self::Unwritable,
             error => Self::Other(Some(error.to_string())),
         }
@@ -71,15 +71,15 @@ pub(super) fn chunking_to_wit(chunking: Chunking) -> wit::Chunking {
     wit::Chunking { tokens: chunking.tokens, overlap: chunking.overlap }
 }
 
-pub(super) fn cut_from_wit(cut: wit::Cut) -> Cut {
-    Cut { chunking: chunking_from_wit(cut.chunking), model: cut.model }
+pub(super) fn cut_from_wit(cut: wit::Cut) -> ChunkingSpec {
+    ChunkingSpec { chunking: chunking_from_wit(cut.chunking), model: cut.model }
 }
 
-pub(super) fn cut_to_wit(cut: Cut) -> wit::Cut {
+pub(super) fn cut_to_wit(cut: ChunkingSpec) -> wit::Cut {
     wit::Cut { chunking: chunking_to_wit(cut.chunking), model: cut.model }
 }
 
-pub(super) fn uncut_to_wit(document: store::Uncut) -> wit::UncutDocument {
+pub(super) fn uncut_to_wit(document: store::StaleDocument) -> wit::UncutDocument {
     wit::UncutDocument {
         id: document.id,
         media_type: document.media_type,
@@ -123,7 +123,7 @@ pub(in crate::capability) fn summary_to_wit(
     }
 }
 
-pub(super) fn chunk_to_wit(chunk: store::Chunk) -> wit::Chunk {
+pub(super) fn chunk_to_wit(chunk: store::StoredChunk) -> wit::Chunk {
     wit::Chunk {
         id: chunk.id,
         span: wit::Span { start: chunk.span.start, end: chunk.span.end },

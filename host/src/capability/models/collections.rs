@@ -40,7 +40,7 @@ impl<T: Send + 'static> wit::HostWithStore<T> for Capabilities {
     ) -> DocumentsResult<()> {
         let call = Call::of(accessor, &permit)?.with_in(Scope::Write, &name)?.writing();
         let set = call.services.store.set_collection_model(&name, model).await;
-        call.services.recut.notify_one();
+        call.services.rechunk.notify_one();
         Ok(set?)
     }
 }

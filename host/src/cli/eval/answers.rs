@@ -86,7 +86,7 @@ impl Asking<'_> {
 
     /// How the question would be answered without a threshold: the server's
     /// generator over the server's passages and vectors, run here, since an
-    /// answer does not tell its confidence.
+    /// answer does not say its confidence.
     async fn outcome(&self, question: &Question<'_>) -> Result<Outcome, CliError> {
         let body = json!({"query": question.text, "top_k": SOURCES, "per_document": false});
         let found = self.post(&["collections", self.collection, "search"], &body).await?;

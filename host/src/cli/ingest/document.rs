@@ -55,7 +55,7 @@ impl Shape {
         !self.metadata.is_empty()
     }
 
-    /// What tells this shape from others; nothing where nothing is added.
+    /// What distinguishes this shape from others; nothing where nothing is added.
     pub fn print(&self) -> String {
         match self.metadata.is_empty() && self.prefix.is_empty() && self.language.is_none() {
             true => String::new(),

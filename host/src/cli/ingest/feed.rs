@@ -53,7 +53,7 @@ pub struct Pass {
     pub settle: Option<Duration>,
 }
 
-/// Follows each feed once, or on and on, and tells what became of it.
+/// Follows each feed once, or on and on, and reports what became of it.
 pub async fn run(
     feeds: Vec<Feed>,
     args: &FeedArgs,
@@ -138,7 +138,7 @@ impl Follower<'_> {
                 self.send(changed, ledger, progress).await?;
             }
         }
-        // Nothing tells of changes of a site, so a pass for the changes of files leaves it.
+        // Nothing reports changes of a site, so a pass for the changes of files leaves it.
         if !pass.compared {
             ledger.see_pages()?;
         }
@@ -285,7 +285,7 @@ fn changes(
     Ok((found, Changed { search, prints }))
 }
 
-/// What a look at a file tells.
+/// What a look at a file finds.
 enum Look {
     Unchanged,
     Unsettled,
@@ -387,7 +387,7 @@ impl Report {
         self.unchanged += 1;
     }
 
-    /// Whether there is nothing to tell.
+    /// Whether there is nothing to report.
     pub fn is_empty(&self) -> bool {
         self.sent.is_empty() && self.deleted.is_empty() && self.kept.is_empty()
     }

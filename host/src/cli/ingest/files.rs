@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::Delivery;
 use super::document::Document;
-use super::sources::{self, Kind};
+use super::sources::{self, FileKind};
 use crate::cli::{CliError, Context};
 
 /// The largest file to send: the server's limit on a body.
@@ -45,7 +45,7 @@ const DOCUMENTS: &[(&str, &str)] = &[
     ("docm", "application/vnd.ms-word.document.macroenabled.12"),
     ("dotx", "application/vnd.openxmlformats-officedocument.wordprocessingml.template"),
     ("dotm", "application/vnd.ms-word.document.macroenabled.12"),
-    // Legacy files are often newer ones under an old name; the server tells.
+    // Legacy files are often newer ones under an old name; the server finds out.
     ("doc", "application/msword"),
     ("pptx", "application/vnd.openxmlformats-officedocument.presentationml.presentation"),
     ("pptm", "application/vnd.ms-powerpoint.presentation.macroenabled.12"),
@@ -199,8 +199,8 @@ pub fn media_type_of(path: &Path) -> Option<&'static str> {
         Some(WholeKind::Document(media_type)) => Some(media_type),
         Some(WholeKind::Csv) => None,
         None => sources::kind(path).and_then(|kind| match kind {
-            Kind::Lines => None,
-            Kind::Text | Kind::Markdown | Kind::Html => Some(sources::media_type(path)),
+            FileKind::Lines => None,
+            FileKind::Text | FileKind::Markdown | FileKind::Html => Some(sources::media_type(path)),
         }),
     }
 }

@@ -54,7 +54,7 @@ enum Reason {
     Ignored,
     Excluded,
     Link,
-    Kind,
+    FileKind,
 }
 
 impl Reason {
@@ -64,7 +64,7 @@ impl Reason {
             Self::Ignored => "left out by .gitignore or .ignore; --no-ignore takes them",
             Self::Excluded => "left out by --include or --exclude",
             Self::Link => "symbolic links; name what they lead to",
-            Self::Kind => "of no kind that can be read, by their names",
+            Self::FileKind => "of no kind that can be read, by their names",
         }
     }
 }
@@ -147,7 +147,7 @@ impl Search {
 
     fn walk(&mut self, root: &Path, selection: &Selection) -> Result<(), CliError> {
         let globs = selection.globs(root)?;
-        // What is hidden or left out by a glob is told from what is ignored, so
+        // What is hidden or left out by a glob is distinguished from what is ignored, so
         // the walk itself goes by the ignore files only.
         let passed_over = Arc::<Mutex<BTreeMap<PathBuf, Reason>>>::default();
         let (noted, chosen) = (Arc::clone(&passed_over), selection.clone());
@@ -244,7 +244,7 @@ fn reason_against(entry: &DirEntry, globs: &Override, selection: &Selection) -> 
         return Some(Reason::Link);
     }
     let readable = is_folder || kind(path).is_some() || WholeKind::of_path(path).is_some();
-    (!readable).then_some(Reason::Kind)
+    (!readable).then_some(Reason::FileKind)
 }
 
 fn name(root: &Path, path: &Path) -> String {

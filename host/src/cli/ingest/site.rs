@@ -131,7 +131,7 @@ pub struct Visit<'a> {
 struct Round {
     /// Pages that were there.
     seen: u64,
-    /// Whether something was not looked at, so that nothing tells what is gone.
+    /// Whether something was not looked at, so that what is gone is not known.
     cut_short: bool,
     passed_over: HashMap<&'static str, (u64, Vec<String>)>,
 }
@@ -340,7 +340,7 @@ fn text(page: &Page, media_type: &str) -> Option<(String, &'static str)> {
     Some((text, kind))
 }
 
-/// The URL, as far as an id goes; then a hash tells the rest.
+/// The URL, as far as an id goes; then a hash stands for the rest.
 fn id_of(url: &str) -> String {
     if url.chars().count() <= MAX_ID_CHARS {
         return url.to_owned();

@@ -71,7 +71,7 @@ impl Sources {
     }
 
     fn next_file(&mut self, file: Found) -> Option<Result<Document, String>> {
-        if kind(&file.path) == Some(Kind::Lines) {
+        if kind(&file.path) == Some(FileKind::Lines) {
             return match File::open(&file.path) {
                 Ok(open) => {
                     self.lines = Some(Lines::new(BufReader::new(open), file.id, MAX_LINE_BYTES));
@@ -122,7 +122,7 @@ impl Iterator for Sources {
 
 /// What a file is that the server does not have to unpack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum FileKind {
     Text,
     Markdown,
     Html,
@@ -130,12 +130,12 @@ pub enum Kind {
 }
 
 /// By the end of its name.
-pub fn kind(path: &Path) -> Option<Kind> {
+pub fn kind(path: &Path) -> Option<FileKind> {
     match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
-        "txt" | "text" | "log" => Some(Kind::Text),
-        "md" | "markdown" => Some(Kind::Markdown),
-        "html" | "htm" | "xhtml" => Some(Kind::Html),
-        "ndjson" | "jsonl" => Some(Kind::Lines),
+        "txt" | "text" | "log" => Some(FileKind::Text),
+        "md" | "markdown" => Some(FileKind::Markdown),
+        "html" | "htm" | "xhtml" => Some(FileKind::Html),
+        "ndjson" | "jsonl" => Some(FileKind::Lines),
         _ => None,
     }
 }
@@ -143,9 +143,9 @@ pub fn kind(path: &Path) -> Option<Kind> {
 /// The media type of a text, by the end of its name.
 pub fn media_type(path: &Path) -> &'static str {
     match kind(path) {
-        Some(Kind::Markdown) => "text/markdown",
-        Some(Kind::Html) => "text/html",
-        Some(Kind::Text | Kind::Lines) | None => "text/plain",
+        Some(FileKind::Markdown) => "text/markdown",
+        Some(FileKind::Html) => "text/html",
+        Some(FileKind::Text | FileKind::Lines) | None => "text/plain",
     }
 }
 

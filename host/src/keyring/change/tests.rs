@@ -38,7 +38,7 @@ fn new_key(name: &str) -> NewKey {
     }
 }
 
-/// Whether the key was told to be gone.
+/// Whether the change reported the key as gone.
 async fn run(keyring: &Keyring, ids: &[KeyId], act: Act) -> Option<KeyId> {
     let actor = |one: usize| Actor::Key(ids[one].clone());
     match act {

@@ -1,4 +1,4 @@
-//! What is told of each request: a line in the access log, its metrics, its span.
+//! What is recorded of each request: a line in the access log, its metrics, its span.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -37,7 +37,7 @@ pub enum Outcome {
     ClientGone,
     /// All of it was sent.
     Complete,
-    /// It broke off, and the client can tell.
+    /// The response broke off, and the client can see that.
     Broken,
 }
 
@@ -148,7 +148,7 @@ impl AccessLogGuard {
         Span {
             context: self.trace,
             name: format!("{method} {route}"),
-            kind: trace::Kind::Server,
+            kind: trace::SpanKind::Server,
             started: telemetry::start_of(took),
             ended: SystemTime::now(),
             attributes,

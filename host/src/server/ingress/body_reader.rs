@@ -117,7 +117,7 @@ async fn whole(
     Err(refusal)
 }
 
-/// Takes up to `most` bytes of a body and keeps nothing of them. Tells whether
+/// Takes up to `most` bytes of a body and keeps nothing of them. Returns whether
 /// that was all of it.
 async fn skip(body: &mut Incoming, most: usize) -> bool {
     let mut total = 0;
@@ -131,7 +131,7 @@ async fn skip(body: &mut Incoming, most: usize) -> bool {
     true
 }
 
-/// Takes a little of a body that nobody wants, and keeps nothing of it. Tells
+/// Takes a little of a body that nobody wants, and keeps nothing of it. Returns
 /// whether that was all of it: if it was not, the connection can carry no other
 /// request.
 pub async fn discard(mut body: Incoming, headers: &HeaderMap) -> bool {

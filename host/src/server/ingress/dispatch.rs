@@ -146,7 +146,7 @@ impl Dispatcher {
                 Rescue::RunApart => {
                     self.quarantine(context, self.queue_timeout).await?;
                     context.set_fate(Fate::Running);
-                    self.telemetry.metrics.replayed();
+                    self.telemetry.metrics.rerun();
                     is_second = true;
                     if instance == Instance::Shared {
                         instance = Instance::Own;
@@ -187,20 +187,20 @@ impl Dispatcher {
         timeout(self.request_timeout, whole).await.unwrap_or(Err(HandlerFailure::Deadline))
     }
 
-    /// Waits up to `patience` until the request may run apart, unless it may already.
+    /// Waits up to `max_wait` until the request may run apart, unless it may already.
     async fn quarantine(
         &self,
         context: &RequestContext,
-        patience: Duration,
+        max_wait: Duration,
     ) -> Result<(), Problem> {
         if !context.is_quarantined() {
-            context.quarantine(self.quarantine.enter(context.tenant(), patience).await?);
+            context.quarantine(self.quarantine.enter(context.tenant(), max_wait).await?);
         }
         Ok(())
     }
 }
 
-/// Writes down what a handler itself says of its failure; the others are told where an
+/// Writes down what a handler itself says of its failure; the others are logged where an
 /// instance is lost.
 fn log(failure: &HandlerFailure, context: &RequestContext) {
     if let HandlerFailure::Failed(reason) = failure {

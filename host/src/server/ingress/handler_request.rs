@@ -20,7 +20,7 @@ pub struct HandlerRequest {
 }
 
 impl HandlerRequest {
-    /// Takes the credential out of the head, and adds what the host tells: the id of the
+    /// Takes the credential out of the head, and adds what the host says: the id of the
     /// request, its trace and the URL by which clients know the server.
     pub fn new(
         mut parts: Parts,

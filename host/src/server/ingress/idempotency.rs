@@ -13,7 +13,7 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use ragtime_policy::bucket::Decision;
-use ragtime_store::{Claim, Claimed, KeptResponse};
+use ragtime_store::{Claim, Claimed, IdempotencyRecord};
 use sha2::{Digest, Sha256};
 
 use super::handler_response::HandlerResponse;
@@ -119,18 +119,18 @@ impl Idempotency {
         }
     }
 
-    /// The response that was kept of the same request.
+    /// The recorded response of a request that was sent before.
     async fn recorded(
         &self,
         principal: &Key,
         fingerprint: [u8; 32],
-        kept: KeptResponse,
+        record: IdempotencyRecord,
     ) -> Result<Lookup, Problem> {
-        if kept.fingerprint != fingerprint {
+        if record.fingerprint != fingerprint {
             return Err(Problem::IdempotencyKeyReused);
         }
-        self.admit(principal, kept.rights.as_deref()).await?;
-        replay(kept).map(Lookup::Recorded)
+        self.admit(principal, record.rights.as_deref()).await?;
+        response_of(record).map(Lookup::Recorded)
     }
 
     /// Whether the key may have a kept response: it needs every right that the
@@ -180,7 +180,7 @@ impl Idempotency {
 impl PendingRecord {
     /// Keeps the other hosts of a fleet from the request; the response of one that was
     /// done before.
-    async fn claim(&mut self) -> Result<Option<KeptResponse>, Problem> {
+    async fn claim(&mut self) -> Result<Option<IdempotencyRecord>, Problem> {
         let store = &self.all.services.store;
         let (now, (principal, key)) = (store.now(), self.name.clone());
         let claim = Claim {
@@ -233,7 +233,7 @@ impl PendingRecord {
             }
         };
         let storable = !is_secret(&head.headers) && body.len() <= self.all.max_bytes;
-        let response = KeptResponse {
+        let response = IdempotencyRecord {
             fingerprint: self.fingerprint,
             at: self.all.services.store.now(),
             status: head.status.as_u16(),
@@ -248,7 +248,7 @@ impl PendingRecord {
     /// Notes that the request was begun and has no response, so that its
     /// repetition is not taken for the first.
     pub async fn interrupted(mut self, context: &RequestContext) {
-        let response = KeptResponse {
+        let response = IdempotencyRecord {
             fingerprint: self.fingerprint,
             at: self.all.services.store.now(),
             status: StatusCode::INTERNAL_SERVER_ERROR.as_u16(),
@@ -259,7 +259,7 @@ impl PendingRecord {
         self.keep(response).await;
     }
 
-    async fn keep(&mut self, response: KeptResponse) {
+    async fn keep(&mut self, response: IdempotencyRecord) {
         let (principal, key) = self.name.clone();
         let store = &self.all.services.store;
         match store.keep_response(principal, key, response, self.all.oldest()).await {
@@ -267,7 +267,7 @@ impl PendingRecord {
             Ok(()) => self.claim = None,
             // The change itself is done and must be reported as such.
             Err(error) => {
-                tracing::error!(%error, "a response was not kept for repetitions of its request");
+                tracing::error!(%error, "the idempotency record of a response was not written");
             }
         }
     }
@@ -327,11 +327,11 @@ fn headers_to_json(headers: &HeaderMap) -> String {
     serde_json::json!(pairs).to_string()
 }
 
-fn replay(kept: KeptResponse) -> Result<Response<Full<Bytes>>, Problem> {
-    let Some(body) = kept.body else { return Err(Problem::IdempotencyResponseNotKept) };
+fn response_of(record: IdempotencyRecord) -> Result<Response<Full<Bytes>>, Problem> {
+    let Some(body) = record.body else { return Err(Problem::IdempotencyResponseNotKept) };
     let mut response = Response::new(Full::from(body));
-    *response.status_mut() = StatusCode::from_u16(kept.status).unwrap_or(StatusCode::OK);
-    let pairs: Vec<(String, String)> = serde_json::from_str(&kept.headers).unwrap_or_default();
+    *response.status_mut() = StatusCode::from_u16(record.status).unwrap_or(StatusCode::OK);
+    let pairs: Vec<(String, String)> = serde_json::from_str(&record.headers).unwrap_or_default();
     for (name, value) in pairs {
         if let (Ok(name), Ok(value)) =
             (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(&value))

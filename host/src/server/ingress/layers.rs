@@ -19,7 +19,7 @@ use tower_http::cors::{AllowOrigin, Cors, CorsLayer};
 use super::REQUEST_ID;
 use super::pipeline::Pipeline;
 use super::response_body::ResponseBody;
-use crate::server::Answer;
+use crate::server::Respond;
 
 /// Below it compression gains less than its headers cost.
 const MIN_COMPRESSED_BYTES: u16 = 1_024;
@@ -64,7 +64,7 @@ impl Ingress {
     }
 }
 
-impl Answer for Ingress {
+impl Respond for Ingress {
     type Body = CompressionBody<ResponseBody>;
 
     const ENDS: bool = true;

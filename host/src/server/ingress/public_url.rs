@@ -5,11 +5,11 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::config;
 
-/// Tells the handler. A handler that knows nothing of it answers with links that
+/// Gives the URL to the handler. A handler that ignores the URL answers with links that
 /// begin at the root, as without a proxy.
 const HEADER: HeaderName = HeaderName::from_static("ragtime-public-url");
 
-/// What the handler is told.
+/// What the handler gets.
 pub struct PublicUrl(Option<HeaderValue>);
 
 impl PublicUrl {
@@ -18,7 +18,7 @@ impl PublicUrl {
         Self(url.and_then(|url| HeaderValue::from_str(url.as_str()).ok()))
     }
 
-    /// Tells it in the headers of a request. What the client said there is
+    /// Puts the URL into the headers of a request. What the client said there is
     /// dropped: it would stand in the links of an answer that a proxy may keep.
     pub fn tell(&self, headers: &mut HeaderMap) {
         match &self.0 {

@@ -42,9 +42,9 @@ impl Quarantine {
     ///
     /// # Errors
     ///
-    /// [`Problem::NoInstance`] when there is none within `patience`.
-    pub async fn enter(&self, key_id: &str, patience: Duration) -> Result<Quarantined, Problem> {
-        let give_up = Instant::now() + patience;
+    /// [`Problem::NoInstance`] when there is none within `max_wait`.
+    pub async fn enter(&self, key_id: &str, max_wait: Duration) -> Result<Quarantined, Problem> {
+        let give_up = Instant::now() + max_wait;
         let of_key = self.keys.take_until(key_id.to_owned(), give_up).await;
         let of_key = of_key.ok_or(Problem::NoInstance)?;
         let of_all = timeout_at(give_up, Arc::clone(&self.all).acquire_owned()).await;

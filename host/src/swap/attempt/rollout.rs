@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ragtime_policy::rollout::{Host, Next};
-use ragtime_policy::swap::{Kind, State};
+use ragtime_policy::swap::{GenerationKind, State};
 use ragtime_store::{Deployment, RolloutBegun, RolloutOrder};
 use serde_json::json;
 use tokio::sync::oneshot;
@@ -197,6 +197,6 @@ pub(in crate::swap) fn abandoned(under_way: ragtime_store::UnderWay, now: u64) -
 }
 
 /// The kind of a rollout, from its row.
-pub(in crate::swap) fn kind_of(name: &str) -> Kind {
-    Kind::of_name(name).unwrap_or(Kind::Swap)
+pub(in crate::swap) fn kind_of(name: &str) -> GenerationKind {
+    GenerationKind::of_name(name).unwrap_or(GenerationKind::Swap)
 }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::models::Known;
 use crate::types::{Collection, Error};
 use crate::writer::Effects;
-use crate::{cuts, models};
+use crate::{models, rechunking};
 
 /// The collection that is always there.
 const DEFAULT: &str = "default";
@@ -50,7 +50,7 @@ pub(crate) fn collection(
 ) -> Result<Collection, Error> {
     let key = collection_key(connection, name)?;
     let (chunking, uncut) =
-        (cuts::chunking(connection, key)?, cuts::count(connection, key, known)?);
+        (rechunking::chunking(connection, key)?, rechunking::count(connection, key, known)?);
     let mut statement = connection.prepare_cached(
         "SELECT name, created_at,
              (SELECT count(*) FROM documents WHERE collection = collections.key),
@@ -92,7 +92,7 @@ pub(crate) fn create_collection(
     let more = bounds.check_one_more_collection(count);
     more.map_err(|error| Error::Invalid(error.to_string()))?;
     if let Some(chunking) = chunking {
-        cuts::set_chunking(connection, collection_key(connection, name)?, chunking)?;
+        rechunking::set_chunking(connection, collection_key(connection, name)?, chunking)?;
     }
     models::choose(connection, collection_key(connection, name)?, model, known)?;
     collection(connection, name, known)

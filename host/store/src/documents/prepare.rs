@@ -22,7 +22,7 @@ pub(crate) struct Prepared {
     /// Hash of everything a client can set, so that a document sent again is
     /// known again.
     pub(super) fingerprint: Vec<u8>,
-    /// The language that the text tells.
+    /// The language that is detected in the text.
     pub(super) detected: Option<ragtime_text::Language>,
     /// The models there are to embed it.
     pub(super) known: Arc<Known>,

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{collection_key, headings_from_json, slice};
 use crate::Filter;
-use crate::types::{Between, Chunk, Document, DocumentSummary, Error, Passage, Quote};
+use crate::types::{Between, Document, DocumentSummary, Error, Passage, Quote, StoredChunk};
 use crate::{details, embedding_queue};
 
 const SUMMARY: &str = "id, title, media_type, metadata, octet_length(text), chunk_count, sha256, \
@@ -161,11 +161,11 @@ pub(crate) fn chunks(
     id: &str,
     after: Option<&str>,
     limit: usize,
-) -> Result<(Vec<Chunk>, Option<String>), Error> {
+) -> Result<(Vec<StoredChunk>, Option<String>), Error> {
     const LIST: &str = "chunks";
     let text = document(connection, collection, id, 0)?.text;
     let collection = collection_key(connection, collection)?;
-    // A count in the document: the host's numbers tell of other collections.
+    // A count in the document: the host's numbers show how many other collections have.
     let after = after.map(|after| cursor::decode_number::<usize>(LIST, after)).transpose()?;
     let after = after.unwrap_or(0);
     let mut statement = connection.prepare_cached(
@@ -175,7 +175,7 @@ pub(crate) fn chunks(
     )?;
     let rows = statement.query_map((collection, id, after, limit + 1), |row| {
         let span: Range<u64> = row.get(1)?..row.get(2)?;
-        Ok(Chunk {
+        Ok(StoredChunk {
             id: row.get(0)?,
             text: slice(&text, &span).unwrap_or_default().to_owned(),
             span,

@@ -7,7 +7,7 @@ use super::read::summary;
 use super::{Prepared, collection_key, headings_to_json};
 use crate::types::{Error, NewChunk, Outcome, Put};
 use crate::writer::Effects;
-use crate::{cuts, details, embedding_queue, models};
+use crate::{details, embedding_queue, models, rechunking};
 
 /// Whether a stored document has these very chunks.
 pub(crate) fn has_chunks(
@@ -86,7 +86,7 @@ pub(crate) fn put(
         ])?;
     let key = connection.last_insert_rowid();
     add_chunks(connection, collection, key, last_given, prepared)?;
-    cuts::note(connection, key, collection, &document.cut, &document.outline)?;
+    rechunking::note(connection, key, collection, &document.cut, &document.outline)?;
     details::put(connection, key, &document.details, prepared.detected)?;
     let (summary, seq) = summary(connection, collection, id)?;
     Ok(Put { outcome, summary, seq })

@@ -38,7 +38,7 @@ pub enum NotCurrent {
 pub(crate) type Waits = oneshot::Sender<Result<(), NotCurrent>>;
 
 /// What PostgreSQL says.
-struct Answer {
+struct FenceReply {
     /// The last entry of the log.
     head: u64,
     /// What the last entry that this host has is known by there.
@@ -95,11 +95,11 @@ fn pass(link: &mut Link, fleet: &Fleet, writer: &Weak<Writer>) -> Result<(), Not
     if let Some(writer) = writer.upgrade() {
         writer.follow();
     }
-    let current = follows && fleet.position.wait_for(answer.head, fleet.patience);
+    let current = follows && fleet.position.wait_for(answer.head, fleet.max_wait);
     if current { Ok(()) } else { Err(NotCurrent::Behind) }
 }
 
-fn ask(client: &mut Client, schema: &str, at: u64) -> Result<Answer, postgres::Error> {
+fn ask(client: &mut Client, schema: &str, at: u64) -> Result<FenceReply, postgres::Error> {
     let known = known_as(schema, at);
     let row = client.query_typed_one(
         &format!(
@@ -109,7 +109,7 @@ fn ask(client: &mut Client, schema: &str, at: u64) -> Result<Answer, postgres::E
         ),
         &[],
     )?;
-    Ok(Answer {
+    Ok(FenceReply {
         head: number(row.get(0)),
         token: row.get(1),
         searchable: number(row.get(2)),
@@ -121,7 +121,7 @@ fn ask(client: &mut Client, schema: &str, at: u64) -> Result<Answer, postgres::E
 pub(crate) async fn wait(requests: &Sender<Waits>, fleet: &Fleet) -> Result<(), NotCurrent> {
     let (sender, answer) = oneshot::channel();
     requests.send(sender).map_err(|_| NotCurrent::Unreachable)?;
-    match tokio::time::timeout(fleet.patience, answer).await {
+    match tokio::time::timeout(fleet.max_wait, answer).await {
         Ok(Ok(current)) => current,
         Ok(Err(_)) => Err(NotCurrent::Unreachable),
         // PostgreSQL has yet to answer the question, or others' before it.

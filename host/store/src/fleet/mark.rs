@@ -25,9 +25,9 @@ impl Mark {
         }
     }
 
-    /// Waits until it is at least this; false if it is not within `patience`.
-    pub(crate) fn wait_for(&self, least: u64, patience: Duration) -> bool {
-        let give_up = Instant::now() + patience;
+    /// Waits until it is at least this; false if it is not within `max_wait`.
+    pub(crate) fn wait_for(&self, least: u64, max_wait: Duration) -> bool {
+        let give_up = Instant::now() + max_wait;
         let mut value = self.lock();
         while *value < least {
             let left = give_up.saturating_duration_since(Instant::now());

@@ -28,7 +28,7 @@ pub(crate) struct Member {
     database: PathBuf,
 }
 
-/// Tells the fleet that this host lives, until the sender is dropped.
+/// Reports to the fleet that this host lives, until the sender is dropped.
 pub(crate) type Presence = (Sender<()>, JoinHandle<()>);
 
 impl Member {
@@ -55,14 +55,14 @@ impl Member {
         Ok((log, dropped.into_inner().unwrap_or_else(PoisonError::into_inner)))
     }
 
-    /// The way of the indexer to tell the others how far it is; it is `through` here.
+    /// What the indexer announces to the others how far it is with; it is `through` here.
     pub(crate) fn announcer(&self, through: u64) -> Result<Announcer, Error> {
         let mut announcer = Announcer::new(self.link.another(), Arc::clone(&self.fleet));
         announcer.announce(through)?;
         Ok(announcer)
     }
 
-    /// Starts the fence, and the thread that tells the others that this host lives.
+    /// Starts the fence, and the thread that reports to the others that this host lives.
     pub(crate) fn start(
         self,
         writer: &Arc<Writer>,
@@ -97,7 +97,7 @@ fn lead(writer: &Arc<Writer>, embedders: &Arc<Embedders>, wake: &Sender<Wake>) -
         }
         embedders.are_behind();
         embedders.has_switched();
-        // The indexer settles and cleans.
+        // The indexer retires old chunks and cleans up.
         let _ = wake.send(Wake::Written);
     })
 }
@@ -151,7 +151,7 @@ impl Memory {
             self.embedders.are_behind();
         }
         if taken.chunkings {
-            // Whoever has texts cut anew looks again.
+            // The rechunker looks for stale documents again.
             self.embedders.has_switched();
         }
     }

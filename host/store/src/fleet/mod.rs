@@ -69,10 +69,10 @@ pub struct Settings {
     /// The version of the program.
     pub version: String,
     /// How long a request waits until this host has what others have written.
-    pub patience: Duration,
+    pub max_wait: Duration,
     /// How long a host that starts waits for PostgreSQL.
     pub start_patience: Duration,
-    /// Bytes of the log after which it begins anew with a snapshot, if the last snapshot
+    /// Bytes of the log after which it begins again with a snapshot, if the last snapshot
     /// is not larger.
     pub snapshot_bytes: u64,
 }
@@ -107,7 +107,7 @@ pub(crate) struct Fleet {
     host: String,
     address: String,
     version: String,
-    patience: Duration,
+    max_wait: Duration,
     /// The last entry that is in this host's database and memory.
     position: Mark,
     /// That entry with what it is known by.
@@ -118,7 +118,7 @@ pub(crate) struct Fleet {
     indexed: Mark,
     /// Up to which chunk some host has said that search finds everything.
     searchable: Mark,
-    /// Whether this host does what one host has to do: make vectors, settle, clean.
+    /// Whether this host does what one host has to do: make vectors, retire old chunks, clean up.
     leads: AtomicBool,
     /// Whether this host can do it.
     can_lead: AtomicBool,
@@ -148,7 +148,7 @@ impl Fleet {
             host: uuid::Uuid::new_v4().to_string(),
             address: settings.address.clone(),
             version: settings.version.clone(),
-            patience: settings.patience,
+            max_wait: settings.max_wait,
             position: Mark::default(),
             last: Mutex::default(),
             head: Mark::default(),
@@ -182,10 +182,10 @@ impl Fleet {
 
     /// Waits until this host's indexes have what some host has called searchable.
     pub(crate) fn wait_indexed(&self) -> Result<(), Error> {
-        if self.indexed.wait_for(self.searchable.get(), self.patience) {
+        if self.indexed.wait_for(self.searchable.get(), self.max_wait) {
             return Ok(());
         }
-        Err(Error::Busy { retry_after: self.patience })
+        Err(Error::Busy { retry_after: self.max_wait })
     }
 
     /// Whether this host does what one host has to do.
@@ -276,12 +276,12 @@ impl Fleet {
     }
 
     /// What this host has is not what the log says, and no catching up mends that: it has
-    /// to start anew, from a snapshot.
+    /// to be started again, from a snapshot.
     fn end(&self, reason: &str) {
         self.ended.send_if_modified(|ended| {
             let first = ended.is_none();
             if first {
-                tracing::error!(reason, "this host has to start anew");
+                tracing::error!(reason, "this host has to be started again");
                 *ended = Some(reason.to_owned());
             }
             first
@@ -303,7 +303,7 @@ impl Fleet {
     /// How this host stands in its fleet.
     pub(crate) fn status(&self) -> Status {
         let (position, head) = (self.position.get(), self.head.get());
-        let owes = lock_mutex(&self.asked_at).is_some_and(|at| at.elapsed() > self.patience);
+        let owes = lock_mutex(&self.asked_at).is_some_and(|at| at.elapsed() > self.max_wait);
         Status {
             reached: lock_mutex(&self.reached).is_ok() && !owes,
             behind: head.saturating_sub(position),

@@ -1,4 +1,4 @@
-//! A host tells that it lives, learns which others do, and takes the lease under which
+//! A host reports that it lives, learns which others do, and takes the lease under which
 //! one host does the work that is to be done once.
 //!
 //! Nothing that a client is promised rests on this: the log gives the order and the fence
@@ -19,7 +19,7 @@ use super::{Fleet, Settings, snapshot};
 use crate::lock_mutex;
 use crate::types::OpenError;
 
-/// How often a host tells that it lives.
+/// How often a host reports that it lives.
 const BEAT: Duration = Duration::from_secs(1);
 /// After how long without a word a host counts as gone, and its lease is another's: a few
 /// beats, so that a slow statement is no death.
@@ -27,10 +27,10 @@ const GONE_AFTER_SECONDS: i32 = 10;
 /// Beats between two looks at whether the log is long enough for a snapshot.
 const BEATS_A_SNAPSHOT: u32 = 5;
 
-/// What is told when the lease comes to this host.
+/// What is notified when the lease comes to this host.
 pub(crate) type Lead = Box<dyn Fn() + Send>;
 
-/// Tells until the sender is gone; then says good-bye.
+/// Reports until the sender is gone, then gives the lease back.
 pub(crate) fn run(
     mut link: Link,
     fleet: &Arc<Fleet>,
@@ -50,7 +50,7 @@ pub(crate) fn run(
             }
             Err(error) => {
                 // The fence says so louder.
-                tracing::debug!(%error, "a host could not tell that it lives");
+                tracing::debug!(%error, "this host could not report that it lives");
                 fleet.leads.store(false, Relaxed);
             }
         }
@@ -79,7 +79,7 @@ pub(crate) fn run(
     }
 }
 
-/// Tells that this host lives; whether it has the lease.
+/// Reports that this host lives. Returns whether it has the lease.
 fn beat(link: &mut Link, fleet: &Fleet) -> Result<bool, Broken> {
     let status = fleet.status();
     let state = match status {
@@ -141,7 +141,7 @@ pub struct HostStatus {
     pub version: String,
     /// `ready`, `catching up` or `gone`.
     pub state: String,
-    /// Entries of the log that it lacked when it told last.
+    /// Entries of the log that the host lacked when it reported last.
     pub behind: u64,
     /// SHA-256 of the handler that it serves, lower-case hex; empty until it does.
     pub handler: String,
@@ -149,7 +149,7 @@ pub struct HostStatus {
     pub generation: u64,
     /// Whether it makes vectors and cleans up for all.
     pub leads: bool,
-    /// Seconds since it told last.
+    /// Seconds since the host reported last.
     pub silent_seconds: u64,
 }
 

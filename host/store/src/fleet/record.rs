@@ -2,7 +2,7 @@
 //!
 //! Triggers of the writing connection note the keys of changed rows in a temporary
 //! table. Before the commit the rows are read by those keys as they have become, so an
-//! entry tells what the transaction left behind and not how it came to it.
+//! entry says what the transaction left behind and not how it came to it.
 
 use std::collections::BTreeSet;
 

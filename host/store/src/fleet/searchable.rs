@@ -1,6 +1,6 @@
-//! Telling the other hosts how far search finds everything, before anybody else is told.
+//! Announces to the other hosts how far search finds everything, before any client hears it.
 //!
-//! A client that was told that its document is searchable may search on any host. So a
+//! A client that has heard that its document is searchable may search on any host. So a
 //! host that answers a search waits until its indexes have what any host has announced.
 
 use std::sync::Arc;
@@ -32,7 +32,7 @@ impl Announcer {
     ///
     /// # Errors
     ///
-    /// PostgreSQL does not answer: then nobody may be told.
+    /// PostgreSQL does not answer: then no client may hear it.
     pub(crate) fn announce(&mut self, through: u64) -> Result<(), Error> {
         self.fleet.indexed.raise(through);
         if self.fleet.searchable.get() >= through {

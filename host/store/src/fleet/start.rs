@@ -22,7 +22,7 @@ use crate::{DATABASE, INDEXES};
 const RETRY: Duration = Duration::from_millis(500);
 
 /// What a host has to agree on with the others.
-struct Kind {
+struct Compatibility {
     /// How many columns its tables have. The schema only grows, so the greater number is
     /// of the newer version.
     columns: u64,
@@ -50,7 +50,7 @@ pub(crate) fn join(
     let fleet = Fleet::new(settings);
     let fresh = dir.join(format!("{}fleet", crate::IN_THE_MAKING));
     let (first, columns) = make(&fresh)?;
-    let kind = Kind { columns, models: models_of(known) };
+    let kind = Compatibility { columns, models: models_of(known) };
     let agreed = run(&mut link, |client, schema| {
         let mut transaction = client.transaction().map_err(failed)?;
         tables::lock(&mut transaction).map_err(failed)?;
@@ -70,7 +70,7 @@ pub(crate) fn join(
     if !goes_on {
         if own.is_some() {
             tracing::warn!(
-                "the copy in the data folder is not of this log any more, and is made anew"
+                "the copy in the data folder is not of this log any more, and is replaced by a snapshot"
             );
         }
         take_copy(&mut link, dir)?;
@@ -106,7 +106,7 @@ pub fn import(dir: &Path, settings: &Settings) -> Result<u64, OpenError> {
         (begin(&db)?, columns(&db)?, documents)
     };
     // No models yet: the first host that starts says which.
-    let kind = Kind { columns, models: String::new() };
+    let kind = Compatibility { columns, models: String::new() };
     let imported = run(&mut link, |client, schema| {
         let mut transaction = client.transaction().map_err(failed)?;
         tables::lock(&mut transaction).map_err(failed)?;
@@ -137,10 +137,10 @@ fn run<R>(
     done
 }
 
-/// Connects, within `patience`: a database that starts beside its hosts takes some
+/// Connects, within `max_wait`: a database that starts beside its hosts takes some
 /// seconds.
-fn reach(link: &mut Link, patience: Duration) -> Result<(), OpenError> {
-    let give_up = Instant::now() + patience;
+fn reach(link: &mut Link, max_wait: Duration) -> Result<(), OpenError> {
+    let give_up = Instant::now() + max_wait;
     loop {
         match link.client() {
             Ok(_) => return Ok(()),
@@ -213,7 +213,7 @@ fn found(
     schema: &str,
     file: &Path,
     first: &Position,
-    kind: &Kind,
+    kind: &Compatibility,
 ) -> Result<(), OpenError> {
     tables::create(transaction, schema).map_err(failed)?;
     transaction
@@ -237,7 +237,7 @@ fn found(
 fn agree(
     transaction: &mut Transaction<'_>,
     schema: &str,
-    kind: &Kind,
+    kind: &Compatibility,
     fleet: &Fleet,
 ) -> Result<(), OpenError> {
     let row = transaction
@@ -310,7 +310,7 @@ fn goes_on(client: &mut Client, schema: &str, own: &Position) -> Result<bool, Op
     Ok(id == own.fleet && token.as_deref() == Some(&own.token) && number(head) >= own.n && follows)
 }
 
-/// Puts the last snapshot in the place of the database; the indexes are made anew.
+/// Puts the last snapshot in the place of the database; the indexes are rebuilt.
 fn take_copy(link: &mut Link, dir: &Path) -> Result<(), OpenError> {
     let (database, copy) = (dir.join(DATABASE), dir.join(format!("{}copy", crate::IN_THE_MAKING)));
     run(link, |client, schema| snapshot::get(client, schema, &copy))?;

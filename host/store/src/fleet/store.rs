@@ -15,7 +15,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Nobody can tell, or this host has not caught up in time.
+    /// Nobody knows, or this host has not caught up in time.
     pub async fn fence(&self) -> Result<(), NotCurrent> {
         match &self.0.fleet {
             Some(fleet) => fleet.fence().await,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ragtime_policy::bounds::Bounds;
-use ragtime_policy::chunking::Cut;
+use ragtime_policy::chunking::ChunkingSpec;
 use ragtime_policy::version::Condition;
 use rusqlite::Connection;
 
@@ -14,7 +14,7 @@ use super::record::Recorder;
 use crate::models::{self, Known};
 use crate::types::{Details, Error, NewChunk, NewDocument};
 use crate::writer::Effects;
-use crate::{audit, cuts, documents, jobs, schema};
+use crate::{audit, documents, jobs, rechunking, schema};
 
 /// A host that writes, and one that follows.
 struct Pair {
@@ -33,7 +33,7 @@ fn document(id: &str, text: &str) -> NewDocument {
         media_type: "text/plain".into(),
         metadata: r#"{"a": [1, null, "\u0000"]}"#.into(),
         chunks: vec![NewChunk { span: 0..text.len() as u64, headings: Vec::new(), page: None }],
-        cut: Cut::default(),
+        cut: ChunkingSpec::default(),
         outline: "o".into(),
         details: Details::default(),
     }
@@ -189,14 +189,16 @@ fn texts_cut_anew_and_acts() {
         pair.writer.query_row("SELECT sha256 FROM documents", [], |row| row.get(0)).unwrap();
     let chunk = |span| NewChunk { span, headings: vec!["h".into()], page: Some(1) };
     let chunks = [chunk(0..3), chunk(4..9)];
-    pair.write(|db, _| cuts::recut(db, "default", "a", &sha256, &chunks, &Cut::default(), &known));
+    pair.write(|db, _| {
+        rechunking::rechunk(db, "default", "a", &sha256, &chunks, &ChunkingSpec::default(), &known)
+    });
     pair.write(|db, _| {
         db.execute("DELETE FROM embedding_queue", [])?;
         Ok(())
     });
-    let (_, effects, taken) = pair.write(|db, effects| cuts::settle(db, 100, effects));
+    let (_, effects, taken) = pair.write(|db, effects| rechunking::retire(db, 100, effects));
     assert_eq!((taken.removed.len(), taken.removed), (1, effects.removed));
-    let act = crate::types::AuditEntry {
+    let act = crate::types::AuditEvent {
         n: 0,
         at: 7,
         actor: "k".into(),

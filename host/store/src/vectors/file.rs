@@ -3,7 +3,7 @@
 //! Such a file is written once, under another name, synced and renamed, so it is whole or
 //! not there. It has a header of [`HEADER`] bytes, then sections that each begin at a
 //! multiple of [`ALIGNMENT`]. All of it is derived: a file that cannot be taken is
-//! removed and made anew.
+//! removed and rebuilt.
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
@@ -57,7 +57,7 @@ struct Section {
 
 /// What a file is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum FileKind {
     /// Rows of vectors.
     Segment = 1,
     /// Inverted lists over them.
@@ -83,7 +83,7 @@ pub(crate) enum Refused {
 }
 
 impl Header {
-    fn new(kind: Kind, identity: &Identity, dimensions: usize, sections: &[&[u8]]) -> Self {
+    fn new(kind: FileKind, identity: &Identity, dimensions: usize, sections: &[&[u8]]) -> Self {
         let mut header = Self { kind: kind as u32, identity: *identity, ..Self::zeroed() };
         header.magic = MAGIC;
         header.dimensions = u32::try_from(dimensions).unwrap_or(u32::MAX);
@@ -118,7 +118,7 @@ impl Header {
 /// Writes a file; it is on disk when this returns.
 pub(crate) fn write(
     path: &Path,
-    kind: Kind,
+    kind: FileKind,
     identity: &Identity,
     dimensions: usize,
     sections: &[&[u8]],
@@ -144,7 +144,7 @@ impl Mapped {
     /// in `checked`.
     pub(crate) fn open(
         path: &Path,
-        kind: Kind,
+        kind: FileKind,
         identity: &Identity,
         checked: Range<usize>,
     ) -> Result<Self, Refused> {
@@ -221,15 +221,15 @@ mod tests {
         let path = dir.path().join("file");
         let (small, large) = ([1_u64, 2, 3], vec![0.5_f32; 1_000]);
         let sections = [bytemuck::cast_slice(&small), bytemuck::cast_slice(&large)];
-        write(&path, Kind::Segment, &OWNER, 4, &sections).unwrap();
-        let open = |checked| Mapped::open(&path, Kind::Segment, &OWNER, checked);
+        write(&path, FileKind::Segment, &OWNER, 4, &sections).unwrap();
+        let open = |checked| Mapped::open(&path, FileKind::Segment, &OWNER, checked);
         let mapped = open(0..2).unwrap();
         assert_eq!((mapped.section::<u64>(0), mapped.dimensions()), (&small[..], 4));
         assert_eq!(mapped.section::<f32>(1), large);
         assert!(mapped.section::<u8>(2).is_empty());
-        let of_another = Mapped::open(&path, Kind::Segment, &[8; 32], 0..2);
+        let of_another = Mapped::open(&path, FileKind::Segment, &[8; 32], 0..2);
         assert!(matches!(of_another, Err(Refused::Other)));
-        assert!(matches!(Mapped::open(&path, Kind::Lists, &OWNER, 0..2), Err(Refused::Other)));
+        assert!(matches!(Mapped::open(&path, FileKind::Lists, &OWNER, 0..2), Err(Refused::Other)));
         let whole = std::fs::read(&path).unwrap();
         for at in [20, 60, HEADER + 1, HEADER + 64 + 5] {
             let mut bytes = whole.clone();

@@ -176,6 +176,6 @@ fn remove(path: &Path) {
 }
 
 fn refuse(path: &Path, error: &Refused) {
-    tracing::warn!(%error, file = ?path.file_name(), "a file of vectors is made anew");
+    tracing::warn!(%error, file = ?path.file_name(), "a file of vectors is damaged and will be rebuilt");
     remove(path);
 }

@@ -33,7 +33,7 @@ impl<'a> Sample<'a> {
 }
 
 /// At most `wanted` directions, one after the other, around which the rows of the
-/// segments lie; none when told to `stop`. The same segments give the same.
+/// segments lie; none when asked to `stop`. The same segments give the same.
 pub(super) fn centroids(
     of: &Sample<'_>,
     quantizer: &Quantizer,

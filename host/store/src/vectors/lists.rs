@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use super::file::{self, Identity, Kind, Mapped, Refused};
+use super::file::{self, FileKind, Identity, Mapped, Refused};
 use super::kmeans::{self, Sample};
 use super::nearest::{Near, Nearest, best, dot};
 use super::segment::{SEGMENT_ROWS, Segment};
@@ -26,7 +26,7 @@ const COVERED: usize = 7;
 /// The row that stands where a list ends within a block.
 const NO_ROW: u32 = u32::MAX;
 
-/// How much the rows may grow before the centroids are found anew: there are as many
+/// How much the rows may grow before the centroids are computed again: there are as many
 /// as twice the square root of the rows then. A list is that much longer at most.
 const GROWTH: usize = 4;
 /// Centroids that are compared exactly for the nearest one.
@@ -67,7 +67,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Makes the lists, some seconds for a million rows; none when told to `stop`.
+    /// Makes the lists, some seconds for a million rows; none when asked to `stop`.
     pub(super) fn carry_out(mut self, quantizer: &Quantizer, stop: &AtomicBool) -> Option<Lists> {
         let count = self.segments.len() * SEGMENT_ROWS;
         self.from = self.from.filter(|lists| lists.suit(count));
@@ -170,7 +170,7 @@ impl Parts {
 impl Lists {
     /// Maps a file.
     pub(super) fn open(path: &Path, identity: &Identity) -> Result<Self, Refused> {
-        let mapped = Mapped::open(path, Kind::Lists, identity, CENTROIDS..COVERED + 1)?;
+        let mapped = Mapped::open(path, FileKind::Lists, identity, CENTROIDS..COVERED + 1)?;
         let dimensions = mapped.dimensions();
         Ok(Self { storage: Storage::Mapped(mapped), dimensions })
     }
@@ -188,7 +188,7 @@ impl Lists {
             bytemuck::cast_slice(codes.words),
             bytemuck::cast_slice(self.covered()),
         ];
-        file::write(path, Kind::Lists, identity, self.dimensions, &sections)
+        file::write(path, FileKind::Lists, identity, self.dimensions, &sections)
     }
 
     /// Number of lists.

@@ -49,8 +49,8 @@ impl Save {
 }
 
 impl Listing {
-    /// Makes the lists and writes them; none when told to `stop`. Lists that cannot be
-    /// written stay in memory, and are made anew after the next start.
+    /// Makes the lists and writes them; none when asked to `stop`. Lists that cannot be
+    /// written stay in memory, and are rebuilt after the next start.
     pub(crate) fn carry_out(self, stop: &AtomicBool) -> Option<Lists> {
         let quantizer = Quantizer::new(self.plan.dimensions);
         let lists = self.plan.carry_out(&quantizer, stop)?;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::file::{self, Identity, Kind, Mapped, Refused};
+use super::file::{self, FileKind, Identity, Mapped, Refused};
 use crate::quantization::{Block, Codes, CodesRef, Quantizer};
 
 /// Rows of a segment that is full: 25 MB of 384 dimensions, which is also what a
@@ -51,7 +51,7 @@ impl Rows {
 impl Segment {
     /// Maps the file of a full segment.
     pub(super) fn open(path: &Path, identity: &Identity) -> Result<Self, Refused> {
-        let mapped = Mapped::open(path, Kind::Segment, identity, CHECKED)?;
+        let mapped = Mapped::open(path, FileKind::Segment, identity, CHECKED)?;
         let segment = Self::Mapped(mapped);
         let (rows, dimensions) = (segment.len(), segment.dimensions());
         let codes = segment.codes();
@@ -77,7 +77,7 @@ impl Segment {
             bytemuck::cast_slice(codes.words),
             bytemuck::cast_slice(self.values()),
         ];
-        file::write(path, Kind::Segment, identity, dimensions, &sections)
+        file::write(path, FileKind::Segment, identity, dimensions, &sections)
     }
 
     /// Whether it is in a file; what the file's content is known by, if it is.

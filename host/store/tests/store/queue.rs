@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// As [`Letters`], but fails at some texts, until it is told not to.
+/// As [`Letters`], but fails at some texts, until the test lets it succeed.
 #[derive(Default)]
 struct Picky {
     healed: std::sync::atomic::AtomicBool,
@@ -138,7 +138,7 @@ async fn a_large_document_holds_up_no_small_one() {
     store.set_embedder(Arc::clone(&model) as Arc<dyn Embed>);
     store.create_collection("other", None, None).await.unwrap();
     let words: Vec<_> = (0..2_000).map(|n| format!("word{n}")).collect();
-    let large = by_words("large", &words.join(" "), &Cut::default());
+    let large = by_words("large", &words.join(" "), &ChunkingSpec::default());
     let large = store.put("default", large, Condition::default()).await.unwrap();
     // Its words are found before any of it is embedded.
     words_found(&store, "large", "word1999").await;
@@ -174,7 +174,7 @@ async fn many_small_documents_do_not_hold_up_a_large_one_for_ever() {
     let (model, leave) = Noting::held();
     store.set_embedder(Arc::clone(&model) as Arc<dyn Embed>);
     let words: Vec<_> = (0..64).map(|n| format!("word{n}")).collect();
-    let large = by_words("large", &words.join(" "), &Cut::default());
+    let large = by_words("large", &words.join(" "), &ChunkingSpec::default());
     store.put("default", large, Condition::default()).await.unwrap();
     let small = (0..1_000).map(|n| document(&n.to_string(), &format!("small{n}"))).collect();
     let (job, seq) = store.ingest("default", small, Vec::new()).await.unwrap();

@@ -8,7 +8,7 @@ use super::super::builder::Builder;
 use super::super::drawing::Labels;
 use super::super::math;
 use super::super::xml::{at, attribute, child, is_on, name, named, text, val};
-use super::super::{Extracted, Kind, Warning, WarningCode};
+use super::super::{BlockKind, Extracted, Warning, WarningCode};
 use super::numbering::{Label, Numbering};
 use super::styles::{Role, Styles};
 use crate::limits;
@@ -171,7 +171,9 @@ impl<'a, 'x> Body<'a, 'x> {
             match name(node) {
                 "p" => self.paragraph(node),
                 "tbl" => self.deeper(|body| body.table(node)),
-                "oMathPara" | "oMath" => self.builder.block(Kind::Paragraph, &math::omml(node)),
+                "oMathPara" | "oMath" => {
+                    self.builder.block(BlockKind::Paragraph, &math::omml(node))
+                }
                 "AlternateContent" => {
                     self.deeper(|body| body.alternative(node, |body, node| body.blocks(node)))
                 }
@@ -239,19 +241,19 @@ impl<'a, 'x> Body<'a, 'x> {
     fn write(&mut self, line: &str, role: Role, label: Label) {
         let blank = line.trim().is_empty();
         let kind = match (role, &label) {
-            (Role::Title, _) => Kind::Heading(1),
-            (Role::Heading(level), _) => Kind::Heading(level),
-            (Role::Item, _) | (_, Label::Bullet | Label::Number(_)) => Kind::ListItem,
-            (Role::Body, Label::Nothing) => Kind::Paragraph,
+            (Role::Title, _) => BlockKind::Heading(1),
+            (Role::Heading(level), _) => BlockKind::Heading(level),
+            (Role::Item, _) | (_, Label::Bullet | Label::Number(_)) => BlockKind::ListItem,
+            (Role::Body, Label::Nothing) => BlockKind::Paragraph,
         };
-        if kind != Kind::ListItem && self.builder.in_list() {
+        if kind != BlockKind::ListItem && self.builder.in_list() {
             self.builder.paragraph_break();
         }
         self.builder.start(kind);
         if !blank {
             match label {
                 Label::Number(number) => self.builder.mark(&format!("{} ", number.trim())),
-                _ if kind == Kind::ListItem => self.builder.mark("- "),
+                _ if kind == BlockKind::ListItem => self.builder.mark("- "),
                 _ => {}
             }
         }
@@ -439,7 +441,7 @@ impl<'a, 'x> Body<'a, 'x> {
         if self.builder.in_list() {
             self.builder.paragraph_break();
         }
-        self.builder.start(Kind::Table);
+        self.builder.start(BlockKind::Table);
         let mut above: Vec<String> = Vec::new();
         for row in rows {
             if self.builder.len() > limits::MAX_TEXT_BYTES {

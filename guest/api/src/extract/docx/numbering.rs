@@ -15,7 +15,7 @@ struct Level {
     start: u32,
     format: String,
     text: String,
-    /// The level whose number starts this one anew; none: never.
+    /// The level whose number restarts this one; none: never.
     restart: Option<usize>,
     legal: bool,
     style: Option<String>,

@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
-use super::super::Kind;
+use super::super::BlockKind;
 use super::super::package::tests::pack;
 use super::*;
 
@@ -62,11 +62,11 @@ fn headings_lists_tables_and_pages_are_kept() {
     assert_eq!(
         blocks,
         [
-            (Kind::Heading(1), "Wings & flutter"),
-            (Kind::Paragraph, "One two"),
-            (Kind::ListItem, "1. first"),
-            (Kind::Table, "speed | damping\n10 | 0.2"),
-            (Kind::Paragraph, "Later"),
+            (BlockKind::Heading(1), "Wings & flutter"),
+            (BlockKind::Paragraph, "One two"),
+            (BlockKind::ListItem, "1. first"),
+            (BlockKind::Table, "speed | damping\n10 | 0.2"),
+            (BlockKind::Paragraph, "Later"),
         ]
     );
     let later = extracted.text.find("Later").unwrap();
@@ -178,7 +178,7 @@ fn the_style_title_is_the_title_in_any_language() {
         + &paragraph("<w:pStyle w:val='A'/>", "Part");
     let extracted = read(&body, &[("styles", "styles.xml", styles)]);
     assert_eq!(extracted.title.as_deref(), Some("Report"));
-    assert_eq!(extracted.blocks[1].kind, Kind::Heading(2));
+    assert_eq!(extracted.blocks[1].kind, BlockKind::Heading(2));
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! What stands on every page of a site: navigation, headers, footers, cookie
-//! bars. It is told by the elements and roles that mean it, and by the names
+//! bars. It is recognised by the elements and roles that mean it, and by the names
 //! that sites give it, where its place and its links agree.
 
 use std::collections::HashSet;

@@ -1,7 +1,7 @@
 //! From the tree of a page to a text.
 
 use super::super::builder::Builder;
-use super::super::{Extracted, Kind, math};
+use super::super::{BlockKind, Extracted, math};
 use super::boilerplate::Found;
 use super::tree::{Id, Tree};
 use crate::limits;
@@ -100,7 +100,7 @@ impl<'t> Reader<'t> {
         }
         match name {
             "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => {
-                self.builder.start(Kind::Heading(level(name)));
+                self.builder.start(BlockKind::Heading(level(name)));
                 self.children(id);
                 self.builder.end();
             }
@@ -153,14 +153,14 @@ impl<'t> Reader<'t> {
             }
             _ => "- ".to_owned(),
         };
-        self.builder.start(Kind::ListItem);
+        self.builder.start(BlockKind::ListItem);
         self.builder.mark(&mark);
         self.children(id);
         self.builder.end();
     }
 
     fn code(&mut self, id: Id) {
-        self.builder.start(Kind::Code);
+        self.builder.start(BlockKind::Code);
         self.preformatted += 1;
         self.children(id);
         self.preformatted -= 1;
@@ -200,8 +200,8 @@ impl<'t> Reader<'t> {
     /// Inside a list item a block is no more than a space.
     fn boundary(&mut self) {
         match self.builder.kind() {
-            Some(Kind::ListItem) => self.builder.gap(),
-            Some(Kind::Code) if self.preformatted > 0 => {}
+            Some(BlockKind::ListItem) => self.builder.gap(),
+            Some(BlockKind::Code) if self.preformatted > 0 => {}
             _ => self.builder.end(),
         }
     }
@@ -219,11 +219,11 @@ impl<'t> Reader<'t> {
             if self.is_skipped(caption, "caption") {
                 continue;
             }
-            self.builder.start(Kind::Paragraph);
+            self.builder.start(BlockKind::Paragraph);
             self.children(caption);
             self.builder.end();
         }
-        self.builder.start(Kind::Table);
+        self.builder.start(BlockKind::Table);
         let mut pending: Vec<(usize, String)> = Vec::new();
         for row in rows {
             if self.builder.len() > limits::MAX_TEXT_BYTES {

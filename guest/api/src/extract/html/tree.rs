@@ -489,7 +489,7 @@ impl Parser {
         }
     }
 
-    /// What the tokenizer must be told, as the standard's tree builder would.
+    /// What the tokenizer must know, as the standard's tree builder would.
     fn raw_text(&self, name: &str) -> TokenSinkResult<()> {
         if self.is_foreign() {
             return TokenSinkResult::Continue;

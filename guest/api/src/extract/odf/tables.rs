@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use roxmltree::Node;
 
 use super::super::xml::{attribute, name, named};
-use super::super::{Kind, Warning, WarningCode};
+use super::super::{BlockKind, Warning, WarningCode};
 use super::Reader;
 use crate::limits;
 
@@ -53,9 +53,9 @@ impl<'a, 'x> Reader<'a, 'x> {
         }
         if sheet {
             self.builder.page();
-            self.builder.block(Kind::Heading(1), label);
+            self.builder.block(BlockKind::Heading(1), label);
         }
-        self.builder.start(Kind::Table);
+        self.builder.start(BlockKind::Table);
         self.rows(node, &mut Spans::default());
         self.builder.end();
         for node in std::mem::take(&mut self.following) {
@@ -84,9 +84,9 @@ impl<'a, 'x> Reader<'a, 'x> {
     fn row(&mut self, node: Node<'a, 'x>, spans: &mut Spans) {
         let Some((cells, blank)) = self.cells_of(node, spans) else { return };
         let times = repeated(node, "number-rows-repeated");
-        if blank && spans.0.is_empty() && self.builder.kind() == Some(Kind::Table) {
+        if blank && spans.0.is_empty() && self.builder.kind() == Some(BlockKind::Table) {
             // An empty row parts tables.
-            self.builder.start(Kind::Table);
+            self.builder.start(BlockKind::Table);
         }
         spans.end_rows(times);
         for _ in 0..if blank { 0 } else { times.min(MAX_REPEATED) } {

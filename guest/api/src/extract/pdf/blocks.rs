@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use super::super::Kind;
+use super::super::BlockKind;
 use super::super::builder::Builder;
 use super::hyphens::{Vocabulary, is_cut};
 use super::lines::{Line, is_cjk};
@@ -147,7 +147,7 @@ pub(super) fn write(lines: Vec<Line>, style: &Style, builder: &mut Builder) {
 }
 
 fn table(rows: &[Vec<String>], style: &Style, builder: &mut Builder) {
-    builder.start(Kind::Table);
+    builder.start(BlockKind::Table);
     for row in rows {
         builder.line_break();
         for (at, cell) in row.iter().enumerate() {
@@ -206,14 +206,14 @@ fn flow(lines: &[Line], style: &Style, builder: &mut Builder) {
         let (lines, tail) = rest.split_at(count.clamp(1, rest.len()));
         let text = text(lines, style);
         let kind = match style.heading(lines, &text) {
-            Some(level) => Kind::Heading(level),
-            None if is_item(&text) => Kind::ListItem,
-            None => Kind::Paragraph,
+            Some(level) => BlockKind::Heading(level),
+            None if is_item(&text) => BlockKind::ListItem,
+            None => BlockKind::Paragraph,
         };
-        if in_list && kind != Kind::ListItem {
+        if in_list && kind != BlockKind::ListItem {
             builder.paragraph_break();
         }
-        in_list = kind == Kind::ListItem;
+        in_list = kind == BlockKind::ListItem;
         builder.start(kind);
         for line in text.split('\n') {
             builder.line_break();
@@ -309,7 +309,7 @@ fn flows_over(above: &Line, below: &Line) -> bool {
     beside && !ends && first.starts_with(char::is_lowercase) && above.bold == below.bold
 }
 
-/// Whether a line is the first of a paragraph that is told by its indent.
+/// Whether a line is the first of a paragraph that is recognised by its indent.
 fn is_indented(block: &[Line], above: &Line, below: &Line) -> bool {
     let em = below.size;
     let indent = if below.rtl { above.end - below.end } else { below.start - above.start };

@@ -90,7 +90,7 @@ impl<'a> Fonts<'a> {
         dict: &Dict<'a>,
         budget: &mut Budget,
     ) -> Result<Rc<Face<'a>>, Unreadable> {
-        // A dictionary is a part of the file, so its place tells it from others.
+        // A dictionary is a part of the file, so its place distinguishes it from others.
         let key = (dict.data().as_ptr() as usize, dict.data().len());
         if let Some(face) = self.faces.get(&key) {
             return Ok(face.clone());

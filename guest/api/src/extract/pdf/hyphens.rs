@@ -67,7 +67,7 @@ const SECOND: &[&str] = &[
     "world",
 ];
 
-/// The words of a document, to tell a cut from a compound.
+/// The words of a document, to distinguish a cut from a compound.
 #[derive(Debug, Default)]
 pub(super) struct Vocabulary {
     words: HashSet<String>,

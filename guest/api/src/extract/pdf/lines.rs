@@ -316,7 +316,7 @@ fn weights<'a>(glyphs: impl Iterator<Item = &'a Glyph>) -> (f64, bool) {
 /// The thresholds that letter spacing asks for.
 #[derive(Default)]
 struct Tracking {
-    /// Of strings that have enough letters to tell.
+    /// Of strings that have enough letters to decide.
     strings: HashMap<u32, f64>,
     /// Of all other letters of the line.
     line: f64,

@@ -39,7 +39,7 @@ impl Sample {
         sample.bytes()
     }
 
-    /// Adds an object and tells its number.
+    /// Adds an object and returns its number.
     pub(super) fn object(&mut self, body: impl AsRef<[u8]>) -> usize {
         self.objects.push(body.as_ref().to_vec());
         self.objects.len()

@@ -6,7 +6,7 @@ mod fonts;
 mod hostile;
 mod layout;
 
-use super::super::{Block, Extracted, Kind, WarningCode};
+use super::super::{Block, BlockKind, Extracted, WarningCode};
 use super::extract;
 use super::sample::Sample;
 
@@ -18,7 +18,7 @@ fn text(contents: &str) -> String {
     read(&Sample::of(contents)).text
 }
 
-fn blocks(extracted: &Extracted) -> Vec<(Kind, &str)> {
+fn blocks(extracted: &Extracted) -> Vec<(BlockKind, &str)> {
     let block = |block: &Block| (block.kind, block.range.clone());
     extracted.blocks.iter().map(block).map(|(kind, range)| (kind, &extracted.text[range])).collect()
 }

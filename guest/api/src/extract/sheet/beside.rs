@@ -7,7 +7,7 @@ use roxmltree::Node;
 use super::super::builder::Builder;
 use super::super::package::{Package, Relations, parse};
 use super::super::xml::{attribute, named, text};
-use super::super::{Kind, Unreadable, drawing};
+use super::super::{BlockKind, Unreadable, drawing};
 
 const FORMAT: &str = "XLSX";
 
@@ -63,7 +63,7 @@ fn drawn(package: &mut Package<'_>, part: &str, builder: &mut Builder) -> Result
         && let Ok(tree) = parse(&xml, FORMAT)
     {
         for shape in tree.descendants().filter(|node| named(*node, "txBody")) {
-            builder.block(Kind::Paragraph, &drawing::paragraphs(shape));
+            builder.block(BlockKind::Paragraph, &drawing::paragraphs(shape));
         }
     }
     let relations = package.relations(part)?;
@@ -103,7 +103,7 @@ fn notes(root: Node<'_, '_>, people: &HashMap<String, String>, builder: &mut Bui
             .into_iter()
             .flatten()
             .collect();
-        builder.block(Kind::Paragraph, &format!("{}: {words}", head.join(", ")));
+        builder.block(BlockKind::Paragraph, &format!("{}: {words}", head.join(", ")));
     }
 }
 

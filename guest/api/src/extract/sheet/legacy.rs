@@ -237,7 +237,7 @@ impl<'b> Workbook<'b> {
                 return Err(DAMAGED);
             }
             match kind {
-                // Nothing behind it can be read; that is told by the reader.
+                // Nothing behind it can be read; the reader warns of that.
                 FILE_PASS => return Ok(sizes),
                 END => break,
                 BOUND_SHEET => sheets.push(u32_at(data, 0).ok_or(DAMAGED)? as usize),

@@ -23,7 +23,7 @@ pub struct ChatRequest {
     pub conversation: Conversation,
     /// Whether the answer comes as events.
     pub stream: bool,
-    /// Whether the last event tells the usage.
+    /// Whether the last event gives the usage.
     pub include_usage: bool,
     /// The most tokens that the answer may have.
     pub max_tokens: Option<u32>,
@@ -257,7 +257,7 @@ pub struct Message<'a> {
 
 /// A piece of an answer.
 #[derive(Debug, Serialize)]
-pub struct Chunk<'a> {
+pub struct CompletionChunk<'a> {
     /// The same for all pieces.
     pub id: &'a str,
     /// Always `chat.completion.chunk`.

@@ -1,5 +1,5 @@
 //! `POST /v1/completions`, the API of before chats, which some clients speak to
-//! servers that are like OpenAI's unless they are told that a model chats.
+//! servers that are like OpenAI's unless their settings say that a model chats.
 
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::cli::CliError;
 
-/// Bytes of the hash in the name of a ledger: enough to tell feeds apart.
+/// Bytes of the hash in the name of a ledger: enough to distinguish feeds.
 const NAME_BYTES: usize = 8;
 
 /// `seen` is the last pass that found a source, `sent` the last that sent all of it.
@@ -48,7 +48,7 @@ pub struct Ledger {
 /// What is known of a source: a file, or a page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Print {
-    /// What tells without reading that nothing changed: size and time of a file.
+    /// What shows without reading that nothing changed: size and time of a file.
     pub quick: String,
     /// The hash of its content.
     pub sha256: String,
@@ -148,7 +148,7 @@ impl Ledger {
         self.run("UPDATE sources SET seen = ?1 WHERE source LIKE 'http%://%'", [self.pass])
     }
 
-    /// The source is as it was, by what costs more to tell.
+    /// The source is as it was, by what costs more to compare.
     pub fn touch(&mut self, source: &str, print: &Print) -> Result<(), CliError> {
         self.run(
             "UPDATE sources SET quick = ?2, etag = ?3, modified = ?4 WHERE source = ?1",
@@ -246,7 +246,7 @@ pub fn default_folder() -> PathBuf {
     named.map_or_else(home, PathBuf::from).join("ragtime/feeds")
 }
 
-/// The hash tells feeds apart, the name is for people.
+/// The hash distinguishes feeds, the name is for people.
 fn file_name(name: &str, identity: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in identity {

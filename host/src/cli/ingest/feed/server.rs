@@ -83,7 +83,7 @@ pub async fn delete(collection: &str, put: &Put, context: &Context) -> Result<De
     let document: Value =
         found.json().await.map_err(|error| CliError::new(format!("the answer: {error}")))?;
     let Some(etag) = etag else {
-        return Err(CliError::new(format!("the server does not tell the version of {}", put.id)));
+        return Err(CliError::new(format!("the server does not say the version of {}", put.id)));
     };
     if put.stamp.as_ref().is_some_and(|known| *known != stamp(&document)) {
         return Ok(Deletion::Changed);

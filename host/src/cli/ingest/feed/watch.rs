@@ -15,7 +15,7 @@ use crate::cli::ingest::Progress;
 use crate::cli::{CliError, Context, out};
 use crate::signal;
 
-/// How often to look where the system does not tell of changes.
+/// How often to look where the system does not report changes.
 const WITHOUT_NOTICE: Duration = Duration::from_secs(10);
 /// Times the settling that a pass waits at most while changes go on: files that are
 /// still written are left out of it.
@@ -138,7 +138,7 @@ impl Watch<'_> {
     }
 }
 
-/// Has the system tell of changes below these paths.
+/// Has the system report changes below these paths.
 fn start(
     paths: &std::collections::BTreeSet<PathBuf>,
     told: Sender<()>,

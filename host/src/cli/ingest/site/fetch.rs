@@ -20,7 +20,7 @@ use crate::cli::ingest::feed::ledger::Print;
 
 /// What `robots.txt` calls us.
 const AGENT: &str = "ragtime";
-/// What servers are told.
+/// How the crawler names itself to servers.
 const USER_AGENT: &str = concat!("ragtime/", env!("CARGO_PKG_VERSION"));
 /// Redirects that are followed: RFC 9309 asks for five where `robots.txt` is concerned.
 const MAX_REDIRECTS: usize = 5;

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::super::Kind;
+use super::super::super::BlockKind;
 use super::super::extract;
 use super::super::sample::Sample;
 use super::{blocks, lines, placed, read, text};
@@ -167,7 +167,7 @@ fn a_table_keeps_its_cells_apart_and_a_row_on_a_line() {
     }
     let table = "Region | Revenue | Growth\nNorth | 1,200 | 4 %\nSouth | 900 | 7 %";
     let extracted = read(&Sample::of(&placed(&page)));
-    assert_eq!(blocks(&extracted), [(Kind::Table, table)]);
+    assert_eq!(blocks(&extracted), [(BlockKind::Table, table)]);
     // Cells of several lines, drawn cell by cell.
     for (at, y) in [(0, 700.0), (1, 660.0), (2, 620.0)] {
         stacked.extend([
@@ -181,7 +181,7 @@ fn a_table_keeps_its_cells_apart_and_a_row_on_a_line() {
     assert_eq!(
         blocks(&extracted),
         [(
-            Kind::Table,
+            BlockKind::Table,
             "Region wing area | Revenue | Growth\nNorth wing area | 1,200 | 4 %\nSouth wing area | 900 | 7 %"
         )]
     );
@@ -220,13 +220,13 @@ fn headings_paragraphs_and_lists_are_told_by_size_weight_and_place() {
     assert_eq!(
         blocks(&extracted),
         [
-            (Kind::Heading(1), "On wings"),
-            (Kind::Paragraph, twice.as_str()),
-            (Kind::Paragraph, "A new paragraph."),
-            (Kind::Heading(2), "Cause and effect"),
-            (Kind::Paragraph, body),
-            (Kind::ListItem, "• lift"),
-            (Kind::ListItem, "• drag"),
+            (BlockKind::Heading(1), "On wings"),
+            (BlockKind::Paragraph, twice.as_str()),
+            (BlockKind::Paragraph, "A new paragraph."),
+            (BlockKind::Heading(2), "Cause and effect"),
+            (BlockKind::Paragraph, body),
+            (BlockKind::ListItem, "• lift"),
+            (BlockKind::ListItem, "• drag"),
         ]
     );
 }

@@ -1,9 +1,9 @@
-//! Responses that are kept for a repetition of their request
+//! Idempotency records: the responses that are kept for requests that are sent again
 //! (draft-ietf-httpapi-idempotency-key-header-07).
 
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::types::{Claim, Claimed, Error, KeptResponse};
+use crate::types::{Claim, Claimed, Error, IdempotencyRecord};
 
 pub(crate) const CREATE: &str = "
 CREATE TABLE IF NOT EXISTS replays (
@@ -27,12 +27,12 @@ CREATE TABLE IF NOT EXISTS claims (
 CREATE INDEX IF NOT EXISTS replays_by_age ON replays (at);
 ";
 
-/// Keeps a response, and forgets those from before `oldest`.
+/// Writes a record, and deletes those from before `oldest`.
 pub(crate) fn keep(
     connection: &Connection,
     principal: &str,
     key: &str,
-    response: &KeptResponse,
+    response: &IdempotencyRecord,
     oldest: u64,
 ) -> Result<(), Error> {
     connection.execute("DELETE FROM replays WHERE at < ?1", [oldest])?;
@@ -54,8 +54,8 @@ pub(crate) fn keep(
     Ok(())
 }
 
-/// Takes a request for one host of several, unless it was done or another host is at it. A
-/// claim ends by itself, for the host that died with it.
+/// Claims a request for one host of several, unless the request has a record or another
+/// host has claimed it. A claim expires, for the case that its host died.
 pub(crate) fn claim(
     connection: &Connection,
     claim: &Claim,
@@ -80,7 +80,7 @@ pub(crate) fn claim(
     Ok(Claimed::First)
 }
 
-/// Gives a claim back, if it is still this one.
+/// Deletes a claim, if its holder is still this one.
 pub(crate) fn release(connection: &Connection, claim: &Claim) -> Result<(), Error> {
     connection.execute(
         "DELETE FROM claims WHERE principal = ?1 AND key = ?2 AND holder = ?3",
@@ -89,19 +89,19 @@ pub(crate) fn release(connection: &Connection, claim: &Claim) -> Result<(), Erro
     Ok(())
 }
 
-/// The response of a request, unless it is from before `oldest`.
+/// The record of a request, unless it is from before `oldest`.
 pub(crate) fn find(
     connection: &Connection,
     principal: &str,
     key: &str,
     oldest: u64,
-) -> Result<Option<KeptResponse>, Error> {
+) -> Result<Option<IdempotencyRecord>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT fingerprint, at, status, headers, body, rights FROM replays
          WHERE principal = ?1 AND key = ?2 AND at >= ?3",
     )?;
     let found = statement.query_row((principal, key, oldest), |row| {
-        Ok(KeptResponse {
+        Ok(IdempotencyRecord {
             fingerprint: row.get(0)?,
             at: row.get(1)?,
             status: row.get(2)?,

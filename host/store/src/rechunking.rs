@@ -1,4 +1,4 @@
-//! How documents are cut, and cutting them anew.
+//! The chunking spec of each document, and rechunking where a collection wants another.
 //!
 //! New chunks are written beside the old ones, which serve until the indexes
 //! have the new ones too. Then the old ones go, in the same transaction that
@@ -6,16 +6,16 @@
 
 use std::sync::Arc;
 
-use ragtime_policy::chunking::{Chunking, Cut};
+use ragtime_policy::chunking::{Chunking, ChunkingSpec};
 use ragtime_policy::cursor;
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::models::Known;
-use crate::types::{Error, NewChunk, NewDocument, Uncut};
+use crate::types::{Error, NewChunk, NewDocument, StaleDocument};
 use crate::writer::Effects;
 use crate::{details, documents, models};
 
-/// `cut` is how the newest chunks were made; `next_last` and `next_count`
+/// `cut` is the chunking spec of the newest chunks; `next_last` and `next_count`
 /// stand there while those are not yet the document's own.
 pub(crate) const CREATE: &str = "
 CREATE TABLE IF NOT EXISTS chunkings (
@@ -62,12 +62,12 @@ pub(crate) fn set_chunking(
     Ok(())
 }
 
-/// Notes how a document was cut that was just written.
+/// Writes down the chunking spec of a document that was just written.
 pub(crate) fn note(
     db: &Connection,
     document: i64,
     collection: i64,
-    cut: &Cut,
+    cut: &ChunkingSpec,
     outline: &str,
 ) -> Result<(), Error> {
     db.prepare_cached(
@@ -77,14 +77,14 @@ pub(crate) fn note(
     Ok(())
 }
 
-/// Documents of a collection that are not cut in this way, by number after
-/// `after`: those that search finds, which has come `through` here, or all.
-fn uncut(
+/// Stale documents of a collection: those that have another chunking spec than `wanted`, by
+/// number after `after`. With `indexed_through`, only those that search finds.
+fn stale(
     db: &Connection,
     collection: i64,
-    wanted: &Cut,
+    wanted: &ChunkingSpec,
     after: i64,
-    through: Option<u64>,
+    indexed_through: Option<u64>,
     mut take: impl FnMut(i64) -> Result<bool, Error>,
 ) -> Result<(), Error> {
     let mut statement = db.prepare_cached(
@@ -93,7 +93,7 @@ fn uncut(
          AND chunk_count > 0
          ORDER BY cuts.document",
     )?;
-    let mut rows = statement.query((collection, after, wanted.label(), through))?;
+    let mut rows = statement.query((collection, after, wanted.label(), indexed_through))?;
     while let Some(row) = rows.next()? {
         let cut = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
         if !wanted.is_met_by(cut) && !take(row.get(0)?)? {
@@ -103,46 +103,52 @@ fn uncut(
     Ok(())
 }
 
-/// How many they are, with those whose new chunks are not their own yet.
+/// How many documents of a collection are stale, with those whose new chunks are not
+/// their own yet.
 pub(crate) fn count(db: &Connection, collection: i64, known: &Known) -> Result<u64, Error> {
     let mut count = db
         .prepare_cached(
             "SELECT count(*) FROM cuts WHERE next_last IS NOT NULL AND collection = ?1",
         )?
         .query_row([collection], |row| row.get(0))?;
-    uncut(db, collection, &wanted(db, collection, known)?, 0, None, |_| {
+    stale(db, collection, &wanted(db, collection, known)?, 0, None, |_| {
         count += 1;
         Ok(true)
     })?;
     Ok(count)
 }
 
-/// How a collection's texts are to be cut: by the tokens of the model whose vectors
-/// serve, if it counts them.
-pub(crate) fn wanted(db: &Connection, collection: i64, known: &Known) -> Result<Cut, Error> {
+/// The chunking spec that a collection wants: by the tokens of the model whose vectors
+/// serve, if that model counts tokens.
+pub(crate) fn wanted(
+    db: &Connection,
+    collection: i64,
+    known: &Known,
+) -> Result<ChunkingSpec, Error> {
     let models = models::of(db, collection)?;
     let model = models.effective(known).filter(|model| known.counting.contains(*model));
-    Ok(Cut { chunking: chunking(db, collection)?, model: model.map(str::to_owned) })
+    Ok(ChunkingSpec { chunking: chunking(db, collection)?, model: model.map(str::to_owned) })
 }
 
-/// The next of them, with what is needed to cut them, and where to go on.
+/// The next stale documents, with what is needed to chunk them, and the cursor of the
+/// page after.
 pub(crate) fn next(
     db: &Connection,
     collection: &str,
     known: &Known,
     after: Option<&str>,
     limit: usize,
-    through: u64,
-) -> Result<(Vec<Uncut>, Option<String>), Error> {
+    indexed_through: u64,
+) -> Result<(Vec<StaleDocument>, Option<String>), Error> {
     let key = documents::collection_key(db, collection)?;
     let after = after.map(|after| cursor::decode(LIST, after)).transpose()?;
-    // One that is gone: those before it have been cut, and are not found again.
+    // A document that is gone: those before it were rechunked, and are not stale any more.
     let after = match after {
         Some(id) => documents::number_of(db, key, &id)?.unwrap_or(0),
         None => 0,
     };
     let mut numbers = Vec::new();
-    uncut(db, key, &wanted(db, key, known)?, after, Some(through), |number| {
+    stale(db, key, &wanted(db, key, known)?, after, Some(indexed_through), |number| {
         numbers.push(number);
         Ok(numbers.len() <= limit)
     })?;
@@ -151,10 +157,10 @@ pub(crate) fn next(
         "SELECT id, media_type, text, outline, sha256 FROM documents
          JOIN cuts ON cuts.document = documents.key WHERE documents.key = ?1",
     )?;
-    let (mut found, mut bytes) = (Vec::<Uncut>::new(), 0);
+    let (mut found, mut bytes) = (Vec::<StaleDocument>::new(), 0);
     for number in &numbers {
         let document = read.query_row([number], |row| {
-            Ok(Uncut {
+            Ok(StaleDocument {
                 id: row.get(0)?,
                 media_type: row.get(1)?,
                 text: row.get(2)?,
@@ -173,11 +179,11 @@ pub(crate) fn next(
     Ok((found, next))
 }
 
-/// Names of collections with documents to be cut.
+/// Names of collections with stale documents.
 pub(crate) fn collections(
     db: &Connection,
     known: &Known,
-    through: u64,
+    indexed_through: u64,
 ) -> Result<Vec<String>, Error> {
     let mut statement = db.prepare_cached("SELECT key, name FROM collections ORDER BY name")?;
     let all: Vec<(i64, String)> =
@@ -185,7 +191,7 @@ pub(crate) fn collections(
     let mut named = Vec::new();
     for (key, name) in all {
         let mut any = false;
-        uncut(db, key, &wanted(db, key, known)?, 0, Some(through), |_| {
+        stale(db, key, &wanted(db, key, known)?, 0, Some(indexed_through), |_| {
             any = true;
             Ok(false)
         })?;
@@ -196,15 +202,15 @@ pub(crate) fn collections(
     Ok(named)
 }
 
-/// Gives a document new chunks, if its text is still this one and it is not
-/// being cut already; true if it did.
-pub(crate) fn recut(
+/// Gives a document new chunks, if its text still has this hash and no rechunking of the
+/// document is under way; true if it did.
+pub(crate) fn rechunk(
     db: &Connection,
     collection: &str,
     id: &str,
     sha256: &str,
     chunks: &[NewChunk],
-    cut: &Cut,
+    cut: &ChunkingSpec,
     known: &Arc<Known>,
 ) -> Result<bool, Error> {
     let collection = documents::collection_key(db, collection)?;
@@ -249,30 +255,34 @@ pub(crate) fn recut(
     Ok(true)
 }
 
-/// New chunks that the indexes, which have come through `?1`, have by now, with their
-/// vectors.
-const SETTLED: &str =
+/// Documents whose new chunks are in the indexes, which have every chunk up to `?1`, and
+/// have their vectors.
+const RETIRABLE: &str =
     "next_last <= ?1 AND next_last NOT IN (SELECT last_chunk FROM embedding_queue)";
 
-/// Whether there are such chunks.
-pub(crate) fn any_to_settle(db: &Connection, through: u64) -> Result<bool, Error> {
+/// Whether a document has old chunks that can be retired.
+pub(crate) fn any_to_retire(db: &Connection, indexed_through: u64) -> Result<bool, Error> {
     let mut statement =
-        db.prepare_cached(&format!("SELECT EXISTS (SELECT 1 FROM cuts WHERE {SETTLED})"))?;
-    Ok(statement.query_row([through], |row| row.get(0))?)
+        db.prepare_cached(&format!("SELECT EXISTS (SELECT 1 FROM cuts WHERE {RETIRABLE})"))?;
+    Ok(statement.query_row([indexed_through], |row| row.get(0))?)
 }
 
-/// Takes the old chunks of those documents out.
-pub(crate) fn settle(db: &Connection, through: u64, effects: &mut Effects) -> Result<(), Error> {
+/// Retires the old chunks of documents whose new ones search finds.
+pub(crate) fn retire(
+    db: &Connection,
+    indexed_through: u64,
+    effects: &mut Effects,
+) -> Result<(), Error> {
     let mut statement = db.prepare_cached(&format!(
         "SELECT key, cuts.collection, last_chunk, next_last, next_count FROM cuts
-         JOIN documents ON documents.key = cuts.document WHERE {SETTLED}"
+         JOIN documents ON documents.key = cuts.document WHERE {RETIRABLE}"
     ))?;
-    let settled: Vec<(i64, i64, u64, u64, u64)> = statement
-        .query_map([through], |row| {
+    let retirable: Vec<(i64, i64, u64, u64, u64)> = statement
+        .query_map([indexed_through], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
         })?
         .collect::<Result<_, _>>()?;
-    for (document, collection, old_last, last, count) in settled {
+    for (document, collection, old_last, last, count) in retirable {
         documents::remove_chunks(db, collection, document, Some(old_last), effects)?;
         db.prepare_cached("UPDATE documents SET last_chunk = ?2, chunk_count = ?3 WHERE key = ?1")?
             .execute((document, last, count))?;

@@ -1,7 +1,6 @@
-//! Has documents cut anew that are not cut as their collection wants them:
-//! after its settings changed, or once the model is there to count tokens. The
-//! handler does the cutting, a page of documents a request; meanwhile
-//! everything is found as it was.
+//! Has the handler rechunk stale documents, those whose chunking spec is not the one that
+//! their collection wants: after its settings changed, or once the model is there to count
+//! tokens. One request rechunks a page of documents; meanwhile search finds the old chunks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +18,7 @@ use crate::swap::ask_as;
 
 /// Documents of one request: its work stays well below the deadline.
 const PAGE: usize = 32;
-/// How long one request may take: that of the longest texts.
+/// How long one request may take: enough for the longest texts.
 const DEADLINE: Duration = Duration::from_secs(120);
 /// Chunks that may wait for the indexes before the next page: some steps of the
 /// indexer, so that documents of clients do not wait behind all of these.
@@ -29,23 +28,23 @@ const MAX_WAIT: Duration = Duration::from_secs(86_400);
 /// After how long to try again what failed.
 const RETRY: Duration = Duration::from_secs(60);
 
-/// Why a page was not cut.
+/// Why a page of documents was not rechunked.
 enum Stuck {
     /// The handler has no such route.
     Unable,
-    /// It failed at it.
+    /// The handler failed to rechunk the page.
     Failed(String),
 }
 
 /// Runs until the server goes away.
 pub async fn run(routing: Arc<Routing>, services: Arc<Services>) {
-    let mut upkeep = Upkeep { routing, services };
-    while !upkeep.services.draining() {
-        let change = upkeep.services.embeddings.change();
-        let mut switches = upkeep.services.store.model_switches();
-        let wait = if upkeep.everything().await { MAX_WAIT } else { RETRY };
+    let mut rechunker = Rechunker { routing, services };
+    while !rechunker.services.draining() {
+        let change = rechunker.services.embeddings.change();
+        let mut switches = rechunker.services.store.model_switches();
+        let wait = if rechunker.everything().await { MAX_WAIT } else { RETRY };
         tokio::select! {
-            () = upkeep.services.recut.notified() => {}
+            () = rechunker.services.rechunk.notified() => {}
             () = change => {}
             // The sender lives as long as the store.
             _ = switches.changed() => {}
@@ -54,45 +53,54 @@ pub async fn run(routing: Arc<Routing>, services: Arc<Services>) {
     }
 }
 
-struct Upkeep {
+struct Rechunker {
     routing: Arc<Routing>,
     services: Arc<Services>,
 }
 
-impl Upkeep {
-    /// Goes through all collections; false when something is left to be tried
-    /// again.
+impl Rechunker {
+    /// Rechunks the stale documents of all collections; false when some are left to be
+    /// tried again.
     async fn everything(&mut self) -> bool {
         if !self.services.store.leads() {
-            // Another host does it. When this one takes over it is told.
+            // The leading host of the fleet rechunks. A host that takes over is notified.
             return true;
         }
-        let collections = match self.read(|store| store.uncut_collections()).await {
+        let collections = match self.read(|store| store.stale_collections()).await {
             Ok(collections) => collections,
             Err(error) => {
-                tracing::error!(error, "no telling which documents are to be cut anew");
+                tracing::error!(error, "the stale documents cannot be read");
                 return false;
             }
         };
         let mut done = true;
         for collection in collections {
-            tracing::info!(collection, "documents are being cut anew");
+            tracing::info!(collection, "stale documents are being rechunked");
             match self.collection(&collection).await {
-                Ok((recut, 0)) => tracing::info!(collection, recut, "documents were cut anew"),
+                Ok((recut, 0)) => {
+                    tracing::info!(collection, recut, "stale documents were rechunked")
+                }
                 Ok((recut, failed)) => {
                     tracing::warn!(
                         collection,
                         recut,
                         failed,
-                        "some documents stay as they are cut"
+                        "some documents stay stale and keep their old chunks"
                     );
                     done = false;
                 }
                 Err(Stuck::Unable) => {
-                    tracing::warn!(collection, "this handler cannot cut documents anew");
+                    tracing::warn!(
+                        collection,
+                        "this handler has no route to rechunk documents, which keep their old chunks"
+                    );
                 }
                 Err(Stuck::Failed(error)) => {
-                    tracing::error!(collection, error, "documents were not cut anew");
+                    tracing::error!(
+                        collection,
+                        error,
+                        "stale documents were not rechunked and will be tried again"
+                    );
                     done = false;
                 }
             }
@@ -100,7 +108,7 @@ impl Upkeep {
         done
     }
 
-    /// Documents that were cut, and that the handler failed at.
+    /// How many documents were rechunked, and how many the handler failed to rechunk.
     async fn collection(&self, collection: &str) -> Result<(u64, u64), Stuck> {
         let (mut cursor, mut recut, mut failed) = (None::<String>, 0, 0);
         let mut limit = PAGE;
@@ -118,11 +126,15 @@ impl Upkeep {
                 // One document must not hold up the others.
                 Err(Stuck::Failed(_)) if limit > 1 => limit = 1,
                 Err(Stuck::Failed(error)) => {
-                    tracing::error!(collection, error, "a document is not cut anew");
+                    tracing::error!(
+                        collection,
+                        error,
+                        "a document was not rechunked and keeps its old chunks"
+                    );
                     failed += 1;
                     let (name, at) = (collection.to_owned(), cursor.clone());
                     let skipped =
-                        self.read(move |store| store.uncut(&name, at.as_deref(), 1)).await;
+                        self.read(move |store| store.stale(&name, at.as_deref(), 1)).await;
                     cursor = skipped.map_err(Stuck::Failed)?.1;
                     if cursor.is_none() {
                         return Ok((recut, failed));
@@ -133,7 +145,7 @@ impl Upkeep {
         }
     }
 
-    /// Documents that were cut, and where to go on.
+    /// How many documents of a page were rechunked, and the cursor of the page after.
     async fn page(
         &self,
         collection: &str,
@@ -141,7 +153,7 @@ impl Upkeep {
         limit: usize,
     ) -> Result<(u64, Option<String>), Stuck> {
         let failed = |error: String| Stuck::Failed(error);
-        let bearer = format!("Bearer {}", self.services.keyring.upkeep_credential());
+        let bearer = format!("Bearer {}", self.services.keyring.rechunker_credential());
         // Cursors are of letters, digits, `-` and `_`.
         let from = cursor.map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
         let request = Request::builder()
@@ -152,7 +164,7 @@ impl Upkeep {
             .map_err(|error| failed(error.to_string()))?;
         let generation = self.routing.active();
         let parts = request.into_parts().0;
-        let reply = ask_as(Purpose::Upkeep, &generation, &parts, Bytes::new(), DEADLINE).await;
+        let reply = ask_as(Purpose::Rechunk, &generation, &parts, Bytes::new(), DEADLINE).await;
         let reply = reply.map_err(|lost| failed(lost.to_string()))?;
         match reply.status {
             StatusCode::OK => {}
