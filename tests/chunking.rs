@@ -175,7 +175,7 @@ async fn a_handler_that_fails_at_cutting_holds_up_nothing() {
     let faulty =
         Setup::with_model_again(&server).argument("--handler").argument(faulty.to_str().unwrap());
     let mut server = faulty.start();
-    server.logged(&["some documents stay as they are cut", r#""failed":3"#]).await;
+    server.logged(&["some documents stay stale and keep their old chunks", r#""failed":3"#]).await;
     assert!(server.terminate().success());
     let server = Setup::again(&server).argument("--handler").argument("built-in").start();
     assert_eq!(server.search("stride").await.first().map(String::as_str), Some("stride"));

@@ -318,16 +318,22 @@ fn the_container_of_compose_has_no_rights_and_bounds() {
 fn the_hosts_of_a_fleet_are_like_the_one_that_is_alone_and_nobody_else_reaches_the_database() {
     let mut file = manifest("deploy/compose.fleet.yaml");
     let mut services = file["services"].take();
-    let postgres = services.as_object_mut().unwrap().remove("postgres").unwrap();
-    assert_eq!(postgres["networks"], json!(["database"]));
-    assert_eq!(postgres["ports"], Value::Null);
+    for name in ["postgres", "valkey"] {
+        let service = services.as_object_mut().unwrap().remove(name).unwrap();
+        assert_eq!(service["networks"], json!(["database"]), "{name}");
+        assert_eq!(service["ports"], Value::Null, "{name}");
+        assert!(service["healthcheck"].is_object(), "{name}");
+    }
     assert_eq!(file["networks"]["database"]["internal"], "true");
     let alone = json!({"file": "compose.yaml", "service": "ragtime"});
     let (mut ports, mut volumes) = (BTreeSet::new(), BTreeSet::new());
     let services = services.as_object().unwrap();
     for (name, service) in services {
         assert_eq!(service["extends"], alone, "{name}");
-        assert_eq!(service["environment"], json!({"RAGTIME_FLEET__NAME": name}));
+        let variables =
+            json!({"RAGTIME_FLEET__NAME": name, "RAGTIME_FLEET__REDIS": "redis://valkey:6379"});
+        assert_eq!(service["environment"], variables);
+        assert_eq!(service["depends_on"].as_object().unwrap().len(), 2, "{name}");
         ports.insert(service["ports"].to_string());
         // A data folder has one host.
         volumes.insert(service["volumes"].to_string());

@@ -60,7 +60,7 @@ pub struct Admin {
 type Answered = Result<Response<AdminBody>, AdminProblem>;
 
 impl Admin {
-    /// The operator's side of a server whose public side is `public`.
+    /// The operator's listener of a server that has `public` as its own.
     pub fn new(
         swaps: Arc<Swaps>,
         services: Arc<Services>,

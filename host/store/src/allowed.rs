@@ -1,4 +1,4 @@
-//! The documents that a filter allows, cache from one search to the next.
+//! The documents that a filter allows, kept from one search to the next.
 //!
 //! Metadata and language of a stored document never change: a document that is written
 //! again gets a row with a greater key, and keys are never given twice. So what a filter
@@ -142,7 +142,7 @@ mod tests {
         documents
     }
 
-    /// How many answers are cache, and what they take of the bound.
+    /// How many answers are kept, and what they take of the bound.
     fn size(allowed: &AllowedDocuments) -> (usize, usize) {
         let cache = allowed.lock();
         (cache.answers.len(), cache.documents)

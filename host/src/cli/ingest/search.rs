@@ -54,7 +54,7 @@ enum Reason {
     Ignored,
     Excluded,
     Link,
-    FileKind,
+    Kind,
 }
 
 impl Reason {
@@ -64,7 +64,7 @@ impl Reason {
             Self::Ignored => "left out by .gitignore or .ignore; --no-ignore takes them",
             Self::Excluded => "left out by --include or --exclude",
             Self::Link => "symbolic links; name what they lead to",
-            Self::FileKind => "of no kind that can be read, by their names",
+            Self::Kind => "of no kind that can be read, by their names",
         }
     }
 }
@@ -244,7 +244,7 @@ fn reason_against(entry: &DirEntry, globs: &Override, selection: &Selection) -> 
         return Some(Reason::Link);
     }
     let readable = is_folder || kind(path).is_some() || WholeKind::of_path(path).is_some();
-    (!readable).then_some(Reason::FileKind)
+    (!readable).then_some(Reason::Kind)
 }
 
 fn name(root: &Path, path: &Path) -> String {
