@@ -9,13 +9,12 @@
 //! folder of a server, each moved a little towards others for as many rows as are wanted.
 //! Without it vectors lie around random centres. `RAGTIME_BENCH_LISTS` is
 //! `data.vector_search_lists`. `RAGTIME_BENCH_EXPORT=DIR` writes the vectors of rows and
-//! queries there, for `tests/bench/vector_peers.py`, and ends. `RAGTIME_BENCH_DIR=DIR` keeps
-//! the store there, and takes the one that is there instead of ingesting again.
+//! queries there, for `tests/bench/vector_peers.py`, and ends.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::indexing_slicing)]
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -63,27 +62,22 @@ fn main() {
     if let Ok(dir) = std::env::var("RAGTIME_BENCH_EXPORT") {
         return export(&made, rows, Path::new(&dir));
     }
-    let temporary = tempfile::tempdir().unwrap();
-    let kept = std::env::var_os("RAGTIME_BENCH_DIR").map(PathBuf::from);
-    let dir = kept.as_deref().unwrap_or(temporary.path());
-    let is_there = dir.join("ragtime.sqlite").exists();
+    let dir = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let usual = Settings::default();
     let lists = number("RAGTIME_BENCH_LISTS").map(|lists| usize::try_from(lists).unwrap());
     let vector_search_lists = lists.unwrap_or(usual.vector_search_lists);
     let settings = Settings { vector_search_lists, ..usual };
     let open = |settings: &Settings| {
-        let store = Store::open(dir, settings.clone()).unwrap();
+        let store = Store::open(dir.path(), settings.clone()).unwrap();
         store.set_embedder(Arc::new(Model(Arc::clone(&made))));
         store
     };
     let store = open(&settings);
+    let took = runtime.block_on(ingest(&store, rows));
     print("chunks", rows);
     print("vectors", made.kind());
-    if !is_there {
-        let took = runtime.block_on(ingest(&store, rows));
-        print("ingested, chunks/s", format!("{:.0}", rows as f64 / took.as_secs_f64()));
-    }
+    print("ingested, chunks/s", format!("{:.0}", rows as f64 / took.as_secs_f64()));
     print("lists made after, s", format!("{:.1}", settled().as_secs_f64()));
     print("resident, MB, own / all", resident());
     let queries = Queries { store: &store, made: &made };
@@ -95,7 +89,7 @@ fn main() {
     let nearest = Nearest::of(&made, rows);
     print("vector recall@10", format!("{:.3}", queries.recall(Kind::Vector, &nearest.all)));
     print("filtered recall@10", format!("{:.3}", queries.recall(Kind::Filtered, &nearest.some)));
-    print("on disk, MB", bytes_under(dir) >> 20);
+    print("on disk, MB", bytes_under(dir.path()) >> 20);
     runtime.block_on(store.close());
     drop(store);
     let start = Instant::now();

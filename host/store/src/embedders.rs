@@ -21,7 +21,6 @@ use crate::index::Indexes;
 use crate::indexer::{Wake, by_collection};
 use crate::lock_mutex;
 use crate::models::{self, Known};
-use crate::pace::Pace;
 use crate::pending::{self, Pending};
 use crate::reader::Readers;
 use crate::types::{Embed, Error, ModelStatus};
@@ -77,7 +76,7 @@ pub(crate) struct Tools {
     pub(crate) queue_length: Arc<watch::Sender<u64>>,
     /// The indexer, which has another model's vectors serve.
     pub(crate) indexer: Sender<Wake>,
-    /// Chunks that a model is given at once.
+    /// Chunks that are embedded in one step.
     pub(crate) batch: usize,
     /// The fleet that this host is part of. One of its hosts makes the vectors.
     pub(crate) fleet: Option<Arc<Fleet>>,
@@ -120,7 +119,6 @@ impl Embedders {
             name: name.clone(),
             model,
             known,
-            pace: Pace::new(tools.batch),
             tools,
             state: Arc::clone(&state),
             last_collection: 0,
@@ -195,8 +193,6 @@ struct Worker {
     /// The models there were when this one came.
     known: Arc<Known>,
     tools: Tools,
-    /// Chunks that are embedded in one step.
-    pace: Pace,
     state: Arc<State>,
     /// The collection that had the last turn.
     last_collection: i64,
@@ -322,7 +318,7 @@ impl Worker {
     }
 
     fn embed_queued(&mut self) -> Result<Step, Error> {
-        let (through, batch, start) = (self.through(), self.pace.chunks(), Instant::now());
+        let (through, batch) = (self.through(), self.tools.batch);
         let (mut shares, last) = self.tools.readers.read(|db| {
             embedding_queue::next(db, &self.name, self.last_collection, through, batch)
         })?;
@@ -331,7 +327,6 @@ impl Worker {
         }
         self.last_collection = last;
         let mut chunks: Vec<_> = shares.iter_mut().flat_map(|share| &mut share.chunks).collect();
-        let vectors_made = chunks.len();
         if let Err(error) = self.embed(&mut chunks) {
             tracing::error!(%error, model = self.name, "embedding failed and will be tried again");
             self.state.complete.store(false, Relaxed);
@@ -349,7 +344,6 @@ impl Worker {
             progress.iter().try_for_each(|progress| progress.save(db))
         })?;
         self.tell_queue(through)?;
-        self.pace.note(vectors_made, start.elapsed());
         Ok(Step::More)
     }
 
@@ -382,14 +376,12 @@ impl Worker {
             // It may be another model's.
             chunk.vector = None;
         }
-        for chunks in chunks.chunks_mut(self.tools.batch) {
-            let texts: Vec<_> = chunks.iter().map(|chunk| chunk.words.text.as_str()).collect();
-            let vectors = bisect::embed_each(self.model.as_ref(), &texts);
-            for (chunk, vector) in chunks.iter_mut().zip(vectors.map_err(Error::Internal)?) {
-                match vector {
-                    Ok(vector) => chunk.vector = Some(vector),
-                    Err(error) => self.leave_out(chunk.chunk, &error)?,
-                }
+        let texts: Vec<_> = chunks.iter().map(|chunk| chunk.words.text.as_str()).collect();
+        let vectors = bisect::embed_each(self.model.as_ref(), &texts).map_err(Error::Internal)?;
+        for (chunk, vector) in chunks.iter_mut().zip(vectors) {
+            match vector {
+                Ok(vector) => chunk.vector = Some(vector),
+                Err(error) => self.leave_out(chunk.chunk, &error)?,
             }
         }
         Ok(())
@@ -417,7 +409,7 @@ impl Worker {
         if self.state.complete.load(Relaxed) {
             return Ok(Step::Done);
         }
-        let (through, batch, start) = (self.through(), self.pace.chunks(), Instant::now());
+        let (through, batch) = (self.through(), self.tools.batch);
         let mut missing = self
             .tools
             .readers
@@ -429,7 +421,6 @@ impl Worker {
         };
         self.embed(&mut missing.iter_mut().collect::<Vec<_>>())?;
         self.save(&missing)?;
-        self.pace.note(missing.len(), start.elapsed());
         self.show(missing);
         self.filled = last;
         Ok(Step::More)
@@ -443,7 +434,7 @@ impl Worker {
     /// Makes vectors for a collection that is to have this model, while those of
     /// another serve.
     fn fill_next(&mut self) -> Result<Step, Error> {
-        let (through, batch, start) = (self.through(), self.pace.chunks(), Instant::now());
+        let (through, batch) = (self.through(), self.tools.batch);
         for collection in self.tools.readers.read(|db| models::changing_to(db, &self.name))? {
             let from = self.filled_next.get(&collection).copied().unwrap_or(0);
             let mut missing = self
@@ -458,7 +449,6 @@ impl Worker {
             };
             self.embed(&mut missing.iter_mut().collect::<Vec<_>>())?;
             self.save(&missing)?;
-            self.pace.note(missing.len(), start.elapsed());
             self.filled_next.insert(collection, last);
             return Ok(Step::More);
         }

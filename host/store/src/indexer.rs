@@ -19,7 +19,6 @@ use crate::embedding_queue;
 use crate::fleet::Announcer;
 use crate::index::{CollectionIndex, Indexes};
 use crate::lexical::{LexicalWriter, Progress};
-use crate::pace::Pace;
 use crate::pending::{self, Pending};
 use crate::reader::Readers;
 use crate::rebuild::Rebuild;
@@ -84,10 +83,7 @@ pub(crate) struct Indexer {
     pub(crate) watermark: watch::Sender<u64>,
     /// Chunks in the queue for vectors, updated after each batch.
     pub(crate) queue_length: Arc<watch::Sender<u64>>,
-    /// Chunks whose words are indexed in one step.
-    pub(crate) pace: Pace,
-    /// Chunks that go into an index that is made anew in one step.
-    pub(crate) rebuild_batch: usize,
+    pub(crate) batch: usize,
     /// Writers of lexical indexes, kept for the next batch.
     pub(crate) open: LruCache<i64, LexicalWriter>,
     pub(crate) max_open: usize,
@@ -184,7 +180,7 @@ impl Indexer {
                 }
             },
         };
-        if rebuild.batch(&self.readers, through, self.rebuild_batch)? {
+        if rebuild.batch(&self.readers, through, self.batch)? {
             self.rebuild = Some(rebuild);
             return Ok(true);
         }
@@ -197,10 +193,9 @@ impl Indexer {
     }
 
     fn index_batch(&mut self) -> Result<bool, Error> {
-        let start = Instant::now();
         let from = *self.watermark.borrow();
         let (collections, through) =
-            self.readers.read(|db| pending::upcoming(db, from, self.pace.chunks()))?;
+            self.readers.read(|db| pending::upcoming(db, from, self.batch))?;
         // In memory before the chunks are read: from here on, a removal finds
         // the index or comes before the snapshot. Held until the watermark has
         // moved: an index that was unloaded and loaded again meanwhile would
@@ -217,7 +212,6 @@ impl Indexer {
             return Ok(through > from);
         }
         let last_removal = removals.last().map(|(n, ..)| *n);
-        let chunks = pending.len();
         self.apply_all(by_collection(pending, removals), through)?;
         if let Some(last) = last_removal {
             self.writer.write_own_blocking(move |db, _| {
@@ -234,7 +228,6 @@ impl Indexer {
         self.embedders.wake_all();
         drop(held);
         self.indexes.shrink();
-        self.pace.note(chunks, start.elapsed());
         Ok(true)
     }
 

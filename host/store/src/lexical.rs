@@ -2,7 +2,6 @@
 //! terms of `ragtime-text`. One index for each collection, since the statistics of
 //! one must not weigh on another.
 
-mod listed;
 mod search;
 mod writer;
 
@@ -18,10 +17,10 @@ use tantivy::query::{
 use tantivy::schema::{
     FAST, Field, INDEXED, IndexRecordOption, STRING, Schema, TextFieldIndexing, TextOptions,
 };
+use tantivy::tokenizer::RawTokenizer;
 use tantivy::{DocId, DocSet, Index, IndexReader, ReloadPolicy, Searcher, Term};
 
 use crate::types::Error;
-use listed::ListedTerms;
 pub(crate) use search::LexicalSearch;
 use search::chunk_at;
 use writer::State;
@@ -34,7 +33,8 @@ const NAMES: &str = "names";
 const LANGUAGE: &str = "language";
 /// Stems of English, the only field of words in an index of the first version.
 const BODY: &str = "body";
-/// The names under which tantivy finds what reads a list of terms. The second is that of an index of the first version.
+/// Tantivy asks for an analyser by name before it takes terms that are made already.
+/// The second is that of an index of the first version.
 const ANALYSERS: [&str; 2] = ["ragtime", "ragtime_en"];
 /// Of a text whose language is not known.
 const UNDETERMINED: &str = "und";
@@ -111,7 +111,7 @@ impl Lexical {
             false => Index::create(directory, schema(), tantivy::IndexSettings::default())?,
         };
         for name in ANALYSERS {
-            index.tokenizers().register(name, ListedTerms::default());
+            index.tokenizers().register(name, RawTokenizer::default());
         }
         let fields = Fields::of(&index.schema())?;
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
@@ -229,29 +229,22 @@ impl Lexical {
     pub(crate) fn search(&self, query: &str) -> Result<Option<LexicalSearch>, Error> {
         let searcher = self.reader.searcher();
         let language = text::language_of_query(query, &told(&self.languages(&searcher)?));
-        let scoring = EnableScoring::enabled_from_searcher(&searcher);
-        let (mut weights, mut finding) = (Vec::new(), Vec::new());
-        let mut before = None;
+        let mut clauses: Vec<(Occur, Box<dyn Query>)> = Vec::new();
         for term in text::query_terms(query, language) {
             let Some(field) = self.fields.get(term.field) else { continue };
             let found = Term::from_field_text(field, &term.text);
             let found = TermQuery::new(found, IndexRecordOption::WithFreqs);
-            let found: Box<dyn Query> =
-                Box::new(BoostQuery::new(Box::new(found), term.field.weight()));
-            weights.push(found.weight(scoring)?);
-            // The form of a word comes right after its stem, which finds all that it does.
-            let refines = (before, term.field) == (Some(text::Field::Stem), text::Field::Exact);
-            if !refines {
-                finding.push((Occur::Should, found));
-            }
-            before = Some(term.field);
+            let found = BoostQuery::new(Box::new(found), term.field.weight());
+            clauses.push((Occur::Should, Box::new(found)));
         }
-        if weights.is_empty() {
+        if clauses.is_empty() {
             return Ok(None);
         }
-        let refined = finding.len() < weights.len();
-        let query = BooleanQuery::new(finding);
-        Ok(Some(LexicalSearch { searcher, query, weights, refined, chunk: self.fields.chunk }))
+        let scoring = EnableScoring::enabled_from_searcher(&searcher);
+        let weights =
+            clauses.iter().map(|(_, clause)| clause.weight(scoring)).collect::<Result<_, _>>()?;
+        let query = BooleanQuery::new(clauses);
+        Ok(Some(LexicalSearch { searcher, query, weights, chunk: self.fields.chunk }))
     }
 
     /// What the words and phrases that have to be there, and those that must

@@ -30,7 +30,6 @@ mod look;
 mod maintainer;
 mod models;
 mod opening;
-mod pace;
 mod pending;
 mod quantization;
 mod reader;

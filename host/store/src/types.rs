@@ -36,12 +36,11 @@ pub struct Settings {
     pub queued_writes: usize,
     /// How long a write waits for a place in the queue.
     pub write_wait: Duration,
-    /// Chunks whose words are indexed in one step, at least: each ends with a sync of the
-    /// disk. While steps are short, they take up to 16 times as many.
+    /// Chunks whose words are indexed in one step: each ends with a sync of the
+    /// disk, and hundreds take a few milliseconds more.
     pub index_batch: usize,
-    /// Chunks that a model is given at once. Large enough to keep all cores at work; a
-    /// small document that comes meanwhile waits for the step, some tenths of a second.
-    /// While a model is so fast that steps are short, they take up to 16 times as many.
+    /// Chunks embedded in one step. Large enough to keep all cores at work; a small
+    /// document that comes meanwhile waits for the step, some tenths of a second.
     pub embed_batch: usize,
     /// Chunks that may wait for the indexes; while there are more, documents are
     /// refused as busy. Waiting costs disk and no memory, so there may be many:

@@ -14,10 +14,6 @@ use crate::types::Error;
 /// Hits to take beyond those asked for, since some may be of chunks that are
 /// gone and not yet out of the index.
 const SPARE_HITS: usize = 64;
-/// Hits to take for each that is asked for, where the words as they are written refine
-/// the order that their stems give. A word as it is written adds a fifth of what its stem
-/// does, and finding by twice as many terms takes four times as long.
-const REFINED: usize = 2;
 /// In an index of more chunks a search takes so long that it is worth a second thread.
 const CHUNKS_PER_THREAD: u64 = 131_072;
 /// The threads of such searches, one for each processor; without them a search goes on
@@ -30,12 +26,9 @@ static SIDE_BY_SIDE: LazyLock<Executor> = LazyLock::new(|| {
 /// A search under way, on one state of the index.
 pub(crate) struct LexicalSearch {
     pub(super) searcher: Searcher,
-    /// What finds chunks: stems, names, and words that have no stem.
     pub(super) query: BooleanQuery,
-    /// What scores them: each term of the query, in order.
+    /// Of each term of the query, in order.
     pub(super) weights: Vec<Box<dyn Weight>>,
-    /// Whether there are terms that score and do not find.
-    pub(super) refined: bool,
     pub(super) chunk: Field,
 }
 
@@ -46,7 +39,7 @@ impl LexicalSearch {
     where
         F: Fn(u64) -> bool + Send + Sync + Clone + 'static,
     {
-        let limit = self.limit(depth);
+        let limit = depth + SPARE_HITS;
         let hits = self.hits(&TopDocs::with_limit(limit).order_by_score())?;
         let all = hits.len() < limit;
         let mut found = self.ranked(hits)?;
@@ -63,16 +56,11 @@ impl LexicalSearch {
     where
         F: Fn(u64) -> bool + Send + Sync + Clone + 'static,
     {
-        let top = TopDocs::with_limit(self.limit(depth)).order_by_score();
+        let top = TopDocs::with_limit(depth + SPARE_HITS).order_by_score();
         let collector = FilterCollector::new(CHUNK.to_owned(), accept, top);
         let mut found = self.ranked(self.hits(&collector)?)?;
         found.truncate(depth);
         Ok(found)
-    }
-
-    /// Hits to take for so many chunks.
-    fn limit(&self, depth: usize) -> usize {
-        if self.refined { depth * REFINED + SPARE_HITS } else { depth + SPARE_HITS }
     }
 
     /// Looks through the index, through the segments of a large one side by side.
