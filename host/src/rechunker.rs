@@ -92,7 +92,7 @@ impl Rechunker {
                 Err(Stuck::Unable) => {
                     tracing::warn!(
                         collection,
-                        "this handler has no route to rechunk documents, which keep their old chunks"
+                        "this handler cannot rechunk documents, which keep their old chunks"
                     );
                 }
                 Err(Stuck::Failed(error)) => {

@@ -115,7 +115,13 @@ impl Services {
             request_id,
         };
         if let Err(error) = self.store.record_audit_event(entry).await {
-            tracing::error!(%error, actor, action, target_id = target, "an audit event was not recorded");
+            tracing::error!(
+                %error,
+                actor,
+                action,
+                target_id = target,
+                "an audit event was not recorded"
+            );
         }
     }
 

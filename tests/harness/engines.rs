@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use tempfile::TempDir;
 
-use super::harness::clients;
+use super::harness::{child, clients};
 
 /// Names a server whose database the tests may make schemas in.
 const VARIABLE: &str = "RAGTIME_TEST_POSTGRES";
@@ -165,15 +165,10 @@ impl Postgres {
 
     /// Starts the server; what it said where it ended instead.
     fn try_to_go(&self) -> Result<(), Vec<String>> {
-        // The shell ends the server when the test has ended, however it ended: then its
-        // standard input does.
-        let mut shell = Command::new("sh");
-        let script = "\"$@\" & read -r end; kill -INT $!; wait; rm -rf \"$CLEAN\"";
-        shell.args(["-c", script, "sh"]);
-        let cleaned = if self.clean { self.dir.path().join("data") } else { PathBuf::new() };
-        shell.env("CLEAN", cleaned);
+        let data = self.dir.path().join("data");
+        let mut shell = child::until_the_test_ends("-INT", self.clean.then_some(&data));
         shell.envs(self.environment.iter().cloned());
-        shell.arg(self.bin.join("postgres")).arg("-D").arg(self.dir.path().join("data"));
+        shell.arg(self.bin.join("postgres")).arg("-D").arg(&data);
         shell.arg("-k").arg(self.socket()).args(["-c", "listen_addresses="]);
         shell.args(["-c", CONNECTIONS]);
         as_nobody(&mut shell);

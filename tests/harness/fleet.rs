@@ -2,7 +2,6 @@
 //! share is one PostgreSQL and one Valkey for the process of the tests.
 
 use std::fs;
-use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 
@@ -16,7 +15,7 @@ const METRIC: &str = "each host has metrics of its own requests";
 const BREAKER: &str = "each host finds out by itself that a model is down";
 
 /// The tests of the common suite that do not run on a fleet, and why. Each has
-/// `#[cfg_attr(fleet, ignore)]`; `tests/on_fleet.rs` holds the two against each other.
+/// `#[cfg_attr(fleet, ignore)]`; `tests/both.rs` holds the two against each other.
 pub const CANNOT: &[(&str, &str)] = &[
     ("chunking::a_handler_that_fails_at_cutting_holds_up_nothing", HANDLER),
     ("durability::a_backup_made_while_serving_comes_back_with_handler_and_keys", BACKUP),
@@ -80,19 +79,8 @@ pub fn turns<'a>(urls: impl Iterator<Item = &'a str>) -> String {
 /// Carries what comes from one to the other. A side that has said all is done with speaking,
 /// and one that takes nothing more ends both ways.
 fn carry(mut from: TcpStream, mut to: TcpStream) {
-    let mut buffer = [0; 16 * 1024];
-    loop {
-        match from.read(&mut buffer) {
-            Ok(0) => {
-                let _ = to.shutdown(Shutdown::Write);
-                return;
-            }
-            Ok(read) if to.write_all(&buffer[..read]).is_ok() => {}
-            Ok(_) | Err(_) => {
-                let _ = from.shutdown(Shutdown::Both);
-                let _ = to.shutdown(Shutdown::Both);
-                return;
-            }
-        }
-    }
+    let _ = match std::io::copy(&mut from, &mut to) {
+        Ok(_) => to.shutdown(Shutdown::Write),
+        Err(_) => from.shutdown(Shutdown::Both).and(to.shutdown(Shutdown::Both)),
+    };
 }

@@ -1,13 +1,14 @@
 //! Starts a real server on a free port, in a folder of its own, and speaks HTTP
 //! to it. The server is the `ragtime` binary; in the suite of the stock runtime
 //! (`tests/both.rs`) it is `wasmtime serve` with the joined component, and in that of the
-//! fleet (`tests/on_fleet.rs`) two hosts that take turns.
+//! fleet (the same file with `cfg(fleet)`) two hosts that take turns.
 
 #![allow(dead_code, reason = "each suite uses a part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod browser;
 pub mod bucket;
+pub mod child;
 pub mod clients;
 pub mod common;
 pub mod compiled;
@@ -494,16 +495,16 @@ impl Server {
 
     /// The same, while others still hold the server: returns when it is dead.
     pub fn kill_shared(&self) {
-        let pid = self.pid().to_string();
-        assert!(Command::new("kill").args(["-KILL", &pid]).status().unwrap().success());
+        self.signal("-KILL");
         // The last of its threads lets its files go.
-        let dead = || {
+        let is_dead = |child: &Child| {
+            let pid = child.id();
             let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
             let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
             status.map_or(true, |status| status.contains("State:\tZ"))
                 && threads.map_or(true, |threads| threads.count() <= 1)
         };
-        while !dead() {
+        while !self.children.iter().all(is_dead) {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
@@ -516,11 +517,15 @@ impl Server {
 
     /// Asks it to end, and waits.
     pub fn terminate(&mut self) -> ExitStatus {
+        self.signal("-TERM");
+        self.wait()
+    }
+
+    fn signal(&self, signal: &str) {
         for child in &self.children {
             let pid = child.id().to_string();
-            assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+            assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
         }
-        self.wait()
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::harness::clients;
+use super::harness::{child, clients};
 
 /// Names the program.
 const VARIABLE: &str = "RAGTIME_TEST_VALKEY";
@@ -63,11 +63,7 @@ impl Valkey {
 
     /// Starts it again, empty, and waits until it answers.
     pub fn go(&self) {
-        // The shell ends the server when the test has ended, however it ended: then its
-        // standard input does.
-        let mut shell = Command::new("sh");
-        shell.args(["-c", "\"$@\" & read -r end; kill -KILL $!; wait; rm -rf \"$CLEAN\"", "sh"]);
-        shell.env("CLEAN", if self.clean { self.dir.path() } else { Path::new("") });
+        let mut shell = child::until_the_test_ends("-KILL", self.clean.then_some(self.dir.path()));
         shell.arg(&self.program).args(["--port", "0", "--save", "", "--appendonly", "no"]);
         shell.arg("--unixsocket").arg(self.socket()).arg("--pidfile").arg(self.pid_file());
         shell.arg("--dir").arg(self.dir.path()).args(["--databases", DATABASES]);

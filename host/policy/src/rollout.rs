@@ -193,7 +193,7 @@ mod tests {
         /// Compiles what the fleet serves.
         CatchUp(usize),
         Request(usize),
-        ChunkingSpec(usize),
+        Cut(usize),
         Mend(usize),
         Kill(usize),
         Start(usize),
@@ -215,7 +215,7 @@ mod tests {
             2 => at.clone().prop_map(Event::Follow),
             3 => at.clone().prop_map(Event::CatchUp),
             6 => at.clone().prop_map(Event::Request),
-            1 => at.clone().prop_map(Event::ChunkingSpec),
+            1 => at.clone().prop_map(Event::Cut),
             2 => at.clone().prop_map(Event::Mend),
             1 => at.clone().prop_map(Event::Kill),
             2 => at.clone().prop_map(Event::Start),
@@ -361,7 +361,7 @@ mod tests {
                     }
                 }
                 Event::Request(at) => self.request(at)?,
-                Event::ChunkingSpec(at) => self.machines[at].connected = false,
+                Event::Cut(at) => self.machines[at].connected = false,
                 Event::Mend(at) => self.machines[at].connected = true,
                 Event::Kill(at) => self.machines[at].alive = false,
                 Event::Start(at) => {

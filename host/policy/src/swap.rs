@@ -343,7 +343,11 @@ mod tests {
             for step in steps {
                 match step {
                     0 | 1 => {
-                        let kind = if step == 0 { GenerationKind::Swap } else { GenerationKind::Rollback };
+                        let kind = if step == 0 {
+                            GenerationKind::Swap
+                        } else {
+                            GenerationKind::Rollback
+                        };
                         if let Ok((id, _)) = generations.begin(kind, None) {
                             prop_assert!(id > newest);
                             newest = id;

@@ -184,7 +184,7 @@ fn check(settings: &Settings, name: &str) -> Result<(), CliError> {
     match near > far {
         true => Ok(()),
         false => Err(failed(
-            "the model does not separate like texts from unlike ones: its pooling or prompts may be others",
+            "like texts are not nearer than unlike ones: the pooling or prompts may be others",
         )),
     }
 }

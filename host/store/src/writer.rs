@@ -288,8 +288,8 @@ fn run(
     }
 }
 
-/// Runs a group of writes in one transaction, and notifies their writers; false where it could not
-/// be committed.
+/// Runs a group of writes in one transaction, and notifies their writers; false where it
+/// could not be committed.
 fn write(
     connection: &Connection,
     group: Vec<Run>,

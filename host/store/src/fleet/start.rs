@@ -70,7 +70,7 @@ pub(crate) fn join(
     if !goes_on {
         if own.is_some() {
             tracing::warn!(
-                "the copy in the data folder is not of this log any more, and is replaced by a snapshot"
+                "the copy in the data folder is not of this log any more; a snapshot replaces it"
             );
         }
         take_copy(&mut link, dir)?;

@@ -176,6 +176,7 @@ fn remove(path: &Path) {
 }
 
 fn refuse(path: &Path, error: &Refused) {
-    tracing::warn!(%error, file = ?path.file_name(), "a file of vectors is damaged and will be rebuilt");
+    let file = path.file_name();
+    tracing::warn!(%error, ?file, "a file of vectors cannot be used and will be rebuilt");
     remove(path);
 }
