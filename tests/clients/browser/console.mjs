@@ -142,7 +142,7 @@ const tries = {
 
     await page.getByRole("button", { name: "Delete collection…" }).click();
     await inDialog(page).getByRole("button", { name: "Delete collection" }).click();
-    await said(page, "is deleted");
+    await said(page, "papers is deleted");
     assert.equal((await api("GET", "/v1/collections/papers")).status, 404);
   }),
 
