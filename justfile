@@ -40,7 +40,7 @@ bless-openapi:
 
 # Write the table of what was survived anew, after a run of all tests
 bless-survived:
-    RAGTIME_BLESS=1 cargo test --workspace --test readme the_table_of_what_was_survived
+    RAGTIME_BLESS=1 cargo test --workspace --test server the_table_of_what_was_survived
 
 # Measure the start, the handlers, the store, and Ragtime beside stock and native
 bench: bench-startup bench-handlers bench-store bench-stock
@@ -63,19 +63,19 @@ bench-stock:
 
 # Measure more requests than the server can serve
 overload:
-    cargo test --release --workspace --test overload -- --ignored --nocapture
+    cargo test --release --workspace --test server overload:: -- --ignored --nocapture
 
 # Measure swaps under load
 load:
-    cargo test --release --workspace --test load -- --ignored --nocapture
+    cargo test --release --workspace --test server load:: -- --ignored --nocapture
 
 # Mixed traffic with swaps and kills, for half an hour by default
 endurance seconds="1800":
-    RAGTIME_ENDURANCE_SECONDS={{seconds}} cargo test --release --workspace --test endurance -- --ignored --nocapture
+    RAGTIME_ENDURANCE_SECONDS={{seconds}} cargo test --release --workspace --test server endurance:: -- --ignored --nocapture
 
 # A long mix of attacks at the edge beside a client that behaves
 hostile seconds="40":
-    RAGTIME_HOSTILE_SECONDS={{seconds}} cargo test --workspace --test edge -- --ignored a_long_mixed --nocapture
+    RAGTIME_HOSTILE_SECONDS={{seconds}} cargo test --workspace --test server a_long_mixed -- --ignored --nocapture
 
 # Fuzz every parser for so many seconds each (cargo-fuzz)
 fuzz seconds="60":
@@ -83,15 +83,15 @@ fuzz seconds="60":
 
 # Fuzz the boundary between handler and host
 fuzz-boundary seconds="600":
-    RAGTIME_FUZZ_SECONDS={{seconds}} cargo test --release --workspace --test boundary -- --nocapture
+    RAGTIME_FUZZ_SECONDS={{seconds}} cargo test --release --workspace --test server boundary:: -- --nocapture
 
 # Try the clients of others, which are fetched from their registries
 clients:
-    cargo test --workspace --test ecosystem -- --ignored --skip made_up
+    cargo test --workspace --test server ecosystem:: -- --ignored --skip made_up
 
 # Make up requests for every route from the OpenAPI document
 schemathesis cases="450":
-    RAGTIME_CASES_PER_ROUTE={{cases}} cargo test --workspace --test ecosystem -- --ignored made_up
+    RAGTIME_CASES_PER_ROUTE={{cases}} cargo test --workspace --test server made_up -- --ignored
 
 # Hold the files under deploy/ and the workflows against schemas and linters
 deploy *arguments:
@@ -99,4 +99,4 @@ deploy *arguments:
 
 # Have systemd-analyze verify the unit
 deploy-unit:
-    cargo test --workspace --test deploy -- --ignored
+    cargo test --workspace --test server deploy:: -- --ignored

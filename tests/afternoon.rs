@@ -3,13 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod harness;
-
 use std::io::{Cursor, Write};
 use std::path::Path;
 use std::process::{Command, Output};
 
-use harness::{ADMIN, Server, Setup, binary};
+use crate::harness::{self, ADMIN, Server, Setup, binary};
 use serde_json::{Value, json};
 use zip::write::SimpleFileOptions;
 

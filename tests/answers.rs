@@ -2,11 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod harness;
-
 use std::path::Path;
 
-use harness::{ADMIN, Answer, Setup, binary};
+use crate::harness::{ADMIN, Answer, Setup, binary};
 use reqwest::Method;
 use serde_json::{Value, json};
 

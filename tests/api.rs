@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod harness;
-
-use harness::{Answer, Server, Setup};
+use crate::harness::{self, Answer, Server, Setup};
 use reqwest::Method;
 use serde_json::{Value, json};
 

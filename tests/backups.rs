@@ -3,14 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod harness;
-
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::{Duration, Instant};
 
-use harness::bucket::S3;
-use harness::{Answer, Server, Setup, binary};
+use crate::harness::bucket::S3;
+use crate::harness::{self, Answer, Server, Setup, binary};
 use reqwest::Method;
 use serde_json::{Value, json};
 

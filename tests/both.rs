@@ -10,40 +10,21 @@
 //! `harness/stock.rs` and `harness/fleet.rs`.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
-#![allow(clippy::duplicate_mod, reason = "each suite brings the harness")]
 
-#[path = "api.rs"]
 mod api;
-#[path = "chunking.rs"]
 mod chunking;
-#[path = "clients.rs"]
 mod clients;
-#[path = "conditions.rs"]
 mod conditions;
 #[path = "both/difference.rs"]
 mod difference;
-#[path = "documents.rs"]
 mod documents;
-#[path = "durability.rs"]
 mod durability;
-#[cfg(fleet)]
-#[allow(dead_code, reason = "each suite uses a part")]
-#[path = "harness/engines.rs"]
-mod engines;
-#[path = "formats.rs"]
 mod formats;
-#[path = "generator.rs"]
 mod generator;
 mod harness;
-#[path = "multilingual.rs"]
 mod multilingual;
 #[cfg(fleet)]
-#[path = "rights.rs"]
 mod rights;
-#[cfg(fleet)]
-#[allow(dead_code, reason = "each suite uses a part")]
-#[path = "harness/valkey.rs"]
-mod valkey;
 
 #[cfg(stock)]
 #[test]

@@ -3,17 +3,15 @@
 //! is part of the suite; a long one is
 //!
 //! ```text
-//! RAGTIME_FUZZ_SECONDS=600 cargo test --release --workspace --test boundary -- --nocapture
+//! RAGTIME_FUZZ_SECONDS=600 cargo test --release --workspace --test server boundary:: -- --nocapture
 //! ```
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
-mod harness;
-
 use std::time::{Duration, Instant};
 
+use crate::harness::{self, CHEAT, Server, Setup, fixture};
 use futures::stream::{self, StreamExt};
-use harness::{CHEAT, Server, Setup, fixture};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngSeed, TestRunner};

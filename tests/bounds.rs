@@ -3,12 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-mod harness;
-
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
-use harness::{ADMIN, Answer, Server, Setup, built_in, survived, variant};
+use crate::harness::{self, ADMIN, Answer, Server, Setup, built_in, survived, variant};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 

@@ -3,22 +3,18 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-mod harness;
 #[allow(dead_code, reason = "each suite uses a part")]
-#[path = "harness/valkey.rs"]
-mod valkey;
-
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
-use harness::{Answer, Server, Setup, survived};
+use crate::harness::valkey::Valkey;
+use crate::harness::{Answer, Server, Setup, survived};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use ragtime_policy::bucket::{Limits, TokenBucket};
 use ragtime_policy::shared_bucket::{MAX_BURST, SCRIPT, decision};
 use reqwest::Method;
 use serde_json::json;
-use valkey::Valkey;
 
 /// How long a state may take to come about on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);

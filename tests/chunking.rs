@@ -3,11 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod harness;
-
 use std::time::Duration;
 
-use harness::{Server, Setup};
+use crate::harness::{self, Server, Setup};
 use reqwest::Method;
 use serde_json::{Value, json};
 

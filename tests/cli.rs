@@ -2,12 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod harness;
-
 use std::io::{BufRead, BufReader};
 use std::process::{Output, Stdio};
 
-use harness::{ADMIN, Server, Setup, binary};
+use crate::harness::{ADMIN, Server, Setup, binary};
 
 fn ragtime(server: &Server, arguments: &[&str]) -> Output {
     binary()

@@ -2,10 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod harness;
-
-use harness::clients::{Script, run};
-use harness::{ADMIN, Answer, Server, Setup};
+use crate::harness::clients::{Script, run};
+use crate::harness::{ADMIN, Answer, Server, Setup};
 use reqwest::Method;
 use serde_json::json;
 

@@ -3,9 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod harness;
-
-use harness::{Answer, Setup};
+use crate::harness::{Answer, Setup};
 use reqwest::Method;
 use serde_json::json;
 

@@ -3,14 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod harness;
-
 use std::path::Path;
 use std::time::Duration;
 
-use harness::clients::{Script, run};
-use harness::endpoint::{Behaviour, Endpoint};
-use harness::{ADMIN, Answer, FAULTY, Server, Setup, WASI02, fixture, root, variant};
+use crate::harness::clients::{Script, run};
+use crate::harness::endpoint::{Behaviour, Endpoint};
+use crate::harness::{ADMIN, Answer, FAULTY, Server, Setup, WASI02, fixture, root, variant};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 

@@ -4,14 +4,12 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod harness;
-
 use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use harness::{Answer, Server, Setup, binary};
+use crate::harness::{self, Answer, Server, Setup, binary};
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 

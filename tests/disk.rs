@@ -3,12 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-mod harness;
-
 use std::path::Path;
 use std::time::Duration;
 
-use harness::{Answer, Server, Setup};
+use crate::harness::{self, Answer, Server, Setup};
 use reqwest::Method;
 use serde_json::json;
 use tokio::net::TcpStream;

@@ -3,18 +3,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "tls/certificates.rs"]
-mod certificates;
-mod harness;
-
 use std::collections::BTreeSet;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use certificates::{Authority, Files, Issued};
-use harness::{ADMIN, Setup, binary};
+use crate::harness::certificates::{Authority, Files, Issued};
+use crate::harness::{ADMIN, Setup, binary};
 use serde_json::Value;
 use tempfile::TempDir;
 

@@ -3,11 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod harness;
-
 use std::io::{Cursor, Write};
 
-use harness::{Answer, Server, Setup};
+use crate::harness::{self, Answer, Server, Setup};
 use reqwest::Method;
 use serde_json::{Value, json};
 use zip::ZipWriter;

@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod harness;
-
-use harness::{Server, Setup};
+use crate::harness::{self, Server, Setup};
 
 #[tokio::test]
 async fn documents_survive_kill_9_once_the_call_has_returned() {

@@ -1,14 +1,12 @@
 //! The long form of `clients`: frameworks that speak OpenAI's API or the Model
 //! Context Protocol, each at a day's work. They take minutes to fetch the first
 //! time, so they run by
-//! `cargo test --workspace --test ecosystem -- --ignored`.
+//! `cargo test --workspace --test server ecosystem:: -- --ignored`.
 
 #![allow(clippy::unwrap_used)]
 
-mod harness;
-
-use harness::clients::{Script, make_up_requests, run};
-use harness::{Server, Setup};
+use crate::harness::clients::{Script, make_up_requests, run};
+use crate::harness::{Server, Setup};
 
 const DOCUMENT: &str =
     "Ragtime keeps a steady march in the left hand. Scott Joplin wrote the Maple Leaf Rag in 1899.";

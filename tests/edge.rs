@@ -10,16 +10,15 @@
     clippy::print_stdout
 )]
 
-#[path = "edge/bodies.rs"]
 mod bodies;
-mod harness;
-#[path = "edge/mixed.rs"]
 mod mixed;
 
 use std::time::{Duration, Instant};
 
-use harness::raw::{self, HEADERS, Http2, RESET, connect, connect_narrow, first, resident, rest};
-use harness::{ADMIN, Answer, CHEAT, FAULTY, Server, Setup, fixture};
+use crate::harness::raw::{
+    self, HEADERS, Http2, RESET, connect, connect_narrow, first, resident, rest,
+};
+use crate::harness::{self, ADMIN, Answer, CHEAT, FAULTY, Server, Setup, fixture};
 use reqwest::Method;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;

@@ -2,19 +2,17 @@
 //! growing. The short form is part of the suite; the long one is
 //!
 //! ```text
-//! RAGTIME_ENDURANCE_SECONDS=1800 cargo test --release --workspace --test endurance -- --ignored --nocapture
+//! RAGTIME_ENDURANCE_SECONDS=1800 cargo test --release --workspace --test server endurance:: -- --ignored --nocapture
 //! ```
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
-
-mod harness;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
-use harness::{Answer, Server, Setup, built_in, variant};
+use crate::harness::{self, Answer, Server, Setup, built_in, variant};
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 

@@ -3,12 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-mod harness;
-
 use std::time::Duration;
 
-use harness::endpoint::{Behaviour, Endpoint};
-use harness::{Answer, Server, Setup, pdf};
+use crate::harness::endpoint::{Behaviour, Endpoint};
+use crate::harness::{Answer, Server, Setup, pdf};
 use reqwest::Method;
 use serde_json::{Value, json};
 

@@ -2,11 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod harness;
-
 use std::time::Duration;
 
-use harness::{Answer, FAULTY, Server, Setup, fixture};
+use crate::harness::{self, Answer, FAULTY, Server, Setup, fixture};
 use reqwest::Method;
 
 /// The name that the fixture answers with.

@@ -2,15 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod harness;
-
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use harness::site::{Reply, Site};
-use harness::{ADMIN, Server, Setup, binary};
+use crate::harness::site::{Reply, Site};
+use crate::harness::{ADMIN, Server, Setup, binary};
 use serde_json::{Value, json};
 
 /// How long a state may take to come about on a busy machine.

@@ -2,18 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "harness/engines.rs"]
-mod engines;
-#[path = "fleet/failures.rs"]
 mod failures;
-#[path = "fleet/figures.rs"]
 mod figures;
-mod harness;
 
+use crate::harness::engines;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use harness::{ADMIN, Answer, Server, Setup, binary};
+use crate::harness::{self, ADMIN, Answer, Server, Setup, binary};
 use reqwest::Method;
 use serde_json::{Value, json};
 

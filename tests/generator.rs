@@ -3,13 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod harness;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use harness::model::{Behaviour, Model};
-use harness::{Answer, Server, Setup};
+use crate::harness::model::{Behaviour, Model};
+use crate::harness::{self, Answer, Server, Setup};
 use serde_json::{Value, json};
 
 const SECRET: &str = "sk-upstream-secret";

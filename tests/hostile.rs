@@ -3,10 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod harness;
-
-use harness::raw::{self, PATIENCE, rest};
-use harness::{ADMIN, Server, Setup};
+use crate::harness::raw::{self, PATIENCE, rest};
+use crate::harness::{self, ADMIN, Server, Setup};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 

@@ -3,11 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod harness;
-
 use std::path::{Path, PathBuf};
 
-use harness::{ADMIN, Answer, Server, Setup, WASI02, binary, fixture};
+use crate::harness::{ADMIN, Answer, Server, Setup, WASI02, binary, fixture};
 use reqwest::Method;
 use serde_json::json;
 

@@ -3,12 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-mod harness;
-
 use std::io::Read;
 use std::time::Duration;
 
-use harness::{ADMIN, Answer, FAULTY, Server, Setup, fixture};
+use crate::harness::{ADMIN, Answer, FAULTY, Server, Setup, fixture};
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

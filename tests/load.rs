@@ -2,18 +2,16 @@
 //! prints the figures of `docs/benchmarks.md`:
 //!
 //! ```text
-//! cargo test --release --workspace --test load -- --ignored --nocapture
+//! cargo test --release --workspace --test server load:: -- --ignored --nocapture
 //! ```
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout)]
-
-mod harness;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use harness::{Server, Setup, built_in, variant};
+use crate::harness::{self, Server, Setup, built_in, variant};
 use reqwest::Method;
 use serde_json::json;
 

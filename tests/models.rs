@@ -4,13 +4,11 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod harness;
-
 use std::time::Duration;
 
-use harness::endpoint::{Behaviour, Endpoint};
-use harness::model::{Behaviour as LanguageModel, Model as Says};
-use harness::{ADMIN, Answer, Server, Setup, binary, root};
+use crate::harness::endpoint::{Behaviour, Endpoint};
+use crate::harness::model::{Behaviour as LanguageModel, Model as Says};
+use crate::harness::{self, ADMIN, Answer, Server, Setup, binary, root};
 use reqwest::Method;
 use serde_json::{Value, json};
 

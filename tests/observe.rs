@@ -3,12 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-mod harness;
-
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use harness::{ADMIN, Answer, Server, Setup};
+use crate::harness::{self, ADMIN, Answer, Server, Setup};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -3,7 +3,7 @@
 //! figures of `docs/benchmarks.md`:
 //!
 //! ```text
-//! cargo test --release --workspace --test overload -- --ignored --nocapture
+//! cargo test --release --workspace --test server overload:: -- --ignored --nocapture
 //! ```
 //!
 //! Client and server share the machine's cores, so the client's work is part of
@@ -11,13 +11,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
-mod harness;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use harness::{Server, Setup};
+use crate::harness::{self, Server, Setup};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 

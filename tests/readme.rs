@@ -3,11 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod harness;
-
 use std::process::Command;
 
-use harness::{ADMIN, Setup};
+use crate::harness::{self, ADMIN, Setup};
 
 const README: &str = include_str!("../README.md");
 

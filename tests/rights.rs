@@ -3,9 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-mod harness;
-
-use harness::{ADMIN, Answer, Server, Setup, survived};
+use crate::harness::{self, ADMIN, Answer, Server, Setup, survived};
 use reqwest::Method;
 use serde_json::{Value, json};
 

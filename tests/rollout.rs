@@ -2,23 +2,19 @@
 //! the suite; the long one is
 //!
 //! ```text
-//! RAGTIME_TEST_SWAPS=100 cargo test --workspace --test rollout under_load -- --nocapture
+//! RAGTIME_TEST_SWAPS=100 cargo test --workspace --test server rollout::no_request -- --nocapture
 //! ```
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
 #[allow(dead_code, reason = "each suite uses a part")]
-#[path = "harness/engines.rs"]
-mod engines;
-mod harness;
-
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use engines::{Mode, Postgres};
-use harness::{Answer, FAULTY, Server, Setup, binary, fixture, survived};
+use crate::harness::engines::{self, Mode, Postgres};
+use crate::harness::{Answer, FAULTY, Server, Setup, binary, fixture, survived};
 use parking_lot::{Mutex, RwLock};
 use reqwest::Method;
 use serde_json::{Value, json};

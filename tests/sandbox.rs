@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod harness;
-
-use harness::{Answer, CHEAT, Server, Setup, fixture};
+use crate::harness::{self, Answer, CHEAT, Server, Setup, fixture};
 use reqwest::Method;
 
 async fn server() -> Server {

@@ -2,13 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod harness;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use harness::{ADMIN, Answer, FAULTY, Server, Setup, built_in, fixture, variant};
+use crate::harness::{self, ADMIN, Answer, FAULTY, Server, Setup, built_in, fixture, variant};
 use reqwest::Method;
 use serde_json::{Value, json};
 

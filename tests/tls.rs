@@ -9,18 +9,14 @@
     clippy::print_stdout
 )]
 
-#[path = "tls/certificates.rs"]
-mod certificates;
-mod harness;
-
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use certificates::{Authority, Files, Issued};
-use harness::raw::{self, HEADERS, Http2, PATIENCE, connect, connect_narrow, first, rest};
-use harness::{ADMIN, Answer, Server, Setup, binary};
+use crate::harness::certificates::{Authority, Files, Issued};
+use crate::harness::raw::{self, HEADERS, Http2, PATIENCE, connect, connect_narrow, first, rest};
+use crate::harness::{self, ADMIN, Answer, Server, Setup, binary};
 use reqwest::{Client, Identity, Method, Version};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};

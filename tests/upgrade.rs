@@ -3,13 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod harness;
-
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use harness::{Answer, Server, Setup, binary};
+use crate::harness::{self, Answer, Server, Setup, binary};
 use reqwest::Method;
 use serde_json::{Value, json};
 

@@ -4,7 +4,7 @@
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Map, Value, json};
 
-use super::harness::{ADMIN, Answer, Host, Server, Setup};
+use crate::harness::{ADMIN, Answer, Host, Server, Setup};
 
 const READER: &str = "rt_000000000001_0000000000000000000000000000000000000000002";
 const DOCUMENTS: &str = "/v1/collections/default/documents";

@@ -2,7 +2,7 @@
 # Made-up requests against every route, with a key and without one: what the
 # OpenAPI document does not say must not happen.
 #
-#   cargo test --workspace --test ecosystem -- --ignored made_up    # fetches it
+#   cargo test --workspace --test server made_up -- --ignored    # fetches it
 #   tests/clients/schemathesis.sh [CASES_PER_ROUTE]
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::engines::{self, Mode, Postgres, Wire};
+use super::{PATIENCE, all_ids, fleet, host, path};
+use crate::harness::engines::{self, Mode, Postgres, Wire};
 use crate::harness::{Answer, Server, Setup, survived};
-use crate::{PATIENCE, all_ids, fleet, host, path};
 
 /// Documents of a batch.
 const BATCH: u64 = 5;

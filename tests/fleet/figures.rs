@@ -1,14 +1,14 @@
 //! What a fleet costs beside a host that is alone, on this machine:
-//! `cargo test --release --workspace --test fleet figures -- --ignored --nocapture`.
+//! `cargo test --release --workspace --test server fleet::figures -- --ignored --nocapture`.
 
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::json;
 
-use crate::engines::{self, Postgres};
+use super::{host, path};
+use crate::harness::engines::{self, Postgres};
 use crate::harness::{Answer, Server, Setup};
-use crate::{host, path};
 
 /// Requests of each kind.
 const REQUESTS: usize = 400;

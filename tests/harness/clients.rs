@@ -12,7 +12,7 @@ use super::{ADMIN, Server, binary, root};
 /// Said when clients cannot be fetched.
 const MEND: &str = "the clients of this test come from the registries of Python and Node: it \
     takes a network, or a mirror that PIP_INDEX_URL and NPM_CONFIG_REGISTRY name, and python3 \
-    (3.11 or newer) with venv. `cargo test --workspace --test clients` needs the fewest; \
+    (3.11 or newer) with venv. `cargo test --workspace --test server clients::` needs the fewest; \
     Node itself comes as a package of Python";
 
 /// A program that uses a client.

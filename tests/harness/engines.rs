@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use tempfile::TempDir;
 
-use super::harness::{child, clients};
+use super::{child, clients};
 
 /// Names a server whose database the tests may make schemas in.
 const VARIABLE: &str = "RAGTIME_TEST_POSTGRES";

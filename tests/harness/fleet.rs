@@ -5,8 +5,8 @@ use std::fs;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 
-use crate::engines;
-use crate::valkey;
+use super::engines;
+use super::valkey;
 
 const HANDLER: &str = "handler.file counts for the first host of a new fleet alone";
 const BACKUP: &str = "the backups of a fleet are PostgreSQL's own";

@@ -8,6 +8,8 @@
 
 mod browser;
 pub mod bucket;
+#[cfg(not(any(stock, fleet)))]
+pub mod certificates;
 pub mod child;
 pub mod clients;
 pub mod common;
@@ -15,6 +17,8 @@ pub mod compiled;
 mod contract;
 mod double;
 pub mod endpoint;
+#[cfg(not(stock))]
+pub mod engines;
 #[cfg(fleet)]
 pub mod fleet;
 pub mod model;
@@ -22,6 +26,8 @@ pub mod pdf;
 pub mod raw;
 pub mod site;
 pub mod stock;
+#[cfg(not(stock))]
+pub mod valkey;
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -367,6 +373,8 @@ pub fn binary() -> Command {
             command.env_remove(name);
         }
     }
+    // The machine that builds all this may have little room left.
+    command.env("RAGTIME_BACKUP__MIN_FREE_BYTES", "16777216");
     command
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::harness::{child, clients};
+use super::{child, clients};
 
 /// Names the program.
 const VARIABLE: &str = "RAGTIME_TEST_VALKEY";

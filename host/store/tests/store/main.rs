@@ -2,10 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-#[path = "store/check.rs"]
 mod check;
-#[path = "store/queue.rs"]
+mod models;
 mod queue;
+mod rebuild;
+mod vectors;
 
 use std::path::Path;
 use std::sync::Arc;
