@@ -431,8 +431,8 @@ pub struct Data {
     /// How long a write waits for a place in that queue: longer than a disk
     /// takes to sync, shorter than a client waits.
     pub write_timeout_ms: u64,
-    /// Chunks whose words are indexed in one step: each ends with a sync of the
-    /// disk, and hundreds take a few milliseconds more.
+    /// Chunks whose words are indexed in one step, at least: each step ends with a sync
+    /// of the disk. While steps are short they grow, up to 16 times as large.
     pub index_batch_chunks: usize,
     /// Chunks embedded in one step: enough to keep all cores at work, few enough
     /// that a small document that comes meanwhile waits some tenths of a second.

@@ -464,7 +464,7 @@ impl Stems {
             own: language.and_then(|language| language.stemmer()),
             script: script as u8,
             english: Language::ENGLISH.stemmer().filter(|_| foreign),
-            keeps_marks: language.is_some_and(|language| language.code() == "vi"),
+            keeps_marks: language.is_some_and(Language::keeps_marks),
             known: HashMap::new(),
             stems: Vec::new(),
         }

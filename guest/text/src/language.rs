@@ -29,6 +29,11 @@ impl Language {
         Some(if &bytes == b"nb\0" { Self { bytes: *b"no\0" } } else { Self { bytes } })
     }
 
+    /// Whether its words are distinguished by marks, as those of Vietnamese are by tone.
+    pub(crate) fn keeps_marks(self) -> bool {
+        self.code() == "vi"
+    }
+
     /// Its code, two or three lower-case letters.
     pub fn code(&self) -> &str {
         let bytes = self.bytes.strip_suffix(b"\0").unwrap_or(&self.bytes);

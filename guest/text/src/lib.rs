@@ -26,7 +26,9 @@ pub use detect::{detect, is_function_word};
 pub use highlight::highlights;
 pub use knows::ModelLanguages;
 pub use language::Language;
-pub use query::{Field, MAX_TERMS, Term, Words, language_of_query, phrase, query_terms};
+pub use query::{
+    Field, MAX_TERMS, Term, Words, language_of_query, phrase, query_terms, stems_cover,
+};
 pub use refers::{refers_back, stands_alone};
 pub use sentences::{Lines, sentences};
 

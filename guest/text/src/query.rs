@@ -64,6 +64,17 @@ pub fn query_terms(text: &str, language: Option<Language>) -> Vec<Term> {
     terms
 }
 
+/// Whether the stems of a query in one language find, in texts of another, all that its
+/// words find as they are written. They do where both are stemmed alike, since a stem is
+/// made of the word as it is written; where marks distinguish words, a text is also indexed
+/// by words without them, which have no stem.
+pub fn stems_cover(query: Option<Language>, text: Option<Language>) -> bool {
+    // Words of no known language are stemmed as English where their letters are Latin.
+    let english = |language: Option<Language>| language.is_none_or(|one| one == Language::ENGLISH);
+    let alike = query == text || (english(query) && english(text));
+    alike && !text.is_some_and(Language::keeps_marks)
+}
+
 /// The stems of a phrase with their places, from which the words between may be
 /// told.
 pub fn phrase(text: &str, language: Option<Language>) -> Vec<(u32, String)> {
@@ -141,7 +152,11 @@ fn script_of(text: &str) -> Option<unicode_script::Script> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     fn language(code: &str) -> Language {
@@ -192,5 +207,51 @@ mod tests {
         assert_eq!(language_of_query("столица", &german), Some(language("ru")));
         assert_eq!(language_of_query("2024", &german), None);
         assert_eq!(language_of_query("首都", &german), Some(language("zh")));
+    }
+
+    #[test]
+    fn stems_cover_words_of_texts_that_are_stemmed_alike() {
+        let [en, de, vi] = ["en", "de", "vi"].map(language);
+        for (query, text) in
+            [(Some(de), Some(de)), (Some(en), None), (None, Some(en)), (None, None)]
+        {
+            assert!(stems_cover(query, text), "{query:?} {text:?}");
+        }
+        for (query, text) in [(Some(en), Some(de)), (Some(de), None), (Some(vi), Some(vi))] {
+            assert!(!stems_cover(query, text), "{query:?} {text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_word_finds_its_stem_finds_where_stems_cover(
+            text in "([a-zA-ZäßéñİıæøåğşŁ]{1,9}|[а-яё]{1,9}|[α-ως]{1,9}|[א-ת]{2,6}|[ء-ي]{2,6}|[0-9]{1,4}|C\\+\\+|\\.Net|[-._ 'ệắ]|中国|한국어){1,12}",
+            query in 0..12_usize,
+            languages in proptest::sample::subsequence(
+                vec!["", "en", "de", "fr", "ru", "tr", "vi", "ar", "el", "fi", "he", "ja"], 2
+            ),
+        ) {
+            let languages: Vec<_> = languages.iter().map(|code| Language::parse(code)).collect();
+            for (ask, read) in [(0, 0), (0, 1), (1, 0)] {
+                let (ask, read) = (languages[ask], languages[read]);
+                if !stems_cover(ask, read) {
+                    continue;
+                }
+                let names = String::new();
+                let words = Words { text: text.clone(), names, language: read };
+                let mut has = BTreeSet::new();
+                words.terms(|field, _, term| {
+                    has.insert((field, term));
+                });
+                let tokens = analyse(&text, ask);
+                let Some(token) = tokens.get(query % tokens.len().max(1)) else { continue };
+                if let Some(exact) = token.exact.clone().filter(|_| token.role != Role::Part)
+                    && has.contains(&(Field::Exact, exact))
+                {
+                    let stem = token.stem.clone().expect("a word of a query has a stem");
+                    prop_assert!(has.contains(&(Field::Stem, stem)), "{token:?} {has:?}");
+                }
+            }
+        }
     }
 }

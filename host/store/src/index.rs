@@ -433,14 +433,13 @@ impl CollectionIndex {
         constraint: &Option<Arc<Constraint>>,
     ) -> Result<Vec<(u64, f32)>, Error> {
         let (documents, constraint) = (documents.clone(), constraint.clone());
-        let filtered = documents.is_some() || constraint.is_some();
         let alive = Arc::clone(&self.alive);
         let accept = move |chunk| {
             let alive = alive.read().unwrap_or_else(|poisoned| poisoned.into_inner());
             constraint.as_ref().is_none_or(|constraint| constraint.allows(chunk))
                 && alive.accepts(chunk, documents.as_deref())
         };
-        if filtered { search.top_of(depth, accept) } else { search.top(depth, accept) }
+        search.top(depth, accept)
     }
 
     /// The vector leg: chunks and cosines, best first.

@@ -19,6 +19,7 @@ use crate::embedding_queue;
 use crate::fleet::Announcer;
 use crate::index::{CollectionIndex, Indexes};
 use crate::lexical::{LexicalWriter, Progress};
+use crate::pace::Pace;
 use crate::pending::{self, Pending};
 use crate::reader::Readers;
 use crate::rebuild::Rebuild;
@@ -83,7 +84,10 @@ pub(crate) struct Indexer {
     pub(crate) watermark: watch::Sender<u64>,
     /// Chunks in the queue for vectors, updated after each batch.
     pub(crate) queue_length: Arc<watch::Sender<u64>>,
-    pub(crate) batch: usize,
+    /// Chunks whose words are indexed in one step.
+    pub(crate) pace: Pace,
+    /// Chunks that one step adds to an index that is rebuilt.
+    pub(crate) rebuild_batch: usize,
     /// Writers of lexical indexes, kept for the next batch.
     pub(crate) open: LruCache<i64, LexicalWriter>,
     pub(crate) max_open: usize,
@@ -180,7 +184,7 @@ impl Indexer {
                 }
             },
         };
-        if rebuild.batch(&self.readers, through, self.batch)? {
+        if rebuild.batch(&self.readers, through, self.rebuild_batch)? {
             self.rebuild = Some(rebuild);
             return Ok(true);
         }
@@ -193,9 +197,10 @@ impl Indexer {
     }
 
     fn index_batch(&mut self) -> Result<bool, Error> {
+        let start = Instant::now();
         let from = *self.watermark.borrow();
         let (collections, through) =
-            self.readers.read(|db| pending::upcoming(db, from, self.batch))?;
+            self.readers.read(|db| pending::upcoming(db, from, self.pace.chunks()))?;
         // In memory before the chunks are read: from here on, a removal finds
         // the index or comes before the snapshot. Held until the watermark has
         // moved: an index that was unloaded and loaded again meanwhile would
@@ -212,6 +217,7 @@ impl Indexer {
             return Ok(through > from);
         }
         let last_removal = removals.last().map(|(n, ..)| *n);
+        let chunks = pending.len();
         self.apply_all(by_collection(pending, removals), through)?;
         if let Some(last) = last_removal {
             self.writer.write_own_blocking(move |db, _| {
@@ -228,6 +234,7 @@ impl Indexer {
         self.embedders.wake_all();
         drop(held);
         self.indexes.shrink();
+        self.pace.note(chunks, start.elapsed());
         Ok(true)
     }
 

@@ -30,6 +30,7 @@ mod look;
 mod maintainer;
 mod models;
 mod opening;
+mod pace;
 mod pending;
 mod quantization;
 mod reader;

@@ -17,6 +17,7 @@ use crate::index::Indexes;
 use crate::indexer::{Indexer, Wake};
 use crate::maintainer::Maintainer;
 use crate::models::Known;
+use crate::pace::Pace;
 use crate::reader::Readers;
 use crate::types::{Error, OpenError, Settings};
 use crate::writer::{Effects, Journal, Writer};
@@ -98,7 +99,8 @@ pub(crate) fn open(dir: &Path, settings: Settings) -> Result<Store, OpenError> {
         embedders: Arc::clone(&embedders),
         watermark: sender,
         queue_length,
-        batch: settings.index_batch,
+        pace: Pace::new(settings.index_batch),
+        rebuild_batch: settings.index_batch,
         open: LruCache::unbounded(),
         max_open: settings.index_writers.max(1),
         rebuild: None,

@@ -36,8 +36,8 @@ pub struct Settings {
     pub queued_writes: usize,
     /// How long a write waits for a place in the queue.
     pub write_wait: Duration,
-    /// Chunks whose words are indexed in one step: each ends with a sync of the
-    /// disk, and hundreds take a few milliseconds more.
+    /// Chunks whose words are indexed in one step, at least: each step ends with a sync
+    /// of the disk. While steps are short they grow, up to 16 times as large.
     pub index_batch: usize,
     /// Chunks embedded in one step. Large enough to keep all cores at work; a small
     /// document that comes meanwhile waits for the step, some tenths of a second.

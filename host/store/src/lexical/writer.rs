@@ -1,9 +1,9 @@
 //! Changing a lexical index, and how far it has come.
 
 use ragtime_text::{self as text, Words};
-use tantivy::tokenizer::{PreTokenizedString, Token};
 use tantivy::{IndexWriter, TantivyDocument, Term};
 
+use super::listed::List;
 use super::{Fields, code};
 use crate::types::Error;
 
@@ -41,18 +41,15 @@ impl LexicalWriter {
     pub(crate) fn add(&self, chunk: u64, words: &Words) -> Result<(), Error> {
         let mut document = TantivyDocument::default();
         document.add_u64(self.fields.chunk, chunk);
-        let mut fields: [Vec<Token>; 3] = Default::default();
-        words.terms(|field, position, text| {
-            if let Some(tokens) = fields.get_mut(field as usize) {
-                let position = position as usize;
-                tokens.push(Token { position, text, position_length: 1, ..Token::default() });
+        let mut lists: [List; 3] = Default::default();
+        words.terms(|field, position, term| {
+            if let Some(list) = lists.get_mut(field as usize) {
+                list.push(position, &term);
             }
         });
-        for (field, tokens) in text::Field::ALL.into_iter().zip(fields) {
-            if let Some(field) = self.fields.get(field).filter(|_| !tokens.is_empty()) {
-                // The text itself is not stored.
-                let terms = PreTokenizedString { text: String::new(), tokens };
-                document.add_pre_tokenized_text(field, terms);
+        for (field, list) in text::Field::ALL.into_iter().zip(lists) {
+            if let Some(field) = self.fields.get(field).filter(|_| !list.is_empty()) {
+                document.add_text(field, list.into_text());
             }
         }
         if let Some(field) = self.fields.language {
