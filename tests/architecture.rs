@@ -109,6 +109,19 @@ fn what_blocks_at_the_start_has_threads_of_its_own() {
 }
 
 #[test]
+fn what_blocks_beside_requests_ends_in_one_error() {
+    // What nobody waits for has no error to end in.
+    only_in("spawn_blocking(", "host/src", &["src/blocking.rs", "serve/handler.rs"]);
+}
+
+#[test]
+fn a_rule_reads_no_clock() {
+    for read in ["unix_now", "since_epoch", "SystemTime"] {
+        only_in(read, "host/policy/src", &["policy/src/clock.rs"]);
+    }
+}
+
+#[test]
 fn the_codes_of_problems_are_those_of_the_catalogue() {
     use ragtime_policy::problem::Code;
     let codes: Vec<_> = Code::API.iter().chain(Code::ADMIN).map(|code| code.entry().code).collect();
@@ -123,12 +136,15 @@ fn the_codes_of_problems_are_those_of_the_catalogue() {
 
 #[test]
 fn a_rule_of_the_domain_is_written_once() {
-    // Digests, cursors, the ends of sentences, and when an endpoint is asked again.
+    // Digests, cursors, the ends of sentences, when an endpoint is asked again, the clock,
+    // and what counts against an endpoint.
     for folder in ["host", "guest"] {
         only_in("{byte:02x}", folder, &[]);
         only_in("URL_SAFE_NO_PAD", folder, &["policy/src/cursor.rs", "mcp/resources.rs"]);
         only_in("split_sentence_bound", folder, &["text/src/sentences.rs", "text/src/class.rs"]);
         only_in("BACKOFF", folder, &["openai/src/client.rs"]);
+        only_in("SystemTime::now().duration_since(UNIX_EPOCH)", folder, &["policy/src/clock.rs"]);
+        only_in("CircuitBreaker::new", folder, &["policy/src/breaker.rs"]);
     }
 }
 

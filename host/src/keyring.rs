@@ -6,11 +6,12 @@ mod change;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, RwLock, Weak};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 pub use budgets::Budgets;
 pub use change::{Actor, Change, NewKey};
 use ragtime_policy::bucket::{Decision, Limits, Quota, TokenBucket};
+use ragtime_policy::clock::unix_now;
 use ragtime_policy::grant;
 use ragtime_policy::key::{Credential, KeyId};
 use ragtime_policy::key_record::KeyRecord;
@@ -438,11 +439,6 @@ fn own(
         burst: ragtime_policy::bucket::DEFAULT_BURST,
     };
     Ok((credential, Arc::new(Key::new(record, None, 0, started))))
-}
-
-/// Seconds since the Unix epoch.
-pub fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }
 
 /// A credential that nobody has.

@@ -4,6 +4,7 @@
 mod admin;
 mod args;
 mod backup;
+mod blocking;
 mod capability;
 mod cli;
 mod config;

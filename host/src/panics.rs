@@ -5,8 +5,8 @@ use std::panic::PanicHookInfo;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::keyring::unix_now;
 use crate::telemetry::Telemetry;
+use ragtime_policy::clock::unix_now;
 
 /// How long readiness reports a panic, in seconds.
 const RECENT_SECONDS: u64 = 60;

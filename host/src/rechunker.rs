@@ -11,6 +11,7 @@ use http::{Method, Request, StatusCode};
 use ragtime_store::Store;
 use serde_json::Value;
 
+use crate::blocking::blocking;
 use crate::runtime::request::Purpose;
 use crate::runtime::routing::Routing;
 use crate::services::Services;
@@ -183,7 +184,7 @@ impl Rechunker {
         work: impl FnOnce(&Store) -> Result<R, ragtime_store::Error> + Send + 'static,
     ) -> Result<R, String> {
         let store = self.services.store.clone();
-        let read = tokio::task::spawn_blocking(move || work(&store)).await;
+        let read = blocking(move || work(&store)).await;
         read.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
     }
 }

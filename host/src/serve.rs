@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 
 use crate::admin::Admin;
 use crate::backup;
+use crate::blocking::{Panicked, blocking};
 use crate::config::{self, ConfigError, Secret, Settings};
 use crate::keyring::{self, Actor, Budgets, Change, Keyring, KeyringError, NewKey};
 use crate::model::{self, Embeddings, Rerankers};
@@ -116,6 +117,9 @@ pub enum ServeError {
     /// The host of a fleet cannot go on with what it has.
     #[error("this host has to be started again: {0}")]
     StartedAnew(String),
+    /// A step of the start panicked.
+    #[error(transparent)]
+    Panicked(#[from] Panicked),
     /// The operating system refused something else.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -348,14 +352,6 @@ impl Bound {
     }
 }
 
-/// Runs what reads files or computes for long on a thread where it holds up nothing.
-async fn blocking<R: Send + 'static>(
-    work: impl FnOnce() -> R + Send + 'static,
-) -> Result<R, ServeError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|_| ServeError::Io(io::Error::other("a step of the start panicked")))
-}
-
 /// What a server reads from its folder before it listens.
 struct Opened {
     engine: wasmtime::Engine,
@@ -384,7 +380,7 @@ fn open(settings: &Settings, embeddings: &Embeddings) -> Result<Opened, ServeErr
     let store = store?;
     let (engine, likely) = match started {
         Ok(started) => started?,
-        Err(_) => return Err(ServeError::Io(io::Error::other("the engine's thread panicked"))),
+        Err(_) => return Err(Panicked.into()),
     };
     let first = handler::first(&engine, likely, &store, settings)?;
     let budgets = Budgets::new(&settings.fleet).map_err(ServeError::Redis)?;

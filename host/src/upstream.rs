@@ -3,11 +3,10 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use parking_lot::Mutex;
 use ragtime_openai::Unreadable;
 use ragtime_openai::client::Incoming;
 pub use ragtime_openai::client::UpstreamError;
-use ragtime_policy::breaker::{CircuitBreaker, Limits};
+use ragtime_policy::breaker::{Limits, SharedBreaker};
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Client, Response, StatusCode};
 use serde::Serialize;
@@ -21,7 +20,7 @@ pub struct Upstream {
     client: Client,
     url: String,
     api_key: Option<Secret>,
-    breaker: Mutex<CircuitBreaker>,
+    breaker: SharedBreaker,
     started: Instant,
 }
 
@@ -41,7 +40,7 @@ impl Upstream {
             client: client(&url, connect_timeout_ms)?,
             url,
             api_key,
-            breaker: Mutex::new(CircuitBreaker::new(limits)),
+            breaker: SharedBreaker::new(limits),
             started: Instant::now(),
         })
     }
@@ -52,17 +51,9 @@ impl Upstream {
         &self,
         work: impl Future<Output = Result<R, UpstreamError>>,
     ) -> Result<R, UpstreamError> {
-        if !self.breaker.lock().allows(self.started.elapsed()) {
-            return Err(UpstreamError::Open);
-        }
-        let done = work.await;
-        let mut breaker = self.breaker.lock();
-        match &done {
-            // A request that it does not like says nothing about its health.
-            Err(error) if error.retry_after().is_some() => breaker.failed(self.started.elapsed()),
-            Ok(_) | Err(_) => breaker.succeeded(),
-        }
-        done
+        let now = || self.started.elapsed();
+        let done = self.breaker.guard(now, UpstreamError::is_outage, work).await;
+        done.unwrap_or(Err(UpstreamError::Open))
     }
 
     /// The body of the answer to a request, of at most `most` bytes.

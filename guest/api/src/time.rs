@@ -1,6 +1,7 @@
 //! Times as RFC 3339 strings in UTC.
 
 use jiff::Timestamp;
+pub use ragtime_policy::clock::unix_now;
 
 /// Seconds since the Unix epoch as RFC 3339, for example
 /// `2026-01-31T08:30:00Z`. A time beyond year 9999 shows as the last one that

@@ -1,11 +1,10 @@
 //! A language model behind an OpenAI-compatible API.
 
-use std::cell::RefCell;
 use std::time::Instant;
 
 use ragtime_openai::chat::{Message, Request};
 use ragtime_openai::client::{self, Question, Transport, UpstreamError};
-use ragtime_policy::breaker::CircuitBreaker;
+use ragtime_policy::breaker::SharedBreaker;
 
 use crate::settings::Generator;
 use crate::upstream::{Incoming, post};
@@ -20,14 +19,14 @@ pub(crate) type Tokens = client::Tokens<Incoming>;
 pub(crate) struct Chat {
     /// Where it is, and how long it may take.
     pub(crate) settings: Generator,
-    breaker: RefCell<CircuitBreaker>,
+    breaker: SharedBreaker,
     started: Instant,
 }
 
 impl Chat {
     /// With these settings.
     pub(crate) fn new(settings: Generator) -> Self {
-        let breaker = RefCell::new(CircuitBreaker::new(settings.breaker));
+        let breaker = SharedBreaker::new(settings.breaker);
         Self { settings, breaker, started: Instant::now() }
     }
 
@@ -56,16 +55,8 @@ impl Transport for Chat {
         &self,
         work: impl Future<Output = Result<R, UpstreamError>>,
     ) -> Result<R, UpstreamError> {
-        if !self.breaker.borrow_mut().allows(self.started.elapsed()) {
-            return Err(UpstreamError::Open);
-        }
-        let done = work.await;
-        let mut breaker = self.breaker.borrow_mut();
-        match &done {
-            // A request that it does not like says nothing about its health.
-            Err(error) if error.retry_after().is_some() => breaker.failed(self.started.elapsed()),
-            Ok(_) | Err(_) => breaker.succeeded(),
-        }
-        done
+        let now = || self.started.elapsed();
+        let done = self.breaker.guard(now, UpstreamError::is_outage, work).await;
+        done.unwrap_or(Err(UpstreamError::Open))
     }
 }

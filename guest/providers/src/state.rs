@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use crate::chat::Chat;
 use crate::embedder::Embedder;
@@ -13,6 +13,7 @@ use crate::keys::Keyring;
 use crate::library::{Error, Library};
 use crate::records::Commit;
 use crate::settings::{self, Embeddings, Generator, min_confidence};
+use ragtime_policy::clock::unix_now;
 
 /// Where the data folder is mounted when the settings do not say.
 const DATA_DIR: &str = "/data";
@@ -177,9 +178,4 @@ impl State {
             library: Library::new(bounds),
         })
     }
-}
-
-/// Seconds since the Unix epoch.
-pub(crate) fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }

@@ -51,6 +51,12 @@ impl UpstreamError {
             Self::Open => None,
         }
     }
+
+    /// Whether the endpoint is not well. A request that it does not like says nothing
+    /// about its health.
+    pub fn is_outage(&self) -> bool {
+        self.retry_after().is_some()
+    }
 }
 
 /// What carries requests to the endpoint.

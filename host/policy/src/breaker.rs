@@ -1,6 +1,7 @@
 //! A circuit breaker (Nygard, *Release It!*, 2007): after some failures in a
 //! row a remote is left alone for a while, then tried with one request.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// When a remote counts as down, and for how long it is left alone.
@@ -66,6 +67,42 @@ impl CircuitBreaker {
     }
 }
 
+/// A breaker before work that many tasks ask for at once.
+#[derive(Debug)]
+pub struct SharedBreaker(Mutex<CircuitBreaker>);
+
+impl SharedBreaker {
+    /// A closed circuit.
+    pub fn new(limits: Limits) -> Self {
+        Self(Mutex::new(CircuitBreaker::new(limits)))
+    }
+
+    /// Does `work` where the circuit is closed, and notes how it ended: an error for
+    /// which `is_failure` does not speak was an answer all the same. None where the
+    /// circuit is open. `now` is asked before and after.
+    pub async fn guard<R, E>(
+        &self,
+        now: impl Fn() -> Duration,
+        is_failure: impl FnOnce(&E) -> bool,
+        work: impl Future<Output = Result<R, E>>,
+    ) -> Option<Result<R, E>> {
+        if !self.lock().allows(now()) {
+            return None;
+        }
+        let done = work.await;
+        match &done {
+            Err(error) if is_failure(error) => self.lock().failed(now()),
+            Ok(_) | Err(_) => self.lock().succeeded(),
+        }
+        Some(done)
+    }
+
+    /// A panic leaves no state half changed.
+    fn lock(&self) -> MutexGuard<'_, CircuitBreaker> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,6 +142,30 @@ mod tests {
         assert!(breaker.allows(at(21)));
         breaker.succeeded();
         assert!(breaker.allows(at(21)) && breaker.allows(at(21)));
+    }
+
+    /// The result of work that ends at once.
+    fn at_once<R>(work: impl Future<Output = R>) -> R {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        match std::pin::pin!(work).poll(&mut context) {
+            std::task::Poll::Ready(done) => done,
+            std::task::Poll::Pending => panic!("it waits"),
+        }
+    }
+
+    #[test]
+    fn work_is_done_while_it_is_closed_and_only_failures_open_it() {
+        let breaker = SharedBreaker::new(Limits { failures: 1, ..LIMITS });
+        let ended = |second, result: Result<(), &'static str>| {
+            let work = async move { result };
+            at_once(breaker.guard(|| at(second), |error| *error == "down", work))
+        };
+        assert_eq!(ended(0, Err("refused")), Some(Err("refused")));
+        assert_eq!(ended(0, Ok(())), Some(Ok(())));
+        assert_eq!(ended(0, Err("down")), Some(Err("down")));
+        assert_eq!(ended(9, Ok(())), None);
+        assert_eq!(ended(10, Ok(())), Some(Ok(())));
+        assert_eq!(ended(10, Ok(())), Some(Ok(())));
     }
 
     #[test]

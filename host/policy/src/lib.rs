@@ -1,11 +1,12 @@
 //! Policy without I/O: keys, scopes, budgets, versions of documents, problems, and the
-//! rules of a swap. The clock is handed in.
+//! rules of a swap. Rules are handed the time; `clock` is for who hands it to them.
 
 pub mod bounds;
 pub mod breaker;
 pub mod bucket;
 pub mod canary;
 pub mod chunking;
+pub mod clock;
 pub mod cursor;
 pub mod details;
 pub mod digest;

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::body::AdminBody;
 use super::guest::page;
 use super::{Admin, Answered, json};
+use crate::blocking::blocking;
 use crate::model::LoadState;
 use crate::services::Services;
 use crate::swap::SwapError;
@@ -47,7 +48,7 @@ impl Admin {
     pub(super) async fn metrics(&self) -> Answered {
         let (services, swaps) = (Arc::clone(&self.services), Arc::clone(&self.swaps));
         let instances_max = services.bounds.max_instances;
-        let text = tokio::task::spawn_blocking(move || {
+        let text = blocking(move || {
             let status = services.store.status();
             let collections = services.store.collections().unwrap_or_default();
             services.telemetry.metrics.text(&Snapshot {
@@ -69,7 +70,7 @@ impl Admin {
                 certificates: services.tls.all().map(|endpoint| endpoint.snapshot()).collect(),
             })
         });
-        let text = text.await.map_err(|_| SwapError::Host("metrics panicked".into()))?;
+        let text = text.await.map_err(SwapError::from)?;
         let mut response = Response::new(AdminBody::whole(text));
         response.headers_mut().insert(CONTENT_TYPE, OPEN_METRICS);
         Ok(response)
@@ -90,8 +91,8 @@ impl Admin {
     pub(super) async fn audit(&self, uri: &Uri) -> Answered {
         let (before, limit) = page(uri)?;
         let store = self.services.store.clone();
-        let found = tokio::task::spawn_blocking(move || store.audit_events(before, limit)).await;
-        let found = found.map_err(|_| SwapError::Host("the audit log panicked".into()))?;
+        let found =
+            blocking(move || store.audit_events(before, limit)).await.map_err(SwapError::from)?;
         let (acts, next) = found.map_err(SwapError::from)?;
         let acts: Vec<_> = acts.into_iter().map(act).collect();
         Ok(json(StatusCode::OK, &json!({"acts": acts, "next": next})))

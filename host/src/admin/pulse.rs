@@ -2,7 +2,7 @@
 //! not at all while nobody does. The samples for the charts are taken always.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -10,11 +10,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{guest, observe};
+use crate::blocking::blocking;
 use crate::config;
 use crate::readiness;
 use crate::services::Services;
 use crate::swap::Swaps;
 use crate::telemetry::{Sample, Samples};
+use ragtime_policy::clock::since_epoch;
 
 /// Jobs that are reported, newest first: what an operator can follow by eye. The
 /// others are a page of `GET /v1/jobs`.
@@ -107,10 +109,10 @@ impl Pulse {
 
     async fn sample(&self, window: Duration) {
         let store = self.services.store.clone();
-        let status = tokio::task::spawn_blocking(move || store.status()).await;
+        let status = blocking(move || store.status()).await;
         // The store panicked, which is logged elsewhere; a chart can miss a point.
         let Ok(status) = status else { return };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = since_epoch();
         let at = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
         let telemetry = &self.services.telemetry;
         self.samples.add(telemetry.sample(at, window.as_secs_f64(), status.index_lag));
@@ -119,7 +121,7 @@ impl Pulse {
     /// Looks at the server now.
     pub async fn look(&self) -> Arc<Beat> {
         let (services, swaps) = (Arc::clone(&self.services), Arc::clone(&self.swaps));
-        let looked = tokio::task::spawn_blocking(move || beat(&services, &swaps)).await;
+        let looked = blocking(move || beat(&services, &swaps)).await;
         Arc::new(looked.unwrap_or_default())
     }
 }

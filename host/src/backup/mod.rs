@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use ragtime_store::OpenError;
 
+use crate::blocking::{Panicked, blocking};
 use crate::{config, swap};
 pub use manifest::Manifest;
 use manifest::{BackupFile, DATABASE, HANDLERS, MANIFEST, MARKER};
@@ -39,6 +40,9 @@ pub enum BackupError {
         /// Why.
         error: io::Error,
     },
+    /// A step panicked.
+    #[error(transparent)]
+    Panicked(#[from] Panicked),
     /// The operating system refused something else.
     #[error(transparent)]
     Io(io::Error),
@@ -127,7 +131,7 @@ pub async fn make(
     keep_off(place, &[MANIFEST, DATABASE]).await?;
     let workplace = place.workplace(data).to_owned();
     let (data, room) = (data.to_owned(), settings.min_free_bytes);
-    let (scratch, manifest) = blocking(move || copy(&data, &workplace, room)).await?;
+    let (scratch, manifest) = blocking(move || copy(&data, &workplace, room)).await??;
     let names: Vec<&str> = manifest.files.iter().map(|file| &*file.name).collect();
     keep_off(place, &names).await?;
     let written = write(place, &scratch, &manifest, settings.read_back).await;
@@ -322,12 +326,4 @@ fn copy_component(from: &Path, to: &Path, name: &str) -> io::Result<()> {
     copy.as_file().sync_all()?;
     copy.persist(to.join(name)).map_err(|error| error.error)?;
     Ok(())
-}
-
-/// Work that blocks, on a thread of its own.
-async fn blocking<R: Send + 'static>(
-    work: impl FnOnce() -> Result<R, BackupError> + Send + 'static,
-) -> Result<R, BackupError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|error| Err(BackupError::Io(io::Error::other(error))))
 }

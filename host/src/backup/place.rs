@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::BackupError;
 use super::bucket::Bucket;
 use super::manifest::{BackupFile, MANIFEST, MARKER, MAX_BYTES, Manifest};
+use crate::blocking::blocking;
 use crate::config;
 
 /// What the URL of a bucket begins with.
@@ -138,7 +139,7 @@ impl Place {
                     }
                     BackupFile::of(&from, name).map_err(|error| at(&from, error))
                 };
-                super::blocking(work).await
+                blocking(work).await?
             }
             Self::Bucket(bucket) => bucket.examine(name, copy).await,
         }

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::manifest::Manifest;
 use super::place::Place;
-use super::{BackupError, blocking, copy_handlers, fetch};
+use super::{BackupError, copy_handlers, fetch};
+use crate::blocking::blocking;
 use crate::config::{ModelSource, Settings};
 use crate::runtime::engine::cache_folder;
 use crate::serve::{self, Scratch, ServeError};
@@ -75,7 +76,10 @@ pub async fn rehearse(place: &Place, settings: Settings) -> Result<Rehearsal, Re
     let data = folder.path().join("data");
     let manifest = bring_back(place, folder.path(), &data).await?;
     let looked_at = data.clone();
-    let report = blocking(move || Ok(ragtime_store::check(&looked_at, false)?)).await?;
+    let report = blocking(move || ragtime_store::check(&looked_at, false))
+        .await
+        .map_err(BackupError::from)?;
+    let report = report.map_err(BackupError::from)?;
     lend_code(&settings.data.dir, &data);
     let served = match report.lost.is_empty() {
         true => Some(serve(alone(settings), &data).await?),
@@ -96,7 +100,7 @@ async fn bring_back(
         ragtime_store::restore(&database, &data, false)?;
         copy_handlers(&handlers, &swap::archive_folder(&data)).map(drop)
     })
-    .await?;
+    .await??;
     Ok(fetched.manifest)
 }
 
@@ -136,7 +140,7 @@ async fn serve(settings: Settings, data: &Path) -> Result<Served, RehearsalError
 /// The one that served last before the backup, as every start takes it.
 async fn active_handler(scratch: &Scratch) -> Result<String, RehearsalError> {
     let store = scratch.services.store.clone();
-    let activations = tokio::task::spawn_blocking(move || store.activations()).await;
+    let activations = blocking(move || store.activations()).await;
     let lost = |error: String| RehearsalError::Search(error);
     let activations = activations
         .map_err(|error| lost(error.to_string()))?
@@ -148,7 +152,7 @@ async fn active_handler(scratch: &Scratch) -> Result<String, RehearsalError> {
 async fn search(scratch: &Scratch) -> Result<Option<Searched>, RehearsalError> {
     let store = scratch.services.store.clone();
     let lost = |error: &dyn std::fmt::Display| RehearsalError::Search(error.to_string());
-    let picked = tokio::task::spawn_blocking(move || pick(&store)).await;
+    let picked = blocking(move || pick(&store)).await;
     let picked = picked.map_err(|error| lost(&error))?.map_err(|error| lost(&error))?;
     let Some((collection, document, query)) = picked else { return Ok(None) };
     while scratch.services.store.status().index_lag > 0 {

@@ -10,8 +10,8 @@ use super::manifest::{HANDLERS, MARKER, Manifest};
 use super::place::Place;
 use super::{BackupError, make, remove, remove_files, scratch};
 use crate::config;
-use crate::keyring::unix_now;
 use crate::services::Services;
+use ragtime_policy::clock::unix_now;
 
 /// The time in the name of a backup: sorted by name they are sorted by age.
 const TIME: &str = "%Y%m%dT%H%M%SZ";

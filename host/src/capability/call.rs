@@ -132,7 +132,7 @@ impl Call {
         F: FnOnce(&Call) -> R + Send + 'static,
     {
         let call = self.clone();
-        let work = tokio::task::spawn_blocking(move || work(&call));
+        let work = crate::blocking::blocking(move || work(&call));
         self.until_gone(work).await?.map_err(|_| Denied::Over)
     }
 

@@ -4,7 +4,7 @@ use std::time::UNIX_EPOCH;
 
 use super::Finding;
 use super::data::Folder;
-use crate::keyring::unix_now;
+use ragtime_policy::clock::unix_now;
 
 const CHECK: &str = "clock.time";
 

@@ -4,8 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-use ragtime_policy::breaker::CircuitBreaker;
+use ragtime_policy::breaker::SharedBreaker;
 use ragtime_policy::bucket::{Decision, Limits, TokenBucket};
 use ragtime_policy::key::KeyId;
 use ragtime_policy::shared_bucket::{self, MAX_BURST};
@@ -31,7 +30,7 @@ struct Shared {
     timeout: Duration,
     cooldown: Duration,
     without: WithoutRedis,
-    breaker: Mutex<CircuitBreaker>,
+    breaker: SharedBreaker,
     started: Instant,
     fallbacks: AtomicU64,
 }
@@ -100,7 +99,7 @@ impl Shared {
             timeout,
             cooldown: limits.cooldown,
             without: settings.without_redis,
-            breaker: Mutex::new(CircuitBreaker::new(limits)),
+            breaker: SharedBreaker::new(limits),
             started: Instant::now(),
             fallbacks: AtomicU64::new(0),
         })
@@ -118,26 +117,18 @@ impl Shared {
     }
 
     async fn take(&self, id: &KeyId, limits: Limits, cost: u32) -> Result<Decision, NotDecided> {
-        if !self.breaker.lock().allows(self.started.elapsed()) {
-            return Err(NotDecided::Open);
-        }
-        let asked = tokio::time::timeout(self.timeout, self.ask(id, limits, cost)).await;
-        let answer = match asked {
-            Ok(answer) => answer.map_err(NotDecided::from),
-            Err(_) => Err(NotDecided::Slow(self.timeout)),
+        let asked = async {
+            match tokio::time::timeout(self.timeout, self.ask(id, limits, cost)).await {
+                Ok(answer) => answer.map_err(NotDecided::from),
+                Err(_) => Err(NotDecided::Slow(self.timeout)),
+            }
         };
-        let mut breaker = self.breaker.lock();
-        match answer {
-            Ok((taken, level)) => {
-                breaker.succeeded();
-                Ok(shared_bucket::decision(limits, cost, taken, level))
-            }
-            Err(error) => {
-                breaker.failed(self.started.elapsed());
-                tracing::warn!(%error, without = ?self.without, "the Redis of the budgets did not decide");
-                Err(error)
-            }
-        }
+        let now = || self.started.elapsed();
+        let asked = self.breaker.guard(now, |_| true, asked).await;
+        let (taken, level) = asked.ok_or(NotDecided::Open)?.inspect_err(|error| {
+            tracing::warn!(%error, without = ?self.without, "the Redis of the budgets did not decide");
+        })?;
+        Ok(shared_bucket::decision(limits, cost, taken, level))
     }
 
     /// Whether the units were taken, and the level then.

@@ -13,8 +13,8 @@ use ragtime_policy::swap::GenerationKind;
 use ragtime_store::{Deployment, Store};
 
 use super::ServeError;
+use crate::blocking::blocking;
 use crate::config::Settings;
-use crate::keyring::unix_now;
 use crate::runtime::code::CodeCache;
 use crate::runtime::compiler::Compiler;
 use crate::runtime::engine::{self, Compiled};
@@ -22,6 +22,7 @@ use crate::runtime::generation::GenerationFactory;
 use crate::runtime::routing::Routing;
 use crate::services::Services;
 use crate::swap::{self, Archive, BUILT_IN, Swaps};
+use ragtime_policy::clock::unix_now;
 
 /// The handler that is part of the binary.
 pub const BUILT_IN_HANDLER: &[u8] = include_bytes!(env!("RAGTIME_HANDLER"));
@@ -114,7 +115,7 @@ pub async fn serve(
     let factory = GenerationFactory::new(linker, Arc::clone(services), settings)?;
     let resumed = past.last().filter(|last| last.sha256 == compiled.sha256).map(|last| last.id);
     let id = resumed.unwrap_or(newest + 1);
-    let (factory, label, compiled, generation) = super::blocking(move || {
+    let (factory, label, compiled, generation) = blocking(move || {
         let generation = factory.build(id, &label, &compiled);
         (factory, label, compiled, generation)
     })
@@ -145,7 +146,7 @@ pub async fn serve(
     );
     let swaps = Arc::new(swaps);
     let watching = Arc::clone(&swaps);
-    super::blocking(move || watching.watch()).await??;
+    blocking(move || watching.watch()).await??;
     tokio::spawn(Arc::clone(&swaps).follow());
     Ok((routing, swaps))
 }
@@ -163,7 +164,7 @@ async fn record_start(
     }
     let (keeps, sha256) = (store.clone(), start.sha256.clone());
     let keep = move || keeps.put_component(&sha256, &bytes).map(|()| bytes);
-    let bytes = super::blocking(keep).await??;
+    let bytes = blocking(keep).await??;
     // Another host may have been the first; then this one takes over what that has.
     store.record_first_deployment(start).await?;
     Ok(bytes)

@@ -11,10 +11,11 @@ use ragtime_store::Deployment;
 use serde_json::{Map, Value, json};
 
 use super::{Decision, Order, Outcome, Step, SwapError, Swaps, probe, trial};
+use crate::blocking::blocking;
 use crate::digest::sha256;
-use crate::keyring::unix_now;
 use crate::runtime::engine::Compiled;
 use crate::runtime::generation::Generation;
+use ragtime_policy::clock::unix_now;
 
 pub(super) use rollout::{abandoned, kind_of};
 
@@ -309,13 +310,6 @@ fn wanted(swaps: &Swaps) -> Result<HashSet<String>, ragtime_store::Error> {
         wanted.extend(swaps.store().deployment(id)?.map(|one| one.sha256));
     }
     Ok(wanted)
-}
-
-pub(super) async fn blocking<R: Send + 'static>(
-    work: impl FnOnce() -> R + Send + 'static,
-) -> Result<R, SwapError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| SwapError::Host(error.to_string()))
 }
 
 /// What a handler imports. Which WASI 0.2 its toolchain was made for matters to

@@ -2,6 +2,8 @@
 
 use ragtime_policy::swap::BeginError;
 
+use crate::blocking::Panicked;
+
 /// The active generation serves as before.
 #[derive(Debug, thiserror::Error)]
 pub enum SwapError {
@@ -35,6 +37,12 @@ pub enum SwapError {
     /// The host failed.
     #[error("the host failed: {0}")]
     Host(String),
+}
+
+impl From<Panicked> for SwapError {
+    fn from(error: Panicked) -> Self {
+        Self::Host(error.to_string())
+    }
 }
 
 impl From<ragtime_store::Error> for SwapError {

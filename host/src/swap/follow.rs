@@ -10,8 +10,9 @@ use ragtime_store::{Deployment, UnderWay};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::attempt::{self, blocking};
+use super::attempt;
 use super::{SwapError, Swaps, past, probe};
+use crate::blocking::blocking;
 use crate::runtime::generation::Generation;
 
 /// How often to look without a notification: who lives changes without an entry of the log.

@@ -26,6 +26,7 @@ use serde_json::{Map, Value};
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
+use crate::blocking::blocking;
 use crate::config;
 use crate::runtime::compiler::Compiler;
 use crate::runtime::generation::{Generation, GenerationFactory};
@@ -281,7 +282,7 @@ impl Swaps {
             let kept = kept_component(swaps.store(), &swaps.archive, &sha256)?;
             Ok(kept.ok_or(SwapError::NotKept(id))?.into())
         };
-        attempt::blocking(read).await?
+        blocking(read).await?
     }
 
     fn hold(&self, id: u64) -> oneshot::Receiver<Decision> {

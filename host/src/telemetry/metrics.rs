@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
@@ -16,6 +16,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::process;
 use super::route::Route;
 use super::window::Window;
+use ragtime_policy::clock::since_epoch;
 
 /// In seconds, from an empty request to the longest answer. Those of
 /// `http.server.request.duration` in the semantic conventions, with finer ones
@@ -302,8 +303,7 @@ impl Metrics {
         let what = "From the head of a request to the end of its response";
         r.register_with_unit("http_server_request_duration", what, Unit::Seconds, requests.clone());
         let started: Gauge<f64, AtomicU64> = Gauge::default();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        started.set(now.as_secs_f64());
+        started.set(since_epoch().as_secs_f64());
         let what = "When the process started, since the Unix epoch";
         r.register_with_unit("process_start_time", what, Unit::Seconds, started);
         let queue = seconds();

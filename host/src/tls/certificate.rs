@@ -6,7 +6,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::ParsedCertificate;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::keyring::unix_now;
+use ragtime_policy::clock::unix_now;
 
 /// A certificate that has less of its life left than this share of it should have been
 /// renewed: programs that renew do so after two thirds.

@@ -11,6 +11,7 @@ use rustls::server::ServerConfig;
 use super::certificate::{Certificate, Standing, now};
 use super::material::{Contents, Files, Material};
 use super::{Listener, TlsError};
+use crate::blocking::blocking;
 use crate::config;
 use crate::telemetry::{CertificateSnapshot, Telemetry};
 
@@ -108,7 +109,7 @@ impl Endpoint {
             tokio::time::sleep(self.interval).await;
             let files = self.files.clone();
             // Files may be on a file system that hangs.
-            let Ok(read) = tokio::task::spawn_blocking(move || files.read()).await else {
+            let Ok(read) = blocking(move || files.read()).await else {
                 continue;
             };
             self.look(read, &mut watched);

@@ -58,9 +58,10 @@ use std::path::Path;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use ragtime_policy::chunking::{Chunking, ChunkingSpec};
+use ragtime_policy::clock::unix_now;
 use ragtime_policy::key::KeyId;
 use ragtime_policy::version::Condition;
 use rusqlite::Connection;
@@ -248,7 +249,7 @@ impl Store {
         let (name, bounds, known) = (name.to_owned(), self.0.bounds, self.known());
         let create = move |db: &Connection, _: &mut _| {
             let within = (known.as_ref(), bounds);
-            documents::create_collection(db, &name, chunking, model.as_deref(), within, now())
+            documents::create_collection(db, &name, chunking, model.as_deref(), within, unix_now())
         };
         self.0.writer.write(create).await
     }
@@ -416,7 +417,8 @@ impl Store {
         let room = self.room();
         let write = move |db: &Connection, effects: &mut Effects| {
             room.check(db)?;
-            let mut put = documents::put(db, &collection, &prepared, &condition, now(), effects)?;
+            let mut put =
+                documents::put(db, &collection, &prepared, &condition, unix_now(), effects)?;
             put.summary.searchable = embedding_queue::is_searchable(db, put.seq, room.through)?;
             Ok(put)
         };
@@ -435,8 +437,8 @@ impl Store {
         let room = self.room();
         let write = move |db: &Connection, effects: &mut Effects| {
             room.check(db)?;
-            jobs::purge(db, bounds, room.through, now())?;
-            jobs::ingest(db, &collection, &items, now(), effects)
+            jobs::purge(db, bounds, room.through, unix_now())?;
+            jobs::ingest(db, &collection, &items, unix_now(), effects)
         };
         let (id, seq) = self.0.writer.write(write).await?;
         let this = self.clone();
@@ -651,10 +653,6 @@ fn items_of(
     let mut items: Vec<_> = prepared.collect();
     items.extend(failures.into_iter().map(|failure| (failure.position, Err(failure))));
     items
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }
 
 /// A thread that panicked has left nothing half done in what these guard.

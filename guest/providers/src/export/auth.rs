@@ -8,7 +8,8 @@ use ragtime_policy::scope::{Scope, Scopes};
 use super::Provider;
 use crate::bindings::principals as wit;
 use crate::keys::{Key, Rejected};
-use crate::state::{state, unix_now};
+use crate::state::state;
+use ragtime_policy::clock::unix_now;
 
 /// A caller whose credential was checked.
 pub(crate) struct Principal {

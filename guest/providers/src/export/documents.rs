@@ -4,6 +4,7 @@
 
 use ragtime_policy::bounds::{MAX_FAILURES, MAX_LISTED_FAILURES, shortened};
 use ragtime_policy::chunking::{Chunking, ChunkingSpec};
+use ragtime_policy::clock::unix_now;
 use ragtime_policy::details::{Details, JobWarnings};
 use ragtime_policy::digest::sha256;
 use ragtime_policy::scope::Scope;
@@ -15,7 +16,7 @@ use crate::bindings::admission::PermitBorrow;
 use crate::bindings::store as wit;
 use crate::library::{Collection, Error, check_document};
 use crate::records::{ChunkRecord, Commit, Document, Failure as Failed, Job};
-use crate::state::{Failure, embedder, read, unix_now, write};
+use crate::state::{Failure, embedder, read, write};
 
 /// The most a page may hold, so that one list cannot fill a handler's memory.
 const MAX_PAGE: usize = 1_000;

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::Provider;
 use crate::bindings::log as wit;
-use crate::state::unix_now;
+use ragtime_policy::clock::unix_now;
 
 /// Bytes of one line's message, and of each field: as much as the host keeps by
 /// default.

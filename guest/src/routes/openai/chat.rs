@@ -1,6 +1,6 @@
 //! `POST /v1/chat/completions`, and `POST /v1/completions`
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use axum::body::Body;
 use http::StatusCode;
@@ -10,6 +10,7 @@ use ragtime_api::resource::openai;
 use ragtime_api::resource::openai::chat::{self as api, ChatRequest, Choice, Completion, Message};
 use ragtime_api::resource::openai::completions;
 use ragtime_api::resource::query::Usage;
+use ragtime_api::time::unix_now;
 
 use super::chunks::{self, Form, Head};
 use super::whole::{Whole, finish};
@@ -53,7 +54,7 @@ async fn answer(call: Call, request: ChatRequest, form: Form) -> RouteResult {
     let (permit, origin) = call.into_leave();
     let answering = prepare(permit, origin, question, started).await.map_err(unknown)?;
     let id = id(&answering, form);
-    let head = Head { id, created: now(), model, include_usage, max_tokens, form };
+    let head = Head { id, created: unix_now(), model, include_usage, max_tokens, form };
     match stream {
         true => Ok(reply::events(Body::from_stream(chunks::stream(answering, head).await?))),
         false => whole(answering, head).await,
@@ -124,9 +125,4 @@ fn id(answering: &Answering, form: Form) -> String {
         Form::Text => "cmpl",
     };
     format!("{kind}-{}", answering.origin.request_id)
-}
-
-/// Seconds since the Unix epoch.
-pub(super) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -15,7 +15,7 @@ use ragtime_api::resource::openai::responses::{self as api, Echo, ResponseReques
 use ragtime_api::resource::openai::{self, files};
 use ragtime_api::resource::{query, raw};
 
-use super::chat::{NOTHING, now, unknown};
+use super::chat::{NOTHING, unknown};
 use super::filename;
 use super::response_events;
 use super::whole::{self, Whole};
@@ -24,6 +24,7 @@ use crate::reply;
 use crate::routes::RouteResult;
 use crate::routes::answer::Answering;
 use crate::routes::query::{Question, prepare};
+use ragtime_api::time::unix_now;
 
 /// What an answer is besides what is said.
 pub(super) struct Head {
@@ -72,7 +73,7 @@ pub(in crate::routes) async fn create(mut call: Call) -> RouteResult {
         id: format!("resp_{id}"),
         search_id: format!("fs_{id}"),
         message_id: format!("msg_{id}"),
-        created_at: now(),
+        created_at: unix_now(),
         model,
         searched,
         include_results: request.include_results,

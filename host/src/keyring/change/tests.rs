@@ -125,7 +125,7 @@ async fn a_key_grants_no_more_than_it_has_and_not_once_it_has_ended() {
     let keyring = Keyring::open(store, Budgets::own()).unwrap();
     let (first, _) = keyring.issue(Actor::Operator, new_key("first")).await.unwrap();
     let small = NewKey { scopes: "read admin".parse().unwrap(), ..new_key("small") };
-    let small = NewKey { expires_at: Some(crate::keyring::unix_now() + 3_600), ..small };
+    let small = NewKey { expires_at: Some(ragtime_policy::clock::unix_now() + 3_600), ..small };
     let first = Actor::Key(first.record.id.clone());
     let (small, _) = keyring.issue(first.clone(), small).await.unwrap();
     let actor = Actor::Key(small.record.id.clone());

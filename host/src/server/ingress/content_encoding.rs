@@ -8,6 +8,7 @@ use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 
 use super::problem::Problem;
+use crate::blocking::blocking;
 
 /// Bodies below it are decoded where they are read: handing them to another
 /// thread takes longer.
@@ -66,7 +67,7 @@ impl Encoding {
         let decoded = if body.len() < MIN_BLOCKING_BYTES {
             gunzip(&body, limit)?
         } else {
-            let decoded = tokio::task::spawn_blocking(move || gunzip(&body, limit)).await;
+            let decoded = blocking(move || gunzip(&body, limit)).await;
             decoded.map_err(|_| Problem::Unavailable)??
         };
         headers.insert(CONTENT_LENGTH, decoded.len().into());

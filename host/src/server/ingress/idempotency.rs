@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 
 use super::handler_response::HandlerResponse;
 use super::problem::Problem;
+use crate::blocking::blocking;
 use crate::config;
 use crate::keyring::Key;
 use crate::runtime::request::RequestContext;
@@ -109,7 +110,7 @@ impl Idempotency {
             let (services, name, oldest) =
                 (Arc::clone(&self.services), record.name.clone(), self.oldest());
             let find = move || services.store.kept_response(&name.0, &name.1, oldest);
-            tokio::task::spawn_blocking(find).await
+            blocking(find).await
         };
         match found {
             Ok(Ok(None)) => Ok(Lookup::First(record)),

@@ -12,7 +12,8 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::super::{Order, SwapError, Swaps};
-use super::{Attempt, account, blocking, keep, millis, wanted, write_down};
+use super::{Attempt, account, keep, millis, wanted, write_down};
+use crate::blocking::blocking;
 use crate::runtime::generation::Generation;
 
 /// How often to look who lives, where nothing else happens.
@@ -171,7 +172,7 @@ async fn forget_old(swaps: Arc<Swaps>) {
     let forgotten = blocking(move || -> Result<(), SwapError> {
         Ok(swaps.store().retain_components(&wanted(&swaps)?)?)
     });
-    if let Ok(Err(error)) | Err(error) = forgotten.await {
+    if let Err(error) = forgotten.await.map_err(SwapError::from).flatten() {
         tracing::warn!(%error, "components that nobody will want again were not removed");
     }
 }

@@ -32,8 +32,9 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 use std::sync::mpsc::Sender;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
+use ragtime_policy::clock::since_epoch;
 use ragtime_policy::rollout::Host;
 use tokio::sync::watch;
 
@@ -345,8 +346,7 @@ fn known_as(schema: &str, n: u64) -> String {
 
 /// Milliseconds since the Unix epoch, by this machine's clock.
 fn unix_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    i64::try_from(since_epoch().as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Whether a database is the copy of a fleet's host.

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use ragtime_policy::clock::unix_now;
 use ragtime_policy::rollout::Host;
 
 use super::{NotCurrent, Status, components};
@@ -58,7 +59,7 @@ impl Store {
     /// Seconds since the Unix epoch, by the clock that what hosts decide together goes by:
     /// PostgreSQL's, or this machine's for a host that is alone.
     pub fn now(&self) -> u64 {
-        self.0.fleet.as_ref().map_or_else(crate::now, |fleet| fleet.now())
+        self.0.fleet.as_ref().map_or_else(unix_now, |fleet| fleet.now())
     }
 
     /// Names the handler that this host serves, for who looks at the fleet.
