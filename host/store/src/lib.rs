@@ -11,6 +11,8 @@ mod audit;
 mod backup;
 mod bisect;
 mod check;
+mod collections;
+mod contents;
 mod deployments;
 mod details;
 mod documents;
@@ -45,14 +47,6 @@ mod types;
 mod vectors;
 mod writer;
 
-pub use backup::{backup, restore};
-pub use check::{Report, check};
-pub use keys::KeyTable;
-pub use look::{in_use, newest};
-pub use ragtime_filter::Filter;
-pub use types::*;
-
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 use std::sync::mpsc::Sender;
@@ -60,23 +54,26 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use ragtime_policy::chunking::{Chunking, ChunkingSpec};
-use ragtime_policy::clock::unix_now;
 use ragtime_policy::key::KeyId;
-use ragtime_policy::version::Condition;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
 use allowed::AllowedDocuments;
+pub use backup::{backup, restore};
+pub use check::{Report, check};
 use embedders::{Embedders, Tools};
 use fleet::Fleet;
 use index::Indexes;
 use indexer::Wake;
+pub use keys::KeyTable;
+pub use look::{in_use, newest};
 use maintainer::Maintainer;
 use models::Known;
 use opening::{IN_THE_MAKING, lock};
+pub use ragtime_filter::Filter;
 use reader::Readers;
-use writer::{Effects, Writer};
+pub use types::*;
+use writer::Writer;
 
 const DATABASE: &str = "ragtime.sqlite";
 const INDEXES: &str = "index";
@@ -227,355 +224,6 @@ impl Store {
     }
 }
 
-/// Collections.
-impl Store {
-    /// All of them, by name. Blocking.
-    pub fn collections(&self) -> Result<Vec<Collection>, Error> {
-        self.0.readers.read(|db| documents::collections(db, &self.known()))
-    }
-
-    /// One of them. Blocking.
-    pub fn collection(&self, name: &str) -> Result<Collection, Error> {
-        self.0.readers.read(|db| documents::collection(db, name, &self.known()))
-    }
-
-    /// Makes an empty one.
-    pub async fn create_collection(
-        &self,
-        name: &str,
-        chunking: Option<Chunking>,
-        model: Option<String>,
-    ) -> Result<Collection, Error> {
-        let (name, bounds, known) = (name.to_owned(), self.0.bounds, self.known());
-        let create = move |db: &Connection, _: &mut _| {
-            let within = (known.as_ref(), bounds);
-            documents::create_collection(db, &name, chunking, model.as_deref(), within, unix_now())
-        };
-        self.0.writer.write(create).await
-    }
-
-    /// Chooses the embedding model of one; none for the default. Vectors of the one it
-    /// had serve until there are all of the new one.
-    pub async fn set_collection_model(
-        &self,
-        name: &str,
-        model: Option<String>,
-    ) -> Result<(), Error> {
-        let (name, known) = (name.to_owned(), self.known());
-        let choose = move |db: &Connection, _: &mut _| {
-            models::choose(db, documents::collection_key(db, &name)?, model.as_deref(), &known)
-        };
-        self.0.writer.write(choose).await?;
-        self.0.embedders.are_behind();
-        Ok(())
-    }
-
-    /// The models of collections, in the order asked; nothing for one that is not there.
-    /// Blocking.
-    pub fn collection_models(&self, names: &[String]) -> Result<Vec<CollectionModels>, Error> {
-        let known = self.known();
-        self.0.readers.read(|db| {
-            let of = |name: &String| match documents::collection_key(db, name) {
-                Ok(key) => models::told(db, key, &known),
-                Err(Error::UnknownCollection) => Ok(CollectionModels::default()),
-                Err(error) => Err(error),
-            };
-            names.iter().map(of).collect()
-        })
-    }
-
-    /// Notified whenever another model's vectors have come to serve a collection, which may
-    /// want its texts rechunked then.
-    pub fn model_switches(&self) -> watch::Receiver<u64> {
-        self.0.embedders.switches()
-    }
-
-    /// The model whose vectors are compared in one, if there are any. Blocking.
-    pub fn serving_model(&self, name: &str) -> Result<Option<String>, Error> {
-        let key = self.0.readers.read(|db| documents::collection_key(db, name))?;
-        Ok(self.0.indexes.get(key)?.model())
-    }
-
-    /// Changes how the texts of one are cut. Those that are there stay as they
-    /// are until [`Self::rechunk`].
-    pub async fn set_chunking(&self, name: &str, chunking: Chunking) -> Result<(), Error> {
-        let name = name.to_owned();
-        let change = move |db: &Connection, _: &mut _| {
-            rechunking::set_chunking(db, documents::collection_key(db, &name)?, chunking)
-        };
-        self.0.writer.write(change).await
-    }
-
-    /// What was set for collections, in the order asked: the language of their documents
-    /// that were stored without one, and how language models are asked about them;
-    /// nothing for one that is not there. Blocking.
-    pub fn collection_settings(
-        &self,
-        names: &[String],
-    ) -> Result<Vec<(Option<ragtime_text::Language>, Prompt)>, Error> {
-        self.0.readers.read(|db| {
-            let of = |name: &String| match documents::collection_key(db, name) {
-                Ok(key) => details::collection_settings(db, key),
-                Err(Error::UnknownCollection) => Ok(Default::default()),
-                Err(error) => Err(error),
-            };
-            names.iter().map(of).collect()
-        })
-    }
-
-    /// Changes how language models are asked about one.
-    pub async fn set_collection_prompt(&self, name: &str, prompt: Prompt) -> Result<(), Error> {
-        let name = name.to_owned();
-        let change = move |db: &Connection, _: &mut _| {
-            details::set_collection_prompt(db, documents::collection_key(db, &name)?, &prompt)
-        };
-        self.0.writer.write(change).await
-    }
-
-    /// Changes the language of one. Its documents are found as they are until its
-    /// index has been rebuilt, in the background.
-    pub async fn set_collection_language(
-        &self,
-        name: &str,
-        language: Option<ragtime_text::Language>,
-    ) -> Result<(), Error> {
-        let name = name.to_owned();
-        let change = move |db: &Connection, _: &mut _| {
-            details::set_collection_language(db, documents::collection_key(db, &name)?, language)
-        };
-        self.0.writer.write(change).await?;
-        let _ = self.0.wake.send(Wake::Language);
-        Ok(())
-    }
-
-    /// How the texts of one are to be cut now. Blocking.
-    pub fn wanted_cut(&self, name: &str) -> Result<ChunkingSpec, Error> {
-        self.0
-            .readers
-            .read(|db| rechunking::wanted(db, documents::collection_key(db, name)?, &self.known()))
-    }
-
-    /// Names of those with documents that are not cut so. Blocking.
-    pub fn stale_collections(&self) -> Result<Vec<String>, Error> {
-        let through = self.through();
-        self.0.readers.read(|db| rechunking::collections(db, &self.known(), through))
-    }
-
-    /// Such documents, and the cursor of the next page. Blocking.
-    pub fn stale(
-        &self,
-        collection: &str,
-        cursor: Option<&str>,
-        limit: usize,
-    ) -> Result<(Vec<StaleDocument>, Option<String>), Error> {
-        let through = self.through();
-        self.0
-            .readers
-            .read(|db| rechunking::next(db, collection, &self.known(), cursor, limit, through))
-    }
-
-    /// Gives a document new chunks, if its text is still the one with this
-    /// hash; true if it did. The old chunks are found until the new ones are.
-    pub async fn rechunk(
-        &self,
-        collection: &str,
-        id: &str,
-        sha256: &str,
-        chunks: Vec<NewChunk>,
-        cut: ChunkingSpec,
-    ) -> Result<bool, Error> {
-        let (collection, id, sha256) = (collection.to_owned(), id.to_owned(), sha256.to_owned());
-        let known = self.known();
-        let recut = move |db: &Connection, _: &mut _| {
-            rechunking::rechunk(db, &collection, &id, &sha256, &chunks, &cut, &known)
-        };
-        self.0.writer.write(recut).await
-    }
-
-    /// Deletes one with all that is in it.
-    pub async fn delete_collection(&self, name: &str) -> Result<(), Error> {
-        let name = name.to_owned();
-        self.0
-            .writer
-            .write(move |db, effects| documents::delete_collection(db, &name, effects))
-            .await
-    }
-}
-
-/// Documents.
-impl Store {
-    /// Stores a document, replacing the one of the same id, if the condition
-    /// holds. It is on disk when this returns.
-    pub async fn put(
-        &self,
-        collection: &str,
-        document: NewDocument,
-        condition: Condition,
-    ) -> Result<Put, Error> {
-        let prepared = documents::prepare(document, &self.known())?;
-        let collection = collection.to_owned();
-        let room = self.room();
-        let write = move |db: &Connection, effects: &mut Effects| {
-            room.check(db)?;
-            let mut put =
-                documents::put(db, &collection, &prepared, &condition, unix_now(), effects)?;
-            put.summary.searchable = embedding_queue::is_searchable(db, put.seq, room.through)?;
-            Ok(put)
-        };
-        self.0.writer.write(write).await
-    }
-
-    /// Stores a batch as one job. A document that breaks a rule fails alone.
-    pub async fn ingest(
-        &self,
-        collection: &str,
-        documents: Vec<NewDocument>,
-        failures: Vec<Failure>,
-    ) -> Result<(Job, Seq), Error> {
-        let items = items_of(documents, failures, &self.known());
-        let (collection, bounds) = (collection.to_owned(), self.0.bounds);
-        let room = self.room();
-        let write = move |db: &Connection, effects: &mut Effects| {
-            room.check(db)?;
-            jobs::purge(db, bounds, room.through, unix_now())?;
-            jobs::ingest(db, &collection, &items, unix_now(), effects)
-        };
-        let (id, seq) = self.0.writer.write(write).await?;
-        let this = self.clone();
-        let job = tokio::task::spawn_blocking(move || this.job(&id)).await;
-        let job = job.map_err(|error| Error::Internal(error.to_string()))??;
-        Ok((job, seq))
-    }
-
-    /// Deletes a document if the condition holds. Search does not find it any
-    /// more when this returns.
-    pub async fn delete_document(
-        &self,
-        collection: &str,
-        id: &str,
-        condition: Condition,
-    ) -> Result<(), Error> {
-        let (collection, id) = (collection.to_owned(), id.to_owned());
-        self.0
-            .writer
-            .write(move |db, effects| documents::delete(db, &collection, &id, &condition, effects))
-            .await
-    }
-
-    /// A document with its text. Blocking.
-    pub fn document(&self, collection: &str, id: &str) -> Result<Document, Error> {
-        let through = self.through();
-        self.0.readers.read(|db| documents::document(db, collection, id, through))
-    }
-
-    /// The details of documents, in the order asked; empty ones for a document
-    /// that has none or is not there. Blocking.
-    pub fn details(&self, collection: &str, ids: &[String]) -> Result<Vec<Details>, Error> {
-        self.0.readers.read(|db| details::of_documents(db, collection, ids))
-    }
-
-    /// The warnings of a job's documents, none if there is no such job or its
-    /// collection is not one that is `seen`. Blocking.
-    pub fn job_warnings(
-        &self,
-        id: &str,
-        seen: impl Fn(&str) -> bool,
-    ) -> Result<JobWarnings, Error> {
-        self.0.readers.read(|db| jobs::warnings(db, id, seen))
-    }
-
-    /// Documents by id, and the cursor of the next page. Blocking.
-    pub fn documents(
-        &self,
-        collection: &str,
-        cursor: Option<&str>,
-        limit: usize,
-    ) -> Result<(Vec<DocumentSummary>, Option<String>), Error> {
-        let through = self.through();
-        self.0.readers.read(|db| documents::documents(db, collection, cursor, limit, through))
-    }
-
-    /// The first documents of a range. Blocking.
-    pub fn documents_between(
-        &self,
-        collection: &str,
-        range: &Between,
-    ) -> Result<Vec<DocumentSummary>, Error> {
-        let through = self.through();
-        self.0.readers.read(|db| documents::between(db, collection, range, through))
-    }
-
-    /// Documents in the order asked; none for one that is not there. Blocking.
-    pub fn summaries(
-        &self,
-        collection: &str,
-        ids: &[String],
-    ) -> Result<Vec<Option<DocumentSummary>>, Error> {
-        let through = self.through();
-        self.0.readers.read(|db| documents::summaries(db, collection, ids, through))
-    }
-
-    /// The bytes of all texts of a collection. Blocking.
-    pub fn bytes(&self, collection: &str) -> Result<u64, Error> {
-        self.0.readers.read(|db| documents::bytes(db, collection))
-    }
-
-    /// Documents of a job from a position on. Blocking.
-    pub fn job_items(&self, id: &str, first: u32, limit: usize) -> Result<Vec<JobItem>, Error> {
-        let through = self.through();
-        self.0.readers.read(|db| jobs::items(db, id, first, limit, through))
-    }
-
-    /// The chunks of a document in order, and the cursor of the next page.
-    /// Blocking.
-    pub fn chunks(
-        &self,
-        collection: &str,
-        id: &str,
-        cursor: Option<&str>,
-        limit: usize,
-    ) -> Result<(Vec<StoredChunk>, Option<String>), Error> {
-        self.0.readers.read(|db| documents::chunks(db, collection, id, cursor, limit))
-    }
-
-    /// A job. Blocking.
-    pub fn job(&self, id: &str) -> Result<Job, Error> {
-        let through = self.through();
-        self.0.readers.read(|db| jobs::job(db, id, through))
-    }
-
-    /// Takes out of a job what search does not find yet; those documents fail as
-    /// cancelled and are gone. What was stored elsewhere already stays.
-    pub async fn cancel_job(&self, id: &str) -> Result<(), Error> {
-        let (id, watermark) = (id.to_owned(), self.0.watermark.clone());
-        let cancel = move |db: &Connection, effects: &mut Effects| {
-            jobs::cancel(db, &id, *watermark.borrow(), effects)
-        };
-        self.0.writer.write(cancel).await
-    }
-
-    /// Tries again to embed the documents of a job that are stored and could not
-    /// be embedded.
-    pub async fn retry_job(&self, id: &str) -> Result<(), Error> {
-        let id = id.to_owned();
-        self.0.writer.write(move |db, _| jobs::retry(db, &id)).await?;
-        self.0.embedders.are_behind();
-        Ok(())
-    }
-
-    /// Jobs of these collections (or of all), newest first, and the cursor of the
-    /// next page. Blocking.
-    pub fn jobs(
-        &self,
-        collections: Option<&BTreeSet<String>>,
-        cursor: Option<&str>,
-        limit: usize,
-    ) -> Result<(Vec<Job>, Option<String>), Error> {
-        let through = self.through();
-        self.0.readers.read(|db| jobs::jobs(db, collections, cursor, limit, through))
-    }
-}
-
 /// Keys.
 impl Store {
     /// All of them, oldest first. Blocking.
@@ -630,29 +278,6 @@ impl Room {
         }
         Ok(())
     }
-}
-
-/// Gives each document the place in its batch that the failures leave free.
-fn items_of(
-    documents: Vec<NewDocument>,
-    failures: Vec<Failure>,
-    known: &Arc<Known>,
-) -> Vec<(u32, jobs::Item)> {
-    let taken: std::collections::HashSet<u32> =
-        failures.iter().map(|failure| failure.position).collect();
-    let free = (0..).filter(|position| !taken.contains(position));
-    let prepared = free.zip(documents).map(|(position, document)| {
-        let id = document.id.clone();
-        let item = documents::prepare(document, known).map_err(|error| Failure {
-            position,
-            id,
-            reason: error.to_string(),
-        });
-        (position, item)
-    });
-    let mut items: Vec<_> = prepared.collect();
-    items.extend(failures.into_iter().map(|failure| (failure.position, Err(failure))));
-    items
 }
 
 /// A thread that panicked has left nothing half done in what these guard.

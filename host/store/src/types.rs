@@ -3,14 +3,19 @@
 
 #![allow(missing_docs, reason = "the contract in wit/ documents each field")]
 
-pub use ragtime_policy::bounds::Bounds;
-use ragtime_policy::chunking::{Chunking, ChunkingSpec};
-pub use ragtime_policy::details::{Details, JobWarning, JobWarnings, Prompt, Warning};
-use ragtime_policy::rollout::Rollout;
-use ragtime_policy::swap::GenerationKind;
+mod deployment;
+mod error;
+
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
+
+use ragtime_policy::chunking::{Chunking, ChunkingSpec};
+
+pub use deployment::{Deployment, RolloutBegun, RolloutOrder, UnderWay};
+pub use error::{Error, OpenError};
+pub use ragtime_policy::bounds::Bounds;
+pub use ragtime_policy::details::{Details, JobWarning, JobWarnings, Prompt, Warning};
 
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -93,102 +98,6 @@ impl Default for Settings {
             fleet: None,
         }
     }
-}
-
-/// Why the store refused.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error("no collection has this name")]
-    UnknownCollection,
-    #[error("a collection of this name exists")]
-    CollectionExists,
-    #[error("the collection \"default\" cannot be deleted")]
-    CollectionProtected,
-    #[error("no document has this id")]
-    UnknownDocument,
-    #[error("the document is not in a version that the condition asks for")]
-    PreconditionFailed,
-    #[error("no job has this id")]
-    UnknownJob,
-    #[error("the cursor was not made for this list")]
-    InvalidCursor,
-    /// A rule is broken; the text says which and is fit for the client.
-    #[error("{0}")]
-    Invalid(String),
-    #[error("the store cannot take more now")]
-    Busy { retry_after: Duration },
-    /// The disk is full, read-only or failing: nothing was written. The text
-    /// is for the log.
-    #[error("{0}")]
-    Unwritable(String),
-    /// The text is for the log.
-    #[error("{0}")]
-    Internal(String),
-}
-
-impl From<ragtime_policy::cursor::InvalidCursor> for Error {
-    fn from(_: ragtime_policy::cursor::InvalidCursor) -> Self {
-        Self::InvalidCursor
-    }
-}
-
-impl From<ragtime_filter::Invalid> for Error {
-    fn from(error: ragtime_filter::Invalid) -> Self {
-        Self::Invalid(error.to_string())
-    }
-}
-
-impl From<rusqlite::Error> for Error {
-    fn from(error: rusqlite::Error) -> Self {
-        use rusqlite::ErrorCode::{DiskFull, ReadOnly, SystemIoFailure};
-        let text = format!("sqlite: {error}");
-        match error.sqlite_error_code() {
-            Some(DiskFull | ReadOnly | SystemIoFailure) => Self::Unwritable(text),
-            _ => Self::Internal(text),
-        }
-    }
-}
-
-impl From<tantivy::TantivyError> for Error {
-    fn from(error: tantivy::TantivyError) -> Self {
-        Self::Internal(format!("tantivy: {error}"))
-    }
-}
-
-/// Why the store could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    #[error("{0}")]
-    Io(#[from] std::io::Error),
-    #[error("the database: {0}")]
-    Database(#[from] rusqlite::Error),
-    #[error(
-        "the database was made by a newer version of Ragtime (schema {found}, this one knows {known})"
-    )]
-    Newer { found: i64, known: i64 },
-    #[error("another process has this folder open")]
-    InUse,
-    #[error("the folder has no database")]
-    NoDatabase,
-    #[error("the folder has a database already")]
-    Exists,
-    #[error("the copy is damaged: {0}")]
-    Damaged(String),
-    #[error("the path of a copy has to be valid UTF-8")]
-    Path,
-    #[error("{0}")]
-    Read(#[from] Error),
-    /// The text says what to do.
-    #[error("the fleet: {0}")]
-    Fleet(String),
-    #[error(
-        "the folder has documents of its own: choose another for the host of a fleet, or make a fleet of them with `ragtime fleet import`"
-    )]
-    NotOfFleet,
-    #[error(
-        "the folder is the copy of a fleet's host: start it with --postgres; what is wrong with it goes with the folder, which the next start makes anew"
-    )]
-    OfFleet,
 }
 
 /// Every chunk up to this id.
@@ -509,91 +418,4 @@ pub enum Claimed {
     Held([u8; 32]),
     /// The request was done before.
     Recorded(IdempotencyRecord),
-}
-
-/// A handler that served, or was refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Deployment {
-    /// Its generation.
-    pub id: u64,
-    /// `start`, `swap` or `rollback`.
-    pub kind: String,
-    /// SHA-256 of the component, lower-case hex.
-    pub sha256: String,
-    /// Where it came from, for people.
-    pub label: String,
-    /// Size of the component.
-    pub bytes: u64,
-    /// When it was decided, in seconds since the Unix epoch.
-    pub at: u64,
-    /// From the request to the decision.
-    pub took_ms: u64,
-    /// The id of the key that asked for it.
-    pub actor: Option<String>,
-    /// Whether it served.
-    pub active: bool,
-    /// The stage it failed at.
-    pub stage: Option<String>,
-    /// Why it failed.
-    pub reason: Option<String>,
-    /// What was found out about it, a JSON object.
-    pub report: String,
-}
-
-/// A swap of all hosts of a fleet, as it is ordered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RolloutOrder {
-    /// Swap or rollback.
-    pub kind: GenerationKind,
-    /// Where the component comes from, for people.
-    pub label: String,
-    /// The id of the key that asks.
-    pub actor: String,
-    /// The id of the host that drives it.
-    pub driver: String,
-    /// The generation that the caller believes to be active.
-    pub expected: Option<u64>,
-}
-
-/// A rollout that has begun.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RolloutBegun {
-    /// The generation that the candidate is to be.
-    pub id: u64,
-    /// For a rollback the generation whose component it brings back.
-    pub restored: Option<u64>,
-}
-
-/// A rollout at work, with what its row in the history will say.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnderWay {
-    /// How far it is.
-    pub rollout: Rollout,
-    /// `swap` or `rollback`.
-    pub kind: String,
-    /// SHA-256 of the component, lower-case hex; empty until it is offered.
-    pub sha256: String,
-    /// Where it came from, for people.
-    pub label: String,
-    /// Size of the component.
-    pub bytes: u64,
-    /// The id of the key that asked for it.
-    pub actor: String,
-    /// When it began, in seconds since the Unix epoch.
-    pub begun_at: u64,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use rusqlite::ffi;
-
-    #[test]
-    fn a_disk_that_takes_nothing_is_told_from_a_bug() {
-        let of = |code| Error::from(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
-        for code in [ffi::SQLITE_FULL, ffi::SQLITE_READONLY, ffi::SQLITE_IOERR_WRITE] {
-            assert!(matches!(of(code), Error::Unwritable(_)), "{code}");
-        }
-        assert!(matches!(of(ffi::SQLITE_CORRUPT), Error::Internal(_)));
-    }
 }

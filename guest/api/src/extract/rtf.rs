@@ -1,10 +1,13 @@
 //! `application/rtf`: Rich Text Format 1.9.1.
 
+mod code_pages;
+
 use encoding_rs::{Encoding, WINDOWS_1252};
 
 use super::builder::Builder;
 use super::{BlockKind, Extracted, Unreadable};
 use crate::limits;
+use code_pages::{charset, code_page};
 
 const DAMAGED: Unreadable = Unreadable::Damaged("RTF");
 
@@ -463,69 +466,5 @@ impl<'s> Reader<'s> {
     }
 }
 
-fn code_page(number: i32) -> &'static Encoding {
-    let label = match number {
-        932 => "shift_jis".to_owned(),
-        936 => "gbk".to_owned(),
-        949 => "euc-kr".to_owned(),
-        950 => "big5".to_owned(),
-        10_000 => "macintosh".to_owned(),
-        65_001 => "utf-8".to_owned(),
-        866 => "ibm866".to_owned(),
-        number => format!("windows-{number}"),
-    };
-    Encoding::for_label(label.as_bytes()).unwrap_or(WINDOWS_1252)
-}
-
-/// The encoding of a font's character set (section "Font Table").
-fn charset(number: i32) -> Option<&'static Encoding> {
-    Some(code_page(match number {
-        77 => 10_000,
-        128 => 932,
-        129 => 949,
-        134 => 936,
-        136 => 950,
-        161 => 1_253,
-        162 => 1_254,
-        163 => 1_258,
-        177 => 1_255,
-        178 => 1_256,
-        186 => 1_257,
-        204 => 1_251,
-        222 => 874,
-        238 => 1_250,
-        0 => 1_252,
-        _ => return None,
-    }))
-}
-
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn text_headings_lists_and_tables() {
-        let rtf = r"{\rtf1\ansi\ansicpg1252{\fonttbl{\f0 Arial;}{\f1\fcharset204 Arial Cyr;}}
-{\stylesheet{\s0 Normal;}{\s3\outlinelevel0 heading 1;}}{\info{\title On ships}{\author X}}
-{\header Norhaven\par}\pard\s3 Fleet\par\pard K\'e4se \u8364?5 {\f1\'ca\'ee\'f2}{\v hidden}{\*\unknown gone}\line below\par
-{\listtext 1.\tab}first\par{\listtext\'b7\tab}second\par
-\trowd\intbl Port\cell Fee\cell\row\trowd\intbl A\cell 4\cell\row\pard
-{\field{\*\fldinst HYPERLINK x}{\fldrslt linked}} text{\footnote A note.}\par}";
-        let extracted = extract(rtf.as_bytes()).unwrap();
-        assert_eq!(
-            extracted.text,
-            "Fleet\n\nKäse €5 Кот\nbelow\n\n1. first\n- second\n\nPort | Fee\nA | 4\n\nlinked text\n\nNorhaven\n\nA note."
-        );
-        assert_eq!(extracted.title.as_deref(), Some("On ships"));
-        assert_eq!(extracted.blocks.first().unwrap().kind, BlockKind::Heading(1));
-    }
-
-    #[test]
-    fn groups_are_bounded_and_what_is_no_rtf_is_refused() {
-        assert!(extract("{\\rtf1".repeat(1_000).as_bytes()).is_err());
-        assert_eq!(extract(b"text"), Err(DAMAGED));
-        assert!(extract(b"{\\rtf1 \\bin999999999999 x").is_ok());
-        assert!(extract(b"{\\rtf1 \\'").is_ok());
-    }
-}
+mod tests;
