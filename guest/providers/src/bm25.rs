@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use ragtime_text::bm25::Weight;
-use ragtime_text::{Field, Language, Words, language_of_query, query_terms};
+use ragtime_text::{Field, KnownStems, Language, Words, language_of_query, query_terms};
 
 /// The index of one collection: its statistics do not weigh on another.
 #[derive(Debug, Default)]
@@ -46,9 +46,9 @@ impl Index {
     pub fn add(&mut self, chunk: u64, words: &Words) {
         self.chunks += 1;
         *self.languages.entry(words.language).or_default() += 1;
-        words.terms(|field, _, term| {
+        words.terms(&mut KnownStems::default(), |field, _, term| {
             if let Some(postings) = self.fields.get_mut(field as usize) {
-                postings.add(chunk, term);
+                postings.add(chunk, term.to_owned());
             }
         });
     }
@@ -62,9 +62,9 @@ impl Index {
                 self.languages.remove(&words.language);
             }
         }
-        words.terms(|field, _, term| {
+        words.terms(&mut KnownStems::default(), |field, _, term| {
             if let Some(postings) = self.fields.get_mut(field as usize) {
-                postings.remove(chunk, &term);
+                postings.remove(chunk, term);
             }
         });
     }
@@ -119,9 +119,9 @@ impl Places {
     /// Of a chunk's text.
     pub fn of(words: &Words) -> Self {
         let mut places = Self::default();
-        words.terms(|field, place, stem| {
+        words.terms(&mut KnownStems::default(), |field, place, stem| {
             if field == Field::Stem {
-                places.0.entry(stem).or_default().push(place);
+                places.0.entry(stem.to_owned()).or_default().push(place);
             }
         });
         places

@@ -1,6 +1,7 @@
 //! `POST /v1/collections/{collection}/search`, and the retrieval that answers
 //! share with it: two host calls, one for candidates and one for passages.
 
+use std::collections::HashSet;
 use std::time::Instant;
 
 use axum::body::Body;
@@ -152,7 +153,7 @@ pub(super) async fn retrieve(permit: &Permit, wanted: Wanted) -> Result<Found, P
         query.feedback = fusion::feedback(&candidates(&found), &ranking);
         found = search::find_candidates(permit, query).await?;
     }
-    let candidates = candidates(&found);
+    let mut candidates = candidates(&found);
     let wide = match rerank {
         // What is good enough is what the reranker finds so.
         Some(depth) => {
@@ -161,13 +162,7 @@ pub(super) async fn retrieve(permit: &Permit, wanted: Wanted) -> Result<Found, P
         }
         None => Ranking { top_k: pool_of(&ranking, diversity), ..ranking },
     };
-    let ranked = fusion::rank(&candidates, &wide);
-    let chunks: Vec<_> = ranked.iter().map(|ranked| ranked.chunk).collect();
-    let passages = match chunks.is_empty() {
-        true => Vec::new(),
-        false => search::passages(permit, collection, chunks).await?,
-    };
-    let mut hits = with_scores(passages, &ranked);
+    let mut hits = read(permit, &collection, &mut candidates, &wide).await?;
     let mut reranked = None;
     if let Some(depth) = rerank {
         let (ordered, how) = rerank::hits(permit, asked, depth, hits).await?;
@@ -180,6 +175,31 @@ pub(super) async fn retrieve(permit: &Permit, wanted: Wanted) -> Result<Found, P
         hits = varied(hits, diversity, ranking.top_k);
     }
     Ok(Found { candidates, hits, ranking, reranked })
+}
+
+/// Reads the texts of the best candidates. A document may be deleted or rechunked between
+/// finding and reading: the next best then take the places of its chunks, which leave the
+/// candidates.
+async fn read(
+    permit: &Permit,
+    collection: &str,
+    candidates: &mut Vec<Candidate>,
+    ranking: &Ranking,
+) -> Result<Vec<(Passage, f64)>, Problem> {
+    loop {
+        let ranked = fusion::rank(candidates, ranking);
+        if ranked.is_empty() {
+            return Ok(Vec::new());
+        }
+        let chunks: Vec<_> = ranked.iter().map(|ranked| ranked.chunk).collect();
+        let passages = search::passages(permit, collection.to_owned(), chunks.clone()).await?;
+        if passages.len() == chunks.len() {
+            return Ok(with_scores(passages, &ranked));
+        }
+        let read: HashSet<_> = passages.iter().map(|passage| passage.chunk).collect();
+        let gone: HashSet<_> = chunks.into_iter().filter(|chunk| !read.contains(chunk)).collect();
+        candidates.retain(|candidate| !gone.contains(&candidate.chunk));
+    }
 }
 
 /// How many passages are looked at for those that are returned.
@@ -221,7 +241,7 @@ fn effective(asked: Mode, ran: Legs) -> Result<Mode, Problem> {
     }
 }
 
-/// Passages come in the order asked, without those deleted since.
+/// Passages come in the order asked.
 fn with_scores(passages: Vec<Passage>, ranked: &[Ranked]) -> Vec<(Passage, f64)> {
     let mut ranked = ranked.iter();
     let scored = passages.into_iter().map_while(|passage| {

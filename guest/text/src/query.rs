@@ -1,6 +1,6 @@
 //! The terms of a query, and what each field counts.
 
-use crate::analysis::{Role, Token, analyse};
+use crate::analysis::{Found, KnownStems, Role, Token, analyse};
 use crate::detect::detect;
 use crate::language::Language;
 use crate::script;
@@ -107,15 +107,16 @@ impl Words {
         names.collect::<Vec<_>>().join("\n")
     }
 
-    /// Hands out the field and text of each of its terms, and their places.
-    pub fn terms(&self, mut take: impl FnMut(Field, u32, String)) {
-        for Token { stem, exact, position, .. } in analyse(&self.text, self.language) {
+    /// Hands out the field and text of each of its terms, and their places. `known` keeps
+    /// the stems for other chunks.
+    pub fn terms(&self, known: &mut KnownStems, mut take: impl FnMut(Field, u32, &str)) {
+        known.analyse(&self.text, self.language, |Found { stem, exact, position, .. }| {
             stem.into_iter().for_each(|stem| take(Field::Stem, position, stem));
             exact.into_iter().for_each(|exact| take(Field::Exact, position, exact));
-        }
-        for Token { stem, position, .. } in analyse(&self.names, self.language) {
+        });
+        known.analyse(&self.names, self.language, |Found { stem, position, .. }| {
             stem.into_iter().for_each(|stem| take(Field::Names, position, stem));
-        }
+        });
     }
 }
 
@@ -240,8 +241,8 @@ mod tests {
                 let names = String::new();
                 let words = Words { text: text.clone(), names, language: read };
                 let mut has = BTreeSet::new();
-                words.terms(|field, _, term| {
-                    has.insert((field, term));
+                words.terms(&mut KnownStems::default(), |field, _, term| {
+                    has.insert((field, term.to_owned()));
                 });
                 let tokens = analyse(&text, ask);
                 let Some(token) = tokens.get(query % tokens.len().max(1)) else { continue };

@@ -10,7 +10,7 @@ mod writer;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use ragtime_text::{self as text, Language, ModelLanguages};
+use ragtime_text::{self as text, KnownStems, Language, ModelLanguages};
 use tantivy::collector::DocSetCollector;
 use tantivy::indexer::IndexWriterOptions;
 use tantivy::query::{
@@ -156,7 +156,7 @@ impl Lexical {
             .num_merge_threads(1)
             .build();
         let writer = self.index.writer_with_options(options)?;
-        Ok(LexicalWriter { writer, fields: self.fields })
+        Ok(LexicalWriter { writer, fields: self.fields, known: KnownStems::default() })
     }
 
     /// Makes what was committed visible.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use ragtime_text::bm25::Weight;
-use ragtime_text::{Field, Language, Words, detect, language_of_query, query_terms};
+use ragtime_text::{Field, KnownStems, Language, Words, detect, language_of_query, query_terms};
 
 #[derive(Default)]
 pub(crate) struct Index {
@@ -23,9 +23,9 @@ impl Index {
             language.into_iter().for_each(|one| *languages.entry(one).or_default() += 1);
             let words = Words { text: text.clone(), names: String::new(), language };
             let mut length: HashMap<Field, u32> = HashMap::new();
-            words.terms(|field, _, term| {
+            words.terms(&mut KnownStems::default(), |field, _, term| {
                 *length.entry(field).or_default() += 1;
-                let found = index.terms.entry((field, term)).or_default();
+                let found = index.terms.entry((field, term.to_owned())).or_default();
                 match found.last_mut() {
                     Some((last, count)) if *last == place => *count += 1,
                     _ => found.push((place, 1)),

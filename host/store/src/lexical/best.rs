@@ -5,6 +5,10 @@
 //! skip blocks of chunks that cannot score as high (block-max WAND: S. Ding and T. Suel,
 //! "Faster top-k document retrieval using block-max indexes", 2011).
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
+
 use tantivy::collector::{Collector, SegmentCollector};
 use tantivy::columnar::Column;
 use tantivy::query::Weight;
@@ -15,10 +19,35 @@ use super::CHUNK;
 /// A score, and where its chunk is.
 type Hit = (Score, DocAddress);
 
-/// Collects the places of the best `limit` chunks that `accept` takes, in no order.
+/// Collects the places of the best `limit` chunks that `accept` takes, best first.
 pub(super) struct Best<F> {
-    pub(super) limit: usize,
-    pub(super) accept: F,
+    limit: usize,
+    accept: F,
+    floor: Floor,
+}
+
+/// The score that `limit` chunks of one segment reach, the highest of all segments so far.
+/// Others need not look for less. As no score is negative, the bits are in the order of
+/// the scores.
+#[derive(Clone, Default)]
+struct Floor(Arc<AtomicU32>);
+
+impl Floor {
+    fn get(&self) -> Score {
+        Score::from_bits(self.0.load(Relaxed))
+    }
+
+    /// Raises the floor and returns where it is then.
+    fn raise(&self, to: Score) -> Score {
+        let before = self.0.fetch_max(to.to_bits(), Relaxed);
+        Score::from_bits(before).max(to)
+    }
+}
+
+impl<F> Best<F> {
+    pub(super) fn new(limit: usize, accept: F) -> Self {
+        Self { limit: limit.max(1), accept, floor: Floor::default() }
+    }
 }
 
 /// The best of one segment.
@@ -31,6 +60,7 @@ pub(super) struct BestOfSegment<F> {
     hits: Vec<(Score, DocId)>,
     /// What a hit has to exceed.
     threshold: Score,
+    floor: Floor,
 }
 
 impl<F: Fn(u64) -> bool> BestOfSegment<F> {
@@ -53,7 +83,7 @@ impl<F: Fn(u64) -> bool> BestOfSegment<F> {
         let best_first =
             |a: &(Score, DocId), b: &(Score, DocId)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
         let (_, worst, _) = self.hits.select_nth_unstable_by(last, best_first);
-        self.threshold = worst.0;
+        self.threshold = self.floor.raise(worst.0);
         self.hits.truncate(self.limit);
     }
 }
@@ -76,7 +106,8 @@ where
             accept: self.accept.clone(),
             limit: self.limit,
             hits: Vec::new(),
-            threshold: Score::MIN,
+            threshold: self.floor.get(),
+            floor: self.floor.clone(),
         })
     }
 
@@ -99,7 +130,7 @@ where
     ) -> tantivy::Result<Vec<Hit>> {
         let mut best = self.for_segment(segment, reader)?;
         let deleted = reader.alive_bitset();
-        weight.for_each_pruning(Score::MIN, reader, &mut |doc, score| match deleted
+        weight.for_each_pruning(best.threshold, reader, &mut |doc, score| match deleted
             .is_some_and(|alive| alive.is_deleted(doc))
         {
             true => best.threshold,

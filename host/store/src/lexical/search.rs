@@ -47,10 +47,9 @@ impl LexicalSearch {
         F: Fn(u64) -> bool + Send + Sync + Clone + 'static,
     {
         let limit = SPARE_HITS + if self.refined { depth * REFINED } else { depth };
-        let best = Best { limit, accept };
         let mut hits = BTreeSet::new();
         for finder in &self.finders {
-            hits.extend(self.hits(finder, &best)?);
+            hits.extend(self.hits(finder, &Best::new(limit, accept.clone()))?);
         }
         let mut found = self.ranked(hits)?;
         found.truncate(depth);

@@ -1,11 +1,14 @@
 //! Changing a lexical index, and how far it has come.
 
-use ragtime_text::{self as text, Words};
+use ragtime_text::{self as text, KnownStems, Words};
 use tantivy::{IndexWriter, TantivyDocument, Term};
 
 use super::listed::List;
 use super::{Fields, code};
 use crate::types::Error;
+
+/// Words whose stems a writer keeps, some two megabytes.
+const MAX_KNOWN_WORDS: usize = 20_000;
 
 /// How far an index has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -35,16 +38,22 @@ impl Progress {
 pub(crate) struct LexicalWriter {
     pub(super) writer: IndexWriter,
     pub(super) fields: Fields,
+    /// Stems of the chunks before: most words come again, and a stem costs more than
+    /// finding it.
+    pub(super) known: KnownStems,
 }
 
 impl LexicalWriter {
-    pub(crate) fn add(&self, chunk: u64, words: &Words) -> Result<(), Error> {
+    pub(crate) fn add(&mut self, chunk: u64, words: &Words) -> Result<(), Error> {
         let mut document = TantivyDocument::default();
         document.add_u64(self.fields.chunk, chunk);
         let mut lists: [List; 3] = Default::default();
-        words.terms(|field, position, term| {
+        if self.known.words() > MAX_KNOWN_WORDS {
+            self.known = KnownStems::default();
+        }
+        words.terms(&mut self.known, |field, position, term| {
             if let Some(list) = lists.get_mut(field as usize) {
-                list.push(position, &term);
+                list.push(position, term);
             }
         });
         for (field, list) in text::Field::ALL.into_iter().zip(lists) {
