@@ -226,6 +226,8 @@ const tries = {
     const adopted = await inDialog(page).getByLabel("Credential").inputValue();
     await inDialog(page).getByRole("button", { name: "I have it" }).click();
     await go(page, "Settings");
+    // The page asks no more: its own requests would be told only that the key is not valid.
+    await page.getByText("Who did what, newest first").waitFor();
     const { body: now } = await api("GET", "/v1/keys/self", undefined, { key: adopted });
     assert.equal((await api("DELETE", `/v1/keys/${now.id}`)).status, 204);
     await page.getByRole("alert").filter({ hasText: "revoked" }).waitFor();
