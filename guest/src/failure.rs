@@ -10,7 +10,7 @@ use crate::bindings::log::{self, Level};
 use crate::bindings::principals::AuthError;
 use crate::bindings::reranking;
 use crate::bindings::store;
-use crate::gate::from_wit;
+use crate::scopes::from_wit;
 
 /// Seconds after which a generator is worth another try: it restarts or its
 /// queue empties in that time.

@@ -10,6 +10,7 @@ use ragtime_api::routes::Scope;
 use crate::bindings::admission::{self, Permit, Refusal};
 use crate::bindings::principals::{self, Principal};
 use crate::failure;
+use crate::scopes::to_wit;
 
 /// Why a request does not pass. Holds the budget when that is the reason.
 pub(crate) struct Refused {
@@ -54,24 +55,6 @@ pub(crate) async fn admit(principal: &Principal, cost: u32) -> Result<(Permit, Q
             quota: Some(exhaustion.quota.into()),
         }),
         Err(Refusal::Other(text)) => Err(failure::internal("admit", text).into()),
-    }
-}
-
-/// The host's word for a scope.
-pub(crate) fn to_wit(scope: Scope) -> principals::Scope {
-    match scope {
-        Scope::Read => principals::Scope::Read,
-        Scope::Write => principals::Scope::Write,
-        Scope::Admin => principals::Scope::Admin,
-    }
-}
-
-/// Our word for a scope.
-pub(crate) fn from_wit(scope: principals::Scope) -> Scope {
-    match scope {
-        principals::Scope::Read => Scope::Read,
-        principals::Scope::Write => Scope::Write,
-        principals::Scope::Admin => Scope::Admin,
     }
 }
 

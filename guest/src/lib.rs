@@ -13,6 +13,7 @@ mod pages;
 mod reply;
 mod request_id;
 mod routes;
+mod scopes;
 
 use axum::body::Body;
 use wasip3::http::types::{ErrorCode, Request, Response};

@@ -6,7 +6,9 @@ use std::time::Instant;
 
 use ragtime_api::problem::{Code, Problem};
 use ragtime_api::prompt::{self, Role};
-use ragtime_api::resource::query::{self, Citation, Statement, Usage};
+use ragtime_api::resource::documents::chunk_id;
+use ragtime_api::resource::query::{self, Citation, Source, Statement, Usage};
+use ragtime_api::resource::raw;
 use ragtime_api::resource::search::Reranked;
 use wit_bindgen::StreamReader;
 
@@ -277,4 +279,21 @@ impl From<prompt::Message> for generation::Message {
         };
         Self { role, content: message.content }
     }
+}
+
+/// The passages that the generator was given.
+pub(super) fn sources(hits: &[(Passage, f64)]) -> Vec<Source<'_>> {
+    hits.iter()
+        .map(|(passage, score)| Source {
+            document_id: &passage.document_id,
+            chunk_id: chunk_id(&passage.document_id, passage.span.into()),
+            score: *score,
+            title: passage.title.as_deref(),
+            headings: &passage.headings,
+            page: passage.page,
+            text: &passage.text,
+            span: passage.span.into(),
+            metadata: raw(&passage.metadata),
+        })
+        .collect()
 }

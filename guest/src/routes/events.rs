@@ -11,8 +11,7 @@ use ragtime_api::resource::query::{Delta, Done, Usage};
 use ragtime_api::sse;
 use wit_bindgen::StreamReader;
 
-use super::answer::{Answering, Known, cut_off, failed, next};
-use super::query::sources;
+use super::answer::{Answering, Known, cut_off, failed, next, sources};
 use super::search::took_ms;
 use crate::bindings::generation::{self, Completion, Event};
 

@@ -7,8 +7,8 @@ use ragtime_api::{parameters, time};
 use super::RouteResult;
 use crate::bindings::keyring;
 use crate::call::Call;
-use crate::gate::{from_wit, to_wit};
 use crate::reply;
+use crate::scopes::{from_wit, to_wit};
 
 /// `GET /v1/keys`
 pub(super) async fn list(call: Call) -> RouteResult {

@@ -7,17 +7,15 @@ use http::StatusCode;
 use ragtime_api::diversity::Diversity;
 use ragtime_api::fusion::Ranking;
 use ragtime_api::problem::{Code, Problem};
-use ragtime_api::resource::documents::chunk_id;
-use ragtime_api::resource::query::{self as api, QueryResponse, Source};
+use ragtime_api::resource::query::{self as api, QueryResponse};
+use ragtime_api::resource::rules;
 use ragtime_api::resource::search::Mode;
-use ragtime_api::resource::{raw, rules};
 use ragtime_api::{json, limits, parameters, prompt};
 
-use super::answer::{Answering, Whole};
+use super::answer::{Answering, Whole, sources};
 use super::search::{Found, Wanted, retrieve, took_ms};
 use super::{RouteResult, events};
 use crate::bindings::admission::Permit;
-use crate::bindings::search::Passage;
 use crate::bindings::{generation, rewriting};
 use crate::call::{Call, Origin};
 use crate::reply;
@@ -173,21 +171,4 @@ async fn stream(answering: Answering) -> RouteResult {
         false => events::stream(answering).await?,
     };
     Ok(reply::events(Body::from_stream(events)))
-}
-
-/// The passages that the generator was given.
-pub(super) fn sources(hits: &[(Passage, f64)]) -> Vec<Source<'_>> {
-    hits.iter()
-        .map(|(passage, score)| Source {
-            document_id: &passage.document_id,
-            chunk_id: chunk_id(&passage.document_id, passage.span.into()),
-            score: *score,
-            title: passage.title.as_deref(),
-            headings: &passage.headings,
-            page: passage.page,
-            text: &passage.text,
-            span: passage.span.into(),
-            metadata: raw(&passage.metadata),
-        })
-        .collect()
 }

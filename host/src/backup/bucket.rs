@@ -15,9 +15,8 @@ use object_store::{
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::BackupError;
 use super::manifest::{BackupFile, Hashing};
-use super::place::at;
+use super::{BackupError, at};
 use crate::config;
 
 /// Parts of one upload that S3 takes at most.

@@ -18,7 +18,8 @@ use std::path::{Path, PathBuf};
 use ragtime_store::OpenError;
 
 use crate::blocking::{Panicked, blocking};
-use crate::{config, swap};
+use crate::config;
+use crate::swap::archive::archive_folder;
 pub use manifest::Manifest;
 use manifest::{BackupFile, DATABASE, HANDLERS, MANIFEST, MARKER};
 pub use place::Place;
@@ -100,6 +101,11 @@ fn hinted(name: &Option<String>) -> String {
     name.as_ref().map(|name| format!("; the newest below it is {name}")).unwrap_or_default()
 }
 
+/// An error with the file that it is about.
+fn at(path: &Path, error: io::Error) -> BackupError {
+    BackupError::File { path: path.display().to_string(), error }
+}
+
 /// Whether backups can be made by these settings, as far as the settings alone show.
 ///
 /// # Errors
@@ -155,16 +161,16 @@ async fn keep_off(place: &Place, names: &[&str]) -> Result<(), BackupError> {
 /// The copy of everything in a folder of its own. Blocking.
 fn copy(data: &Path, workplace: &Path, room: u64) -> Result<(Scratch, Manifest), BackupError> {
     leave_room(data, workplace, room)?;
-    std::fs::create_dir_all(workplace).map_err(|error| place::at(workplace, error))?;
-    let scratch = Scratch::new(workplace).map_err(|error| place::at(workplace, error))?;
+    std::fs::create_dir_all(workplace).map_err(|error| at(workplace, error))?;
+    let scratch = Scratch::new(workplace).map_err(|error| at(workplace, error))?;
     let documents = ragtime_store::backup(data, &scratch.file(DATABASE))?;
     // After the database, so that no handler that it names is missing.
-    let handlers = copy_handlers(&swap::archive_folder(data), &scratch.file(HANDLERS))?;
+    let handlers = copy_handlers(&archive_folder(data), &scratch.file(HANDLERS))?;
     let names = std::iter::once(DATABASE.to_owned())
         .chain(handlers.into_iter().map(|name| format!("{HANDLERS}/{name}")));
     let file = |name: String| {
         let path = scratch.file(&name);
-        BackupFile::of(&path, name).map_err(|error| place::at(&path, error))
+        BackupFile::of(&path, name).map_err(|error| at(&path, error))
     };
     let files = names.map(file).collect::<Result<Vec<_>, _>>()?;
     let now = jiff::Timestamp::now().round(jiff::Unit::Second).unwrap_or_default();
@@ -255,14 +261,14 @@ pub async fn fetch(place: &Place, workplace: &Path) -> Result<Fetched, BackupErr
     let scratch = match place {
         Place::Folder(_) => None,
         Place::Bucket(_) => {
-            std::fs::create_dir_all(workplace).map_err(|error| place::at(workplace, error))?;
-            Some(Scratch::new(workplace).map_err(|error| place::at(workplace, error))?)
+            std::fs::create_dir_all(workplace).map_err(|error| at(workplace, error))?;
+            Some(Scratch::new(workplace).map_err(|error| at(workplace, error))?)
         }
     };
     for file in &manifest.files {
         let copy = scratch.as_ref().map(|scratch| scratch.file(&file.name));
         if let Some(folder) = copy.as_deref().and_then(Path::parent) {
-            std::fs::create_dir_all(folder).map_err(|error| place::at(folder, error))?;
+            std::fs::create_dir_all(folder).map_err(|error| at(folder, error))?;
         }
         if place.examine(&file.name, copy.as_deref()).await? != *file {
             return Err(BackupError::Differs(file.name.clone()));
@@ -294,17 +300,17 @@ async fn without_manifest(place: &Place) -> Result<Fetched, BackupError> {
 pub fn copy_handlers(from: &Path, to: &Path) -> Result<Vec<String>, BackupError> {
     let entries = match std::fs::read_dir(from) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(|error| place::at(from, error))?,
+        entries => entries.map_err(|error| at(from, error))?,
     };
     let mut names = Vec::new();
     for entry in entries {
-        let path = entry.map_err(|error| place::at(from, error))?.path();
+        let path = entry.map_err(|error| at(from, error))?.path();
         let Some(name) = component_name(&path) else { continue };
         match copy_component(&path, to, &name) {
             // Retired by a swap after its name was read.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             copied => {
-                copied.map_err(|error| place::at(&path, error))?;
+                copied.map_err(|error| at(&path, error))?;
                 names.push(name);
             }
         }

@@ -5,9 +5,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::BackupError;
 use super::bucket::Bucket;
 use super::manifest::{BackupFile, MANIFEST, MARKER, MAX_BYTES, Manifest};
+use super::{BackupError, at};
 use crate::blocking::blocking;
 use crate::config;
 
@@ -213,9 +213,4 @@ fn move_file(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     fs::rename(from, to)?;
     fs::File::open(folder)?.sync_all()
-}
-
-/// An error with the file that it is about.
-pub fn at(path: &Path, error: io::Error) -> BackupError {
-    BackupError::File { path: path.display().to_string(), error }
 }

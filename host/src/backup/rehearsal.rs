@@ -14,7 +14,7 @@ use crate::blocking::blocking;
 use crate::config::{ModelSource, Settings};
 use crate::runtime::engine::cache_folder;
 use crate::serve::{self, Scratch, ServeError};
-use crate::swap;
+use crate::swap::archive::archive_folder;
 
 /// How often to look whether the indexes have been made.
 const BREATH: Duration = Duration::from_millis(20);
@@ -98,7 +98,7 @@ async fn bring_back(
     let data = data.to_owned();
     blocking(move || {
         ragtime_store::restore(&database, &data, false)?;
-        copy_handlers(&handlers, &swap::archive_folder(&data)).map(drop)
+        copy_handlers(&handlers, &archive_folder(&data)).map(drop)
     })
     .await??;
     Ok(fetched.manifest)

@@ -200,11 +200,11 @@ impl Keeper {
     /// Removes what killed runs have left, by their markers.
     async fn clear_away(&self, place: &Place) -> Result<(), BackupError> {
         let workplace = place.workplace(&self.data);
-        scratch::sweep(workplace).map_err(|error| super::place::at(workplace, error))?;
+        scratch::sweep(workplace).map_err(|error| super::at(workplace, error))?;
         for (_, name) in self.own(place).await? {
             let place = place.child(&name);
             let workplace = place.workplace(&self.data);
-            scratch::sweep(workplace).map_err(|error| super::place::at(workplace, error))?;
+            scratch::sweep(workplace).map_err(|error| super::at(workplace, error))?;
             match (place.remains().await?, place.manifest().await?) {
                 // Whole: what was left to do is to remove the marker.
                 (Some(_), Some(_)) => place.delete(MARKER).await?,

@@ -7,6 +7,7 @@
 mod batches;
 mod document;
 mod feed;
+mod file_kind;
 mod files;
 mod lines;
 mod search;

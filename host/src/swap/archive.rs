@@ -73,6 +73,11 @@ impl Archive {
     }
 }
 
+/// Where components are kept below the data folder.
+pub fn archive_folder(data: &Path) -> PathBuf {
+    data.join("handlers")
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

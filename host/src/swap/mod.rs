@@ -5,7 +5,7 @@
 //! history. Until the last moment the active generation serves as if nothing
 //! happened, and a swap whose caller goes away is called off.
 
-mod archive;
+pub mod archive;
 mod ask;
 mod attempt;
 mod candidate;
@@ -33,7 +33,7 @@ use crate::runtime::generation::{Generation, GenerationFactory};
 use crate::runtime::routing::Routing;
 use crate::services::Services;
 
-pub use archive::Archive;
+pub use archive::{Archive, archive_folder};
 pub use ask::{ask, ask_as};
 pub use error::SwapError;
 pub use probe::described;
@@ -343,11 +343,6 @@ pub fn past(store: &Store) -> Result<(Vec<Deployment>, u64), ragtime_store::Erro
 pub fn generations(past: &[Deployment], newest: u64, active: u64) -> Generations {
     let kinds = past.iter().filter_map(|one| Some((one.id, GenerationKind::of_name(&one.kind)?)));
     Generations::restore(kinds, newest, active)
-}
-
-/// Where components are kept below the data folder.
-pub fn archive_folder(data: &Path) -> std::path::PathBuf {
-    data.join("handlers")
 }
 
 impl From<io::Error> for SwapError {

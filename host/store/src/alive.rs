@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::index::{decode_vector, encode_vector};
-use crate::models::{self, Slot};
+use crate::index::vector::{decode_vector, encode_vector};
+use crate::models::{self, slot::Slot};
 use crate::types::{Candidate, Error};
 use crate::vectors::{Accept, Home, Listing, Lists, Moved, Save, Saved, Vectors};
 

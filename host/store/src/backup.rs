@@ -6,7 +6,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use crate::types::OpenError;
-use crate::{DATABASE, INDEXES, files, lock, schema};
+use crate::{DATABASE, INDEXES, connection, files, lock, schema};
 
 /// Copies the database in `dir` to the new file `to`, as of one moment; a
 /// server may be at work on it. On disk and checked when it returns the number
@@ -55,7 +55,7 @@ pub fn restore(from: &Path, dir: &Path, replace: bool) -> Result<u64, OpenError>
 /// Whether `file` is a whole database of a version that is known; how many
 /// documents it has.
 fn verify(file: &Path) -> Result<u64, OpenError> {
-    let db: Connection = schema::open_reader(file)?;
+    let db: Connection = connection::open_reader(file)?;
     let damaged = |error: rusqlite::Error| OpenError::Damaged(error.to_string());
     let said: String =
         db.pragma_query_value(None, "quick_check", |row| row.get(0)).map_err(damaged)?;

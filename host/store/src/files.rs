@@ -4,13 +4,13 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use crate::schema;
+use crate::connection;
 use crate::types::OpenError;
 
 /// Copies a database to the new file `to`, as of one moment; a server may be at work on it.
 pub(crate) fn copy_database(database: &Path, to: &Path) -> Result<(), OpenError> {
     let path = to.to_str().ok_or(OpenError::Path)?;
-    schema::open_reader(database)?.execute("VACUUM INTO ?1", [path])?;
+    connection::open_reader(database)?.execute("VACUUM INTO ?1", [path])?;
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 //! lexical index.
 
 mod collection;
-mod vector;
+pub(crate) mod vector;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -15,13 +15,12 @@ use tokio::sync::watch;
 
 use crate::alive::{AliveSet, Place};
 use crate::lexical::Lexical;
-use crate::maintainer::Call;
 use crate::reader::Readers;
 use crate::recent::Recent;
 use crate::types::{Error, Settings};
 use crate::{details, documents, files, folders, lock_mutex, models};
 pub(crate) use collection::CollectionIndex;
-pub(crate) use vector::{decode_vector, encode_vector};
+pub(crate) use vector::decode_vector;
 
 /// The indexes of collections, loaded when asked for and unloaded when others
 /// need the room. One that somebody holds stays: what is added to it must be
@@ -37,6 +36,14 @@ pub(crate) struct Indexes {
     search_lists: usize,
     /// Notified of collections whose vectors may need work in the background.
     maintenance: Sender<Call>,
+}
+
+/// What the maintainer is called for.
+pub(crate) enum Call {
+    /// Something may be to do for a collection.
+    Look(i64),
+    /// The store closes.
+    Stop,
 }
 
 type Loaded = LruCache<i64, Arc<CollectionIndex>>;

@@ -13,7 +13,7 @@ use ragtime_policy::version::Condition;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::documents::{self, Prepared};
-use crate::models::Slot;
+use crate::models::slot::Slot;
 use crate::types::{Error, Failure, Fate, Job, JobItem, JobWarnings, Outcome, Seq};
 use crate::writer::Effects;
 

@@ -12,6 +12,7 @@ mod backup;
 mod bisect;
 mod check;
 mod collections;
+mod connection;
 mod contents;
 mod deployments;
 mod details;

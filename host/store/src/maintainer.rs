@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::index::{CollectionIndex, Indexes};
+use crate::index::{Call, CollectionIndex, Indexes};
 use crate::lock_mutex;
 
 /// How long a collection is left alone whose files could not be written: the disk is
@@ -22,14 +22,6 @@ pub(crate) struct Maintainer {
     calls: Sender<Call>,
     stop: Arc<AtomicBool>,
     thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-/// What it is called for.
-pub(crate) enum Call {
-    /// Something may be to do for a collection.
-    Look(i64),
-    /// The store closes.
-    Stop,
 }
 
 impl Maintainer {

@@ -6,13 +6,16 @@
 //! finds by vectors all the time, and whatever a crash leaves half done is gone on
 //! with.
 
+pub(crate) mod slot;
+
 use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use crate::index::encode_vector;
+use crate::index::vector::encode_vector;
 use crate::pending::Pending;
 use crate::types::{CollectionModels, Error};
+use slot::Slot;
 
 /// Rows of a table as [`crate::schema`] has made it the first; see there.
 pub(crate) const CREATE: &str = "
@@ -55,53 +58,6 @@ pub(crate) const SERVING_FAILED: &str = "(
 /// Rows that go at once, of a table that nobody reads: some milliseconds, so that
 /// writes of clients do not wait.
 const MAX_CLEANED: usize = 2_000;
-
-/// One of the two tables of a collection's vectors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Slot {
-    First,
-    Second,
-}
-
-impl Slot {
-    /// Both.
-    pub(crate) const BOTH: [Self; 2] = [Self::First, Self::Second];
-
-    fn number(self) -> i64 {
-        match self {
-            Self::First => 0,
-            Self::Second => 1,
-        }
-    }
-
-    fn of(number: i64) -> Self {
-        if number == 0 { Self::First } else { Self::Second }
-    }
-
-    /// The other one.
-    pub(crate) fn other(self) -> Self {
-        match self {
-            Self::First => Self::Second,
-            Self::Second => Self::First,
-        }
-    }
-
-    /// The table of vectors.
-    pub(crate) fn vectors(self) -> &'static str {
-        match self {
-            Self::First => "vectors",
-            Self::Second => "vectors_1",
-        }
-    }
-
-    /// The table of chunks at which the model has failed.
-    pub(crate) fn unembedded(self) -> &'static str {
-        match self {
-            Self::First => "unembedded",
-            Self::Second => "unembedded_1",
-        }
-    }
-}
 
 /// The models there are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

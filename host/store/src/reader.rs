@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use rusqlite::Connection;
 
 use crate::types::Error;
-use crate::{lock_mutex, schema};
+use crate::{connection, lock_mutex};
 
 /// Idle connections to keep. One costs about 2 MB of page cache.
 const MAX_IDLE: usize = 8;
@@ -29,7 +29,7 @@ impl Readers {
         let kept = self.lock().pop();
         let mut connection = match kept {
             Some(connection) => connection,
-            None => schema::open_reader(&self.path)?,
+            None => connection::open_reader(&self.path)?,
         };
         let result =
             connection.transaction().map_err(Error::from).and_then(|snapshot| work(&snapshot));

@@ -1,17 +1,14 @@
-//! The database: connections and schema.
+//! The schema of the database.
 
 use std::path::Path;
-use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 
+use crate::connection::BUSY_TIMEOUT;
 use crate::types::OpenError;
 
 /// The schema this version reads and writes, as `PRAGMA user_version`.
 const VERSION: i64 = 1;
-
-/// How long a reader waits for a checkpoint.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Chunk ids only grow, so they order writes: a chunk is indexed when the
 /// index has come as far as its id. A document's text is its last column, so
@@ -181,12 +178,4 @@ pub(crate) fn check_version(connection: &Connection) -> Result<i64, OpenError> {
         found if found > VERSION => Err(OpenError::Newer { found, known: VERSION }),
         found => Ok(found),
     }
-}
-
-/// A connection that only reads.
-pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
-    Ok(connection)
 }

@@ -10,7 +10,7 @@ use ragtime_api::resource::openai::listing::Listing;
 use ragtime_api::resource::openai::store::{Chunking, Counts, FileBatch, FileError, StoreFile};
 use ragtime_api::resource::openai::stores::{self as api, Attach};
 
-use super::{files, store_files, stores};
+use super::{files, store_files, store_path};
 use crate::bindings::admission::Permit;
 use crate::bindings::details;
 use crate::bindings::listing::{self, Fate};
@@ -42,7 +42,7 @@ impl Files {
 
 /// `POST …/file_batches`
 pub(in crate::routes) async fn create(mut call: Call) -> RouteResult {
-    let collection = stores::collection(&mut call).await?;
+    let collection = store_path::collection(&mut call).await?;
     let attached = api::read_batch(&call.json_body().await?)?;
     let attached = read(&mut call, attached).await?;
     let job = ingest(&call.permit, collection, attached).await?;
@@ -93,7 +93,7 @@ async fn files_of(permit: &Permit, job: &Job) -> Result<Vec<StoreFile>, Problem>
             }
         }
         let found = listing::summaries(permit, job.collection.clone(), stored).await;
-        let found = found.map_err(stores::unknown)?.into_iter().flatten();
+        let found = found.map_err(store_path::unknown)?.into_iter().flatten();
         files.extend(found.map(|one| store_files::store_file(&job.collection, &one, chunking)));
     }
     Ok(files)
@@ -116,7 +116,7 @@ fn refused(job: &Job, id: String, reason: String, chunking_strategy: Chunking) -
 }
 
 async fn found(call: &mut Call) -> Result<Job, Problem> {
-    let collection = stores::collection(call).await?;
+    let collection = store_path::collection(call).await?;
     let id = call.named("batch").await?;
     let id = api::job(&id).ok_or(Code::UnknownFileBatch)?.to_owned();
     let job = store::get_job(&call.permit, id).await.map_err(unknown)?;
@@ -129,7 +129,7 @@ async fn found(call: &mut Call) -> Result<Job, Problem> {
 fn unknown(error: store::Error) -> Problem {
     match error {
         store::Error::UnknownJob => Code::UnknownFileBatch.into(),
-        error => stores::unknown(error),
+        error => store_path::unknown(error),
     }
 }
 
@@ -161,13 +161,13 @@ pub(super) async fn ingest(
     collection: String,
     files: Files,
 ) -> Result<Job, Problem> {
-    let spec = store::wanted_cut(permit, collection.clone()).await.map_err(stores::unknown)?;
+    let spec = store::wanted_cut(permit, collection.clone()).await.map_err(store_path::unknown)?;
     let mut prepared = prepare(permit, files.documents, &spec).await?;
     prepared.failures.extend(files.failures);
     prepared.failures.sort_unstable_by_key(|failure| failure.position);
     let (documents, failures) = (prepared.documents, prepared.failures);
     let job = details::ingest(permit, collection, documents, failures, Wait::Durable).await;
-    job.map_err(stores::unknown)
+    job.map_err(store_path::unknown)
 }
 
 fn batch(job: &Job) -> FileBatch {

@@ -12,6 +12,7 @@ use ragtime_api::resource::openai::completions;
 use ragtime_api::resource::query::Usage;
 use ragtime_api::time::unix_now;
 
+use super::NOTHING;
 use super::chunks::{self, Form, Head};
 use super::whole::{Whole, finish};
 use crate::call::Call;
@@ -19,10 +20,6 @@ use crate::reply;
 use crate::routes::RouteResult;
 use crate::routes::answer::Answering;
 use crate::routes::query::{Question, prepare};
-
-/// What is said when nothing was found, as clients of this API show nothing but
-/// the text.
-pub(super) const NOTHING: &str = "The documents do not hold an answer.";
 
 /// `POST /v1/chat/completions`
 pub(in crate::routes) async fn complete(mut call: Call) -> RouteResult {

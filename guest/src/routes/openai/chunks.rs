@@ -10,8 +10,8 @@ use ragtime_api::resource::openai::chat::{ChunkChoice, CompletionChunk, Delta, U
 use ragtime_api::resource::openai::completions;
 use ragtime_api::resource::query;
 
+use super::NOTHING;
 use super::capped::Capped;
-use super::chat::NOTHING;
 use crate::bindings::generation::{self, Completion, Event, Quoted};
 use crate::routes::answer::{Answering, Known, cut_off, failed};
 use crate::routes::events::Events;

@@ -10,9 +10,9 @@ use ragtime_api::resource::query;
 use ragtime_api::sse;
 use serde_json::{Value, json};
 
+use super::NOTHING;
 use super::capped::Capped;
-use super::chat::NOTHING;
-use super::responses::{Head, annotation};
+use super::response_head::{Head, annotation};
 use crate::bindings::generation::{Completion, Event, Usage};
 use crate::routes::answer::{Answering, cut_off, failed};
 use crate::routes::events::Events;

@@ -10,7 +10,7 @@ use ragtime_api::resource::openai::listing::Listing;
 use ragtime_api::resource::openai::store::{Chunking, Content, ContentPage, Lengths, StoreFile};
 use ragtime_api::resource::openai::stores as api;
 
-use super::{files, stores};
+use super::{files, store_path};
 use crate::bindings::admission::Permit;
 use crate::bindings::details;
 use crate::bindings::store::{self, Condition, DocumentSummary, Wait};
@@ -21,7 +21,7 @@ use crate::routes::ingest::prepare;
 
 /// `GET …/files`
 pub(in crate::routes) async fn list(mut call: Call) -> RouteResult {
-    let collection = stores::collection(&mut call).await?;
+    let collection = store_path::collection(&mut call).await?;
     let wanted = Listing::read(call.query(), limits::OPENAI_PAGE_ITEMS)?;
     let status = wanted.filter.as_deref();
     let store = chunked(&call.permit, &collection).await?;
@@ -35,7 +35,7 @@ pub(in crate::routes) async fn list(mut call: Call) -> RouteResult {
 
 /// `POST …/files`
 pub(in crate::routes) async fn attach(mut call: Call) -> RouteResult {
-    let collection = stores::collection(&mut call).await?;
+    let collection = store_path::collection(&mut call).await?;
     let attach = api::read_attach(&call.json_body().await?)?;
     let store = chunked(&call.permit, &collection).await?;
     let kept = files::kept(&call.permit, &attach.file_id).await?;
@@ -71,7 +71,7 @@ pub(in crate::routes) async fn detach(mut call: Call) -> RouteResult {
     let (collection, id) = named(&mut call).await?;
     let always = Condition { must_be: None, must_not_be: None };
     let deleted = store::delete_document(&call.permit, collection, id.clone(), always).await;
-    deleted.map_err(stores::unknown)?;
+    deleted.map_err(store_path::unknown)?;
     let deleted = Deleted { id, object: "vector_store.file.deleted", deleted: true };
     Ok(reply::json(StatusCode::OK, &deleted))
 }
@@ -94,7 +94,7 @@ async fn put(
     document: NewDocument,
     store: Chunking,
 ) -> RouteResult {
-    let spec = store::wanted_cut(permit, collection.clone()).await.map_err(stores::unknown)?;
+    let spec = store::wanted_cut(permit, collection.clone()).await.map_err(store_path::unknown)?;
     let mut prepared = prepare(permit, vec![(0, document)], &spec).await?;
     let Some(document) = prepared.documents.pop() else {
         let reason = prepared.failures.pop().map(|failure| failure.reason).unwrap_or_default();
@@ -102,7 +102,7 @@ async fn put(
     };
     let always = Condition { must_be: None, must_not_be: None };
     let stored = details::put(permit, collection.clone(), document, always, Wait::Durable).await;
-    let stored = stored.map_err(stores::unknown)?;
+    let stored = stored.map_err(store_path::unknown)?;
     Ok(reply::json(StatusCode::OK, &store_file(&collection, &stored.summary, store)))
 }
 
@@ -112,7 +112,7 @@ fn unreadable(place: &str, reason: String) -> Problem {
 
 /// The collection and the id that the path names.
 async fn named(call: &mut Call) -> Result<(String, String), Problem> {
-    let collection = stores::collection(call).await?;
+    let collection = store_path::collection(call).await?;
     let id = call.named("file").await?;
     match files::is_id(&id) {
         true => Ok((collection, id)),
@@ -123,13 +123,13 @@ async fn named(call: &mut Call) -> Result<(String, String), Problem> {
 async fn found(call: &mut Call) -> Result<(String, store::Document), Problem> {
     let (collection, id) = named(call).await?;
     let found = store::get_document(&call.permit, collection.clone(), id).await;
-    Ok((collection, found.map_err(stores::unknown)?))
+    Ok((collection, found.map_err(store_path::unknown)?))
 }
 
 /// How a store's texts are cut.
 pub(super) async fn chunked(permit: &Permit, collection: &str) -> Result<Chunking, Problem> {
     let found = store::get_collection(permit, collection.to_owned()).await;
-    let store::Chunking { tokens, overlap } = found.map_err(stores::unknown)?.chunking;
+    let store::Chunking { tokens, overlap } = found.map_err(store_path::unknown)?.chunking;
     let lengths = Lengths { max_chunk_size_tokens: tokens, chunk_overlap_tokens: overlap };
     Ok(Chunking { r#type: "static", r#static: lengths })
 }

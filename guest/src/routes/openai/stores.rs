@@ -16,6 +16,7 @@ use ragtime_api::resource::search::Mode;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use super::store_path::{collection, unknown};
 use super::{batches, filename, files as kept};
 use crate::bindings::admission::Permit;
 use crate::bindings::listing;
@@ -163,21 +164,6 @@ pub(in crate::routes) async fn search(mut call: Call) -> RouteResult {
         next_page: None,
     };
     Ok(reply::json(StatusCode::OK, &results))
-}
-
-/// The collection of the store that the path names.
-pub(super) async fn collection(call: &mut Call) -> Result<String, Problem> {
-    let id = call.id().await?;
-    api::collection(&id).map(str::to_owned).ok_or_else(|| Code::UnknownVectorStore.into())
-}
-
-/// A collection that is missing is a store that is missing.
-pub(super) fn unknown(error: store::Error) -> Problem {
-    match error {
-        store::Error::UnknownCollection => Code::UnknownVectorStore.into(),
-        store::Error::UnknownDocument => Code::UnknownFile.into(),
-        error => error.into(),
-    }
 }
 
 fn unknown_problem(problem: Problem) -> Problem {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::Delivery;
 use super::document::Document;
-use super::sources::{self, FileKind};
+use super::file_kind::{self, FileKind};
 use crate::cli::{CliError, Context};
 
 /// The largest file to send: the server's limit on a body.
@@ -198,9 +198,11 @@ pub fn media_type_of(path: &Path) -> Option<&'static str> {
     match WholeKind::of_path(path) {
         Some(WholeKind::Document(media_type)) => Some(media_type),
         Some(WholeKind::Csv) => None,
-        None => sources::kind(path).and_then(|kind| match kind {
+        None => file_kind::kind(path).and_then(|kind| match kind {
             FileKind::Lines => None,
-            FileKind::Text | FileKind::Markdown | FileKind::Html => Some(sources::media_type(path)),
+            FileKind::Text | FileKind::Markdown | FileKind::Html => {
+                Some(file_kind::media_type(path))
+            }
         }),
     }
 }
@@ -226,7 +228,7 @@ mod tests {
         }
         for end in MediaType::all().flat_map(MediaType::ends) {
             let path = Path::new("a").with_extension(end);
-            let known = sources::kind(&path).is_some() || WholeKind::of_path(&path).is_some();
+            let known = file_kind::kind(&path).is_some() || WholeKind::of_path(&path).is_some();
             assert!(known, "{end} is passed over");
         }
     }

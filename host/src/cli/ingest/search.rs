@@ -9,12 +9,23 @@ use ignore::overrides::{Override, OverrideBuilder};
 use ignore::{DirEntry, Match, WalkBuilder};
 use parking_lot::Mutex;
 
+use super::file_kind::kind;
 use super::files::{WholeFile, WholeKind};
-use super::sources::{Found, kind};
 use crate::cli::CliError;
 
 /// Names that a summary gives for each reason; a folder may hold thousands.
 const MAX_NAMES: usize = 5;
+
+/// A file that is a text or holds records.
+#[derive(Debug)]
+pub struct Found {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The id it gets: its path below the folder that was named.
+    pub id: String,
+    /// Its size.
+    pub bytes: u64,
+}
 
 /// Which files of folders to take. A file that is named itself is always taken.
 #[derive(Debug, Clone, Default, clap::Args)]

@@ -2,12 +2,12 @@
 
 use std::fs::File;
 use std::io::BufReader;
-use std::path::{Path, PathBuf};
 
 use super::document::Document;
+use super::file_kind::{FileKind, kind, media_type};
 use super::files::{WholeFile, WholeKind};
 use super::lines::{Lines, MAX_LINE_BYTES};
-use super::search::Search;
+use super::search::{Found, Search};
 
 /// The largest file to send: the server's limit on a text.
 const MAX_FILE_BYTES: u64 = 8 * 1024 * 1024;
@@ -21,17 +21,6 @@ pub struct Sources {
     whole: Vec<WholeFile>,
     total: u64,
     read: u64,
-}
-
-/// A file that is a text or holds records.
-#[derive(Debug)]
-pub struct Found {
-    /// Where it is.
-    pub path: PathBuf,
-    /// The id it gets: its path below the folder that was named.
-    pub id: String,
-    /// Its size.
-    pub bytes: u64,
 }
 
 impl Sources {
@@ -120,35 +109,6 @@ impl Iterator for Sources {
     }
 }
 
-/// What a file is that the server does not have to unpack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileKind {
-    Text,
-    Markdown,
-    Html,
-    Lines,
-}
-
-/// By the end of its name.
-pub fn kind(path: &Path) -> Option<FileKind> {
-    match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
-        "txt" | "text" | "log" => Some(FileKind::Text),
-        "md" | "markdown" => Some(FileKind::Markdown),
-        "html" | "htm" | "xhtml" => Some(FileKind::Html),
-        "ndjson" | "jsonl" => Some(FileKind::Lines),
-        _ => None,
-    }
-}
-
-/// The media type of a text, by the end of its name.
-pub fn media_type(path: &Path) -> &'static str {
-    match kind(path) {
-        Some(FileKind::Markdown) => "text/markdown",
-        Some(FileKind::Html) => "text/html",
-        Some(FileKind::Text | FileKind::Lines) | None => "text/plain",
-    }
-}
-
 /// The document of a text; none if it is not UTF-8.
 fn read(file: &Found) -> Result<Option<Document>, String> {
     if file.bytes > MAX_FILE_BYTES {
@@ -162,6 +122,8 @@ fn read(file: &Found) -> Result<Option<Document>, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::super::search::Selection;
     use super::*;
 

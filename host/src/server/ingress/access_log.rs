@@ -3,12 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::header::CONTENT_LENGTH;
-use http::{Method, Response, StatusCode};
-use http_body::Body;
+use http::{Method, StatusCode};
 use serde_json::json;
 
-use super::response_body::ResponseBody;
 use crate::server::credential;
 use crate::telemetry::trace::{self, Span, TraceContext};
 use crate::telemetry::{self, InFlightRequest, Phase, Telemetry};
@@ -79,7 +76,7 @@ impl AccessLogGuard {
     }
 
     /// Notes the head that goes out.
-    fn set_head(&mut self, status: StatusCode, length: Option<u64>) {
+    pub fn set_head(&mut self, status: StatusCode, length: Option<u64>) {
         self.request.enter(Phase::Sending);
         self.status = status;
         self.length = length;
@@ -154,16 +151,5 @@ impl AccessLogGuard {
             attributes,
             failed: self.status.is_server_error() || self.outcome == Outcome::Broken,
         }
-    }
-}
-
-/// Notes the head of a response that is about to be sent.
-pub fn head_sent(response: &mut Response<ResponseBody>) {
-    let status = response.status();
-    let length =
-        response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let length = length.or_else(|| response.body().size_hint().exact());
-    if let Some(access) = response.body_mut().access_mut() {
-        access.set_head(status, length);
     }
 }

@@ -13,7 +13,7 @@ use hyper::body::{Body, Incoming};
 use tokio::time::timeout;
 
 use super::REQUEST_ID;
-use super::access_log::{self, AccessLogGuard};
+use super::access_log::AccessLogGuard;
 use super::admission_queue::{self, AdmissionQueue};
 use super::body_reader::{BodyReader, discard};
 use super::byte_budget::HeldBytes;
@@ -24,7 +24,7 @@ use super::head::Head;
 use super::idempotency::{Idempotency, Lookup, PendingRecord};
 use super::problem::Problem;
 use super::public_url::PublicUrl;
-use super::response_body::{KeyWatch, ResponseBody, ResponseGuard, Slots};
+use super::response_body::{self, KeyWatch, ResponseBody, ResponseGuard, Slots};
 use super::response_headers;
 use crate::config;
 use crate::keyring::{self, Key};
@@ -323,7 +323,7 @@ impl Pipeline {
         if !arrival.reusable && arrival.version < Version::HTTP_2 {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        access_log::head_sent(&mut response);
+        response_body::head_sent(&mut response);
         response
     }
 }

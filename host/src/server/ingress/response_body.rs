@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -188,6 +188,17 @@ impl ResponseBody {
             Some(event) => Poll::Ready(Some(Ok(Frame::data(event)))),
             None => Poll::Ready(Some(Err(Broken))),
         }
+    }
+}
+
+/// Notes the head of a response that is about to be sent.
+pub fn head_sent(response: &mut Response<ResponseBody>) {
+    let status = response.status();
+    let length =
+        response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let length = length.or_else(|| response.body().size_hint().exact());
+    if let Some(access) = response.body_mut().access_mut() {
+        access.set_head(status, length);
     }
 }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use super::entry::{Cell, Entry, Table, changed_keys, changes_handlers, quoted};
-use crate::index::decode_vector;
-use crate::models::{self, Slot};
+use crate::index::vector::decode_vector;
+use crate::models::{self, slot::Slot};
 use crate::types::Error;
 
 /// A chunk and its vector.

@@ -14,9 +14,9 @@ use super::position::Position;
 use super::{Fleet, Settings, known_as, presence, snapshot, tables};
 use crate::files;
 use crate::models::Known;
-use crate::schema;
 use crate::types::OpenError;
 use crate::{DATABASE, INDEXES};
+use crate::{connection, schema};
 
 /// How long to leave PostgreSQL alone that did not answer.
 const RETRY: Duration = Duration::from_millis(500);
@@ -159,7 +159,7 @@ fn own_position(database: &Path) -> Result<Option<Position>, OpenError> {
     if !database.exists() {
         return Ok(None);
     }
-    match Position::of(&schema::open_reader(database)?) {
+    match Position::of(&connection::open_reader(database)?) {
         Ok(Some(position)) => Ok(Some(position)),
         Ok(None) => Err(OpenError::NotOfFleet),
         Err(error) => Err(error.into()),

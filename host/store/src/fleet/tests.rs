@@ -165,7 +165,7 @@ fn vectors_and_the_change_from_one_model_to_another() {
     let pair = Pair::new();
     let known = Arc::clone(&pair.known);
     let (chunk, ..) = pair.put("a", "A text.");
-    let vector = |value: f32| vec![(chunk, crate::index::encode_vector(&[value, 0.0]))];
+    let vector = |value: f32| vec![(chunk, crate::index::vector::encode_vector(&[value, 0.0]))];
     let (.., taken) = pair.write(|db, _| models::save(db, "one", &vector(1.0)));
     let shown = [((1, "one".to_owned()), vec![(chunk, vec![1.0, 0.0])])];
     assert_eq!(taken.vectors, shown.into());

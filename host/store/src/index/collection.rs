@@ -7,10 +7,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, RwLock};
 
+use super::Call;
 use crate::alive::AliveSet;
 use crate::lexical::{Constraint, Lexical, LexicalSearch};
 use crate::lock_mutex;
-use crate::maintainer::Call;
 use crate::pending::Pending;
 use crate::recent::{Found, Key, Recent};
 use crate::types::{Candidate, CandidateQuery, Error};

@@ -10,7 +10,7 @@ use super::file::{Identity, Refused, identity};
 use super::lists::Lists;
 use super::segment::Segment;
 use crate::files;
-use crate::index::encode_vector;
+use crate::index::vector::encode_vector;
 use crate::types::Error;
 
 /// The folder of vectors in that of a collection's indexes.

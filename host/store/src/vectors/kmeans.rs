@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use super::lists::{Centroids, codes_of};
+use super::nearest::{Nearest, best, dot};
 use super::segment::{SEGMENT_ROWS, Segment};
-use crate::quantization::Quantizer;
+use crate::quantization::{Codes, CodesRef, Quantizer};
 
 /// Vectors that are looked at for each centroid: enough for its mean, few enough that
 /// the centroids of a million rows take seconds.
 const PER_CENTROID: usize = 32;
 /// Rounds after which centroids hardly move.
 const ROUNDS: usize = 5;
+
+/// Centroids that are compared exactly for the nearest one.
+const RESCORED: usize = 8;
 
 /// What centroids are found for.
 pub(super) struct Sample<'a> {
@@ -82,4 +85,45 @@ fn moved(found: &[f32], sample: &[&[f32]], quantizer: &Quantizer, dimensions: us
         }
     }
     sums
+}
+
+pub(super) fn codes_of(quantizer: &Quantizer, vectors: &[f32]) -> Codes {
+    let mut codes = quantizer.codes();
+    for vector in vectors.chunks_exact(quantizer.dimensions().max(1)) {
+        quantizer.push(&mut codes, vector);
+    }
+    codes
+}
+
+/// The centres of lists.
+#[derive(Clone, Copy)]
+pub(super) struct Centroids<'a> {
+    pub(super) values: &'a [f32],
+    pub(super) codes: CodesRef<'a>,
+    pub(super) dimensions: usize,
+}
+
+impl Centroids<'_> {
+    pub(super) fn len(&self) -> usize {
+        self.codes.factors.len()
+    }
+
+    pub(super) fn similarity(&self, centroid: usize, vector: &[f32]) -> f32 {
+        let start = centroid * self.dimensions;
+        let values = self.values.get(start..start + self.dimensions);
+        values.map_or(f32::NEG_INFINITY, |values| dot(values, vector))
+    }
+
+    /// The nearest one: the best of those whose codes look nearest.
+    pub(super) fn nearest_to(&self, quantizer: &Quantizer, vector: &[f32]) -> usize {
+        let mut nearest = Nearest::new(RESCORED);
+        self.codes.estimate(&quantizer.query(vector), |centroid, similarity| {
+            nearest.offer(similarity, centroid as u64, || true);
+        });
+        let mut found = nearest.into_vec();
+        for near in &mut found {
+            near.similarity = self.similarity(near.key as usize, vector);
+        }
+        best(found, 1).first().map_or(0, |near| near.key as usize)
+    }
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::file::{self, FileKind, Identity, Mapped, Refused};
-use super::kmeans::{self, Sample};
-use super::nearest::{Near, Nearest, best, dot};
+use super::kmeans::{self, Centroids, Sample, codes_of};
+use super::nearest::Near;
 use super::segment::{SEGMENT_ROWS, Segment};
 use crate::quantization::{Block, CodedQuery, Codes, CodesRef, LANES, Quantizer};
 
@@ -29,8 +29,6 @@ const NO_ROW: u32 = u32::MAX;
 /// How much the rows may grow before the centroids are computed again: there are as many
 /// as twice the square root of the rows then. A list is that much longer at most.
 const GROWTH: usize = 4;
-/// Centroids that are compared exactly for the nearest one.
-const RESCORED: usize = 8;
 
 /// Where lists are.
 pub(crate) struct Lists {
@@ -124,14 +122,6 @@ pub(super) fn row_of(segment: u32, offset: usize) -> u32 {
 pub(super) fn place_of(row: u32) -> (u32, usize) {
     let row = row as usize;
     (u32::try_from(row / SEGMENT_ROWS).unwrap_or(u32::MAX), row % SEGMENT_ROWS)
-}
-
-pub(super) fn codes_of(quantizer: &Quantizer, vectors: &[f32]) -> Codes {
-    let mut codes = quantizer.codes();
-    for vector in vectors.chunks_exact(quantizer.dimensions().max(1)) {
-        quantizer.push(&mut codes, vector);
-    }
-    codes
 }
 
 impl Parts {
@@ -355,36 +345,3 @@ impl Lists {
 
 /// Lists whose order is exact: those that a search looks through, and some more.
 const EXACT_LISTS: usize = 256;
-
-/// The centres of lists.
-#[derive(Clone, Copy)]
-pub(super) struct Centroids<'a> {
-    pub(super) values: &'a [f32],
-    pub(super) codes: CodesRef<'a>,
-    pub(super) dimensions: usize,
-}
-
-impl Centroids<'_> {
-    pub(super) fn len(&self) -> usize {
-        self.codes.factors.len()
-    }
-
-    fn similarity(&self, centroid: usize, vector: &[f32]) -> f32 {
-        let start = centroid * self.dimensions;
-        let values = self.values.get(start..start + self.dimensions);
-        values.map_or(f32::NEG_INFINITY, |values| dot(values, vector))
-    }
-
-    /// The nearest one: the best of those whose codes look nearest.
-    pub(super) fn nearest_to(&self, quantizer: &Quantizer, vector: &[f32]) -> usize {
-        let mut nearest = Nearest::new(RESCORED);
-        self.codes.estimate(&quantizer.query(vector), |centroid, similarity| {
-            nearest.offer(similarity, centroid as u64, || true);
-        });
-        let mut found = nearest.into_vec();
-        for near in &mut found {
-            near.similarity = self.similarity(near.key as usize, vector);
-        }
-        best(found, 1).first().map_or(0, |near| near.key as usize)
-    }
-}

@@ -2,10 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::stores;
+use super::store;
 use crate::json::{self, Any, Faults, Field, Fields, Json, Location, Member, Whole, Word};
 use crate::limits;
-use crate::resource::openai::responses::TOOLS;
 
 /// Levels of nesting of a filter in OpenAI's form; each becomes two of ours.
 const MAX_DEPTH: usize = limits::MAX_FILTER_DEPTH / 2;
@@ -20,6 +19,12 @@ pub struct FileSearch {
     /// A filter on metadata, as JSON in our form.
     pub filter: Option<String>,
 }
+
+pub(super) const TOOLS: Member<Any> = Any::optional(
+    "tools",
+    tools_schema,
+    "`file_search` names the vector store, which is a collection; others are not called.",
+);
 
 /// The most passages.
 pub(super) const MAX_NUM_RESULTS: Member<Whole> =
@@ -97,7 +102,7 @@ fn tool(tool: Json<'_>, place: Location<'_>, faults: &mut Faults) -> Option<File
     let filter = filters(&mut fields, faults);
     let collection = match fields.take(VECTOR_STORE_IDS, faults)? {
         Json::Array(ids) => match ids.as_slice() {
-            [Json::String(id)] => stores::collection(id).map(str::to_owned),
+            [Json::String(id)] => store::collection(id).map(str::to_owned),
             _ => None,
         },
         _ => None,

@@ -7,6 +7,7 @@ pub mod embeddings;
 pub mod file_search;
 pub mod files;
 pub mod listing;
+mod metadata;
 pub mod models;
 pub mod response;
 pub mod responses;

@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 
 use super::conversation::{self, Conversation, Speaker};
-use super::file_search::{self, FileSearch};
+use super::file_search::{self, FileSearch, TOOLS};
+use super::metadata::METADATA;
 use super::unsupported::{self, Unsupported};
 use crate::json::{
-    self, Any, Faults, Field, Fields, Flag, Json, Location, Member, Nested, Text, Tree, Whole, Word,
+    self, Any, Faults, Field, Fields, Flag, Json, Location, Member, Text, Whole, Word,
 };
 use crate::limits;
 use crate::problem::Problem;
@@ -80,11 +81,7 @@ const MAX_OUTPUT_TOKENS: Member<Whole> = Whole::optional(
     u32::MAX,
     "The most tokens of the answer, counted as the embedding model counts.",
 );
-pub(super) const TOOLS: Member<Any> = Any::optional(
-    "tools",
-    file_search::tools_schema,
-    "`file_search` names the vector store, which is a collection; others are not called.",
-);
+
 const TOOL_CHOICE: Member<Any> = Any::optional(
     "tool_choice",
     || json!({"enum": ["auto", "none"]}),
@@ -118,17 +115,6 @@ pub const FIELDS: &[Field] = &[
     unsupported::TOP_LOGPROBS.member.field(),
     unsupported::MODALITIES.member.field(),
 ];
-
-/// The client's own notes.
-pub(super) const METADATA: Member<Nested> = Nested::optional(
-    "metadata",
-    Tree {
-        max_bytes: limits::MAX_METADATA_BYTES,
-        max_depth: limits::MAX_METADATA_DEPTH,
-        schema: None,
-    },
-    "The client's own notes, which the answer repeats.",
-);
 
 const ROLE: Member<Word> = Word::optional("role", || words(Speaker::WORDS), "Who says it.");
 const CONTENT: Member<Any> =

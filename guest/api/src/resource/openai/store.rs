@@ -4,6 +4,22 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::resource::rules;
+
+/// Before the name of the collection in the id of a vector store.
+const PREFIX: &str = "vs_";
+
+/// The id of the vector store that a collection is.
+pub fn id(collection: &str) -> String {
+    format!("{PREFIX}{collection}")
+}
+
+/// The collection that a vector store is. A collection's own name will do.
+pub fn collection(id: &str) -> Option<&str> {
+    Some(id.strip_prefix(PREFIX).unwrap_or(id))
+        .filter(|name| rules::collection(name).is_ok() && *name != super::files::COLLECTION)
+}
+
 /// A vector store.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "VectorStore")]

@@ -5,7 +5,8 @@ use serde_json::json;
 
 use super::file_search;
 use super::files::ATTRIBUTES;
-use super::responses::METADATA;
+use super::metadata::METADATA;
+pub use super::store::{collection, id};
 use super::unsupported::{self, Unsupported};
 use crate::json::{
     self, Any, Faults, Field, Fields, Json, Location, Member, Nested, Number, Text, Texts,
@@ -13,9 +14,6 @@ use crate::json::{
 use crate::limits;
 use crate::problem::Problem;
 use crate::resource::rules;
-
-/// Before the name of the collection in the id of a vector store.
-const PREFIX: &str = "vs_";
 
 /// Characters of a collection's name that come from the name of its store; the
 /// rest of 64 is for what makes it unique.
@@ -40,17 +38,6 @@ pub fn batch_id(job: &str) -> String {
 /// The job that a batch is.
 pub fn job(batch: &str) -> Option<&str> {
     batch.strip_prefix(BATCH_PREFIX)
-}
-
-/// The id of the vector store that a collection is.
-pub fn id(collection: &str) -> String {
-    format!("{PREFIX}{collection}")
-}
-
-/// The collection that a vector store is. A collection's own name will do.
-pub fn collection(id: &str) -> Option<&str> {
-    Some(id.strip_prefix(PREFIX).unwrap_or(id))
-        .filter(|name| rules::collection(name).is_ok() && *name != super::files::COLLECTION)
 }
 
 /// A name for the collection of a store with this name, of a UUID of version 7:
