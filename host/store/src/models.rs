@@ -28,17 +28,12 @@ CREATE TABLE IF NOT EXISTS unembedded_1 (
 ) STRICT;
 ";
 
-/// Columns of `collections`: name and type. `model` is the one that was chosen,
-/// `vectors_model` and `vectors_slot` say which vectors serve, `next_model` whose
-/// vectors are being made in the other table, and `stale` that the other table has
-/// rows of use to nobody.
-pub(crate) const COLUMNS: [(&str, &str); 5] = [
-    ("model", "TEXT"),
-    ("vectors_model", "TEXT"),
-    ("vectors_slot", "INTEGER NOT NULL DEFAULT 0"),
-    ("next_model", "TEXT"),
-    ("stale", "INTEGER NOT NULL DEFAULT 0"),
-];
+/// Earlier versions had one model for all, whose name stood in `meta`.
+pub(crate) const ONE_FOR_ALL: &str = "
+UPDATE collections SET vectors_model = (SELECT value FROM meta WHERE name = 'embedding_model')
+    WHERE vectors_model IS NULL;
+DELETE FROM meta WHERE name = 'embedding_model';
+";
 
 /// Joins a chunk with its collection and the vector that serves, as `serving.vector`
 /// would be: [`SERVING_VECTOR`].
@@ -392,13 +387,4 @@ pub(crate) fn not_embedded(db: &Connection, model: &str, chunk: u64) -> Result<(
 pub(crate) fn encoded<'a>(chunks: impl IntoIterator<Item = &'a Pending>) -> Vec<(u64, Vec<u8>)> {
     let vector = |chunk: &Pending| Some((chunk.chunk, encode_vector(chunk.vector.as_deref()?)));
     chunks.into_iter().filter_map(vector).collect()
-}
-
-/// Earlier versions had one model for all, whose name stood in `meta`.
-pub(crate) fn migrate(db: &Connection) -> rusqlite::Result<()> {
-    db.execute_batch(
-        "UPDATE collections SET vectors_model = (SELECT value FROM meta WHERE name = 'embedding_model')
-             WHERE vectors_model IS NULL;
-         DELETE FROM meta WHERE name = 'embedding_model';",
-    )
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use crate::connection::BUSY_TIMEOUT;
 use crate::types::OpenError;
@@ -109,17 +109,47 @@ CREATE TABLE IF NOT EXISTS unembedded (
 CREATE INDEX IF NOT EXISTS documents_by_length ON documents (collection, octet_length(text));
 ";
 
-/// Columns that came after the first version: table, name, and type.
-const ADD_COLUMNS: [(&str, &str, &str); 8] = [
-    ("chunks", "page", "INTEGER"),
-    ("job_items", "written", "INTEGER NOT NULL DEFAULT 0"),
-    ("replays", "rights", "TEXT"),
-    ("jobs", "warnings", "TEXT"),
-    ("collections", "language", "TEXT"),
-    ("collections", "prompt", "TEXT"),
-    ("document_details", "detected", "TEXT"),
-    ("keys", "spent_units", "INTEGER NOT NULL DEFAULT 0"),
+/// One change of the schema. Databases from before changes had numbers may have it
+/// already, so each leaves alone what is there.
+enum Migration {
+    /// Statements.
+    Sql(&'static str),
+    /// A column of a table: the table, its name, and its type.
+    Column(&'static str, &'static str, &'static str),
+}
+
+/// Every change since the first version, the oldest first. Its number is its place, from 1
+/// on, so the list is only added to at its end.
+const MIGRATIONS: &[Migration] = &[
+    Migration::Sql(ADD),
+    Migration::Sql(crate::audit::CREATE),
+    Migration::Sql(crate::rechunking::CREATE),
+    Migration::Sql(crate::details::CREATE),
+    Migration::Sql(crate::embedding_queue::CREATE),
+    Migration::Sql(crate::models::CREATE),
+    Migration::Sql(crate::idempotency_records::CREATE),
+    Migration::Sql(crate::rollouts::CREATE),
+    Migration::Column("chunks", "page", "INTEGER"),
+    Migration::Column("job_items", "written", "INTEGER NOT NULL DEFAULT 0"),
+    Migration::Column("replays", "rights", "TEXT"),
+    Migration::Column("jobs", "warnings", "TEXT"),
+    Migration::Column("collections", "language", "TEXT"),
+    Migration::Column("collections", "prompt", "TEXT"),
+    Migration::Column("document_details", "detected", "TEXT"),
+    Migration::Column("keys", "spent_units", "INTEGER NOT NULL DEFAULT 0"),
+    // `model` is the one that was chosen, `vectors_model` and `vectors_slot` say which
+    // vectors serve, `next_model` whose vectors are being made in the other table, and
+    // `stale` that the other table has rows of use to nobody.
+    Migration::Column("collections", "model", "TEXT"),
+    Migration::Column("collections", "vectors_model", "TEXT"),
+    Migration::Column("collections", "vectors_slot", "INTEGER NOT NULL DEFAULT 0"),
+    Migration::Column("collections", "next_model", "TEXT"),
+    Migration::Column("collections", "stale", "INTEGER NOT NULL DEFAULT 0"),
+    Migration::Sql(crate::models::ONE_FOR_ALL),
 ];
+
+/// The row of `meta` with the number of the last migration that a database has.
+const MIGRATED: &str = "migration";
 
 /// The one connection that writes. A commit is on disk when it returns
 /// (`synchronous = FULL` syncs the log at each commit).
@@ -135,22 +165,35 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
         transaction.pragma_update(None, "user_version", VERSION)?;
         transaction.commit()?;
     }
-    connection.execute_batch(ADD)?;
-    connection.execute_batch(crate::audit::CREATE)?;
-    connection.execute_batch(crate::rechunking::CREATE)?;
-    connection.execute_batch(crate::details::CREATE)?;
-    connection.execute_batch(crate::embedding_queue::CREATE)?;
-    connection.execute_batch(crate::models::CREATE)?;
-    connection.execute_batch(crate::idempotency_records::CREATE)?;
-    connection.execute_batch(crate::rollouts::CREATE)?;
-    for (table, column, kind) in ADD_COLUMNS {
-        add_column(&connection, table, column, kind)?;
-    }
-    for (column, kind) in crate::models::COLUMNS {
-        add_column(&connection, "collections", column, kind)?;
-    }
-    crate::models::migrate(&connection)?;
+    migrate(&mut connection, MIGRATIONS)?;
     Ok(connection)
+}
+
+/// Does the migrations that the database does not have, all or none. Those that a newer
+/// version has done stay done.
+fn migrate(connection: &mut Connection, all: &[Migration]) -> rusqlite::Result<()> {
+    let found = connection.query_row("SELECT value FROM meta WHERE name = ?1", [MIGRATED], |row| {
+        row.get::<_, String>(0)
+    });
+    let done: usize = found.optional()?.and_then(|number| number.parse().ok()).unwrap_or(0);
+    let missing = all.get(done..).unwrap_or_default();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let transaction = connection.transaction()?;
+    for migration in missing {
+        match migration {
+            Migration::Sql(statements) => transaction.execute_batch(statements)?,
+            Migration::Column(table, column, kind) => {
+                add_column(&transaction, table, column, kind)?;
+            }
+        }
+    }
+    transaction.execute(
+        "INSERT INTO meta VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value",
+        (MIGRATED, all.len().to_string()),
+    )?;
+    transaction.commit()
 }
 
 /// Gives a table a column where it was made without.
@@ -177,5 +220,71 @@ pub(crate) fn check_version(connection: &Connection) -> Result<i64, OpenError> {
     match connection.pragma_query_value(None, "user_version", |row| row.get(0))? {
         found if found > VERSION => Err(OpenError::Newer { found, known: VERSION }),
         found => Ok(found),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// Every column as the database has it, and the number of the last migration.
+    fn state(db: &Connection) -> Vec<(String, String, String)> {
+        let mut statement = db
+            .prepare(
+                "SELECT tables.name, columns.name, columns.type || ' ' || columns.\"notnull\"
+                 FROM sqlite_schema AS tables, pragma_table_info(tables.name) AS columns
+                 UNION ALL SELECT name, '', '' FROM sqlite_schema
+                 UNION ALL SELECT name, value, '' FROM meta ORDER BY 1, 2, 3",
+            )
+            .unwrap();
+        let rows = statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+        rows.unwrap().map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn a_database_that_any_version_left_is_brought_to_the_newest_schema() {
+        let folder = tempfile::tempdir().unwrap();
+        let newest = state(&open_writer(&folder.path().join("newest")).unwrap());
+        for number in 0..=MIGRATIONS.len() {
+            let file = folder.path().join(number.to_string());
+            let mut old = Connection::open(&file).unwrap();
+            old.execute_batch(CREATE).unwrap();
+            old.pragma_update(None, "user_version", VERSION).unwrap();
+            migrate(&mut old, &MIGRATIONS[..number]).unwrap();
+            drop(old);
+            assert_eq!(state(&open_writer(&file).unwrap()), newest, "{number}");
+        }
+    }
+
+    #[test]
+    fn a_database_from_before_migrations_had_numbers_keeps_what_it_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("old");
+        let db = open_writer(&file).unwrap();
+        let newest = state(&db);
+        let unnumber = format!(
+            "DELETE FROM meta WHERE name = '{MIGRATED}';
+             UPDATE collections SET prompt = 'kept';
+             INSERT INTO meta VALUES ('embedding_model', 'one');"
+        );
+        db.execute_batch(&unnumber).unwrap();
+        drop(db);
+        let db = open_writer(&file).unwrap();
+        assert_eq!(state(&db), newest);
+        let row = "SELECT prompt, vectors_model FROM collections";
+        let found = db.query_row(row, (), |row| Ok((row.get(0)?, row.get(1)?)));
+        assert_eq!(found.unwrap(), ("kept".to_owned(), "one".to_owned()));
+    }
+
+    #[test]
+    fn what_a_newer_version_has_done_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("newer");
+        let db = open_writer(&file).unwrap();
+        db.execute("UPDATE meta SET value = '1000' WHERE name = ?1", [MIGRATED]).unwrap();
+        let newer = state(&db);
+        drop(db);
+        assert_eq!(state(&open_writer(&file).unwrap()), newer);
     }
 }
