@@ -155,7 +155,7 @@ impl File {
         }
         let mut hints = self.hints.clone();
         let mut inner = Vec::new();
-        if extract::tell(&self.bytes, declared) == Ok(MediaType::Eml)
+        if extract::detect(&self.bytes, declared) == Ok(MediaType::Eml)
             && let Ok(files) = extract::attachments(&self.bytes)
         {
             hints.attachments_apart = true;

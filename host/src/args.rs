@@ -44,7 +44,7 @@ enum Command {
     Backup(WithSettings<cli::data::BackupArgs>),
     /// Bring a backup back
     Restore(WithSettings<cli::data::RestoreArgs>),
-    /// Compare documents and indexes, and have made anew what differs
+    /// Compare documents and indexes, and have what differs rebuilt
     Check(WithSettings<cli::data::CheckArgs>),
     /// Ask whether the server on this machine is ready; the exit status says so
     Health(WithSettings<cli::health::Args>),
@@ -278,7 +278,7 @@ async fn doctor_command(with: WithSettings<cli::doctor::Args>) -> ExitCode {
         }
         Err(error) => vec![doctor::unreadable(&error.to_string(), error.hint())],
     };
-    cli::doctor::tell(&findings, &with.args)
+    cli::doctor::report(&findings, &with.args)
 }
 
 async fn eval_command(args: EvalArgs) -> ExitCode {

@@ -1,5 +1,5 @@
-//! Panics of the host itself: a bug, contained to the requests it happens in,
-//! and told.
+//! Panics of the host itself: each is a bug, stays within the requests it happens in,
+//! and is counted and logged.
 
 use std::panic::PanicHookInfo;
 use std::sync::Arc;

@@ -213,8 +213,8 @@ mod tests {
         assert!(wait("title=a").is_err(), "only where a file may come");
         let titled = write("title=On%20wings", &choices, Wait::Searchable, true).unwrap();
         assert_eq!(titled.title.as_deref(), Some("On wings"));
-        let told = write("language=pt-BR", &[], Wait::Searchable, false).unwrap();
-        assert_eq!(told.language.as_deref(), Some("pt-BR"));
+        let parsed = write("language=pt-BR", &[], Wait::Searchable, false).unwrap();
+        assert_eq!(parsed.language.as_deref(), Some("pt-BR"));
         let wrong = write("language=german", &[], Wait::Searchable, true).unwrap_err();
         assert_eq!(wrong.faults[0].parameter.as_deref(), Some("language"));
     }

@@ -76,8 +76,8 @@ impl Index {
 
     /// The language that a query is in, as far as the index shows.
     pub fn language_of(&self, query: &str) -> Option<Language> {
-        let told = self.languages.iter().filter_map(|(one, count)| Some(((*one)?, *count)));
-        language_of_query(query, &told.collect::<Vec<_>>())
+        let counts = self.languages.iter().filter_map(|(one, count)| Some(((*one)?, *count)));
+        language_of_query(query, &counts.collect::<Vec<_>>())
     }
 
     /// The score of every chunk that has a term of the query. Each is the sum of its

@@ -79,7 +79,7 @@ impl Embedder {
     }
 
     /// The vector of a query; none when the model does not answer, which is
-    /// told to the log.
+    /// logged.
     pub(crate) async fn query(&self, text: &str) -> Option<Rc<Vec<f32>>> {
         let known =
             |(known, vector): &(String, Rc<Vec<f32>>)| (known == text).then(|| Rc::clone(vector));
@@ -100,8 +100,8 @@ impl Embedder {
     }
 
     /// Embeds what the model has not seen of a collection, up to some
-    /// documents, and says whether there may be more. A failure is told to the
-    /// log: the documents are found by words until the next try.
+    /// documents, and says whether there may be more. A failure is
+    /// logged: the documents are found by words until the next try.
     pub(crate) async fn catch_up(&self, collection: &str) -> bool {
         match self.embed_some(collection).await {
             Ok(more) => more,

@@ -208,8 +208,8 @@ mod tests {
                 .filter(|_| name.ends_with("URL"))
                 .or((name.ends_with("TOKENS")).then(|| "x".into()))
         };
-        let told = Generator::from(&wrong).unwrap_err().to_string();
-        assert_eq!(told, "RAGTIME_GENERATOR__MAX_TOKENS is not a value it can have");
+        let error = Generator::from(&wrong).unwrap_err().to_string();
+        assert_eq!(error, "RAGTIME_GENERATOR__MAX_TOKENS is not a value it can have");
         assert!(Embeddings::from(&|_| Some("ftp://x".into())).is_err());
     }
 }

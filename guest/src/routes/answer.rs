@@ -78,7 +78,7 @@ impl Known {
     }
 
     /// As the response has it.
-    pub(super) fn told(&self) -> query::Known<'_> {
+    pub(super) fn for_response(&self) -> query::Known<'_> {
         query::Known {
             confidence: self.confidence,
             finish_reason: self.finish_reason,

@@ -78,7 +78,7 @@ fn end(out: &mut String, answering: &Answering, completion: Completion, known: &
     let Completion { abstained, generator, usage } = completion;
     sse::push(out, "usage", &Usage::from(usage));
     let took_ms = took_ms(answering.started);
-    let done = Done { abstained, known: known.told(), generator: &generator, took_ms };
+    let done = Done { abstained, known: known.for_response(), generator: &generator, took_ms };
     sse::push(out, "done", &done);
 }
 

@@ -60,7 +60,7 @@ pub(super) async fn put(mut call: Call) -> RouteResult {
     let stored = details::put(&call.permit, collection.clone(), document, condition, wait).await?;
     let ids = vec![stored.summary.id.clone()];
     // The host knows the language of a text that came without one. A key that may only
-    // write is not told, and what is stored is stored whatever becomes of this.
+    // write does not get to know it, and what is stored is stored whatever becomes of this.
     if let Ok(known) = details::of_documents(&call.permit, collection, ids).await
         && let [known] = known.as_slice()
     {

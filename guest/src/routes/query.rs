@@ -154,7 +154,7 @@ pub(super) async fn answer(answering: &Answering) -> Result<String, Problem> {
     Ok(json::encode(&QueryResponse {
         answer: &text,
         abstained: completion.abstained,
-        known: known.told(),
+        known: known.for_response(),
         citations: &citations,
         sources: sources(&answering.hits),
         reranked: answering.reranked.as_ref(),

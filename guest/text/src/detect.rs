@@ -346,7 +346,7 @@ impl Votes {
 mod tests {
     use super::*;
 
-    fn told(text: &str) -> Option<String> {
+    fn language_of(text: &str) -> Option<String> {
         detect(text, None).map(|language| language.code().to_owned())
     }
 
@@ -385,14 +385,14 @@ mod tests {
             ("집은 길 끝에 있고 아무도 살지 않는다.", "ko"),
             ("บ้านอยู่สุดถนนและไม่มีใครอยู่", "th"),
         ] {
-            assert_eq!(told(text).as_deref(), Some(code), "{text}");
+            assert_eq!(language_of(text).as_deref(), Some(code), "{text}");
         }
     }
 
     #[test]
     fn what_tells_nothing_is_not_told() {
         for text in ["", "1234 5678", "NOR.0707-10", "xyzzy plugh", "apple pie"] {
-            assert_eq!(told(text), None, "{text}");
+            assert_eq!(language_of(text), None, "{text}");
         }
         assert_eq!(detect("flutter", Some(Language::ENGLISH)), Some(Language::ENGLISH));
         assert_eq!(detect("1234", Some(Language::ENGLISH)), None);
@@ -401,7 +401,7 @@ mod tests {
     #[test]
     fn a_long_text_is_looked_at_in_three_places() {
         let text = "Das Haus steht am Ende der Straße. ".repeat(20_000);
-        assert_eq!(told(&text).as_deref(), Some("de"));
+        assert_eq!(language_of(&text).as_deref(), Some("de"));
     }
 
     #[test]

@@ -270,7 +270,7 @@ mod tests {
     #![allow(clippy::indexing_slicing)]
     use super::*;
 
-    fn told<'a>(text: &'a str, names: &[&str]) -> Vec<(UnitKind, &'a str)> {
+    fn unit_texts<'a>(text: &'a str, names: &[&str]) -> Vec<(UnitKind, &'a str)> {
         let units = units(text, names, Some(Language::ENGLISH));
         units.iter().map(|unit| (unit.kind, &text[unit.span.clone()])).collect()
     }
@@ -281,7 +281,7 @@ mod tests {
                     gate | refused when\n--eval | it falls by 5 %\n\n- One thing. Another.\n- Two";
         use UnitKind::*;
         assert_eq!(
-            told(text, &[]),
+            unit_texts(text, &[]),
             [
                 (Heading, "Swap"),
                 (Sentence, "While it serves:"),
@@ -302,28 +302,28 @@ mod tests {
         let text = "How do I reset my password?\nOpen the settings page and choose Reset.\n\n\
                     How do I leave?\nWrite to us.";
         let units = units(text, &[], None);
-        let told: Vec<_> = units.iter().map(|unit| (unit.kind, unit.lead)).collect();
+        let unit_texts: Vec<_> = units.iter().map(|unit| (unit.kind, unit.lead)).collect();
         use UnitKind::*;
         assert_eq!(
-            told,
+            unit_texts,
             [(Question, None), (Sentence, Some(0)), (Question, None), (Sentence, Some(2))]
         );
     }
 
     #[test]
     fn a_known_heading_is_one_at_the_end_too() {
-        assert_eq!(told("It is so.\n\nNext part", &["Next part"])[1].0, UnitKind::Heading);
-        assert_eq!(told("It is so.\n\nNext part", &[])[1].0, UnitKind::Sentence);
+        assert_eq!(unit_texts("It is so.\n\nNext part", &["Next part"])[1].0, UnitKind::Heading);
+        assert_eq!(unit_texts("It is so.\n\nNext part", &[])[1].0, UnitKind::Sentence);
     }
 
     #[test]
     fn an_item_goes_on_in_the_next_line() {
         let text = "Bring:\n- a hat, which\n  is warm\n- shoes";
         let units = units(text, &[], None);
-        let told: Vec<_> =
+        let unit_texts: Vec<_> =
             units.iter().map(|unit| (&text[unit.span.clone()], unit.lead, unit.list)).collect();
         assert_eq!(
-            told,
+            unit_texts,
             [
                 ("Bring:", None, None),
                 ("a hat, which\n  is warm", Some(0), Some(1)),

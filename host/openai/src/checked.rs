@@ -162,7 +162,7 @@ mod tests {
     const PASSAGE: &str = "The quay was finished in 2019. It cost four million.";
 
     /// The text that is sent, how many quotes back it, and the statements.
-    fn told(answer: &str, unsupported: Unsupported) -> (String, usize, Vec<bool>) {
+    fn checked_text(answer: &str, unsupported: Unsupported) -> (String, usize, Vec<bool>) {
         let run = |pieces: &mut dyn Iterator<Item = String>| {
             let mut checked = Checked::new(vec![PASSAGE.to_owned()], unsupported);
             let mut steps: Vec<_> = pieces.flat_map(|piece| checked.push(&piece)).collect();
@@ -187,7 +187,10 @@ mod tests {
     #[test]
     fn an_unsupported_statement_is_marked() {
         let answer = "The quay was finished in 2019 [1]. The mayor fell in [1].";
-        assert_eq!(told(answer, Unsupported::Mark), (answer.to_owned(), 1, vec![true, false]));
+        assert_eq!(
+            checked_text(answer, Unsupported::Mark),
+            (answer.to_owned(), 1, vec![true, false])
+        );
     }
 
     #[test]
@@ -203,10 +206,10 @@ mod tests {
             ),
             ("Let me see. The mayor fell in [1]", "Let me see. "),
         ] {
-            assert_eq!(told(answer, Unsupported::Drop).0, text);
+            assert_eq!(checked_text(answer, Unsupported::Drop).0, text);
         }
         assert_eq!(
-            told("The mayor fell in [1].", Unsupported::Drop),
+            checked_text("The mayor fell in [1].", Unsupported::Drop),
             (String::new(), 0, vec![false])
         );
     }

@@ -25,7 +25,7 @@ struct Listener {
     beats: watch::Receiver<Arc<Beat>>,
     key: Arc<Key>,
     /// What was sent last of each topic.
-    told: HashMap<&'static str, Bytes>,
+    last_sent: HashMap<&'static str, Bytes>,
     /// When the newest sample was taken that was sent.
     sampled: u64,
     /// When something was sent last; none before the first time.
@@ -42,7 +42,7 @@ impl Admin {
             pulse: Arc::clone(&self.pulse),
             beats: self.pulse.follow(),
             key,
-            told: HashMap::new(),
+            last_sent: HashMap::new(),
             sampled: 0,
             sent: None,
             ended: false,
@@ -99,9 +99,9 @@ impl Listener {
             out.extend(event("samples", &serde_json::json!({"samples": samples}).to_string()));
         }
         for (topic, data) in &beat.topics {
-            if self.told.get(topic) != Some(data) {
+            if self.last_sent.get(topic) != Some(data) {
                 out.extend(event(topic, &String::from_utf8_lossy(data)));
-                self.told.insert(*topic, data.clone());
+                self.last_sent.insert(*topic, data.clone());
             }
         }
         out.into()

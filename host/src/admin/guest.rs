@@ -80,7 +80,7 @@ impl Admin {
             .and_then(|accept| accept.to_str().ok())
             .is_some_and(|accept| accept.contains("text/event-stream"));
         if events {
-            return Ok(told(Arc::clone(&self.swaps), order));
+            return Ok(stream_steps(Arc::clone(&self.swaps), order));
         }
         if order.gates.hold {
             return Err(AdminProblem::invalid(
@@ -266,24 +266,24 @@ fn entry(one: Deployment) -> Value {
 
 /// The swap as server-sent events: a `step` for each, and `done` or `error` at
 /// the end. Driven by whoever reads: gone, the swap is called off.
-fn told(swaps: Arc<Swaps>, order: Order) -> Response<AdminBody> {
-    let (sender, told) = mpsc::channel::<Step>(STEPS);
+fn stream_steps(swaps: Arc<Swaps>, order: Order) -> Response<AdminBody> {
+    let (sender, steps) = mpsc::channel::<Step>(STEPS);
     let run = Box::pin(async move {
         // A swap has fewer steps than there is room for.
-        let tell = move |step| drop(sender.try_send(step));
-        swaps.run(order, tell).await
+        let report = move |step| drop(sender.try_send(step));
+        swaps.run(order, report).await
     });
-    let events = stream::unfold((Some(run), told), |(run, mut told)| async move {
+    let events = stream::unfold((Some(run), steps), |(run, mut steps)| async move {
         let mut run = run?;
         tokio::select! {
             biased;
-            Some(step) = told.recv() => {
+            Some(step) = steps.recv() => {
                 let data = json!({"step": step.name, "detail": step.detail});
-                Some((event("step", &data.to_string()), (Some(run), told)))
+                Some((event("step", &data.to_string()), (Some(run), steps)))
             }
             outcome = &mut run => {
                 let mut last = Vec::new();
-                while let Ok(step) = told.try_recv() {
+                while let Ok(step) = steps.try_recv() {
                     let data = json!({"step": step.name, "detail": step.detail});
                     last.extend(event("step", &data.to_string()));
                 }
@@ -292,7 +292,7 @@ fn told(swaps: Arc<Swaps>, order: Order) -> Response<AdminBody> {
                     Err(error) => ("error", AdminProblem::from(error).json("", "/admin/guest")),
                 };
                 last.extend(event(name, &data.to_string()));
-                Some((Bytes::from(last), (None, told)))
+                Some((Bytes::from(last), (None, steps)))
             }
         }
     });

@@ -159,8 +159,8 @@ mod tests {
     #[test]
     fn no_name_leads_out_of_the_backup() {
         for name in ["../x", "/etc/passwd", "handlers/../../x.wasm", "handlers/.wasm", "notes"] {
-            let told = Manifest::parse(&manifest(&[DATABASE, name]).bytes()).unwrap_err();
-            assert!(told.to_string().contains("no file of a backup"), "{name}: {told}");
+            let error = Manifest::parse(&manifest(&[DATABASE, name]).bytes()).unwrap_err();
+            assert!(error.to_string().contains("no file of a backup"), "{name}: {error}");
         }
         assert!(Manifest::parse(&manifest(&["handlers/00.wasm"]).bytes()).is_err());
         assert!(Manifest::parse(b"{}").is_err());

@@ -1,5 +1,5 @@
-//! A backup brought back into a folder that is thrown away: what cannot be told from
-//! its files is seen by using it.
+//! A backup brought back into a folder that is thrown away: what its files do not
+//! show is seen by using it.
 
 use std::path::Path;
 use std::time::Duration;

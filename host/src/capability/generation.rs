@@ -157,11 +157,11 @@ async fn written(
     let (sender, events) = mpsc::channel(MAX_WAITING_EVENTS);
     let cancelled = call.request.cancelled.clone();
     let owner = call.permit.owner.clone();
-    let told = (answering, owner, call.services.generators.unsupported, name);
+    let context = (answering, owner, call.services.generators.unsupported, name);
     // Ends with the client, the handler's interest, or the answer: whichever
     // comes first closes the connection to the model.
     tokio::spawn(async move {
-        cancelled.run_until_cancelled(tell(tokens, passages, sender, told)).await
+        cancelled.run_until_cancelled(send_events(tokens, passages, sender, context)).await
     });
     Ok(Events::Coming(events))
 }
@@ -177,7 +177,7 @@ fn in_order(chunks: &[u64], passages: Vec<store::Passage>) -> Vec<(String, u64)>
     found.collect()
 }
 
-async fn tell(
+async fn send_events(
     mut tokens: Tokens,
     passages: Vec<(String, u64)>,
     to: mpsc::Sender<wit::Event>,
@@ -194,8 +194,8 @@ async fn tell(
                 usage = wit::Usage { input_tokens, output_tokens };
                 continue;
             }
-            Ok(Some(Piece::Ending(told))) => {
-                ending = told;
+            Ok(Some(Piece::Ending(found))) => {
+                ending = found;
                 continue;
             }
             Ok(None) => {

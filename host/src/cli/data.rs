@@ -46,7 +46,7 @@ const REHEARSAL: &str = "With --check: exit status 0 when every file has the has
 /// How to check.
 #[derive(Debug, clap::Args)]
 pub struct CheckArgs {
-    /// Remove what differs of the derived data; the next start makes it anew
+    /// Remove what differs of the derived data; the next start rebuilds it
     #[arg(long)]
     repair: bool,
     /// Print JSON
@@ -60,7 +60,7 @@ pub async fn backup(args: &BackupArgs, settings: &Settings) -> Result<(), CliErr
     let place = Place::parse(&args.to, &settings.backup).map_err(unusable)?;
     let made = backup::make(&settings.data.dir, &place, &settings.backup).await;
     let made = made.map_err(unusable)?;
-    tell(made.documents, made.handlers(), "copied", args.json);
+    print_totals(made.documents, made.handlers(), "copied", args.json);
     Ok(())
 }
 
@@ -88,7 +88,7 @@ pub async fn restore(args: &RestoreArgs, settings: Settings) -> Result<(), CliEr
             ),
             error => unusable(error),
         })?;
-    tell(documents, handlers, "restored", args.json);
+    print_totals(documents, handlers, "restored", args.json);
     Ok(())
 }
 
@@ -141,7 +141,7 @@ fn say(rehearsal: &Rehearsal) {
     let report = &rehearsal.report;
     let (texts, vectors) = (counted(report.documents, "text"), counted(report.vectors, "vector"));
     out::data(&format!("{texts} and {vectors} read"));
-    findings(report, "made anew where the backup is restored");
+    findings(report, "rebuilt where the backup is restored");
     let Some(served) = &rehearsal.served else { return };
     out::data(&format!("a server started with the handler {}", served.handler));
     match &served.search {
@@ -160,9 +160,7 @@ pub fn check(args: &CheckArgs, data: &Path) -> Result<(), CliError> {
     let report = ragtime_store::check(data, args.repair).map_err(refused)?;
     match args.json {
         true => out::data(&as_json(&report, args.repair).to_string()),
-        false => {
-            print(&report, if args.repair { "made anew at the next start" } else { "differs" })
-        }
+        false => print(&report, if args.repair { "rebuilt at the next start" } else { "differs" }),
     }
     if !report.lost.is_empty() {
         return Err(CliError::with_hint("data was lost", "ragtime restore brings a backup back"));
@@ -170,7 +168,7 @@ pub fn check(args: &CheckArgs, data: &Path) -> Result<(), CliError> {
     if !report.differing.is_empty() && !args.repair {
         return Err(CliError::with_hint(
             "derived data differs from the documents",
-            "ragtime check --repair has it made anew; nothing is lost",
+            "ragtime check --repair has it rebuilt; nothing is lost",
         ));
     }
     Ok(())
@@ -202,7 +200,7 @@ fn findings(report: &ragtime_store::Report, fate: &str) {
     }
 }
 
-fn tell(documents: u64, handlers: u64, fate: &str, as_json: bool) {
+fn print_totals(documents: u64, handlers: u64, fate: &str, as_json: bool) {
     if as_json {
         out::data(&json!({"documents": documents, "handlers": handlers}).to_string());
         return;

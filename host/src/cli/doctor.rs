@@ -19,7 +19,7 @@ pub struct Args {
 }
 
 /// Prints what was found, what is worst last. Fails where something fails.
-pub fn tell(findings: &[Finding], args: &Args) -> ExitCode {
+pub fn report(findings: &[Finding], args: &Args) -> ExitCode {
     match args.json {
         true => out::data(&as_json(findings)),
         false => print(findings),

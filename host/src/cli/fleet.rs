@@ -102,7 +102,7 @@ fn as_text(overview: &Overview) -> String {
         let handler = host.handler.get(..12).unwrap_or("none yet");
         let leads = if host.leads { ", leads" } else { "" };
         format!(
-            "{}: {}, {} entries behind, version {}, generation {} ({handler}), told {} s ago{leads}",
+            "{}: {}, {} entries behind, version {}, generation {} ({handler}), heard from {} s ago{leads}",
             host.address,
             host.state,
             host.behind,

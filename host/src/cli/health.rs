@@ -14,7 +14,7 @@ use crate::tls::Listener;
 /// without a word.
 const TIMEOUT: Duration = Duration::from_secs(4);
 /// Characters of an answer that are shown. `/readyz` gives its reasons in less than that.
-const MAX_TOLD: usize = 4_096;
+const MAX_SHOWN_CHARS: usize = 4_096;
 
 /// What is asked.
 #[derive(Debug, clap::Args)]
@@ -42,8 +42,8 @@ pub async fn run(args: &Args, settings: &Settings) -> Result<(), CliError> {
     match status {
         StatusCode::OK => Ok(()),
         status => {
-            let told: String = text.chars().take(MAX_TOLD).collect();
-            Err(CliError::new(format!("{address} answered {status}: {told}")))
+            let shown: String = text.chars().take(MAX_SHOWN_CHARS).collect();
+            Err(CliError::new(format!("{address} answered {status}: {shown}")))
         }
     }
 }

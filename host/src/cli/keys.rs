@@ -126,7 +126,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
             let admin = context.at(admin);
             let request = admin.to(Method::GET, ["admin", "audit"].into_iter())?;
             let answer = admin.json(request.query(&[("limit", limit)])).await?;
-            print(&answer, json, |answer| list(answer, "acts").iter().for_each(tell));
+            print(&answer, json, |answer| list(answer, "acts").iter().for_each(print_event));
         }
         Command::Rotate { id, grace } => {
             let request = context.request(Method::POST, &["keys", &id, "rotate"])?;
@@ -149,7 +149,7 @@ fn print(answer: &Value, json: bool, for_people: impl FnOnce(&Value)) {
     }
 }
 
-fn tell(act: &Value) {
+fn print_event(act: &Value) {
     let detail = act.get("detail").map(Value::to_string).unwrap_or_default();
     out::data(&format!(
         "{}  {}  {:<14} {}  {detail}",

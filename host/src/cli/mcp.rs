@@ -214,16 +214,16 @@ mod tests {
         assert_eq!(session.headers(&json!({"method": "initialize"})), []);
         *lock(&session.version) = Some("2025-06-18".into());
         *lock(&session.id) = Some(HeaderValue::from_static("s1"));
-        let told = session.headers(&json!({"method": "tools/list"}));
-        assert_eq!(told[0], (VERSION, HeaderValue::from_static("2025-06-18")));
-        assert_eq!(told[1], (SESSION, HeaderValue::from_static("s1")));
-        let told = session.headers(&json!({"method": "resources/read", "params": {
+        let headers = session.headers(&json!({"method": "tools/list"}));
+        assert_eq!(headers[0], (VERSION, HeaderValue::from_static("2025-06-18")));
+        assert_eq!(headers[1], (SESSION, HeaderValue::from_static("s1")));
+        let headers = session.headers(&json!({"method": "resources/read", "params": {
             "uri": "ragtime://default/é",
             "_meta": {"io.modelcontextprotocol/protocolVersion": "2026-07-28"},
         }}));
-        assert_eq!(told[0].1, "2026-07-28");
-        assert_eq!(told[1].1, "resources/read");
-        assert_eq!(told[2].1, format!("=?base64?{}?=", STANDARD.encode("ragtime://default/é")));
+        assert_eq!(headers[0].1, "2026-07-28");
+        assert_eq!(headers[1].1, "resources/read");
+        assert_eq!(headers[2].1, format!("=?base64?{}?=", STANDARD.encode("ragtime://default/é")));
     }
 
     #[test]

@@ -162,7 +162,7 @@ fn check(settings: &Settings, name: &str) -> Result<(), CliError> {
         return match reranking.runs(name).map_err(failed)? {
             Runs::Here(files) => {
                 let model = model::open_reranker(reranking, &files).map_err(failed)?;
-                told(&model.form(), None, Some(model.max_tokens()), model.memory_bytes());
+                print_model(&model.form(), None, Some(model.max_tokens()), model.memory_bytes());
                 Ok(())
             }
             Runs::Endpoint(url) => {
@@ -178,7 +178,7 @@ fn check(settings: &Settings, name: &str) -> Result<(), CliError> {
         Some(vectors.get(a)?.iter().zip(vectors.get(b)?).map(|(a, b)| a * b).sum())
     };
     let form = model.form().unwrap_or_default();
-    told(&form, model.dimensions(), model.max_tokens(), model.memory_bytes());
+    print_model(&form, model.dimensions(), model.max_tokens(), model.memory_bytes());
     let (near, far) = (cosine(0, 1).unwrap_or(0.0), cosine(0, 2).unwrap_or(0.0));
     out::data(&format!("cosine of two like sentences {near:.3}, of two unlike {far:.3}"));
     match near > far {
@@ -189,7 +189,7 @@ fn check(settings: &Settings, name: &str) -> Result<(), CliError> {
     }
 }
 
-fn told(form: &str, dimensions: Option<usize>, max_tokens: Option<usize>, bytes: usize) {
+fn print_model(form: &str, dimensions: Option<usize>, max_tokens: Option<usize>, bytes: usize) {
     out::data(form);
     if let Some(dimensions) = dimensions {
         out::data(&format!("{dimensions} dimensions"));

@@ -194,14 +194,14 @@ mod disk {
 
     fn judge(free: u64, files: Option<u64>) -> Finding {
         const CHECK: &str = "disk.space";
-        let told = format!("{} MiB are free", free / MIB);
+        let found = format!("{} MiB are free", free / MIB);
         const ADVICE: &str = "make room: on a full disk writes are refused with 507, and reading \
                               and searching go on";
         match files.filter(|files| *files < FEW_FILES) {
-            _ if free < NO_BYTES => Finding::fail(CHECK, told, ADVICE),
+            _ if free < NO_BYTES => Finding::fail(CHECK, found, ADVICE),
             Some(files) => Finding::warn(CHECK, format!("room for {files} more files"), ADVICE),
-            None if free < FEW_BYTES => Finding::warn(CHECK, told, ADVICE),
-            None => Finding::ok(CHECK, told),
+            None if free < FEW_BYTES => Finding::warn(CHECK, found, ADVICE),
+            None => Finding::ok(CHECK, found),
         }
     }
 

@@ -76,10 +76,10 @@ fn exposure(settings: &Settings) -> Vec<Finding> {
 }
 
 fn admin_exposure(listen: SocketAddr, has_tls: bool, settings: &Settings) -> Option<Finding> {
-    let told = format!("admin.listen is {listen}");
+    let address = format!("admin.listen is {listen}");
     if !has_tls {
         const ADVICE: &str = "listen on 127.0.0.1, or set admin.tls with client_ca_file";
-        let found = format!("{told}, without TLS");
+        let found = format!("{address}, without TLS");
         return Some(match is_public(listen.ip()) {
             true => Finding::fail(EXPOSURE, found, ADVICE),
             false => Finding::warn(EXPOSURE, found, ADVICE),
@@ -88,7 +88,7 @@ fn admin_exposure(listen: SocketAddr, has_tls: bool, settings: &Settings) -> Opt
     settings.admin.tls.client_ca_file.is_none().then(|| {
         Finding::warn(
             EXPOSURE,
-            format!("{told}, and asks for no client certificate"),
+            format!("{address}, and asks for no client certificate"),
             "set admin.tls.client_ca_file, or listen on 127.0.0.1",
         )
     })
@@ -154,7 +154,7 @@ fn hsts(settings: &Settings) -> Vec<Finding> {
         let tls = listener.settings(settings);
         tls.certificate_file.is_none() && tls.hsts_max_age_seconds > 0
     });
-    let told = unused.map(|listener| {
+    let findings = unused.map(|listener| {
         Finding::warn(
             "settings.hsts",
             format!("{}.tls.hsts_max_age_seconds is set without a certificate", listener.name()),
@@ -162,7 +162,7 @@ fn hsts(settings: &Settings) -> Vec<Finding> {
              browsers take it by TLS alone",
         )
     });
-    told.collect()
+    findings.collect()
 }
 
 /// Pairs of settings of which the first must not be above the second, and what goes
@@ -251,12 +251,12 @@ fn contradictions(settings: &Settings) -> Vec<Finding> {
         ),
     ];
     let above = pairs.into_iter().filter(|((_, lower), (_, upper), ..)| lower > upper);
-    let told = above.map(|((first, lower), (second, upper), status, follows)| {
+    let findings = above.map(|((first, lower), (second, upper), status, follows)| {
         let found = format!("{first} ({lower}) is above {second} ({upper}): {follows}");
         let advice = format!("lower {first}, or raise {second}");
         Finding { status, ..Finding::warn(CONTRADICTION, found, advice) }
     });
-    told.chain(zeros(settings)).collect()
+    findings.chain(zeros(settings)).collect()
 }
 
 /// Limits that let nothing through at all.
@@ -279,10 +279,10 @@ fn zeros(settings: &Settings) -> Vec<Finding> {
         ("data.max_collections", settings.data.max_collections),
     ];
     let zeros = limits.into_iter().filter(|(_, limit)| *limit == 0);
-    let told = zeros.map(|(name, _)| {
+    let findings = zeros.map(|(name, _)| {
         Finding::fail(CONTRADICTION, format!("{name} is 0: nothing gets through"), "leave it out")
     });
-    told.collect()
+    findings.collect()
 }
 
 fn budgets(settings: &Settings) -> Vec<Finding> {

@@ -46,7 +46,7 @@ const MIN_HTTP1_BUFFER: usize = 8192;
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// How often refused connections are logged.
-const REFUSED_TOLD: Duration = Duration::from_secs(1);
+const WARNING_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What stands behind a listener.
 pub trait Respond: Send + Sync + 'static {
@@ -140,7 +140,7 @@ struct Gate {
     places: Arc<Places<IpAddr>>,
     trusted: Vec<network::Network>,
     refused: u64,
-    told: Option<Instant>,
+    warned_at: Option<Instant>,
 }
 
 impl Gate {
@@ -149,7 +149,7 @@ impl Gate {
             places: Places::new(limits.max_connections_per_address),
             trusted: limits.trusted_proxies.clone(),
             refused: 0,
-            told: None,
+            warned_at: None,
         }
     }
 
@@ -163,13 +163,13 @@ impl Gate {
         let place = self.places.take(network::client(address));
         if place.is_none() {
             self.refused += 1;
-            if self.told.is_none_or(|told| told.elapsed() > REFUSED_TOLD) {
+            if self.warned_at.is_none_or(|at| at.elapsed() > WARNING_INTERVAL) {
                 tracing::warn!(
                     refused = self.refused,
                     %address,
                     "connections of one address were closed: it has too many"
                 );
-                (self.told, self.refused) = (Some(Instant::now()), 0);
+                (self.warned_at, self.refused) = (Some(Instant::now()), 0);
             }
         }
         place.map(Some)

@@ -64,7 +64,7 @@ async fn begin(
 ) -> Result<TlsStream<TcpStream>, HandshakeError> {
     let mut first = [0];
     if stream.peek(&mut first).await? == 1 && first != [HANDSHAKE] {
-        tell_of_tls(&mut stream).await?;
+        answer_plain_http(&mut stream).await?;
         return Err(HandshakeError::Plain);
     }
     Ok(TlsAcceptor::from(endpoint.config()).accept(stream).await?)
@@ -72,7 +72,7 @@ async fn begin(
 
 /// Answers whoever speaks plain HTTP here; a client that speaks something else still
 /// cannot mistake it.
-async fn tell_of_tls(stream: &mut TcpStream) -> io::Result<()> {
+async fn answer_plain_http(stream: &mut TcpStream) -> io::Result<()> {
     let id = uuid::Uuid::now_v7().to_string();
     let (status, body) = (StatusCode::BAD_REQUEST, Problem::TlsRequired.json(&id, "/"));
     let head = format!(

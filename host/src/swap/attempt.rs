@@ -22,7 +22,7 @@ pub(super) use rollout::{abandoned, kind_of};
 /// A swap under way. Dropped before it has ended, it is called off.
 struct Attempt<'a> {
     swaps: &'a Arc<Swaps>,
-    tell: &'a (dyn Fn(Step) + Send + Sync),
+    report_step: &'a (dyn Fn(Step) + Send + Sync),
     id: u64,
     record: Deployment,
     report: Map<String, Value>,
@@ -33,13 +33,13 @@ struct Attempt<'a> {
 pub(super) async fn run(
     swaps: &Arc<Swaps>,
     order: Order,
-    tell: &(dyn Fn(Step) + Send + Sync),
+    report_step: &(dyn Fn(Step) + Send + Sync),
 ) -> Result<Outcome, SwapError> {
     let (id, restored) = rollout::begin(swaps, &order).await?;
     tracing::info!(generation = id, kind = order.kind.name(), actor = order.actor, "a swap begins");
     let mut attempt = Attempt {
         swaps,
-        tell,
+        report_step,
         id,
         record: Deployment {
             id,
@@ -160,7 +160,7 @@ impl Attempt<'_> {
     /// Waits for whoever measures the candidate by other means.
     async fn hold(&mut self) -> Result<(), SwapError> {
         let decision = self.swaps.hold(self.id);
-        (self.tell)(Step { name: "held", detail: json!({"generation": self.id}) });
+        (self.report_step)(Step { name: "held", detail: json!({"generation": self.id}) });
         let Decision { pass, report } = decision.await.map_err(|_| SwapError::CalledOff)?;
         let reason = report.get("reason").and_then(Value::as_str).unwrap_or("no reason was given");
         let outcome = if pass { Ok(()) } else { Err(SwapError::Gate(reason.to_owned())) };
@@ -218,7 +218,7 @@ impl Attempt<'_> {
     fn step(&mut self, name: &'static str, detail: Value) {
         tracing::info!(generation = self.id, step = name, "a swap goes on");
         self.report.insert(name.to_owned(), detail.clone());
-        (self.tell)(Step { name, detail });
+        (self.report_step)(Step { name, detail });
     }
 
     /// The row of the history as things stand.

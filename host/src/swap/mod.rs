@@ -166,15 +166,15 @@ impl Swaps {
         }
     }
 
-    /// Does as ordered, telling each step. Returns when the candidate serves,
+    /// Does as ordered, and reports each step. Returns when the candidate serves,
     /// or with why it does not; then nothing has changed. Dropped before that,
     /// the swap is called off.
     pub async fn run(
         self: &Arc<Self>,
         order: Order,
-        tell: impl Fn(Step) + Send + Sync,
+        report_step: impl Fn(Step) + Send + Sync,
     ) -> Result<Outcome, SwapError> {
-        attempt::run(self, order, &tell).await
+        attempt::run(self, order, &report_step).await
     }
 
     /// The generation that takes new requests.

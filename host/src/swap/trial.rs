@@ -118,19 +118,19 @@ fn report(active: &Tally, candidate: &Tally) -> Value {
 /// The numbers of a trial so far, and the rules that it is judged by.
 pub fn under_way(trial: &Trial, settings: &config::Swap) -> Option<Value> {
     let (active, candidate) = (trial.active_arm.tally(), trial.candidate_arm.tally());
-    let mut told = report(&active, &candidate);
+    let mut numbers = report(&active, &candidate);
     let rules = json!({
         "min_requests": settings.min_requests,
         "max_error_increase": settings.max_error_increase,
         "max_latency_ratio": settings.max_latency_ratio,
         "latency_floor_ms": settings.latency_floor_ms,
     });
-    let members = told.as_object_mut()?;
+    let members = numbers.as_object_mut()?;
     members.insert("generation".into(), trial.candidate.id.into());
     members.insert("kind".into(), trial.kind.name().into());
     members.insert("percent".into(), trial.percent.into());
     members.insert("rules".into(), rules);
-    Some(told)
+    Some(numbers)
 }
 
 /// A trial under way. It ends with this, however it ends.

@@ -16,7 +16,7 @@ use crate::config;
 use crate::telemetry::{CertificateSnapshot, Telemetry};
 
 /// How often a certificate that has to be renewed is logged.
-const TOLD: Duration = Duration::from_secs(24 * 3600);
+const WARNING_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 
 /// What a listener speaks TLS with.
 pub struct Endpoint {
@@ -48,7 +48,7 @@ enum Look {
 #[derive(Default)]
 struct Watched {
     last: Option<Look>,
-    told: Option<(Standing, Instant)>,
+    warned: Option<(Standing, Instant)>,
 }
 
 impl Endpoint {
@@ -104,7 +104,7 @@ impl Endpoint {
     /// Connections go on with what they were begun with.
     pub(super) async fn watch(self: Arc<Self>) {
         let mut watched = Watched::default();
-        self.tell_of_age(&mut watched);
+        self.warn_of_age(&mut watched);
         loop {
             tokio::time::sleep(self.interval).await;
             let files = self.files.clone();
@@ -113,7 +113,7 @@ impl Endpoint {
                 continue;
             };
             self.look(read, &mut watched);
-            self.tell_of_age(&mut watched);
+            self.warn_of_age(&mut watched);
         }
     }
 
@@ -134,7 +134,7 @@ impl Endpoint {
             }
             let material = self.files.material(&contents).map_err(|error| error.to_string())?;
             self.replaces(&material)?;
-            tell_of_key(self.listener, &self.files, &contents);
+            warn_of_key(self.listener, &self.files, &contents);
             Ok(Some(material))
         });
         match judged {
@@ -164,7 +164,7 @@ impl Endpoint {
         }
         self.current.store(Arc::new(material));
         *self.refused.lock() = None;
-        watched.told = None;
+        watched.warned = None;
         self.telemetry.metrics.tls_reloaded(self.listener.name(), true);
     }
 
@@ -192,13 +192,16 @@ impl Endpoint {
     }
 
     /// Logs that nobody has renewed a certificate.
-    fn tell_of_age(&self, watched: &mut Watched) {
+    fn warn_of_age(&self, watched: &mut Watched) {
         let found = self.with_certificate(|one| (one.standing(now()), one.since(), one.until()));
         let Some((standing, since, until)) = found else { return };
-        if watched.told.is_some_and(|(told, at)| told == standing && at.elapsed() < TOLD) {
+        if watched
+            .warned
+            .is_some_and(|(warned, at)| warned == standing && at.elapsed() < WARNING_INTERVAL)
+        {
             return;
         }
-        watched.told = Some((standing, Instant::now()));
+        watched.warned = Some((standing, Instant::now()));
         let listener = self.listener.name();
         match standing {
             Standing::Valid => {}
@@ -224,7 +227,7 @@ impl Endpoint {
 }
 
 /// Warns where every user of the machine could take the key.
-pub(super) fn tell_of_key(listener: Listener, files: &Files, contents: &Contents) {
+pub(super) fn warn_of_key(listener: Listener, files: &Files, contents: &Contents) {
     if contents.key_is_public {
         tracing::warn!(
             listener = listener.name(),

@@ -71,7 +71,7 @@ impl Prepared {
             let Some(files) = Files::of(settings).map_err(failed)? else { continue };
             let contents = files.read().map_err(failed)?;
             let material = files.material(&contents).map_err(failed)?;
-            endpoint::tell_of_key(listener, &files, &contents);
+            endpoint::warn_of_key(listener, &files, &contents);
             all.push((listener, files, material, settings.clone()));
         }
         Ok(Self(all))

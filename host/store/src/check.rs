@@ -19,7 +19,7 @@ use crate::{DATABASE, INDEXES, lock, schema};
 /// How far the length of a stored vector may be from 1: it was 1 in 32 bits.
 const UNIT_TOLERANCE: f32 = 1e-3;
 /// Findings of one kind that are listed one by one.
-const MAX_TOLD: usize = 20;
+const MAX_FINDINGS: usize = 20;
 
 /// What a check looked at, and what it found.
 #[derive(Debug, Default)]
@@ -227,8 +227,8 @@ fn compare_vectors(db: &Connection, key: i64, index: &Path) -> Result<(), Error>
 
 fn note(findings: &mut Vec<String>, finding: String) {
     match findings.len() {
-        0..MAX_TOLD => findings.push(finding),
-        MAX_TOLD => findings.push("and more".into()),
+        0..MAX_FINDINGS => findings.push(finding),
+        MAX_FINDINGS => findings.push("and more".into()),
         _ => {}
     }
 }

@@ -58,7 +58,7 @@ impl Store {
         let known = self.known();
         self.0.readers.read(|db| {
             let of = |name: &String| match documents::collection_key(db, name) {
-                Ok(key) => models::told(db, key, &known),
+                Ok(key) => models::describe(db, key, &known),
                 Err(Error::UnknownCollection) => Ok(CollectionModels::default()),
                 Err(error) => Err(error),
             };

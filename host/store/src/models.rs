@@ -264,7 +264,7 @@ fn lacks(slot: Slot) -> String {
 }
 
 /// The models of a collection, as clients see them.
-pub(crate) fn told(
+pub(crate) fn describe(
     db: &Connection,
     collection: i64,
     known: &Known,

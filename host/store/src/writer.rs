@@ -117,7 +117,7 @@ struct Completion {
     /// The disk refused this write.
     unwritable: bool,
     /// Notifies the writer whether the commit succeeded.
-    tell: Box<dyn FnOnce(Result<(), Lost>)>,
+    notify: Box<dyn FnOnce(Result<(), Lost>)>,
 }
 
 /// The way to the writing thread.
@@ -137,10 +137,10 @@ impl Writer {
     ) -> std::io::Result<Self> {
         let (sender, receiver) = mpsc::channel(settings.queued_writes);
         let health = Arc::<Health>::default();
-        let told = Arc::clone(&health);
+        let shared = Arc::clone(&health);
         std::thread::Builder::new()
             .name("ragtime-writer".into())
-            .spawn(move || run(connection, receiver, &after, &told, journal))?;
+            .spawn(move || run(connection, receiver, &after, &shared, journal))?;
         Ok(Self { sender, wait: settings.write_wait, health })
     }
 
@@ -226,11 +226,11 @@ where
             .map_err(Error::from)
             .and_then(|(connection, effects)| in_savepoint(connection, effects, work));
         let unwritable = matches!(result, Err(Error::Unwritable(_)));
-        let tell = move |committed: Result<(), Lost>| {
+        let notify = move |committed: Result<(), Lost>| {
             // One who stopped waiting has no use for the answer.
             let _ = sender.send(committed.map_err(Error::from).and(result));
         };
-        Completion { unwritable, tell: Box::new(tell) }
+        Completion { unwritable, notify: Box::new(notify) }
     });
     (run, receiver)
 }
@@ -313,7 +313,7 @@ fn write(
         Err(error) => tracing::error!(%error, "a transaction failed"),
     }
     for answer in answers {
-        (answer.tell)(committed.clone());
+        (answer.notify)(committed.clone());
     }
     committed.is_ok()
 }
@@ -360,14 +360,14 @@ mod tests {
     fn writer(queued_writes: usize) -> (Writer, Arc<Mutex<Vec<u64>>>) {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch("CREATE TABLE t (n INTEGER UNIQUE)").unwrap();
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let heard = Arc::clone(&told);
+        let removed = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&removed);
         let after = Box::new(move |effects: &Effects| {
-            heard.lock().unwrap().extend(effects.removed.iter().map(|(_, chunk)| *chunk));
+            noted.lock().unwrap().extend(effects.removed.iter().map(|(_, chunk)| *chunk));
         });
         let write_wait = Duration::from_millis(20);
         let settings = Settings { queued_writes, write_wait, ..Settings::default() };
-        (Writer::start(connection, &settings, after, Journal::Alone).unwrap(), told)
+        (Writer::start(connection, &settings, after, Journal::Alone).unwrap(), removed)
     }
 
     fn insert(n: u64) -> impl FnOnce(&Connection, &mut Effects) -> Result<(), Error> {
@@ -406,7 +406,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_write_that_fails_takes_no_other_with_it() {
-        let (writer, told) = writer(8);
+        let (writer, removed) = writer(8);
         let (release, blocked) = hold();
         let blocked = writer.write(blocked);
         tokio::pin!(blocked);
@@ -420,7 +420,7 @@ mod tests {
         assert!(first.is_ok() && second.is_ok());
         assert!(matches!(again, Err(Error::Internal(_))));
         assert_eq!(count(&writer).await, 2);
-        assert_eq!(*told.lock().unwrap(), [1, 2]);
+        assert_eq!(*removed.lock().unwrap(), [1, 2]);
     }
 
     #[tokio::test]
@@ -445,7 +445,7 @@ mod tests {
 
     #[tokio::test]
     async fn when_sqlite_ends_the_transaction_nobody_is_told_it_was_written() {
-        let (writer, told) = writer(8);
+        let (writer, removed) = writer(8);
         let (release, blocked) = hold();
         let blocked = writer.write(blocked);
         tokio::pin!(blocked);
@@ -459,7 +459,7 @@ mod tests {
         );
         assert!(before.is_err() && lost.is_err() && after.is_err());
         assert!(!writer.healthy());
-        assert!(told.lock().unwrap().is_empty());
+        assert!(removed.lock().unwrap().is_empty());
         assert_eq!(count(&writer).await, 0);
         writer.write(insert(3)).await.unwrap();
         assert!(writer.healthy());

@@ -1,7 +1,7 @@
 //! Documents of every media type, from their bytes to their chunks.
 
 use ragtime_api::chunk::{Chunk, Lengths, chunk};
-use ragtime_api::extract::{Extracted, MediaType, attachments, extract, tell};
+use ragtime_api::extract::{Extracted, MediaType, attachments, detect, extract};
 
 pub(crate) fn plain(bytes: &[u8]) {
     document(bytes, MediaType::Plain);
@@ -26,8 +26,8 @@ pub(crate) fn docx(bytes: &[u8]) {
 /// The formats beside those, by what the bytes show themselves to be, and each
 /// whatever they are.
 pub(crate) fn office(bytes: &[u8]) {
-    if let Ok(told) = tell(bytes, None) {
-        document(bytes, told);
+    if let Ok(media_type) = detect(bytes, None) {
+        document(bytes, media_type);
     }
     for media_type in MediaType::all() {
         document(bytes, media_type);

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::builder::Builder;
 use super::{
-    BlockKind, Extracted, Hints, MediaType, Unreadable, Warning, WarningCode, extract_with, html,
-    plain, tell,
+    BlockKind, Extracted, Hints, MediaType, Unreadable, Warning, WarningCode, detect, extract_with,
+    html, plain,
 };
 use crate::limits;
 
@@ -111,7 +111,7 @@ fn attached(attachment: &Attachment, hints: &Hints, builder: &mut Builder) {
     let name = &attachment.name;
     let inner = Hints { charset: None, nesting: hints.nesting + 1, ..hints.clone() };
     let read = match hints.nesting < limits::MAX_MESSAGE_DEPTH {
-        true => tell(&attachment.bytes, attachment.media_type)
+        true => detect(&attachment.bytes, attachment.media_type)
             .and_then(|media_type| extract_with(&attachment.bytes, media_type, &inner)),
         false => Err(Unreadable::bound("messages within messages", limits::MAX_MESSAGE_DEPTH)),
     };

@@ -193,8 +193,8 @@ impl fmt::Display for Unreadable {
 /// # Errors
 ///
 /// It is of a kind that cannot be read, or of none that is known.
-pub fn tell(source: &[u8], declared: Option<MediaType>) -> Result<MediaType, Unreadable> {
-    sniff::tell(source, declared)
+pub fn detect(source: &[u8], declared: Option<MediaType>) -> Result<MediaType, Unreadable> {
+    sniff::detect(source, declared)
 }
 
 /// The characters of a text, by its charset, its own word or a guess.

@@ -67,7 +67,7 @@ const MAIL_HEADERS: &[&str] = &[
 /// # Errors
 ///
 /// It is of a kind that cannot be read, or of none that is known.
-pub(super) fn tell(source: &[u8], declared: Option<MediaType>) -> Result<MediaType, Unreadable> {
+pub(super) fn detect(source: &[u8], declared: Option<MediaType>) -> Result<MediaType, Unreadable> {
     if let Some((_, what)) = FOREIGN.iter().find(|(magic, _)| source.starts_with(magic)) {
         return Err(Unreadable::Foreign(what));
     }
@@ -76,10 +76,10 @@ pub(super) fn tell(source: &[u8], declared: Option<MediaType>) -> Result<MediaTy
     }
     if source.starts_with(OLE) {
         let found = STREAMS.iter().find(|(name, _)| holds_wide(source, name));
-        return found
-            .map_or(Err(Unreadable::Foreign("a compound file of no known kind")), |(_, told)| {
-                *told
-            });
+        return found.map_or(
+            Err(Unreadable::Foreign("a compound file of no known kind")),
+            |(_, media_type)| *media_type,
+        );
     }
     if source.starts_with(b"{\\rtf") {
         return Ok(MediaType::Rtf);
@@ -149,8 +149,8 @@ fn archive(source: &[u8], declared: Option<MediaType>) -> Result<MediaType, Unre
             ("xl/workbook.bin", MediaType::Xlsb),
             ("xl/", MediaType::Xlsx),
         ];
-        if let Some((_, told)) = parts.iter().find(|(folder, _)| below(folder)) {
-            return Ok(*told);
+        if let Some((_, media_type)) = parts.iter().find(|(folder, _)| below(folder)) {
+            return Ok(*media_type);
         }
     }
     let mut name = String::new();
@@ -180,7 +180,7 @@ mod tests {
     fn content_counts_more_than_what_was_declared() {
         let docx = pack(&[("[Content_Types].xml", ""), ("word/document.xml", "")]);
         let odt = pack(&[("mimetype", "application/vnd.oasis.opendocument.text")]);
-        for (bytes, declared, told) in [
+        for (bytes, declared, media_type) in [
             (docx.as_slice(), Some(MediaType::Pdf), MediaType::Docx),
             (&docx, None, MediaType::Docx),
             (&odt, Some(MediaType::Docx), MediaType::Odt),
@@ -191,7 +191,7 @@ mod tests {
             (b"Hello", None, MediaType::Plain),
             (b"# Hello", Some(MediaType::Markdown), MediaType::Markdown),
         ] {
-            assert_eq!(tell(bytes, declared), Ok(told));
+            assert_eq!(detect(bytes, declared), Ok(media_type));
         }
     }
 
@@ -201,13 +201,16 @@ mod tests {
             let name = name.encode_utf16().flat_map(u16::to_le_bytes);
             OLE.iter().copied().chain([0; 512]).chain(name).collect::<Vec<_>>()
         };
-        let refused = tell(&ole("WordDocument"), Some(MediaType::Docx));
+        let refused = detect(&ole("WordDocument"), Some(MediaType::Docx));
         assert!(matches!(refused, Err(Unreadable::Foreign(what)) if what.contains(".docx")));
-        assert_eq!(tell(&ole("EncryptedPackage"), None), Err(Unreadable::Encrypted));
-        assert_eq!(tell(&ole("Workbook"), None), Ok(MediaType::Xls));
+        assert_eq!(detect(&ole("EncryptedPackage"), None), Err(Unreadable::Encrypted));
+        assert_eq!(detect(&ole("Workbook"), None), Ok(MediaType::Xls));
         let archive = pack(&[("a.txt", "a")]);
-        assert!(matches!(tell(&archive, Some(MediaType::Plain)), Err(Unreadable::Foreign(_))));
-        assert!(matches!(tell(b"\x89PNG..", Some(MediaType::Plain)), Err(Unreadable::Foreign(_))));
-        assert_eq!(tell(b"\0\x01\x02", None), Err(Unreadable::UnknownKind));
+        assert!(matches!(detect(&archive, Some(MediaType::Plain)), Err(Unreadable::Foreign(_))));
+        assert!(matches!(
+            detect(b"\x89PNG..", Some(MediaType::Plain)),
+            Err(Unreadable::Foreign(_))
+        ));
+        assert_eq!(detect(b"\0\x01\x02", None), Err(Unreadable::UnknownKind));
     }
 }

@@ -200,8 +200,8 @@ mod tests {
     fn the_generators_of_a_server_stand_in_its_document() {
         let names = ["extractive".to_owned(), "a \"b\"".to_owned()];
         let written = document(&[GENERATORS.to_owned()]).to_string();
-        let told: Value = serde_json::from_str(&with_generators(&written, &names)).unwrap();
-        assert_eq!(told, document(&names));
+        let served: Value = serde_json::from_str(&with_generators(&written, &names)).unwrap();
+        assert_eq!(served, document(&names));
         let none: Value = serde_json::from_str(&with_generators(&written, &[])).unwrap();
         assert_eq!(none, document(&[]));
     }
@@ -222,10 +222,10 @@ mod tests {
     fn the_document_says_where_the_server_is() {
         let document = document(&[]);
         let encoded = at(crate::json::encode(&document).as_bytes(), "https://a.example/\"rag");
-        let mut told: Value = serde_json::from_slice(&encoded).unwrap();
-        let servers = told.as_object_mut().unwrap().remove("servers").unwrap();
+        let mut served: Value = serde_json::from_slice(&encoded).unwrap();
+        let servers = served.as_object_mut().unwrap().remove("servers").unwrap();
         assert_eq!(servers, json!([{"url": "https://a.example/\"rag"}]));
-        assert_eq!(told, document);
+        assert_eq!(served, document);
     }
 
     #[test]

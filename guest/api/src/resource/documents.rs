@@ -137,7 +137,7 @@ pub fn of_file(
         rules::title(title).map_err(|detail| format!("the title {detail}"))?;
     }
     let media_type =
-        extract::tell(source, declared).map_err(|unreadable| unreadable.to_string())?;
+        extract::detect(source, declared).map_err(|unreadable| unreadable.to_string())?;
     if !media_type.is_packed() && source.len() > limits::MAX_TEXT_BYTES {
         return Err(format!("must be at most {} bytes", limits::MAX_TEXT_BYTES));
     }

@@ -98,10 +98,10 @@ async fn written(
     let passages = read(|library| Ok(in_order(library.collection(&request.collection)?, &request)))
         .map_err(error_to_wit)?;
     let (writer, reader) = wit_stream::new();
-    let told = (assessed, chat.settings.unsupported);
+    let context = (assessed, chat.settings.unsupported);
     // Ends with the reader's interest or the answer: whichever comes first
     // closes the connection to the model.
-    wit_bindgen::spawn_local(tell(tokens, passages, writer, told));
+    wit_bindgen::spawn_local(send_events(tokens, passages, writer, context));
     Ok(reader)
 }
 
@@ -115,7 +115,7 @@ fn in_order(collection: &Collection, request: &wit::Request) -> (Vec<String>, Ve
     found.unzip()
 }
 
-async fn tell(
+async fn send_events(
     mut tokens: Tokens,
     (texts, starts): (Vec<String>, Vec<u64>),
     mut to: wit_bindgen::StreamWriter<wit::Event>,
@@ -131,8 +131,8 @@ async fn tell(
                 usage = wit::Usage { input_tokens, output_tokens };
                 continue;
             }
-            Ok(Some(Piece::Ending(told))) => {
-                ending = told;
+            Ok(Some(Piece::Ending(found))) => {
+                ending = found;
                 continue;
             }
             Ok(None) => {

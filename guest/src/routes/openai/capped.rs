@@ -55,11 +55,11 @@ impl Capped {
                     kept.push(Event::Delta(
                         text.get(..*end as usize).unwrap_or_default().to_owned(),
                     ));
-                    let told = rest.find_map(|event| match event {
-                        Event::Done(completion) => Some(completion),
+                    let completion = rest.find_map(|event| match event {
+                        Event::Done(done) => Some(done),
                         _ => None,
                     });
-                    kept.push(Event::Done(ended(answering, told, most).await));
+                    kept.push(Event::Done(ended(answering, completion, most).await));
                     self.known.finish_reason = LENGTH;
                     break;
                 }
@@ -72,9 +72,11 @@ impl Capped {
 
 /// How an answer ended whose tokens are spent. What the generator has not sent
 /// is counted here: it was not let finish.
-async fn ended(answering: &Answering, told: Option<Completion>, most: u32) -> Completion {
-    match told {
-        Some(told) => Completion { usage: Usage { output_tokens: most, ..told.usage }, ..told },
+async fn ended(answering: &Answering, completion: Option<Completion>, most: u32) -> Completion {
+    match completion {
+        Some(completion) => {
+            Completion { usage: Usage { output_tokens: most, ..completion.usage }, ..completion }
+        }
         None => {
             let read = token_starts(&answering.permit, &answering.reading()).await;
             let input_tokens = read.map_or(0, |starts| u32::try_from(starts.len()).unwrap_or(0));

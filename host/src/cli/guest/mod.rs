@@ -110,7 +110,7 @@ pub async fn run(args: Args) -> Result<(), CliError> {
             let answer = admin.json(request).await?;
             match json {
                 true => out::data(&answer.to_string()),
-                false => list(&answer, "history").iter().for_each(tell),
+                false => list(&answer, "history").iter().for_each(print_deployment),
             }
             Ok(())
         }
@@ -129,7 +129,7 @@ fn show(one: &Value) {
     ));
 }
 
-fn tell(one: &Value) {
+fn print_deployment(one: &Value) {
     let at = i64::try_from(count(one, "at")).unwrap_or(i64::MAX);
     let at = jiff::Timestamp::from_second(at).map_or_else(|_| String::new(), |at| at.to_string());
     let why = match text(one, "reason") {

@@ -81,7 +81,7 @@ pub async fn run(
                 return Err(error.or_hint(super::AGAIN));
             }
         };
-        report.tell(feed, &progress, pass.rehearsed, as_json);
+        report.print(feed, &progress, pass.rehearsed, as_json);
         if !progress.failed.is_empty() {
             incomplete = Some(CliError::incomplete("some documents could not be taken"));
         } else if report.refused {
@@ -163,7 +163,7 @@ impl Follower<'_> {
     }
 
     /// Takes down the versions of what was just sent, so that what somebody else writes
-    /// from now on is told from it.
+    /// from now on is known from it.
     async fn take_down(&self, ledger: &mut Ledger) -> Result<(), CliError> {
         let collection = &self.feed.collection;
         let new = ledger.unstamped()?;
@@ -393,7 +393,7 @@ impl Report {
     }
 
     /// Says what became of the feed.
-    pub fn tell(&self, feed: &Feed, progress: &Progress, rehearsed: bool, as_json: bool) {
+    pub fn print(&self, feed: &Feed, progress: &Progress, rehearsed: bool, as_json: bool) {
         if as_json {
             progress.clear();
             return out::data(&self.json(feed, progress, rehearsed).to_string());
@@ -418,15 +418,15 @@ impl Report {
     }
 
     fn json(&self, feed: &Feed, progress: &Progress, rehearsed: bool) -> Value {
-        let mut told = progress.json();
+        let mut report = progress.json();
         let own = json!({
             "feed": feed.name, "dry_run": rehearsed, "sent": self.sent,
             "unchanged": self.unchanged, "deleted": self.deleted, "kept": self.kept,
         });
-        if let (Value::Object(told), Value::Object(own)) = (&mut told, own) {
-            told.extend(own);
+        if let (Value::Object(members), Value::Object(own)) = (&mut report, own) {
+            members.extend(own);
         }
-        told
+        report
     }
 }
 

@@ -223,8 +223,8 @@ mod tests {
     #[test]
     fn what_the_server_reads_is_sent_as_what_it_is() {
         for (end, media_type) in DOCUMENTS {
-            let told = MediaType::of_file(&format!("a.{end}"));
-            assert_eq!(told, MediaType::of(media_type.as_bytes()), "{end}");
+            let found = MediaType::of_file(&format!("a.{end}"));
+            assert_eq!(found, MediaType::of(media_type.as_bytes()), "{end}");
         }
         for end in MediaType::all().flat_map(MediaType::ends) {
             let path = Path::new("a").with_extension(end);

@@ -145,7 +145,7 @@ impl Round {
         }
     }
 
-    fn tell(&self) {
+    fn print(&self) {
         for (reason, (count, names)) in &self.passed_over {
             let more = if *count > names.len() as u64 { ", …" } else { "" };
             out::note(&format!("skipped {count} {reason}: {}{more}", names.join(", ")));
@@ -183,7 +183,7 @@ impl Visit<'_> {
             self.ledger.see_pages()?;
             out::note("not all of the site could be looked at: nothing of it counts as gone");
         }
-        round.tell();
+        round.print();
         Ok(round.seen)
     }
 
@@ -215,7 +215,7 @@ impl Visit<'_> {
             }
         };
         let page = match fetched {
-            // What is gone is not seen. Of a start that was no page nothing tells that the
+            // What is gone is not seen. Of a start that was no page nothing shows that the
             // pages that it led to are gone too.
             Fetched::Gone => {
                 if *url == site.start && self.ledger.print(source)?.is_none() {
@@ -364,17 +364,17 @@ mod tests {
 
     #[test]
     fn a_page_is_what_its_site_says_or_its_name() {
-        let told = |media_type: &str, path: &str| {
+        let found = |media_type: &str, path: &str| {
             let page = Page { media_type: media_type.into(), ..Page::default() };
             media_type_of(&page, path)
         };
         fn media_type_of(page: &Page, path: &str) -> Option<String> {
             media_type(page, &Url::parse(&format!("https://a.example{path}")).unwrap())
         }
-        assert_eq!(told("text/html; charset=latin1", "/").unwrap(), "text/html; charset=latin1");
-        assert_eq!(told("application/xhtml+xml", "/").unwrap(), "text/html");
-        assert_eq!(told("application/octet-stream", "/a.pdf").unwrap(), "application/pdf");
-        assert_eq!(told("", "/a.md").unwrap(), "text/markdown");
-        assert_eq!(told("image/png", "/a.pdf"), None);
+        assert_eq!(found("text/html; charset=latin1", "/").unwrap(), "text/html; charset=latin1");
+        assert_eq!(found("application/xhtml+xml", "/").unwrap(), "text/html");
+        assert_eq!(found("application/octet-stream", "/a.pdf").unwrap(), "application/pdf");
+        assert_eq!(found("", "/a.md").unwrap(), "text/markdown");
+        assert_eq!(found("image/png", "/a.pdf"), None);
     }
 }

@@ -31,7 +31,7 @@ impl HandlerRequest {
     ) -> Self {
         credential::replace(&mut parts.headers, context.reference());
         ensure_authority(&mut parts);
-        url.tell(&mut parts.headers);
+        url.set_header(&mut parts.headers);
         parts.headers.insert(TRACEPARENT, context.trace.traceparent());
         parts.headers.insert(REQUEST_ID, id);
         Self { parts, body }

@@ -324,11 +324,11 @@ mod tests {
 
     #[test]
     fn clients_of_openai_find_the_error_where_they_look() {
-        let told = |path| {
+        let json_for = |path| {
             serde_json::from_str::<serde_json::Value>(&Problem::Overloaded.json("r-1", path))
                 .unwrap()
         };
-        assert_eq!(told("/v1/responses").pointer("/error/type").unwrap(), "server_error");
-        assert!(told("/v1/collections/a").get("error").is_none());
+        assert_eq!(json_for("/v1/responses").pointer("/error/type").unwrap(), "server_error");
+        assert!(json_for("/v1/collections/a").get("error").is_none());
     }
 }

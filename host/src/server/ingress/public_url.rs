@@ -20,7 +20,7 @@ impl PublicUrl {
 
     /// Puts the URL into the headers of a request. What the client said there is
     /// dropped: it would stand in the links of an answer that a proxy may keep.
-    pub fn tell(&self, headers: &mut HeaderMap) {
+    pub fn set_header(&self, headers: &mut HeaderMap) {
         match &self.0 {
             Some(url) => {
                 headers.insert(HEADER, url.clone());

@@ -118,19 +118,19 @@ impl Attempt<'_> {
         record.active = true;
         let (swaps, live) = (Arc::clone(self.swaps), live.to_vec());
         let (candidate, component) = (Arc::clone(candidate), Arc::clone(component));
-        let (tell, told) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         self.ended = true;
         tokio::spawn(async move {
             let next = committed(&swaps, &candidate, component, record.clone(), live).await;
             // Nobody waits: then nobody goes on with what has not come about either.
-            if let Err(next) = tell.send(next)
+            if let Err(next) = sender.send(next)
                 && !matches!(next, Ok(Some(Next::Commit)))
             {
                 swaps.let_go(candidate.id);
                 write_down(&swaps, called_off(record)).await;
             }
         });
-        let next = told.await.unwrap_or_else(|error| Err(SwapError::Host(error.to_string())));
+        let next = receiver.await.unwrap_or_else(|error| Err(SwapError::Host(error.to_string())));
         self.ended = matches!(next, Ok(Some(Next::Commit)));
         match next? {
             Some(Next::Commit) => Ok(true),

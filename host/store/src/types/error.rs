@@ -95,7 +95,7 @@ pub enum OpenError {
     )]
     NotOfFleet,
     #[error(
-        "the folder is the copy of a fleet's host: start it with --postgres; what is wrong with it goes with the folder, which the next start makes anew"
+        "the folder is the copy of a fleet's host: start it with --postgres; what is wrong with it goes with the folder, which the next start rebuilds"
     )]
     OfFleet,
 }

@@ -202,7 +202,7 @@ impl Vectors {
         self.segments().flat_map(of).collect()
     }
 
-    /// The first and the last row of each segment, by whose vectors it can be told
+    /// The first and the last row of each segment, by whose vectors a start sees
     /// whether they are still the truth: segment, chunk and vector.
     pub(crate) fn samples(&self) -> Vec<(u32, u64, &[f32])> {
         let of = |(number, full): (u32, &'_ Full)| {

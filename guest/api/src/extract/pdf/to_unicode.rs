@@ -1,6 +1,6 @@
 //! Maps to Unicode that break the syntax. The CMap parser gives up at the first
-//! entry that it cannot read; here such an entry costs itself only, by writing
-//! the others anew.
+//! entry that it cannot read; here such an entry costs itself only, as the
+//! others are written again.
 
 use std::fmt::Write as _;
 

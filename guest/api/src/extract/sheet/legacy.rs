@@ -48,8 +48,8 @@ pub(super) fn checked(source: &[u8]) -> Result<Cow<'_, [u8]>, Unreadable> {
     let workbook = Workbook { bytes: &stream.bytes, scanned: 0, cells: 0, laid_out: 0 };
     for place in workbook.check()? {
         for (at, byte) in (place..).zip(BLANK.to_le_bytes()) {
-            let told = stream.place(at).and_then(|at| source.to_mut().get_mut(at));
-            *told.ok_or(DAMAGED)? = byte;
+            let target = stream.place(at).and_then(|at| source.to_mut().get_mut(at));
+            *target.ok_or(DAMAGED)? = byte;
         }
     }
     Ok(source)

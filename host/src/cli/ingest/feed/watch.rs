@@ -37,14 +37,16 @@ pub async fn watch(
         followed.push((feed, ledger));
     }
     let paths = watched(followed.iter().map(|(feed, _)| feed));
-    let (told, changes) = channel(1);
+    let (changed, changes) = channel(1);
     // Before the first pass, so that no change falls between.
-    let (watcher, rescan) = match start(&paths, told) {
+    let (watcher, rescan) = match start(&paths, changed) {
         Ok(watcher) => (Some(watcher), args.rescan()),
         Err(error) => {
             let rescan = args.rescan().min(WITHOUT_NOTICE);
             let seconds = rescan.as_secs();
-            out::note(&format!("changes are not told ({error}): looking every {seconds} s"));
+            out::note(&format!(
+                "the system does not report changes ({error}): looking every {seconds} s"
+            ));
             (None, rescan)
         }
     };
@@ -102,7 +104,7 @@ impl Watch<'_> {
             let report = follower.follow(ledger, &mut progress).await?;
             unsettled |= report.unsettled > 0;
             if !report.is_empty() || !progress.failed.is_empty() {
-                report.tell(feed, &progress, false, false);
+                report.print(feed, &progress, false, false);
             } else {
                 progress.clear();
             }
@@ -141,19 +143,19 @@ impl Watch<'_> {
 /// Has the system report changes below these paths.
 fn start(
     paths: &std::collections::BTreeSet<PathBuf>,
-    told: Sender<()>,
+    changed: Sender<()>,
 ) -> notify::Result<RecommendedWatcher> {
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         // A full channel says already that there was a change; an error may have been one.
         if event.map_or(true, |event| is_change(event.kind)) {
-            let _ = told.try_send(());
+            let _ = changed.try_send(());
         }
     })?;
     for path in paths {
         match path.is_dir() {
             true => watcher.watch(path, RecursiveMode::Recursive)?,
-            // Editors put a new file in the place of the old one, which only the folder
-            // tells.
+            // Editors put a new file in the place of the old one, which only a watch of the
+            // folder reports.
             false => watcher.watch(folder_of(path), RecursiveMode::NonRecursive)?,
         }
     }
