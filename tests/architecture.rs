@@ -154,16 +154,12 @@ fn a_rule_of_the_domain_is_written_once() {
 /// The most lines of a source file.
 const MAX_LINES: usize = 500;
 
-/// One that has more, by some lines, until what it does for queries has a file of its own.
-const TO_BE_SPLIT: &str = "host/store/src/lexical.rs";
-
 #[test]
 fn no_source_file_is_long() {
     for (path, text) in ["host", "guest", "tests", "wit"].into_iter().flat_map(sources) {
         let is_built = path.components().any(|part| part.as_os_str() == "target");
         let lines = text.lines().count();
-        let may_be_long = is_built || path.ends_with(TO_BE_SPLIT);
-        assert!(may_be_long || lines <= MAX_LINES, "{}: {lines} lines", path.display());
+        assert!(is_built || lines <= MAX_LINES, "{}: {lines} lines", path.display());
     }
 }
 

@@ -20,7 +20,6 @@ use crate::recent::Recent;
 use crate::types::{Error, Settings};
 use crate::{details, documents, files, folders, lock_mutex, models};
 pub(crate) use collection::CollectionIndex;
-pub(crate) use vector::decode_vector;
 
 /// The indexes of collections, loaded when asked for and unloaded when others
 /// need the room. One that somebody holds stays: what is added to it must be

@@ -7,7 +7,7 @@ use rusqlite::{Connection, Params};
 
 use crate::details;
 use crate::documents::{headings_from_json, indexed_text, last_chunk_ever, slice};
-use crate::index::decode_vector;
+use crate::index::vector::decode_vector;
 use crate::models::{SERVING, SERVING_FAILED, SERVING_VECTOR};
 use crate::types::Error;
 
