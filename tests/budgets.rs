@@ -7,8 +7,10 @@
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
+use crate::harness::certificates::{Authority, Files, Issued};
+use crate::harness::tls_front::{self, Begins};
 use crate::harness::valkey::Valkey;
-use crate::harness::{Answer, Server, Setup, survived};
+use crate::harness::{Answer, Server, Setup, binary, survived};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use ragtime_policy::bucket::{Limits, TokenBucket};
@@ -21,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the key of the tests may spend at once. It regains one unit a minute.
 const BURST: u32 = 40;
+
+/// A password that must be shown nowhere.
+const PASSWORD: &str = "Cl0thing-of-the-b0ld";
 
 /// A host whose budgets are in this server.
 fn host(server: &Valkey) -> Setup {
@@ -202,4 +207,52 @@ async fn a_server_that_stalls_holds_nobody_up() {
         "requests wait for it for 20 ms, and after five of them not at all until it answers",
         "nothing; hosts give out their share meanwhile",
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_way_to_the_server_may_be_tls_and_its_certificate_is_verified() {
+    let (server, authority) = (Valkey::start(), Authority::new());
+    let files = Files::of(&authority.server());
+    let ca = files.write("ca.crt", &authority.pem);
+    let front = |issued: &Issued| {
+        let port = tls_front::before(server.socket(), issued, Begins::AtOnce);
+        format!("rediss://:{PASSWORD}@localhost:{port}")
+    };
+    server.command(&format!("CONFIG SET requirepass {PASSWORD}")).unwrap();
+    let right = front(&authority.server());
+    let setup = || Setup::new().set("FLEET__REDIS_TIMEOUT_MS", 60_000);
+    let host = setup().set("FLEET__REDIS", &right).set("FLEET__REDIS_CA", ca.display()).start();
+    assert_eq!(search(&host).await.status, 200);
+    assert_eq!(metric(&host, "ragtime_budget_fallbacks_total").await, 0);
+    let trusted = ca.to_str();
+    for (url, ca, found, advice) in [
+        (&right, None, "authority that is not trusted", "fleet.redis_ca"),
+        (
+            &front(&Authority::new().server()),
+            trusted,
+            "authority that is not trusted",
+            "fleet.redis_ca",
+        ),
+        (&front(&authority.named("cache.example")), trusted, "not for the host", "name the host"),
+        (&front(&authority.of_days((-9, -1))), trusted, "has expired", "renew"),
+        (
+            &right.replace("rediss:", "redis:"),
+            trusted,
+            "does not begin with rediss://",
+            "docs/fleet.md",
+        ),
+    ] {
+        let mut command = binary();
+        command.args(["serve", "--no-model", "--listen", "127.0.0.1:0", "--data-dir"]);
+        command
+            .arg(tempfile::tempdir().unwrap().path())
+            .env("RAGTIME_ADMIN__LISTEN", "127.0.0.1:0");
+        command.env("RAGTIME_FLEET__REDIS", url);
+        ca.iter().for_each(|ca| drop(command.env("RAGTIME_FLEET__REDIS_CA", ca)));
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success(), "{told}");
+        assert!(told.contains(found) && told.contains(advice), "{url}: {told}");
+        assert!(!told.contains(PASSWORD), "{told}");
+    }
 }

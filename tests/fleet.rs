@@ -4,6 +4,7 @@
 
 mod failures;
 mod figures;
+mod tls;
 
 use crate::harness::engines;
 use std::collections::BTreeSet;

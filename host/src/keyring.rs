@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, RwLock, Weak};
 use std::time::Instant;
 
-pub use budgets::Budgets;
+pub use budgets::{Budgets, BudgetsError};
 pub use change::{Actor, Change, NewKey};
 use ragtime_policy::bucket::{Decision, Limits, Quota, TokenBucket};
 use ragtime_policy::clock::unix_now;
@@ -235,6 +235,11 @@ impl Keyring {
     /// nothing is taken from.
     pub fn own_quota(&self, key: &Key) -> Quota {
         share(key.bucket().quota(self.shared.started.elapsed()), self.shared.store.live_hosts())
+    }
+
+    /// Makes the connection to the server of the budgets, if there is one.
+    pub async fn connect_budgets(&self) -> Result<(), BudgetsError> {
+        self.budgets.connect().await
     }
 
     /// How often the budgets of all hosts could not be asked for.

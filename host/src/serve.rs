@@ -168,7 +168,7 @@ fn open(settings: &Settings, embeddings: &Embeddings) -> Result<Opened, ServeErr
         Err(_) => return Err(Panicked.into()),
     };
     let first = handler::first(&engine, likely, &store, settings)?;
-    let budgets = Budgets::new(&settings.fleet).map_err(ServeError::Redis)?;
+    let budgets = Budgets::new(&settings.fleet)?;
     let keyring = Keyring::open(store.clone(), budgets)?;
     Ok(Opened { engine, first, store, keyring })
 }
@@ -184,6 +184,7 @@ async fn bind(settings: Settings) -> Result<Bound, ServeError> {
     let (of_settings, of_models) = (Arc::clone(&settings), Arc::clone(&embeddings));
     let opened = blocking(move || open(&of_settings, &of_models)).await??;
     let Opened { engine, first, store, keyring } = opened;
+    keyring.connect_budgets().await?;
     model::start(&settings, &embeddings, &store)?;
     let rerankers = Rerankers::start(&settings.models)?;
     let models = (embeddings, rerankers);

@@ -55,6 +55,11 @@ impl Authority {
         self.issue(&names, ExtendedKeyUsagePurpose::ServerAuth, days)
     }
 
+    /// A certificate of another host.
+    pub fn named(&self, name: &str) -> Issued {
+        self.issue(&[name.to_owned()], ExtendedKeyUsagePurpose::ServerAuth, VALID)
+    }
+
     /// A certificate of the loopback that is an authority's own, as `openssl req -x509`
     /// makes it.
     pub fn of_itself() -> Issued {

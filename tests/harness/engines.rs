@@ -22,6 +22,9 @@ const VARIABLE: &str = "RAGTIME_TEST_POSTGRES";
 /// Whom a server runs as where the tests run as root, which PostgreSQL refuses: nobody.
 const NOBODY: u32 = 65_534;
 
+/// The port of PostgreSQL where nothing else is said.
+const PORT: u16 = 5432;
+
 /// Enough for the hosts of as many tests as a large machine has processors.
 const CONNECTIONS: &str = "max_connections=1000";
 
@@ -40,6 +43,10 @@ pub struct Postgres {
     clean: bool,
     /// Variables of its environment.
     environment: Vec<(&'static str, PathBuf)>,
+    /// That of its TCP, and in the name of its socket.
+    port: u16,
+    /// Settings for its start, besides those of every test.
+    settings: Vec<String>,
     running: Mutex<Option<Child>>,
 }
 
@@ -98,6 +105,41 @@ impl Postgres {
         server
     }
 
+    /// One that takes connections at the returned port too: by TLS, with this certificate, and
+    /// from those who know the password. `Err` where its binaries were built without TLS.
+    #[cfg(not(any(stock, fleet)))]
+    pub fn start_with_tls(
+        issued: &super::certificates::Issued,
+        password: &str,
+    ) -> Result<(Self, u16), Self> {
+        let mut server = Self::start();
+        if server.value::<String>("SHOW ssl_library").is_empty() {
+            return Err(server);
+        }
+        server.execute(&format!("ALTER ROLE ragtime PASSWORD '{password}'"));
+        server.stop();
+        let data = server.dir.path().join("data");
+        for (name, text) in [
+            ("server.crt", issued.certificate.as_str()),
+            ("server.key", &issued.key),
+            ("pg_hba.conf", "local all all trust\nhostssl all all all scram-sha-256\n"),
+        ] {
+            let path = data.join(name);
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            if is_root() {
+                chown(&path, Some(NOBODY), Some(NOBODY)).unwrap();
+            }
+        }
+        let free = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        server.settings = ["ssl=on".to_owned(), "listen_addresses=127.0.0.1".to_owned()].into();
+        server.port = port;
+        server.go();
+        Ok((server, port))
+    }
+
     /// Ends it in good order.
     fn stop(&self) {
         if let Some(mut child) = self.running.lock().unwrap().take() {
@@ -137,7 +179,15 @@ impl Postgres {
                 chown(&folder, Some(NOBODY), Some(NOBODY)).unwrap();
             }
         }
-        Self { dir, bin, clean, environment: Vec::new(), running: Mutex::new(None) }
+        Self {
+            dir,
+            bin,
+            clean,
+            environment: Vec::new(),
+            port: PORT,
+            settings: Vec::new(),
+            running: Mutex::new(None),
+        }
     }
 
     /// Runs a program that fills the folder of the data.
@@ -170,7 +220,9 @@ impl Postgres {
         shell.envs(self.environment.iter().cloned());
         shell.arg(self.bin.join("postgres")).arg("-D").arg(&data);
         shell.arg("-k").arg(self.socket()).args(["-c", "listen_addresses="]);
+        shell.arg("-p").arg(self.port.to_string());
         shell.args(["-c", CONNECTIONS]);
+        self.settings.iter().for_each(|setting| drop(shell.args(["-c", setting])));
         as_nobody(&mut shell);
         shell.current_dir(self.socket()).stdin(Stdio::piped()).stderr(Stdio::piped());
         let mut child = shell.spawn().unwrap();
@@ -213,7 +265,8 @@ impl Postgres {
 
     /// Where it can be reached.
     pub fn url(&self) -> String {
-        format!("postgresql:///postgres?user=ragtime&host={}", self.socket().display())
+        let (socket, port) = (self.socket(), self.port);
+        format!("postgresql:///postgres?user=ragtime&host={}&port={port}", socket.display())
     }
 
     /// The one value that a query answers.
@@ -249,8 +302,8 @@ impl Postgres {
     }
 
     /// What its clients connect to.
-    fn door(&self) -> PathBuf {
-        self.socket().join(".s.PGSQL.5432")
+    pub fn door(&self) -> PathBuf {
+        self.socket().join(format!(".s.PGSQL.{}", self.port))
     }
 
     fn command(&self, name: &str) -> Command {

@@ -29,6 +29,8 @@ pub mod raw;
 mod setup;
 pub mod site;
 pub mod stock;
+#[cfg(not(any(stock, fleet)))]
+pub mod tls_front;
 #[cfg(not(stock))]
 pub mod valkey;
 

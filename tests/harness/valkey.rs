@@ -120,7 +120,7 @@ impl Valkey {
         assert!(sent.success());
     }
 
-    fn socket(&self) -> PathBuf {
+    pub fn socket(&self) -> PathBuf {
         self.dir.path().join("socket")
     }
 

@@ -1,7 +1,8 @@
 //! `ragtime fleet`: the hosts that share a database.
 
 use clap::Subcommand;
-use ragtime_store::fleet::{HostStatus, Overview};
+use ragtime_store::OpenError;
+use ragtime_store::fleet::{HostStatus, Overview, SharedServer};
 use serde_json::{Value, json};
 
 use super::{CliError, out};
@@ -66,8 +67,13 @@ pub fn run(args: &Args, settings: &Settings) -> Result<(), CliError> {
     Ok(())
 }
 
-fn refused(error: ragtime_store::OpenError) -> CliError {
-    CliError::new(error.to_string())
+fn refused(error: OpenError) -> CliError {
+    match &error {
+        OpenError::FleetTls(fault) => {
+            CliError::with_hint(error.to_string(), fault.advice(SharedServer::Postgres))
+        }
+        _ => CliError::new(error.to_string()),
+    }
 }
 
 fn as_json(overview: &Overview) -> Value {

@@ -14,8 +14,8 @@ pub struct Fleet {
     /// The PostgreSQL (15 or newer) that the hosts share, as a URL:
     /// `postgresql://USER:PASSWORD@HOST/DATABASE`. Without it a host is alone.
     pub postgres: Option<Secret>,
-    /// A file with the certificates that PostgreSQL's may be signed by. Without it those
-    /// count that the operating system trusts.
+    /// A file with the certificates that PostgreSQL's may be signed by; `sslrootcert` in the
+    /// URL says so too. Without either those count that the operating system trusts.
     pub postgres_ca: Option<PathBuf>,
     /// The schema of the fleet's tables: several fleets can share a database.
     pub schema: String,
@@ -39,6 +39,9 @@ pub struct Fleet {
     /// A Redis (7 or newer) or Valkey that keeps the budgets of keys for all hosts, as a
     /// URL: `redis://`, or `rediss://` with TLS. Without it each host gives out its share.
     pub redis: Option<Secret>,
+    /// A file with the certificates that its certificate may be signed by. Without it those
+    /// count that the operating system trusts.
+    pub redis_ca: Option<PathBuf>,
     /// What to do while it does not answer.
     pub without_redis: WithoutRedis,
     /// How long it may take to decide about a request: a hundred times what it takes in
@@ -75,6 +78,7 @@ impl Default for Fleet {
             snapshot_log_bytes: 256 * 1024 * 1024,
             rollout_timeout_ms: 330_000,
             redis: None,
+            redis_ca: None,
             without_redis: WithoutRedis::Share,
             redis_timeout_ms: 20,
             redis_breaker_failures: 5,

@@ -1,15 +1,18 @@
 //! Who counts what keys spend: each host its share, or a Redis or Valkey that the hosts of
 //! a fleet take from together.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use ragtime_policy::breaker::SharedBreaker;
 use ragtime_policy::bucket::{Decision, Limits, TokenBucket};
 use ragtime_policy::key::KeyId;
 use ragtime_policy::shared_bucket::{self, MAX_BURST};
+use ragtime_store::fleet::TlsFault;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, RedisError, Script};
+use redis::{Client, ConnectionAddr, RedisError, Script, TlsCertificates};
 
 use crate::config::{Fleet, WithoutRedis};
 use crate::upstream;
@@ -46,19 +49,51 @@ enum NotDecided {
     Open,
 }
 
+/// Why budgets cannot be kept as the settings say.
+#[derive(Debug, thiserror::Error)]
+pub enum BudgetsError {
+    /// The URL is none of a Redis.
+    #[error("fleet.redis is not the URL of a Redis: {0}")]
+    Url(RedisError),
+    /// Certificates are named for a URL that has no use for them.
+    #[error("fleet.redis_ca is set, and fleet.redis does not begin with rediss://")]
+    WithoutTls,
+    /// The certificates that are named cannot be read.
+    #[error("fleet.redis_ca: {path}: {error}")]
+    Authority {
+        /// The file.
+        path: String,
+        /// Why.
+        error: io::Error,
+    },
+    /// The server cannot be spoken to by TLS.
+    #[error("fleet.redis: {0}")]
+    Tls(TlsFault),
+}
+
 impl Budgets {
-    /// As the settings say. Connects in the background, so it needs a runtime.
+    /// As the settings say. Blocking. Nothing is asked yet, but it needs a runtime.
     ///
     /// # Errors
     ///
-    /// The URL is none of a Redis.
-    pub fn new(settings: &Fleet) -> Result<Self, RedisError> {
+    /// The settings cannot be used.
+    pub fn new(settings: &Fleet) -> Result<Self, BudgetsError> {
         let shared = settings.redis.as_ref().map(|url| Shared::new(url.expose(), settings));
-        let shared = shared.transpose()?;
-        if let Some(shared) = &shared {
-            shared.connect();
+        Ok(Self { shared: shared.transpose()? })
+    }
+
+    /// Makes the connection, so that the first request does not wait for it. A server that
+    /// is away is asked again by the requests; with one whose certificate is refused nobody
+    /// would come to share a budget.
+    ///
+    /// # Errors
+    ///
+    /// The server cannot be spoken to by TLS.
+    pub async fn connect(&self) -> Result<(), BudgetsError> {
+        match &self.shared {
+            Some(shared) => shared.connect().await,
+            None => Ok(()),
         }
-        Ok(Self { shared })
     }
 
     /// Those of a host that counts by itself.
@@ -84,7 +119,7 @@ impl Budgets {
 }
 
 impl Shared {
-    fn new(url: &str, settings: &Fleet) -> Result<Self, RedisError> {
+    fn new(url: &str, settings: &Fleet) -> Result<Self, BudgetsError> {
         let timeout = Duration::from_millis(settings.redis_timeout_ms);
         let limits =
             upstream::limits(settings.redis_breaker_failures, settings.redis_breaker_cooldown_ms);
@@ -93,8 +128,10 @@ impl Shared {
             .set_number_of_retries(0)
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(timeout));
+        let client = client(url, settings.redis_ca.as_deref())?;
+        let connection = ConnectionManager::new_lazy_with_config(client, config);
         Ok(Self {
-            connection: ConnectionManager::new_lazy_with_config(Client::open(url)?, config)?,
+            connection: connection.map_err(BudgetsError::Url)?,
             script: Script::new(shared_bucket::SCRIPT),
             timeout,
             cooldown: limits.cooldown,
@@ -105,15 +142,14 @@ impl Shared {
         })
     }
 
-    /// Makes the connection, so that the first request does not wait for it.
-    fn connect(&self) {
+    /// Says hello.
+    async fn connect(&self) -> Result<(), BudgetsError> {
         let mut connection = self.connection.clone();
-        tokio::spawn(async move {
-            let answered = redis::cmd("PING").query_async::<()>(&mut connection).await;
-            if let Err(error) = answered {
-                tracing::warn!(%error, "the Redis of the budgets does not answer");
-            }
-        });
+        let Err(error) = redis::cmd("PING").query_async::<()>(&mut connection).await else {
+            return Ok(());
+        };
+        tracing::warn!(%error, "the Redis of the budgets does not answer");
+        TlsFault::behind(&error).map_or(Ok(()), |fault| Err(BudgetsError::Tls(fault)))
     }
 
     async fn take(&self, id: &KeyId, limits: Limits, cost: u32) -> Result<Decision, NotDecided> {
@@ -154,4 +190,19 @@ impl Shared {
             }
         }
     }
+}
+
+/// Verifies the server's certificate, with the name, by those in `ca`, or else by those that
+/// the operating system trusts. Blocking.
+pub fn client(url: &str, ca: Option<&Path>) -> Result<Client, BudgetsError> {
+    let client = Client::open(url).map_err(BudgetsError::Url)?;
+    let Some(path) = ca else { return Ok(client) };
+    if !matches!(client.get_connection_info().addr(), ConnectionAddr::TcpTls { .. }) {
+        return Err(BudgetsError::WithoutTls);
+    }
+    let unreadable = |error| BudgetsError::Authority { path: path.display().to_string(), error };
+    let root_cert = Some(fs::read(path).map_err(unreadable)?);
+    let certificates = TlsCertificates { client_tls: None, root_cert };
+    Client::build_with_tls(url, certificates)
+        .map_err(|error| unreadable(io::Error::other(error.to_string())))
 }

@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 
 use ragtime_policy::bucket::LEAST_BURST;
 use ragtime_store::OpenError;
+use ragtime_store::fleet::SharedServer;
 
 use crate::blocking::Panicked;
 use crate::config::ConfigError;
-use crate::keyring::KeyringError;
+use crate::keyring::{BudgetsError, KeyringError};
 use crate::{backup, logging};
 use crate::{model, tls};
 
@@ -86,8 +87,8 @@ pub enum ServeError {
     #[error("the embedding model could not be fetched: {0}")]
     Model(#[from] ragtime_embed::files::FetchError),
     /// The Redis of the fleet cannot be used.
-    #[error("fleet.redis is not the URL of a Redis: {0}")]
-    Redis(redis::RedisError),
+    #[error(transparent)]
+    Budgets(#[from] BudgetsError),
     /// Backups are wanted, and cannot be made by the settings.
     #[error("backups cannot be made: {0}")]
     Backup(#[from] backup::BackupError),
@@ -107,6 +108,9 @@ impl ServeError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Config(_) => Some("ragtime.example.toml lists every setting with its default"),
+            Self::Open(OpenError::FleetTls(fault)) => Some(fault.advice(SharedServer::Postgres)),
+            Self::Budgets(BudgetsError::Tls(fault)) => Some(fault.advice(SharedServer::Redis)),
+            Self::Budgets(_) => Some("docs/fleet.md says how hosts share budgets"),
             Self::Open(OpenError::Fleet(_) | OpenError::NotOfFleet | OpenError::OfFleet) => {
                 Some("docs/fleet.md says what hosts of a fleet need")
             }

@@ -1,17 +1,15 @@
 //! A connection to PostgreSQL that is made again when it is lost.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use postgres::config::{Host, SslMode, TargetSessionAttrs};
+use postgres::config::TargetSessionAttrs;
 use postgres::error::SqlState;
 use postgres::{Client, Config, NoTls};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls_platform_verifier::BuilderVerifierExt;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::Settings;
+use super::address::Address;
+use super::tls::{self, TlsFault};
 use crate::types::OpenError;
 
 /// How long the server may take to accept a connection.
@@ -31,9 +29,27 @@ pub(crate) enum Broken {
     /// What PostgreSQL or the way to it says.
     #[error("postgres: {}", text(.0))]
     Postgres(#[from] postgres::Error),
+    /// The server cannot be spoken to by TLS.
+    #[error("PostgreSQL: {0}")]
+    Tls(#[from] TlsFault),
     /// The connection that a transaction was begun on is lost, and the transaction with it.
     #[error("postgres: the connection was lost")]
     Lost,
+}
+
+/// What the client library says of a server that has no TLS.
+const WITHOUT_TLS: &str = "server does not support TLS";
+
+/// Why no connection was made. What is wrong with TLS is told apart, as it takes a person.
+fn of_connecting(error: postgres::Error) -> Broken {
+    let source = std::error::Error::source(&error);
+    if source.is_some_and(|source| source.to_string() == WITHOUT_TLS) {
+        return TlsFault::NotSpoken.into();
+    }
+    match TlsFault::behind(&error) {
+        Some(fault) => fault.into(),
+        None => error.into(),
+    }
 }
 
 /// By itself the client library says no more than "db error". It names the server's host
@@ -53,21 +69,25 @@ impl Broken {
             Self::Postgres(error) => error.code().is_none_or(|code| {
                 [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN].contains(code)
             }),
-            Self::Lost => true,
+            Self::Lost | Self::Tls(_) => true,
         }
     }
 }
 
 impl From<Broken> for OpenError {
     fn from(broken: Broken) -> Self {
-        Self::Fleet(broken.to_string())
+        match broken {
+            Broken::Tls(fault) => Self::FleetTls(fault),
+            Broken::Postgres(_) | Broken::Lost => Self::Fleet(broken.to_string()),
+        }
     }
 }
 
 /// A connection, or the means to make one.
 pub(crate) struct Link {
     config: Config,
-    tls: MakeRustlsConnect,
+    /// How what is sent is encrypted; none where it is not.
+    tls: Option<MakeRustlsConnect>,
     /// The schema of the fleet's tables. [`Settings::check`] makes sure that it is a
     /// plain identifier, so it may stand in a statement.
     schema: String,
@@ -77,14 +97,9 @@ pub(crate) struct Link {
 impl Link {
     /// Prepares a connection; none is made yet.
     pub(crate) fn new(settings: &Settings) -> Result<Self, OpenError> {
-        // The certificate is verified, with the name, whenever there is TLS, so these two
-        // ask for what is done anyhow. The client library does not know them.
-        let url = ["verify-full", "verify-ca"].iter().fold(settings.url.clone(), |url, mode| {
-            url.replace(&format!("sslmode={mode}"), "sslmode=require")
-        });
-        let form = "fleet.postgres is no URL of the form postgresql://USER:PASSWORD@HOST/DATABASE";
-        let mut config: Config = url.parse().map_err(|_| OpenError::Fleet(form.into()))?;
-        config
+        let mut address = Address::read(settings)?;
+        address
+            .config
             .application_name("ragtime")
             // A standby answers from before, and is not asked.
             .target_session_attrs(TargetSessionAttrs::ReadWrite)
@@ -93,13 +108,11 @@ impl Link {
             .keepalives_interval(ASK_EVERY)
             .keepalives_retries(QUESTIONS)
             .tcp_user_timeout(SILENCE);
-        if config.get_ssl_mode() == SslMode::Prefer {
-            // A password must not cross a network in the clear because nobody said how.
-            let local = config.get_hosts().iter().all(is_local);
-            config.ssl_mode(if local { SslMode::Disable } else { SslMode::Require });
-        }
-        let tls = MakeRustlsConnect::new(tls(settings)?);
-        Ok(Self { config, tls, schema: settings.schema.clone(), client: None })
+        let tls = match address.is_encrypted() {
+            true => Some(MakeRustlsConnect::new(tls::client(address.ca.as_deref())?)),
+            false => None,
+        };
+        Ok(Self { config: address.config, tls, schema: settings.schema.clone(), client: None })
     }
 
     /// Another connection of the same kind.
@@ -124,8 +137,11 @@ impl Link {
         }
         let client = match self.client.take() {
             Some(client) => client,
-            None if self.config.get_ssl_mode() == SslMode::Disable => self.config.connect(NoTls)?,
-            None => self.config.connect(self.tls.clone())?,
+            None => match &self.tls {
+                Some(tls) => self.config.connect(tls.clone()),
+                None => self.config.connect(NoTls),
+            }
+            .map_err(of_connecting)?,
         };
         Ok(self.client.insert(client))
     }
@@ -171,32 +187,4 @@ impl Link {
     pub(crate) fn drop_connection(&mut self) {
         self.client = None;
     }
-}
-
-fn is_local(host: &Host) -> bool {
-    match host {
-        Host::Tcp(name) => ["localhost", "127.0.0.1", "::1"].contains(&name.as_str()),
-        #[cfg(unix)]
-        Host::Unix(_) => true,
-    }
-}
-
-fn tls(settings: &Settings) -> Result<rustls::ClientConfig, OpenError> {
-    let failed = |error: rustls::Error| OpenError::Fleet(format!("TLS: {error}"));
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(failed)?;
-    let Some(file) = &settings.ca_file else {
-        return Ok(builder.with_platform_verifier().map_err(failed)?.with_no_client_auth());
-    };
-    let unreadable = |error: &dyn std::fmt::Display| {
-        OpenError::Fleet(format!("fleet.postgres_ca: {}: {error}", file.display()))
-    };
-    let mut roots = rustls::RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| unreadable(&error))? {
-        let certificate = certificate.map_err(|error| unreadable(&error))?;
-        roots.add(certificate).map_err(|error| unreadable(&error))?;
-    }
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }

@@ -9,6 +9,7 @@
 //! SQLite is a copy here: a host without one, or with one that the log has left behind,
 //! takes the last [`snapshot`] and follows from there.
 
+mod address;
 mod apply;
 mod components;
 mod entry;
@@ -27,6 +28,7 @@ mod store;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -51,6 +53,7 @@ pub use presence::{HostStatus, Overview, overview};
 pub(crate) use searchable::Announcer;
 pub use start::import;
 use start::join;
+pub use tls::{SharedServer, TlsFault};
 
 use crate::lock_mutex;
 use crate::types::{Error, OpenError};

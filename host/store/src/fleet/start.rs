@@ -143,7 +143,9 @@ fn reach(link: &mut Link, max_wait: Duration) -> Result<(), OpenError> {
     let give_up = Instant::now() + max_wait;
     loop {
         match link.client() {
-            Ok(_) => return Ok(()),
+            Ok(_) => return is_new_enough(link),
+            // Time does not mend it.
+            Err(broken @ Broken::Tls(_)) => return Err(broken.into()),
             Err(error) if Instant::now() >= give_up => return Err(error.into()),
             Err(error) => {
                 tracing::warn!(%error, "PostgreSQL cannot be reached yet");
@@ -151,6 +153,19 @@ fn reach(link: &mut Link, max_wait: Duration) -> Result<(), OpenError> {
             }
         }
     }
+}
+
+/// Refuses a PostgreSQL that is too old.
+fn is_new_enough(link: &mut Link) -> Result<(), OpenError> {
+    let version = tables::server_version(link)?;
+    if tables::is_new_enough(version) {
+        return Ok(());
+    }
+    Err(OpenError::Fleet(format!(
+        "PostgreSQL is of version {}, and {} is the oldest that a fleet can use: upgrade it",
+        version / tables::VERSIONS_OF_ONE,
+        tables::OLDEST_SERVER
+    )))
 }
 
 /// Where the database of a folder is in the log of its fleet. One that is no host's is

@@ -3,9 +3,29 @@
 use postgres::types::Type;
 use postgres::{GenericClient, Transaction};
 
+use super::link::{Broken, Link};
+
 /// The version of these tables. They are only added to, so that an older host runs
 /// beside a newer one; a change that an older one cannot live with makes this larger.
 pub(crate) const VERSION: i32 = 1;
+
+/// The oldest PostgreSQL that is tried and that its makers still mend.
+pub(crate) const OLDEST_SERVER: i32 = 15;
+/// How PostgreSQL counts: 150018 is 15.18.
+pub(crate) const VERSIONS_OF_ONE: i32 = 10_000;
+
+/// The version of the server, as it counts.
+pub(crate) fn server_version(link: &mut Link) -> Result<i32, Broken> {
+    link.ask(|client, _| {
+        let asked = "SELECT current_setting('server_version_num')::int";
+        Ok(client.query_typed_one(asked, &[])?.get(0))
+    })
+}
+
+/// Whether a fleet can use a server of this version.
+pub(crate) fn is_new_enough(version: i32) -> bool {
+    version / VERSIONS_OF_ONE >= OLDEST_SERVER
+}
 
 /// What two hosts that start on an empty database agree on by this lock: any number that
 /// nothing else in the database uses.

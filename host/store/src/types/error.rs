@@ -90,6 +90,8 @@ pub enum OpenError {
     /// The text says what to do.
     #[error("the fleet: {0}")]
     Fleet(String),
+    #[error("the fleet: PostgreSQL: {0}")]
+    FleetTls(#[from] crate::fleet::TlsFault),
     #[error(
         "the folder has documents of its own: choose another for the host of a fleet, or make a fleet of them with `ragtime fleet import`"
     )]
