@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use crate::harness::certificates::{Authority, Files, Issued};
+use crate::harness::engines;
 use crate::harness::tls_front::{self, Begins};
 use crate::harness::valkey::Valkey;
 use crate::harness::{Answer, Server, Setup, binary, survived};
@@ -248,11 +249,54 @@ async fn the_way_to_the_server_may_be_tls_and_its_certificate_is_verified() {
             .arg(tempfile::tempdir().unwrap().path())
             .env("RAGTIME_ADMIN__LISTEN", "127.0.0.1:0");
         command.env("RAGTIME_FLEET__REDIS", url);
-        ca.iter().for_each(|ca| drop(command.env("RAGTIME_FLEET__REDIS_CA", ca)));
+        if let Some(ca) = ca {
+            command.env("RAGTIME_FLEET__REDIS_CA", ca);
+        }
         let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
         let told = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success(), "{told}");
         assert!(told.contains(found) && told.contains(advice), "{url}: {told}");
         assert!(!told.contains(PASSWORD), "{told}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_of_a_fleet_give_out_their_shares_while_the_server_is_away() {
+    let (server, schema) = (Valkey::start(), engines::schema());
+    let start = |_| {
+        let host = host(&server).set("FLEET__POSTGRES", engines::shared());
+        host.set("FLEET__SCHEMA", &schema).start()
+    };
+    let hosts: Vec<_> = (0..2).map(start).collect();
+    for host in &hosts {
+        is_decided_by_the_server(host).await;
+        let started = Instant::now();
+        while metric(host, "ragtime_fleet_hosts").await != 2 {
+            assert!(started.elapsed() < PATIENCE);
+        }
+    }
+    let mut before = Vec::new();
+    for host in &hosts {
+        before.push(metric(host, "ragtime_budget_fallbacks_total").await);
+    }
+    server.kill();
+    // What a host gives out is its half, from a full bucket but for what it gave out already.
+    let share = u64::from(BURST) / 2;
+    for (host, before) in hosts.iter().zip(before) {
+        let answers = futures::future::join_all((0..BURST).map(|_| search(host))).await;
+        let admitted = answers.iter().filter(|answer| answer.status == 200).count() as u64;
+        assert!((share.saturating_sub(before)..=share + 1).contains(&admitted), "{admitted}");
+        for refused in answers.iter().filter(|answer| answer.status != 200) {
+            refused.assert_problem(429, "rate_limited");
+        }
+    }
+    // When it is there again all take from one budget, which is full.
+    server.go();
+    for host in &hosts {
+        is_decided_by_the_server(host).await;
+    }
+    let spent = left(&hosts[0]).await;
+    assert!(spent > share, "{spent}");
+    assert_eq!(search(&hosts[0]).await.status, 200);
+    assert!(left(&hosts[1]).await < spent);
 }

@@ -1,13 +1,14 @@
 //! The operator's console: what its listener lets through, and each of its acts done by
 //! clicking in headless Chromium (`tests/clients/browser/console.mjs`).
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::path::Path;
 use std::time::Duration;
 
 use crate::harness::clients::{Script, run};
 use crate::harness::endpoint::{Behaviour, Endpoint};
+use crate::harness::engines;
 use crate::harness::{ADMIN, Answer, FAULTY, Server, Setup, WASI02, fixture, root, variant};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
@@ -286,6 +287,39 @@ async fn the_handler_is_replaced_by_clicking() {
 async fn requests_charts_and_settings_are_shown_as_they_are() {
     let server = Setup::new().set("ADMIN__SAMPLE_INTERVAL_MS", 500).start();
     browse(&server, "live").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_hosts_of_a_fleet_are_shown_as_they_are() {
+    let (schema, folder) = (engines::schema(), tempfile::tempdir().unwrap());
+    let host = |name: &str| {
+        let setup = Setup::new().set("FLEET__POSTGRES", engines::shared());
+        setup.set("FLEET__SCHEMA", &schema).set("FLEET__NAME", name).start()
+    };
+    let (here, mut there) = (host("rag-here"), host("rag-there"));
+    here.document("a", "A rag.").await;
+    std::fs::write(folder.path().join("hosts"), "rag-here rag-there").unwrap();
+    let seen = folder.path().join("seen");
+    let kill = async {
+        while !seen.exists() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        there.kill();
+    };
+    // A browser that fails panics here, and who waits for it ends with the test.
+    let shown = browser(&here, "fleet", folder.path());
+    tokio::pin!(shown);
+    tokio::select! {
+        () = &mut shown => panic!("the browser ended before the host was killed"),
+        () = kill => shown.await,
+    }
+    // The same for programs, for admins alone; a server that is alone has none.
+    let reader = here.key(json!({"name": "r", "scopes": ["read"]})).await;
+    let refused = Answer::of(with(&here, &reader, Method::GET, "/admin/fleet")).await;
+    refused.assert_problem(403, "scope_required");
+    let alone = Setup::new().start();
+    let told = Answer::of(alone.admin(Method::GET, "/admin/fleet")).await;
+    assert_eq!(told.body, json!({"fleet": null, "hosts": [], "answered_by": null}));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::harness::certificates::{Authority, Files, Issued};
+use crate::harness::engines::{self, Postgres};
+use crate::harness::tls_front::{self, Begins};
+use crate::harness::valkey::Valkey;
 use crate::harness::{ADMIN, Setup, binary};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -281,4 +284,89 @@ async fn endpoints_are_asked_where_that_is_wanted() {
     // Nobody is asked unless that is said.
     assert!(!Case::new(&gone).found().has("endpoints.reachable"));
     online("").found().assert("endpoints.reachable", "ok", "no endpoints");
+}
+
+/// What is found with these settings of `[fleet]`, where others may be asked.
+fn online(settings: &str) -> Found {
+    let case = Case { flags: vec!["--online"], ..Case::new(settings) };
+    tokio::task::block_in_place(|| case.found())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_database_that_hosts_share_is_asked_where_that_is_wanted() {
+    let (postgres, schema) = (Postgres::start(), engines::schema());
+    let of =
+        |url: &str, schema: &str| format!("fleet.postgres = '{url}'\nfleet.schema = '{schema}'\n");
+    let settings = of(&postgres.url(), &schema);
+    let quiet = Case::new(&settings).found();
+    quiet.assert("fleet.settings", "ok", "fleet.postgres can be used");
+    assert!(!quiet.has("fleet.postgres"), "nobody is asked unless that is said");
+    let found = online(&settings);
+    found.assert("fleet.postgres", "ok", " answers");
+    found.assert("fleet.tls", "ok", "does not leave this machine");
+    found.assert("fleet.schema", "ok", "there is no fleet yet");
+    found.assert("fleet.clock", "ok", "that of this machine");
+    found.assert("fleet.durability", "ok", "on PostgreSQL's disk");
+    postgres.execute("CREATE ROLE poor LOGIN");
+    let poor = postgres.url().replace("user=ragtime", "user=poor");
+    online(&of(&poor, &schema)).assert("fleet.schema", "fail", "may not make");
+    // Once there is one.
+    let host = Setup::new().set("FLEET__POSTGRES", postgres.url()).set("FLEET__SCHEMA", &schema);
+    drop(host.start());
+    online(&settings).assert("fleet.schema", "ok", "tables of version 1");
+    postgres.execute(&format!("UPDATE {schema}.fleet SET version = 99"));
+    online(&settings).assert("fleet.schema", "fail", "the tables are of version 99");
+    postgres.execute("ALTER SYSTEM SET synchronous_commit = off");
+    postgres.execute("SELECT pg_reload_conf()");
+    online(&settings).assert("fleet.durability", "fail", "synchronous_commit off");
+    postgres.kill();
+    online(&settings).assert("fleet.postgres", "fail", "the fleet: postgres:");
+    Case::new(&of("postgresql://u:p@h/r?sslcert=x", "ragtime")).found().assert(
+        "fleet.settings",
+        "fail",
+        "sslcert is not known",
+    );
+    Case::new("fleet.postgres = 'postgresql://h/r'\nfleet.schema = 'No'\n").found().assert(
+        "fleet.settings",
+        "fail",
+        "lower-case letters",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_of_the_database_and_its_clock_are_looked_at() {
+    let (authority, postgres) = (Authority::new(), Postgres::start());
+    let files = Files::of(&authority.server());
+    let ca = files.write("ca.crt", &authority.pem);
+    let port = tls_front::before(postgres.door(), &authority.server(), Begins::WhenAsked);
+    let url = format!("postgresql://ragtime@localhost:{port}/postgres?sslmode=verify-full");
+    let trusting = format!("fleet.postgres = '{url}'\nfleet.postgres_ca = '{}'\n", ca.display());
+    online(&trusting).assert("fleet.tls", "ok", "its name are verified");
+    let distrusting = format!("fleet.postgres = '{url}'\n");
+    online(&distrusting).assert("fleet.tls", "fail", "authority that is not trusted");
+    #[cfg(target_os = "linux")]
+    {
+        let ahead = Postgres::start_an_hour_ahead();
+        let settings = format!("fleet.postgres = '{}'\n", ahead.url());
+        online(&settings).assert("fleet.clock", "warn", " s ahead of");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_redis_that_hosts_share_is_asked_where_that_is_wanted() {
+    let (server, authority) = (Valkey::start(), Authority::new());
+    let settings = format!("fleet.redis = '{}'\n", server.url());
+    let quiet = Case::new(&settings).found();
+    quiet.assert("fleet.settings", "ok", "fleet.redis can be used");
+    assert!(!quiet.has("fleet.redis"));
+    online(&settings).assert("fleet.redis", "ok", " answers");
+    server.command("CONFIG SET maxmemory 100mb").unwrap();
+    server.command("CONFIG SET maxmemory-policy allkeys-lru").unwrap();
+    online(&settings).assert("fleet.redis_eviction", "warn", "allkeys-lru");
+    let port = tls_front::before(server.socket(), &authority.server(), Begins::AtOnce);
+    let distrusting = format!("fleet.redis = 'rediss://localhost:{port}'\n");
+    online(&distrusting).assert("fleet.redis", "fail", "authority that is not trusted");
+    server.kill();
+    online(&settings).assert("fleet.redis", "fail", "cannot be reached");
+    Case::new("fleet.redis = 'no URL'\n").found().assert("fleet.settings", "fail", "not the URL");
 }

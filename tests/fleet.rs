@@ -312,6 +312,45 @@ async fn ranked(host: &Server, query: &str, mode: &str) -> Vec<(String, String)>
     results.map(|one| (one["document_id"].to_string(), one["score"].to_string())).collect()
 }
 
+/// The names of hosts, as an operator sees them.
+async fn names(host: &Server) -> Vec<String> {
+    let told = Answer::of(host.admin(Method::GET, "/admin/fleet")).await;
+    let hosts = told.body["hosts"].as_array().unwrap_or_else(|| panic!("{told:?}")).iter();
+    hosts.map(|host| host["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_are_listed_by_machine_and_port_and_namesakes_say_so() {
+    let (schema, hosts) = fleet(2);
+    let mut ports: Vec<_> =
+        hosts.iter().map(|host| host.url.rsplit_once(':').unwrap().1.to_owned()).collect();
+    ports.sort();
+    let started = Instant::now();
+    loop {
+        let names = names(&hosts[0]).await;
+        let parts: Vec<_> = names.iter().map(|name| name.rsplit_once(':').unwrap()).collect();
+        let mut listed: Vec<_> = parts.iter().map(|(_, port)| (*port).to_owned()).collect();
+        listed.sort();
+        // They were at port 0 until they had one.
+        if listed == ports {
+            assert_eq!(parts[0].0, parts[1].0, "the machine");
+            break;
+        }
+        assert!(started.elapsed() < PATIENCE, "{names:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let named = || host(&engines::shared(), &schema).set("FLEET__NAME", "the-same").start();
+    let twins = [named(), named()];
+    for host in &twins {
+        let started = Instant::now();
+        while !host.log().iter().any(|line| line.contains("has the same name")) {
+            assert!(started.elapsed() < PATIENCE, "{:#?}", host.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    assert!(!hosts[0].log().join("\n").contains("the same name"));
+}
+
 /// How many hosts live, as a host sees it.
 async fn live_hosts(host: &Server) -> Option<u32> {
     let metrics = host.admin(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -155,41 +156,49 @@ async fn the_operators_pages_need_the_scope_admin() {
 }
 
 #[tokio::test]
-async fn every_metric_of_the_dashboard_is_there() {
+async fn every_metric_of_the_dashboard_and_the_alerts_is_there() {
     let server = Setup::new().start();
     server.document("a", TEXT).await;
     server.post("/v1/collections/default/query", json!({"query": "zanzibar clause"})).await;
     let metrics = metrics(&server).await;
     let dashboard = include_str!("../host/dashboards/ragtime.json");
     let dashboard: Value = serde_json::from_str(dashboard).unwrap();
-    let mut named = 0;
-    for panel in dashboard["panels"].as_array().unwrap() {
-        for target in panel["targets"].as_array().unwrap() {
-            let query = target["expr"].as_str().unwrap();
-            let words = query.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-            for word in words.filter(|word| {
-                ["http_", "ragtime_", "gen_ai_", "process_"]
-                    .iter()
-                    .any(|start| word.starts_with(start))
-            }) {
-                let label = [
-                    "http_route",
-                    "http_request_method",
-                    "http_response_status_code",
-                    "gen_ai_provider_name",
-                    "gen_ai_token_type",
-                ];
-                if label.contains(&word) {
-                    continue;
-                }
-                let family = word.trim_end_matches("_bucket").trim_end_matches("_total");
-                let family = family.trim_end_matches("_count").trim_end_matches("_sum");
-                assert!(metrics.contains(&format!("# TYPE {family} ")), "{word} in\n{metrics}");
-                named += 1;
-            }
-        }
+    let panels = dashboard["panels"].as_array().unwrap().iter();
+    let targets = panels.flat_map(|panel| panel["targets"].as_array().unwrap());
+    let shown: Vec<_> = targets.map(|target| target["expr"].as_str().unwrap()).collect();
+    let alerts = include_str!("../host/dashboards/alerts.yaml");
+    let told: Vec<_> =
+        alerts.lines().filter_map(|line| line.trim().strip_prefix("expr: ")).collect();
+    assert_eq!(told.len(), alerts.matches("- alert: ").count());
+    let words = |query: &str| -> Vec<String> {
+        let words = query.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        words.filter(|word| is_metric(word)).map(str::to_owned).collect()
+    };
+    let named: Vec<_> = shown.iter().chain(&told).flat_map(|query| words(query)).collect();
+    for word in &named {
+        let family = word.trim_end_matches("_bucket").trim_end_matches("_total");
+        let family = family.trim_end_matches("_count").trim_end_matches("_sum");
+        assert!(metrics.contains(&format!("# TYPE {family} ")), "{word} in\n{metrics}");
     }
-    assert!(named > 15, "the dashboard has panels: {named}");
+    assert!(named.len() > 20, "the dashboard has panels: {named:?}");
+    // What an operator is woken by stands on the dashboard too.
+    let panels: BTreeSet<_> = shown.iter().flat_map(|query| words(query)).collect();
+    for word in told.iter().flat_map(|query| words(query)) {
+        assert!(panels.contains(&word), "{word} is on no panel");
+    }
+}
+
+/// Whether a word of a query names a metric rather than a label or a function.
+fn is_metric(word: &str) -> bool {
+    const LABELS: [&str; 5] = [
+        "http_route",
+        "http_request_method",
+        "http_response_status_code",
+        "gen_ai_provider_name",
+        "gen_ai_token_type",
+    ];
+    let starts = ["http_", "ragtime_", "gen_ai_", "process_"];
+    starts.iter().any(|start| word.starts_with(start)) && !LABELS.contains(&word)
 }
 
 #[tokio::test]

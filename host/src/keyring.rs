@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, RwLock, Weak};
 use std::time::Instant;
 
-pub use budgets::{Budgets, BudgetsError};
+pub use budgets::{Budgets, BudgetsError, client as redis_client};
 pub use change::{Actor, Change, NewKey};
 use ragtime_policy::bucket::{Decision, Limits, Quota, TokenBucket};
 use ragtime_policy::clock::unix_now;

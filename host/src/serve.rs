@@ -156,7 +156,7 @@ fn open(settings: &Settings, embeddings: &Embeddings) -> Result<Opened, ServeErr
             ragtime_store::Settings {
                 models: embeddings.names(),
                 default_model: embeddings.default_name().map(str::to_owned),
-                fleet: settings.fleet.store(&settings.server.listen.to_string()),
+                fleet: settings.fleet.store(settings.fleet.name_at(settings.server.listen)),
                 ..settings.data.store()
             },
         );
@@ -203,6 +203,8 @@ async fn bind(settings: Settings) -> Result<Bound, ServeError> {
     let admin = Arc::new(admin);
     let (admin_listener, admin_address) = listen(settings.admin.listen).await?;
     let (listener, address) = listen(settings.server.listen).await?;
+    // Port 0 is another by now.
+    services.store.set_host_name(settings.fleet.name_at(address));
     Ok(Bound {
         listener,
         address,

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::{PATIENCE, all_ids, fleet, host, path};
 use crate::harness::engines::{self, Mode, Postgres, Wire};
+use crate::harness::valkey::Valkey;
 use crate::harness::{Answer, Server, Setup, survived};
 
 /// Documents of a batch.
@@ -363,20 +364,23 @@ async fn a_host_with_a_slow_network_to_the_database_is_slow_and_right() {
     );
 }
 
+/// A key that ends at this time, in seconds since the Unix epoch.
+#[cfg(target_os = "linux")]
+async fn ends_at(host: &Server, time: u64) -> String {
+    let at = format!("@{time}");
+    let date = Command::new("date").args(["-u", "-d", &at, "+%FT%TZ"]).output().unwrap();
+    let at = String::from_utf8(date.stdout).unwrap();
+    host.key(json!({"name": "k", "scopes": ["read"], "expires_at": at.trim()})).await
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_ended_is_decided_by_the_clock_of_the_database() {
     let (postgres, schema) = (Postgres::start_an_hour_ahead(), engines::schema());
     let hosts = [host(&postgres.url(), &schema).start(), host(&postgres.url(), &schema).start()];
     let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
-    let key = async |minutes: u64| {
-        let at = format!("@{}", now + 60 * minutes);
-        let date = Command::new("date").args(["-u", "-d", &at, "+%FT%TZ"]).output().unwrap();
-        let at = String::from_utf8(date.stdout).unwrap();
-        let key = json!({"name": "k", "scopes": ["read"], "expires_at": at.trim()});
-        hosts[0].key(key).await
-    };
-    let (ended, lives) = (key(30).await, key(90).await);
+    let (ended, lives) =
+        (ends_at(&hosts[0], now + 1_800).await, ends_at(&hosts[0], now + 5_400).await);
     for host in &hosts {
         let ask =
             |key: &str| Answer::of(host.anonymous(Method::GET, "/v1/collections").bearer_auth(key));
@@ -393,5 +397,104 @@ async fn what_has_ended_is_decided_by_the_clock_of_the_database() {
         "Clocks of hosts that are an hour behind PostgreSQL's",
         "keys end and repetitions are known by PostgreSQL's clock, on every host alike",
         "nothing",
+    );
+}
+
+/// The sum of a metric over hosts.
+async fn sum(hosts: &[Server], name: &str) -> u64 {
+    let mut sum = 0;
+    for host in hosts {
+        let metrics = host.admin(Method::GET, "/metrics").send().await.unwrap();
+        let metrics = metrics.text().await.unwrap();
+        let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        sum += value.unwrap().parse::<u64>().unwrap();
+    }
+    sum
+}
+
+/// Waits until a metric has this sum over hosts.
+async fn waits_for_sum(hosts: &[Server], name: &str, expected: u64) {
+    let started = Instant::now();
+    while sum(hosts, name).await != expected {
+        assert!(started.elapsed() < PATIENCE, "{name}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lease_of_a_host_that_dies_is_taken_by_another() {
+    let (_, mut hosts) = fleet(2);
+    waits_for_sum(&hosts, "ragtime_fleet_leads", 1).await;
+    let mut led = Vec::new();
+    for host in &hosts {
+        led.push(sum(std::slice::from_ref(host), "ragtime_fleet_leads").await);
+    }
+    let at = led.iter().position(|leads| *leads == 1).unwrap();
+    hosts.remove(at).kill();
+    waits_for_sum(&hosts, "ragtime_fleet_leads", 1).await;
+    waits_for_sum(&hosts, "ragtime_fleet_hosts", 1).await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_whose_clocks_are_hours_apart_decide_alike() {
+    let (schema, valkey) = (engines::schema(), Valkey::start());
+    let start = |seconds| {
+        let host = host(&engines::shared(), &schema).clock_ahead(seconds);
+        let host = host.set("FLEET__REDIS", valkey.url());
+        host.set("FLEET__REDIS_TIMEOUT_MS", PATIENCE.as_millis()).start()
+    };
+    let hosts = [start(3_600), start(0), start(-3_600)];
+    // Timestamps of documents are by the clocks of their hosts: they show that these differ.
+    let mut times = Vec::new();
+    for (n, host) in hosts.iter().enumerate().rev() {
+        let (id, word) = (format!("d{n}"), format!("word{n}"));
+        host.document(&id, &format!("A document about {word}.")).await;
+        for other in &hosts {
+            assert_eq!(other.search(&word).await, [id.as_str()]);
+        }
+        times.push(host.get(&path(&id)).await.body["updated_at"].as_str().unwrap().to_owned());
+    }
+    assert!(times.is_sorted() && times[0][..13] < times[2][..13], "{times:?}");
+    assert_eq!(hosts[0].delete(&path("d2")).await.status, 204);
+    for host in &hosts {
+        assert_eq!(host.search("word2").await, Vec::<String>::new());
+    }
+    // The lease, and who lives.
+    waits_for_sum(&hosts, "ragtime_fleet_leads", 1).await;
+    waits_for_sum(&hosts, "ragtime_fleet_hosts", 9).await;
+    // A key that has ended by PostgreSQL's clock alone, and one that has not.
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let (ended, lives) =
+        (ends_at(&hosts[2], now - 1_800).await, ends_at(&hosts[0], now + 1_800).await);
+    for host in &hosts {
+        let ask =
+            |key: &str| Answer::of(host.anonymous(Method::GET, "/v1/collections").bearer_auth(key));
+        ask(&ended).await.assert_problem(401, "expired_credential");
+        assert_eq!(ask(&lives).await.status, 200);
+    }
+    // A repetition, and a budget.
+    let mut answers = BTreeSet::new();
+    for host in &hosts {
+        let body = json!({"documents": [{"text": "once"}]});
+        let request = host.request(Method::POST, "/v1/collections/default/documents");
+        answers.insert(Answer::of(request.json(&body).header("idempotency-key", "r")).await.text);
+    }
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    let spender = json!({"name": "s", "scopes": ["read"], "rate_per_minute": 1, "burst": 20});
+    let (spender, started) = (hosts[0].key(spender).await, Instant::now());
+    let mut admitted = 0;
+    for n in 0..45 {
+        let request = hosts[n % 3].anonymous(Method::POST, "/v1/collections/default/search");
+        let request = request.bearer_auth(&spender).json(&json!({"query": "rag"}));
+        admitted += u64::from(Answer::of(request).await.status == 200);
+    }
+    let regained = started.elapsed().as_secs() / 60 + 1;
+    assert!((20..=20 + regained).contains(&admitted), "{admitted}");
+    assert_eq!(sum(&hosts, "ragtime_budget_fallbacks_total").await, 0);
+    survived(
+        "Hosts whose clocks are one hour ahead, right, and one hour behind",
+        "keys, repetitions, the lease, budgets and searches are decided alike on every host",
+        "nothing; timestamps of documents are by the clock of their host",
     );
 }

@@ -52,7 +52,7 @@ async fn hosts_serve_where_the_certificate_is_verified() {
         Ok(own) => own,
         Err(without) => {
             let port = front(&without, &issued);
-            (without, port)
+            (*without, port)
         }
     };
     let schema = engines::schema();

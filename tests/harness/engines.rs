@@ -111,10 +111,10 @@ impl Postgres {
     pub fn start_with_tls(
         issued: &super::certificates::Issued,
         password: &str,
-    ) -> Result<(Self, u16), Self> {
+    ) -> Result<(Self, u16), Box<Self>> {
         let mut server = Self::start();
         if server.value::<String>("SHOW ssl_library").is_empty() {
-            return Err(server);
+            return Err(Box::new(server));
         }
         server.execute(&format!("ALTER ROLE ragtime PASSWORD '{password}'"));
         server.stop();
@@ -222,7 +222,9 @@ impl Postgres {
         shell.arg("-k").arg(self.socket()).args(["-c", "listen_addresses="]);
         shell.arg("-p").arg(self.port.to_string());
         shell.args(["-c", CONNECTIONS]);
-        self.settings.iter().for_each(|setting| drop(shell.args(["-c", setting])));
+        for setting in &self.settings {
+            shell.args(["-c", setting]);
+        }
         as_nobody(&mut shell);
         shell.current_dir(self.socket()).stdin(Stdio::piped()).stderr(Stdio::piped());
         let mut child = shell.spawn().unwrap();

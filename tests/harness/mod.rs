@@ -13,6 +13,8 @@ pub mod bucket;
 pub mod certificates;
 pub mod child;
 pub mod clients;
+#[cfg(all(target_os = "linux", not(any(stock, fleet))))]
+mod clock;
 pub mod common;
 pub mod compiled;
 mod contract;

@@ -8,6 +8,7 @@
 mod body;
 mod console;
 mod events;
+mod fleet;
 mod guest;
 mod observe;
 mod problem;
@@ -103,6 +104,7 @@ impl Admin {
             (&Method::GET, ["admin", "samples"]) => self.samples(),
             (&Method::GET, ["admin", "events"]) => self.events(key),
             (&Method::GET, ["admin", "settings"]) => self.settings(),
+            (&Method::GET, ["admin", "fleet"]) => self.fleet().await,
             (&Method::GET, ["admin", "keys"]) => self.keys().await,
             (&Method::GET, ["admin", "audit"]) => self.audit(request.uri()).await,
             (
@@ -110,7 +112,10 @@ impl Admin {
                 ["admin", "guest"]
                 | ["admin", "guest", "rollback" | "history"]
                 | ["metrics"]
-                | ["admin", "requests" | "audit" | "samples" | "events" | "settings" | "keys"],
+                | [
+                    "admin",
+                    "requests" | "audit" | "samples" | "events" | "settings" | "keys" | "fleet",
+                ],
             ) => Err(AdminProblem::method_not_allowed()),
             _ => Err(AdminProblem::not_found()),
         }

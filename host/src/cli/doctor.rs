@@ -10,7 +10,7 @@ use crate::doctor::{Finding, Status};
 /// How to look, and how to report.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Ask the endpoints of models and collectors that the settings name, too
+    /// Ask the endpoints of models and collectors, PostgreSQL and Redis that the settings name, too
     #[arg(long)]
     pub online: bool,
     /// Print JSON

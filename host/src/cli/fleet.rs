@@ -3,7 +3,6 @@
 use clap::Subcommand;
 use ragtime_store::OpenError;
 use ragtime_store::fleet::{HostStatus, Overview, SharedServer};
-use serde_json::{Value, json};
 
 use super::{CliError, out};
 use crate::config::Settings;
@@ -43,12 +42,12 @@ pub fn run(args: &Args, settings: &Settings) -> Result<(), CliError> {
             "--postgres URL, or the setting fleet.postgres",
         )
     };
-    let store = fleet.store("").ok_or_else(no_database)?;
+    let store = fleet.store(String::new()).ok_or_else(no_database)?;
     match &args.action {
         Action::Status { json } => {
             let overview = ragtime_store::fleet::overview(&store).map_err(refused)?;
             match json {
-                true => out::data(&as_json(&overview).to_string()),
+                true => out::data(&overview.to_json().to_string()),
                 false => out::data(&as_text(&overview)),
             }
         }
@@ -76,23 +75,6 @@ fn refused(error: OpenError) -> CliError {
     }
 }
 
-fn as_json(overview: &Overview) -> Value {
-    let host = |host: &HostStatus| {
-        json!({
-            "name": host.address, "version": host.version, "state": host.state,
-            "behind": host.behind, "generation": host.generation,
-            "handler_sha256": host.handler, "leads": host.leads,
-            "silent_seconds": host.silent_seconds,
-        })
-    };
-    json!({
-        "fleet": overview.fleet, "entries": overview.head,
-        "log": {"entries": overview.log_entries, "bytes": overview.log_bytes},
-        "snapshot": {"entry": overview.snapshot, "bytes": overview.snapshot_bytes},
-        "hosts": overview.hosts.iter().map(host).collect::<Vec<_>>(),
-    })
-}
-
 fn as_text(overview: &Overview) -> String {
     let head = format!(
         "fleet {}: {} entries, {} of them in the log ({} bytes), a snapshot at {} ({} bytes)",
@@ -109,12 +91,7 @@ fn as_text(overview: &Overview) -> String {
         let leads = if host.leads { ", leads" } else { "" };
         format!(
             "{}: {}, {} entries behind, version {}, generation {} ({handler}), heard from {} s ago{leads}",
-            host.address,
-            host.state,
-            host.behind,
-            host.version,
-            host.generation,
-            host.silent_seconds
+            host.name, host.state, host.behind, host.version, host.generation, host.silent_seconds
         )
     };
     std::iter::once(head).chain(overview.hosts.iter().map(host)).collect::<Vec<_>>().join("\n")

@@ -1,7 +1,9 @@
 //! Hosts that share documents and keys.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use std::{env, fs};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,8 +21,8 @@ pub struct Fleet {
     pub postgres_ca: Option<PathBuf>,
     /// The schema of the fleet's tables: several fleets can share a database.
     pub schema: String,
-    /// What the host is called where hosts are listed. Without it the address that it
-    /// listens on.
+    /// What the host is called where hosts are listed; each another name. Without it the
+    /// name of the machine and the port that it listens on.
     pub name: Option<String>,
     /// How long a request waits until its host has everything that others have
     /// acknowledged; then it gets 503. Catching up takes milliseconds, so this is for a
@@ -88,19 +90,54 @@ impl Default for Fleet {
 }
 
 impl Fleet {
-    /// What the store needs to be part of the fleet; none for a host that is alone.
-    /// `listen` is what the host is called unless it has a name.
-    pub fn store(&self, listen: &str) -> Option<ragtime_store::fleet::Settings> {
+    /// What the store needs to be part of the fleet; none for a host that is alone. `name`
+    /// is what the host is called.
+    pub fn store(&self, name: String) -> Option<ragtime_store::fleet::Settings> {
         let url = self.postgres.as_ref()?.expose().to_owned();
         Some(ragtime_store::fleet::Settings {
             url,
             schema: self.schema.clone(),
             ca_file: self.postgres_ca.clone(),
-            address: self.name.clone().unwrap_or_else(|| listen.to_owned()),
+            name,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             max_wait: Duration::from_millis(self.wait_ms),
             start_patience: Duration::from_millis(self.start_wait_ms),
             snapshot_bytes: self.snapshot_log_bytes,
         })
+    }
+
+    /// What a host is called that listens there.
+    pub fn name_at(&self, listen: SocketAddr) -> String {
+        match &self.name {
+            Some(name) => name.clone(),
+            None => default_name(machine().as_deref(), listen),
+        }
+    }
+}
+
+/// Hosts listen on one address each of many machines (`0.0.0.0:8080`), so that alone is no
+/// name.
+fn default_name(machine: Option<&str>, listen: SocketAddr) -> String {
+    match machine.map(str::trim).filter(|name| !name.is_empty()) {
+        Some(name) => format!("{name}:{}", listen.port()),
+        None => listen.to_string(),
+    }
+}
+
+/// The name of this machine or container, where the operating system tells it.
+fn machine() -> Option<String> {
+    fs::read_to_string("/proc/sys/kernel/hostname").ok().or_else(|| env::var("HOSTNAME").ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_has_the_name_of_its_machine_and_port() {
+        let listen = SocketAddr::from(([0, 0, 0, 0], 8080));
+        assert_eq!(default_name(Some("rag-0\n"), listen), "rag-0:8080");
+        assert_eq!(default_name(Some("\n"), listen), "0.0.0.0:8080");
+        assert_eq!(default_name(None, listen), "0.0.0.0:8080");
     }
 }

@@ -5,6 +5,7 @@ mod certificates;
 mod clock;
 mod data;
 mod endpoints;
+mod fleet;
 mod machine;
 mod models;
 mod settings;
@@ -69,8 +70,8 @@ pub fn unreadable(error: &str, hint: Option<&str>) -> Finding {
     Finding::fail("settings.read", error, advice)
 }
 
-/// Looks at everything; at endpoints only with `online`, since they are others'
-/// machines. `file` is the one that the settings were read from, if there is one.
+/// Looks at everything; at endpoints and what hosts share only with `online`, since they
+/// are others' machines. `file` is the one that the settings were read from, if there is one.
 pub async fn examine(settings: &Settings, file: Option<&Path>, online: bool) -> Vec<Finding> {
     // Files are read, and a disk is waited for.
     let mut findings = tokio::task::block_in_place(|| {
@@ -81,6 +82,7 @@ pub async fn examine(settings: &Settings, file: Option<&Path>, online: bool) -> 
         findings.extend(certificates::judge(settings));
         findings.extend(clock::judge(&folder));
         findings.extend(settings::judge(settings, file));
+        findings.extend(fleet::judge(settings));
         if !folder.in_use {
             findings.extend(settings::listeners(settings));
         }
@@ -88,6 +90,7 @@ pub async fn examine(settings: &Settings, file: Option<&Path>, online: bool) -> 
     });
     if online {
         findings.extend(endpoints::judge(settings).await);
+        findings.extend(fleet::ask(settings).await);
     }
     findings
 }

@@ -44,6 +44,7 @@ mod records;
 mod retrieval;
 mod rollouts;
 mod schema;
+mod tls_fault;
 mod types;
 mod vectors;
 mod writer;

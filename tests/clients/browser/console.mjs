@@ -295,6 +295,28 @@ const tries = {
     await page.getByRole("row", { name: "rollback" }).first().waitFor();
   }),
 
+  // The hosts as they are; the second is killed while the page is shown.
+  fleet: () => browse(ADMIN_SERVER, async (page) => {
+    const [here, there] = readFileSync(join(folder, "hosts"), "utf8").split(" ");
+    await entered(page);
+    await go(page, "Fleet");
+    const hosts = page.getByRole("region", { name: "Hosts" });
+    const line = (name) => hosts.getByRole("row", { name });
+    await line(here).getByText("(this one)").waitFor();
+    await line(here).getByText("ready").waitFor();
+    await line(there).getByText("ready").waitFor();
+    assert.equal(await line(there).getByText("(this one)").count(), 0);
+    await until("one host leads", async () => await hosts.getByText("leads", { exact: true }).count() === 1);
+    await line(there).getByText("has everything").waitFor();
+    const { body } = await api("GET", "/admin/fleet", undefined, { base: ADMIN_SERVER });
+    assert.deepEqual(body.hosts.map((one) => one.name).sort(), [here, there].sort());
+    await page.getByText("entries were written").waitFor();
+    await accessible(page, "Fleet");
+    writeFileSync(join(folder, "seen"), "");
+    await line(there).getByText("gone", { exact: true }).waitFor({ timeout: 60_000 });
+    await line(here).getByText("ready").waitFor();
+  }),
+
   // Requests, charts, settings: by the stream of events alone.
   live: () => browse(ADMIN_SERVER, async (page) => {
     assert.equal((await api("POST", "/v1/keys", { name: "audited", scopes: ["read"] })).status, 201);
@@ -437,6 +459,9 @@ const tries = {
           await page.getByRole("region", { name: "History" }).waitFor();
           await page.getByRole("region", { name: "Generations" }).waitFor();
           await check("Handler");
+          await go(page, "Fleet");
+          await page.getByText("This server is alone").waitFor();
+          await check("Fleet");
           await go(page, "Requests");
           await page.getByRole("region", { name: "The last that ended" }).waitFor();
           await check("Requests");

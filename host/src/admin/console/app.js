@@ -3,6 +3,7 @@
 import { el, fill, find, form, say } from "./dom.js";
 import { on, onEnd, signedIn, signIn, signOut } from "./session.js";
 import * as documents from "./documents.js";
+import * as fleet from "./fleet.js";
 import * as handler from "./handler.js";
 import * as jobs from "./jobs.js";
 import * as keys from "./keys.js";
@@ -16,6 +17,7 @@ const PAGES = [
   ["jobs", "Jobs", jobs],
   ["keys", "Keys", keys],
   ["handler", "Handler", handler],
+  ["fleet", "Fleet", fleet],
   ["requests", "Requests", requests],
   ["settings", "Settings", settings],
 ];

@@ -32,6 +32,7 @@ fn find(name: &str) -> Option<(&'static str, &'static str)> {
         "document.js" => (SCRIPT, include_str!("document.js")),
         "documents.js" => (SCRIPT, include_str!("documents.js")),
         "dom.js" => (SCRIPT, include_str!("dom.js")),
+        "fleet.js" => (SCRIPT, include_str!("fleet.js")),
         "handler.js" => (SCRIPT, include_str!("handler.js")),
         "jobs.js" => (SCRIPT, include_str!("jobs.js")),
         "keys.js" => (SCRIPT, include_str!("keys.js")),

@@ -22,6 +22,7 @@ pub(super) struct Scraped {
     fleet_hosts: Gauge,
     fleet_behind: Gauge,
     fleet_unindexed: Gauge,
+    fleet_leads: Gauge,
     ready: Family<PartLabels, Gauge>,
     last_backup: Gauge,
     models: Family<ModelStateLabels, Gauge>,
@@ -134,6 +135,11 @@ impl Scraped {
                 "ragtime_fleet_unindexed_chunks",
                 "Chunks that another host finds and this one does not yet",
             ),
+            fleet_leads: add(
+                r,
+                "ragtime_fleet_leads",
+                "Whether this host has the lease of its fleet, 1 or 0; 1 when it is alone",
+            ),
             last_backup: add(
                 r,
                 "ragtime_backup_last_success_timestamp_seconds",
@@ -179,6 +185,7 @@ impl Scraped {
         self.fleet_hosts.set(snapshot.fleet.map_or(1, |fleet| i64::from(fleet.live_hosts)));
         self.fleet_behind.set(number(snapshot.fleet.map_or(0, |fleet| fleet.behind)));
         self.fleet_unindexed.set(number(snapshot.fleet.map_or(0, |fleet| fleet.unindexed)));
+        self.fleet_leads.set(i64::from(snapshot.fleet.is_none_or(|fleet| fleet.leads)));
         if let Some(fleet) = snapshot.fleet {
             self.ready.get_or_create(&PartLabels { part: "fleet" }).set(fleet.reached.into());
         }

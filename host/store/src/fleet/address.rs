@@ -53,6 +53,11 @@ impl Address {
         Ok(Self { config, ca })
     }
 
+    /// Whether nothing that is sent leaves this machine.
+    pub(super) fn is_local(&self) -> bool {
+        self.config.get_hosts().iter().all(is_local)
+    }
+
     /// Whether what is sent is encrypted.
     pub(super) fn is_encrypted(&self) -> bool {
         self.config.get_ssl_mode() == SslMode::Require
@@ -131,7 +136,7 @@ mod tests {
             url: url.into(),
             schema: "ragtime".into(),
             ca_file: ca.map(PathBuf::from),
-            address: String::new(),
+            name: String::new(),
             version: String::new(),
             max_wait: Duration::ZERO,
             start_patience: Duration::ZERO,

@@ -9,7 +9,8 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::Settings;
 use super::address::Address;
-use super::tls::{self, TlsFault};
+use super::tls;
+use crate::tls_fault::TlsFault;
 use crate::types::OpenError;
 
 /// How long the server may take to accept a connection.

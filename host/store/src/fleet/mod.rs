@@ -13,6 +13,7 @@ mod address;
 mod apply;
 mod components;
 mod entry;
+mod examine;
 mod fence;
 mod link;
 mod log;
@@ -42,6 +43,7 @@ use tokio::sync::watch;
 
 use apply::TakenIn;
 pub use components::keep_components;
+pub use examine::{Examination, Schema, Standbys, Way, check, examine};
 pub use fence::NotCurrent;
 use fence::Waits;
 use link::Link;
@@ -53,9 +55,9 @@ pub use presence::{HostStatus, Overview, overview};
 pub(crate) use searchable::Announcer;
 pub use start::import;
 use start::join;
-pub use tls::{SharedServer, TlsFault};
 
 use crate::lock_mutex;
+pub use crate::tls_fault::{SharedServer, TlsFault};
 use crate::types::{Error, OpenError};
 
 /// How a host takes part in a fleet.
@@ -69,7 +71,7 @@ pub struct Settings {
     /// operating system trusts.
     pub ca_file: Option<PathBuf>,
     /// What the host is called where the hosts are listed, for people.
-    pub address: String,
+    pub name: String,
     /// The version of the program.
     pub version: String,
     /// How long a request waits until this host has what others have written.
@@ -109,7 +111,8 @@ impl Settings {
 pub(crate) struct Fleet {
     /// This process, a UUID.
     host: String,
-    address: String,
+    /// What it is called, for people.
+    name: Mutex<String>,
     version: String,
     max_wait: Duration,
     /// The last entry that is in this host's database and memory.
@@ -150,7 +153,7 @@ impl Fleet {
     fn new(settings: &Settings) -> Self {
         Self {
             host: uuid::Uuid::new_v4().to_string(),
-            address: settings.address.clone(),
+            name: Mutex::new(settings.name.clone()),
             version: settings.version.clone(),
             max_wait: settings.max_wait,
             position: Mark::default(),
@@ -214,7 +217,16 @@ impl Fleet {
 
     /// This host, as the others know it.
     pub(crate) fn host(&self) -> Host {
-        Host { id: self.host.clone(), name: self.address.clone() }
+        Host { id: self.host.clone(), name: self.name() }
+    }
+
+    fn name(&self) -> String {
+        lock_mutex(&self.name).clone()
+    }
+
+    /// Calls this host so from the next beat on.
+    pub(crate) fn set_name(&self, name: String) {
+        *lock_mutex(&self.name) = name;
     }
 
     /// The hosts that live, as of the last beat.

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use postgres::types::Type;
 use ragtime_policy::rollout::Host;
+use serde_json::{Value, json};
 
 use super::link::{Broken, Link};
 use super::log::{number, signed};
@@ -39,9 +40,11 @@ pub(crate) fn run(
     stop: &Receiver<()>,
 ) {
     let mut beats = 0_u32;
+    let mut namesakes = Namesakes::default();
     loop {
         match beat(&mut link, fleet) {
             Ok(leads) => {
+                namesakes.look(fleet);
                 let before = fleet.leads.swap(leads, Relaxed);
                 if leads && !before {
                     tracing::info!("this host makes vectors and cleans up for all");
@@ -79,6 +82,27 @@ pub(crate) fn run(
     }
 }
 
+/// Beats in a row at which another host was called the same.
+#[derive(Default)]
+struct Namesakes(u32);
+
+impl Namesakes {
+    /// After so many beats the other is no host that was killed and started again.
+    const TOO_MANY: u32 = 2 * GONE_AFTER_SECONDS.unsigned_abs();
+
+    fn look(&mut self, fleet: &Fleet) {
+        let own = fleet.host();
+        let there = fleet.live().iter().any(|host| host.name == own.name && host.id != own.id);
+        self.0 = if there { self.0.saturating_add(1) } else { 0 };
+        if self.0 == Self::TOO_MANY {
+            tracing::warn!(
+                name = own.name,
+                "another host of the fleet has the same name: set fleet.name of each, or nobody can tell which is meant"
+            );
+        }
+    }
+}
+
 /// Reports that this host lives. Returns whether it has the lease.
 fn beat(link: &mut Link, fleet: &Fleet) -> Result<bool, Broken> {
     let status = fleet.status();
@@ -90,19 +114,21 @@ fn beat(link: &mut Link, fleet: &Fleet) -> Result<bool, Broken> {
     let (position, indexed) = (signed(fleet.position.get()), signed(fleet.indexed.get()));
     let (generation, handler) = lock_mutex(&fleet.handler).clone();
     let generation = signed(generation);
+    let name = fleet.name();
     let may_lead = fleet.can_lead.load(Relaxed);
     let (leads, live) = link.run(|client, schema| {
         client.execute_typed(
             &format!(
                 "INSERT INTO {schema}.hosts VALUES ($1, $2, $3, $4, $5, $6, $7, clock_timestamp(), $8)
-                 ON CONFLICT (id) DO UPDATE SET position = excluded.position,
+                 ON CONFLICT (id) DO UPDATE SET address = excluded.address,
+                     position = excluded.position,
                      indexed = excluded.indexed, state = excluded.state,
                      handler = excluded.handler, generation = excluded.generation,
                      seen_at = excluded.seen_at"
             ),
             &[
                 (&fleet.host, Type::TEXT),
-                (&fleet.address, Type::TEXT),
+                (&name, Type::TEXT),
                 (&fleet.version, Type::TEXT),
                 (&position, Type::INT8),
                 (&indexed, Type::INT8),
@@ -135,8 +161,10 @@ fn beat(link: &mut Link, fleet: &Fleet) -> Result<bool, Broken> {
 /// A host, as the others see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostStatus {
+    /// Its process, a UUID.
+    pub id: String,
     /// What it is called.
-    pub address: String,
+    pub name: String,
     /// Its version.
     pub version: String,
     /// `ready`, `catching up` or `gone`.
@@ -172,6 +200,26 @@ pub struct Overview {
     pub hosts: Vec<HostStatus>,
 }
 
+impl Overview {
+    /// As programs get it: `ragtime fleet status --json` and `GET /admin/fleet`.
+    pub fn to_json(&self) -> Value {
+        let host = |host: &HostStatus| {
+            json!({
+                "id": host.id, "name": host.name, "version": host.version, "state": host.state,
+                "behind": host.behind, "generation": host.generation,
+                "handler_sha256": host.handler, "leads": host.leads,
+                "silent_seconds": host.silent_seconds,
+            })
+        };
+        json!({
+            "fleet": self.fleet, "entries": self.head,
+            "log": {"entries": self.log_entries, "bytes": self.log_bytes},
+            "snapshot": {"entry": self.snapshot, "bytes": self.snapshot_bytes},
+            "hosts": self.hosts.iter().map(host).collect::<Vec<_>>(),
+        })
+    }
+}
+
 /// Looks at a fleet. Blocking.
 ///
 /// # Errors
@@ -186,7 +234,11 @@ pub fn overview(settings: &Settings) -> Result<Overview, OpenError> {
     Ok(link.run(read)?)
 }
 
-fn read(client: &mut postgres::Client, schema: &str) -> Result<Overview, postgres::Error> {
+/// The same on a connection.
+pub(super) fn read(
+    client: &mut postgres::Client,
+    schema: &str,
+) -> Result<Overview, postgres::Error> {
     let row = client.query_typed_one(
         &format!(
             "SELECT id, head, (SELECT count(*) FROM {schema}.log),
@@ -211,7 +263,7 @@ fn read(client: &mut postgres::Client, schema: &str) -> Result<Overview, postgre
         &format!(
             "SELECT address, version, state, position, handler, generation,
                  EXISTS (SELECT 1 FROM {schema}.leases WHERE holder = id AND until > clock_timestamp()),
-                 extract(epoch FROM clock_timestamp() - seen_at)::bigint
+                 extract(epoch FROM clock_timestamp() - seen_at)::bigint, id
              FROM {schema}.hosts ORDER BY address, id"
         ),
         &[],
@@ -222,7 +274,8 @@ fn read(client: &mut postgres::Client, schema: &str) -> Result<Overview, postgre
             let silent_seconds = number(row.get(7));
             let gone = silent_seconds > u64::from(GONE_AFTER_SECONDS.unsigned_abs());
             HostStatus {
-                address: row.get(0),
+                id: row.get(8),
+                name: row.get(0),
                 version: row.get(1),
                 state: if gone { "gone".into() } else { row.get(2) },
                 behind: overview.head.saturating_sub(number(row.get(3))),

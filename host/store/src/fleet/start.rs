@@ -296,7 +296,7 @@ fn agree(
             ),
             &[
                 (&fleet.host, Type::TEXT),
-                (&fleet.address, Type::TEXT),
+                (&fleet.name(), Type::TEXT),
                 (&fleet.version, Type::TEXT),
             ],
         )

@@ -1,11 +1,12 @@
 //! What the host asks of a store that may be part of a fleet.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use ragtime_policy::clock::unix_now;
 use ragtime_policy::rollout::Host;
 
-use super::{NotCurrent, Status, components};
+use super::{Fleet, NotCurrent, Overview, Status, components, presence};
 use crate::Store;
 use crate::types::Error;
 
@@ -27,6 +28,19 @@ impl Store {
     /// Whether this host is part of a fleet.
     pub fn in_fleet(&self) -> bool {
         self.0.fleet.is_some()
+    }
+
+    /// The fleet as PostgreSQL has it now; none when this host is alone. Blocking.
+    pub fn fleet_overview(&self) -> Result<Option<Overview>, Error> {
+        let look = |fleet: &Arc<Fleet>| fleet.with_components(|link| link.ask(presence::read));
+        self.0.fleet.as_ref().map(look).transpose()
+    }
+
+    /// Calls this host so where hosts are listed, as once it knows where it listens.
+    pub fn set_host_name(&self, name: String) {
+        if let Some(fleet) = &self.0.fleet {
+            fleet.set_name(name);
+        }
     }
 
     /// How this host stands in its fleet; none when it is alone.

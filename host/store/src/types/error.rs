@@ -91,7 +91,7 @@ pub enum OpenError {
     #[error("the fleet: {0}")]
     Fleet(String),
     #[error("the fleet: PostgreSQL: {0}")]
-    FleetTls(#[from] crate::fleet::TlsFault),
+    FleetTls(#[from] crate::tls_fault::TlsFault),
     #[error(
         "the folder has documents of its own: choose another for the host of a fleet, or make a fleet of them with `ragtime fleet import`"
     )]
