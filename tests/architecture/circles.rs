@@ -34,7 +34,7 @@ const LEFT: &[(&str, &[&str])] = &[
             "cli::ingest::site",
         ],
     ),
-    ("host/store/src", &["alive", "embedders", "index", "indexer", "models", "pending"]),
+    ("host/store/src", &["embedders", "indexer", "models", "pending"]),
 ];
 
 /// A path from the root of a crate.

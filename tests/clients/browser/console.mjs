@@ -451,6 +451,8 @@ const tries = {
           await go(page, "Jobs");
           await page.getByRole("region", { name: "The last jobs" }).getByRole("button").first().click();
           await page.getByRole("heading", { name: "Job" }).last().waitFor();
+          // A button that is at work is pale on purpose.
+          await page.locator('[aria-busy="true"]').first().waitFor({ state: "detached" });
           await check("Jobs");
           await go(page, "Keys");
           await page.getByRole("button", { name: /Revoke/ }).first().waitFor();

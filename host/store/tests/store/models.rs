@@ -317,6 +317,7 @@ async fn a_folder_from_before_models_had_names_keeps_its_vectors() {
     database
         .execute_batch(
             "INSERT INTO meta VALUES ('embedding_model', 'first');
+             DELETE FROM meta WHERE name = 'migration';
              UPDATE collections SET vectors_model = NULL;",
         )
         .unwrap();
