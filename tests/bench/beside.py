@@ -13,11 +13,11 @@ server runs without a model, so nothing waits for vectors.
     --pages N          pages of each PDF (default 8000)
     --seconds N        for so long alone, and beside PDFs at least (default 20)
 """
-import argparse, http.client, json, pathlib, subprocess, sys, tempfile, threading, time
+import argparse, concurrent.futures, http.client, json, sys, tempfile, threading, time
 
-BINARY = pathlib.Path(__file__).parents[2] / "target/release/ragtime"
-ADDRESS = "127.0.0.1:18096"
-KEY = "rt_000000000000_0000000000000000000000000000000000000000001"
+import languages
+from latency import at
+
 DOCUMENTS = 1000
 BATCH = 100  # documents of one request
 LINES = 40  # of a page; more do not fit on it
@@ -58,18 +58,19 @@ class Client:
     """Requests over one connection."""
 
     def __init__(self):
-        self.connection = http.client.HTTPConnection(ADDRESS, timeout=600)
+        self.connection = http.client.HTTPConnection(
+            languages.ADDRESS, timeout=languages.PATIENCE_SECONDS)
 
     def ask(self, method, path, body, kind="application/json"):
-        """The status of an answer, and the milliseconds until all of it was there."""
-        headers = {"Authorization": f"Bearer {KEY}", "Content-Type": kind}
+        """Milliseconds until all of an answer was there."""
+        headers = {"Authorization": f"Bearer {languages.KEY}", "Content-Type": kind}
         began = time.perf_counter()
         self.connection.request(method, path, body, headers)
         response = self.connection.getresponse()
         text = response.read()
         if response.status >= 300:
             sys.exit(f"{method} {path}: {response.status} {text.decode()[:300]}")
-        return response.status, 1e3 * (time.perf_counter() - began)
+        return 1e3 * (time.perf_counter() - began)
 
 
 def search(until):
@@ -78,7 +79,7 @@ def search(until):
     while not until():
         word, other = WORDS[len(times) % 10], WORDS[len(times) * 3 % 7]
         body = {"query": f"the {word} of {other} {len(times) % DOCUMENTS}", "mode": "lexical"}
-        times.append(client.ask("POST", "/v1/collections/harbour/search", json.dumps(body))[1])
+        times.append(client.ask("POST", "/v1/collections/harbour/search", json.dumps(body)))
     return times
 
 
@@ -87,58 +88,35 @@ def write(until):
     client, times = Client(), []
     while not until():
         path = f"/v1/collections/notes/documents/note-{len(times)}"
-        taken = client.ask("PUT", path, f"A line about rope {len(times)}.", "text/plain")
-        times.append(taken[1])
+        times.append(client.ask("PUT", path, f"A line about rope {len(times)}.", "text/plain"))
         time.sleep(PAUSE)
     return times
 
 
-def beside(work, until):
-    """What two clients measure at once."""
-    found = {}
-    threads = [threading.Thread(target=lambda name=name, run=run: found.update({name: run(until)}))
-               for name, run in work.items()]
-    for thread in threads:
-        thread.start()
-    return threads, found
+WORK = {"search": search, "one line, until it is found": write}
 
 
-def at(times, share):
-    times = sorted(times)
-    return times[min(len(times) - 1, int(len(times) * share))]
+def measure(lanes, until):
+    """What both clients measure at once, when it is there."""
+    return {name: lanes.submit(work, until) for name, work in WORK.items()}
 
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--server", default=BINARY)
+    arguments.add_argument("--server", default=languages.RAGTIME)
     arguments.add_argument("--pages", type=int, default=8000)
     arguments.add_argument("--seconds", type=float, default=20)
     arguments = arguments.parse_args()
-    work = {"search": search, "one line, until it is found": write}
     with tempfile.TemporaryDirectory() as folder:
-        command = [arguments.server, "serve", "--no-model", "--data-dir", folder,
-                   "--listen", ADDRESS, "--log-level", "error"]
-        server = subprocess.Popen(command, stderr=subprocess.DEVNULL,
-                                  env={"RAGTIME_AUTH__BOOTSTRAP_KEY": KEY,
-                                       "RAGTIME_AUTH__BURST": "1000000",
-                                       "RAGTIME_AUTH__RATE_PER_MINUTE": "100000000"})
+        server = languages.serve(arguments.server, folder, "--no-model")
         try:
-            run(arguments, work)
+            run(arguments)
         finally:
             server.terminate()
             server.wait()
 
 
-def run(arguments, work):
-    for _ in range(600):
-        try:
-            connection = http.client.HTTPConnection(ADDRESS, timeout=5)
-            connection.request("GET", "/readyz")
-            if connection.getresponse().status == 200:
-                break
-        except OSError:
-            pass
-        time.sleep(0.1)
+def run(arguments):
     client = Client()
     for name in ["harbour", "notes", "large"]:
         client.ask("POST", "/v1/collections", json.dumps({"name": name}))
@@ -147,25 +125,25 @@ def run(arguments, work):
     for start in range(0, DOCUMENTS, BATCH):
         body = json.dumps({"documents": documents[start:start + BATCH]})
         client.ask("POST", "/v1/collections/harbour/documents?wait=indexed", body)
-    end = time.monotonic() + arguments.seconds
-    threads, alone = beside(work, lambda: time.monotonic() > end)
-    for thread in threads:
-        thread.join()
     file, done = pdf(arguments.pages), threading.Event()
-    threads, loaded = beside(work, done.is_set)
-    end, sent, taken = time.monotonic() + arguments.seconds, 0, 0.0
-    while sent == 0 or time.monotonic() < end:
-        path = f"/v1/collections/large/documents/file-{sent}?wait=durable"
-        taken += client.ask("PUT", path, file, "application/pdf")[1]
-        sent += 1
-    done.set()
-    for thread in threads:
-        thread.join()
+    with concurrent.futures.ThreadPoolExecutor(len(WORK)) as lanes:
+        end = time.monotonic() + arguments.seconds
+        alone = measure(lanes, lambda: time.monotonic() > end)
+        concurrent.futures.wait(alone.values())
+        loaded = measure(lanes, done.is_set)
+        end, sent, taken = time.monotonic() + arguments.seconds, 0, 0.0
+        try:
+            while sent == 0 or time.monotonic() < end:
+                path = f"/v1/collections/large/documents/file-{sent}?wait=durable"
+                taken += client.ask("PUT", path, file, "application/pdf")
+                sent += 1
+        finally:
+            done.set()
     print(f"{sent} PDFs of {arguments.pages} pages, {len(file) / 1e6:.1f} MB, "
           f"{taken / sent / 1e3:.1f} s each until they were stored\n")
     print("| p50 / p99, ms | alone | beside PDFs | p99, ratio |\n|-|-|-|-|")
-    for name in work:
-        one, other = alone[name], loaded[name]
+    for name in WORK:
+        one, other = alone[name].result(), loaded[name].result()
         print(f"| {name} | {at(one, 0.5):.1f} / {at(one, 0.99):.1f} | {at(other, 0.5):.1f} / "
               f"{at(other, 0.99):.1f} | {at(other, 0.99) / at(one, 0.99):.1f} |")
 

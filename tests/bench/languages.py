@@ -213,12 +213,13 @@ def print_costs(measured):
         print(f"| {language} | {text} | {index} | {speed:.0f} | {median:.1f} / {slow:.1f} |")
 
 
-def serve(program, folder):
+def serve(program, folder, *arguments):
     environment = os.environ | {
         "RAGTIME_AUTH__BOOTSTRAP_KEY": KEY, "RAGTIME_ADMIN__LISTEN": ADMIN,
         "RAGTIME_AUTH__BURST": "1000000", "RAGTIME_AUTH__RATE_PER_MINUTE": "1000000"}
     server = subprocess.Popen(
-        [program, "serve", "--data-dir", folder, "--listen", ADDRESS, "--log-level", "error"],
+        [program, "serve", "--data-dir", folder, "--listen", ADDRESS, "--log-level", "error",
+         *arguments],
         env=environment, stderr=subprocess.PIPE, text=True)
     while True:
         try:

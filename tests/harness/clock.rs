@@ -1,4 +1,4 @@
-//! Hosts whose clocks are wrong.
+//! Hosts and databases whose clocks are wrong.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -6,21 +6,23 @@ use std::sync::OnceLock;
 
 use super::{Setup, clients, root};
 
+/// The variable that says how many seconds ahead the clock of a process is.
+pub(super) const AHEAD: &str = "CLOCK_AHEAD_SECONDS";
+
 /// How to mend it.
-const MEND: &str = "a host with another clock takes a C compiler, which Rust links by too: \
+const MEND: &str = "a program with another clock takes a C compiler, which Rust links by too: \
     install cc (as Debian's gcc), or name one by CC";
 
 impl Setup {
     /// With a clock that is so many seconds ahead of this machine's.
     pub fn clock_ahead(self, seconds: i64) -> Self {
         let library = shifted_clock();
-        self.variable("LD_PRELOAD", library.to_str().unwrap())
-            .variable("CLOCK_AHEAD_SECONDS", &seconds.to_string())
+        self.variable("LD_PRELOAD", library.to_str().unwrap()).variable(AHEAD, &seconds.to_string())
     }
 }
 
 /// The library that `tests/fixtures/clock.c` is, made once for each process of tests.
-fn shifted_clock() -> PathBuf {
+pub(super) fn shifted_clock() -> PathBuf {
     static MADE: OnceLock<PathBuf> = OnceLock::new();
     let made = MADE.get_or_init(|| {
         let library = clients::kept("clock.so");

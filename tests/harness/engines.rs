@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use tempfile::TempDir;
 
+#[cfg(target_os = "linux")]
+use super::clock;
 use super::{child, clients};
 
 /// Names a server whose database the tests may make schemas in.
@@ -94,13 +96,9 @@ impl Postgres {
         server.stop();
         // Where the one who runs the server may read it.
         let library = server.dir.path().join("clock.so");
-        fs::copy(shifted_clock(), &library).unwrap();
+        fs::copy(clock::shifted_clock(), &library).unwrap();
         fs::set_permissions(&library, fs::Permissions::from_mode(0o755)).unwrap();
-        server.environment = vec![
-            ("LD_PRELOAD", library),
-            ("FAKETIME", "+1h".into()),
-            ("DONT_FAKE_MONOTONIC", "1".into()),
-        ];
+        server.environment = vec![("LD_PRELOAD", library), (clock::AHEAD, "3600".into())];
         server.go();
         server
     }
@@ -381,14 +379,6 @@ fn wheel() -> PathBuf {
 
 /// How late a slow wire is, each way.
 const LATENCY: std::time::Duration = std::time::Duration::from_millis(50);
-
-/// A library that shifts the clock of the process that it is loaded into, from PyPI. The
-/// allocator of the hosts and it wait for each other, so it shifts PostgreSQL's clock.
-#[cfg(target_os = "linux")]
-fn shifted_clock() -> PathBuf {
-    let library = "libfaketime/vendor/libfaketime/src/libfaketime.so.1";
-    clients::wheel("libfaketime", MEND).join(library)
-}
 
 /// What a wire does with what comes in.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -13,7 +13,7 @@ pub mod bucket;
 pub mod certificates;
 pub mod child;
 pub mod clients;
-#[cfg(all(target_os = "linux", not(any(stock, fleet))))]
+#[cfg(all(target_os = "linux", not(stock)))]
 mod clock;
 pub mod common;
 pub mod compiled;

@@ -7,7 +7,7 @@ use std::time::Instant;
 use axum::body::Body;
 use http::StatusCode;
 use ragtime_api::diversity::{self, Diversity};
-use ragtime_api::fusion::{self, Candidate, Ranked, Ranking};
+use ragtime_api::fusion::{self, Candidate, Ranking};
 use ragtime_api::problem::{Code, Problem};
 use ragtime_api::query_syntax::ParsedQuery;
 use ragtime_api::resource::documents::chunk_id;
@@ -194,7 +194,9 @@ async fn read(
         let chunks: Vec<_> = ranked.iter().map(|ranked| ranked.chunk).collect();
         let passages = search::passages(permit, collection.to_owned(), chunks.clone()).await?;
         if passages.len() == chunks.len() {
-            return Ok(with_scores(passages, &ranked));
+            // They come in the order asked.
+            let scores = ranked.iter().map(|ranked| ranked.score);
+            return Ok(passages.into_iter().zip(scores).collect());
         }
         let read: HashSet<_> = passages.iter().map(|passage| passage.chunk).collect();
         let gone: HashSet<_> = chunks.into_iter().filter(|chunk| !read.contains(chunk)).collect();
@@ -239,16 +241,6 @@ fn effective(asked: Mode, ran: Legs) -> Result<Mode, Problem> {
         Mode::Hybrid if !ran.contains(Legs::VECTOR) => Ok(Mode::Lexical),
         asked => Ok(asked),
     }
-}
-
-/// Passages come in the order asked.
-fn with_scores(passages: Vec<Passage>, ranked: &[Ranked]) -> Vec<(Passage, f64)> {
-    let mut ranked = ranked.iter();
-    let scored = passages.into_iter().map_while(|passage| {
-        let score = ranked.find(|ranked| ranked.chunk == passage.chunk)?.score;
-        Some((passage, score))
-    });
-    scored.collect()
 }
 
 fn result<'a>(passage: &'a Passage, score: f64, explained: Option<&Found>) -> SearchResult<'a> {

@@ -151,13 +151,21 @@ impl<'t> Segmented<'t> {
 /// Bytes of a short piece with what is beside it, to make room for all at once.
 const BYTES_OF_PIECE: usize = 4;
 
+/// Words of all languages whose stems are worth keeping, some two megabytes.
+const MAX_KNOWN_WORDS: usize = 20_000;
+
 /// Stems of words that several texts have, by language.
 #[derive(Default)]
 pub struct KnownStems(HashMap<Option<Language>, Stems>);
 
 impl KnownStems {
+    /// Whether it has so many words that whoever keeps it begins a new one.
+    pub fn is_full(&self) -> bool {
+        self.words() > MAX_KNOWN_WORDS
+    }
+
     /// Words of all languages.
-    pub fn words(&self) -> usize {
+    fn words(&self) -> usize {
         self.0.values().map(|stems| stems.stems.len()).sum()
     }
 

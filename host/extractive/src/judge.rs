@@ -56,8 +56,6 @@ pub(crate) struct Candidate {
 /// costs more than finding it. One for each answer that is made at a time, up to a few.
 static KEPT: Mutex<Vec<KnownStems>> = Mutex::new(Vec::new());
 const MAX_KEPT: usize = 4;
-/// Words that one keeps, some two megabytes.
-const MAX_KEPT_WORDS: usize = 20_000;
 
 fn kept() -> MutexGuard<'static, Vec<KnownStems>> {
     // Nothing that panics holds it, and a list of stems is whole at all times.
@@ -66,7 +64,7 @@ fn kept() -> MutexGuard<'static, Vec<KnownStems>> {
 
 fn keep(stems: KnownStems) {
     let mut kept = kept();
-    if kept.len() < MAX_KEPT && stems.words() <= MAX_KEPT_WORDS {
+    if kept.len() < MAX_KEPT && !stems.is_full() {
         kept.push(stems);
     }
 }

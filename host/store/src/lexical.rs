@@ -253,7 +253,8 @@ impl Lexical {
         Ok(Some(LexicalSearch { searcher, finders, weights, refined, chunk: self.fields.chunk }))
     }
 
-    /// What finds the chunks of a search, and whether other terms only score them.
+    /// What finds the chunks of a search, and whether other terms only score them. Each word
+    /// of a query has a stem.
     ///
     /// In texts of the query's language the stem of a word finds all that the word as it is
     /// written finds. Half as many terms take a quarter of the time, so there the words as
@@ -264,28 +265,25 @@ impl Lexical {
         language: Option<Language>,
         languages: &[(Option<Language>, u64)],
     ) -> (Vec<BooleanQuery>, bool) {
-        let any = |terms: Vec<BoostQuery>| {
-            let clauses = terms.into_iter().map(|term| (Occur::Should, Box::new(term) as _));
+        let any = |terms: Vec<(text::Field, BoostQuery)>| {
+            let clauses = terms.into_iter().map(|(_, term)| (Occur::Should, Box::new(term) as _));
             BooleanQuery::new(clauses.collect())
         };
-        let others = languages.iter().filter(|(other, _)| !text::stems_cover(language, *other));
-        let others: Vec<_> = others.copied().collect();
         let all: u64 = languages.iter().map(|(_, chunks)| *chunks).sum();
-        let elsewhere: u64 = others.iter().map(|(_, chunks)| *chunks).sum();
-        let has_stems = terms.iter().any(|(field, _)| *field == text::Field::Stem);
-        if !has_stems || elsewhere > all / FEW {
-            return (vec![any(terms.into_iter().map(|(_, term)| term).collect())], false);
+        let covered = |other: &Option<Language>| text::stems_cover(language, *other);
+        let elsewhere = languages.iter().copied().filter(|(other, _)| !covered(other));
+        let (others, chunks): (Vec<_>, Vec<u64>) = elsewhere.unzip();
+        if chunks.iter().sum::<u64>() > all / FEW {
+            return (vec![any(terms)], false);
         }
         let (written, stems): (Vec<_>, Vec<_>) =
             terms.into_iter().partition(|(field, _)| *field == text::Field::Exact);
-        let query = |terms: Vec<(_, BoostQuery)>| any(terms.into_iter().map(|one| one.1).collect());
         let refined = !written.is_empty();
-        let mut finders = vec![query(stems)];
-        let others: Vec<_> = others.into_iter().map(|(other, _)| other).collect();
+        let mut finders = vec![any(stems)];
         if refined && let Some(there) = self.is_in(&others).filter(|_| !others.is_empty()) {
             let unscored = Box::new(ConstScoreQuery::new(there, 0.0));
             let both: Vec<(Occur, Box<dyn Query>)> =
-                vec![(Occur::Must, unscored), (Occur::Must, Box::new(query(written)))];
+                vec![(Occur::Must, unscored), (Occur::Must, Box::new(any(written)))];
             finders.push(BooleanQuery::new(both));
         }
         (finders, refined)

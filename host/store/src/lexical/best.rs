@@ -77,9 +77,10 @@ impl<F: Fn(u64) -> bool> BestOfSegment<F> {
 
     /// Lets go what is not among the best; of equals the first places are kept.
     fn keep_best(&mut self) {
-        let Some(last) = self.limit.checked_sub(1).filter(|last| *last < self.hits.len()) else {
+        let last = self.limit - 1;
+        if last >= self.hits.len() {
             return;
-        };
+        }
         let best_first =
             |a: &(Score, DocId), b: &(Score, DocId)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
         let (_, worst, _) = self.hits.select_nth_unstable_by(last, best_first);

@@ -7,9 +7,6 @@ use super::listed::List;
 use super::{Fields, code};
 use crate::types::Error;
 
-/// Words whose stems a writer keeps, some two megabytes.
-const MAX_KNOWN_WORDS: usize = 20_000;
-
 /// How far an index has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Progress {
@@ -48,7 +45,7 @@ impl LexicalWriter {
         let mut document = TantivyDocument::default();
         document.add_u64(self.fields.chunk, chunk);
         let mut lists: [List; 3] = Default::default();
-        if self.known.words() > MAX_KNOWN_WORDS {
+        if self.known.is_full() {
             self.known = KnownStems::default();
         }
         words.terms(&mut self.known, |field, position, term| {
