@@ -223,7 +223,7 @@ async fn an_afternoon_from_the_binary_to_a_second_server() {
     assert!(server.terminate().success());
     let second = elsewhere.start();
     let [writer, reader] = keys.each_ref().map(|key| Shell { server: &second, key });
-    // The index is made anew in the background, and a new document comes after it.
+    // The index is rebuilt in the background, and a new document comes after it.
     let note = work.path().join("note.txt");
     std::fs::write(&note, "The second server is on the hill.").unwrap();
     writer.does(&["ingest", note.to_str().unwrap(), "--collection", "harbour"]);

@@ -88,14 +88,14 @@ async fn hundreds_of_answers_quote_nothing_but_stored_bytes() {
         .output()
         .unwrap();
     assert!(done.status.success(), "{done:?}");
-    let told: Value = serde_json::from_slice(&done.stdout).unwrap();
-    assert_eq!(told["questions"], QUESTIONS, "{told}");
-    assert!(told["quotes_checked"].as_u64().unwrap() > 200, "{told}");
-    assert_eq!(told["quotes_checked"], told["quotes_equal"]);
-    let curve = told["curve"].as_array().unwrap();
-    assert_eq!((&curve[0]["coverage"], &curve[0]["right"]), (&json!(1.0), &json!(1.0)), "{told}");
+    let report: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(report["questions"], QUESTIONS, "{report}");
+    assert!(report["quotes_checked"].as_u64().unwrap() > 200, "{report}");
+    assert_eq!(report["quotes_checked"], report["quotes_equal"]);
+    let curve = report["curve"].as_array().unwrap();
+    assert_eq!((&curve[0]["coverage"], &curve[0]["right"]), (&json!(1.0), &json!(1.0)), "{report}");
     let set = curve.iter().find(|point| point["threshold"] == 0.15).unwrap();
-    assert_eq!(set["false_answers"], 0.0, "{told}");
+    assert_eq!(set["false_answers"], 0.0, "{report}");
     assert!(
         curve.windows(2).all(|pair| pair[0]["coverage"].as_f64() >= pair[1]["coverage"].as_f64())
     );

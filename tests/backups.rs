@@ -65,7 +65,7 @@ fn restore(from: &str, arguments: &[&str], data: &Path) -> Output {
     command.output().unwrap()
 }
 
-fn told(output: &Output) -> String {
+fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
@@ -106,11 +106,11 @@ async fn a_server_backs_itself_up_and_deletes_old_backups_of_its_own_only() {
     let newest = whole(&destination).pop().unwrap();
     let data = folder.path().join("elsewhere");
     let restored = restore(newest.to_str().unwrap(), &[], &data);
-    assert!(restored.status.success(), "{}", told(&restored));
-    assert!(told(&restored).contains("1 document and 1 handler restored"), "{}", told(&restored));
+    assert!(restored.status.success(), "{}", said(&restored));
+    assert!(said(&restored).contains("1 document and 1 handler restored"), "{}", said(&restored));
     // The folder of them all is none, and says which there is.
     let refused = restore(destination.to_str().unwrap(), &[], &folder.path().join("third"));
-    assert!(told(&refused).contains(newest.to_str().unwrap()), "{}", told(&refused));
+    assert!(said(&refused).contains(newest.to_str().unwrap()), "{}", said(&refused));
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn a_backup_that_fails_is_told_and_hurts_nothing() {
     std::fs::write(&destination, "a file is in the way").unwrap();
     let server = scheduled(destination.display()).set("BACKUP__RETRY_SECONDS", 1).start();
     server.logged(&["a backup failed", "retry_in_seconds"]).await;
-    until("readiness tells", async || readiness(&server).await["state"] == "degraded").await;
+    until("readiness shows it", async || readiness(&server).await["state"] == "degraded").await;
     server.document("kept", "phoenix").await;
     assert_eq!(server.search("phoenix").await, ["kept"]);
     assert!(metric(&server, "ragtime_backups_total{outcome=\"failed\"}").await >= 1.0);
@@ -165,7 +165,7 @@ async fn what_a_killed_backup_has_left_goes_with_the_next() {
     std::fs::create_dir_all(&copy).unwrap();
     std::fs::write(copy.join("lock"), "").unwrap();
     let refused = restore(left.to_str().unwrap(), &[], &folder.path().join("data"));
-    assert!(told(&refused).contains("no whole backup"), "{}", told(&refused));
+    assert!(said(&refused).contains("no whole backup"), "{}", said(&refused));
     let server = scheduled(folder.path().display()).start();
     until("a backup is made", async || made(&server).await >= 1.0).await;
     assert!(!begun.exists() && !left.join("ragtime.sqlite").exists());
@@ -183,7 +183,7 @@ async fn backup_of_two() -> (tempfile::TempDir, PathBuf) {
     let mut command = binary();
     command.arg("backup").arg(&backup).arg("--data-dir").arg(server.dir.path());
     let done = command.output().unwrap();
-    assert!(done.status.success(), "{}", told(&done));
+    assert!(done.status.success(), "{}", said(&done));
     (folder, backup)
 }
 
@@ -207,18 +207,18 @@ fn rehearse(backup: &Path, arguments: &[&str]) -> Output {
 async fn a_rehearsal_reads_everything_and_has_a_server_find_a_passage() {
     let (_folder, backup) = backup_of_two().await;
     let done = rehearse(&backup, &[]);
-    assert!(done.status.success(), "{}", told(&done));
-    let said = told(&done);
+    assert!(done.status.success(), "{}", said(&done));
+    let text = said(&done);
     for line in [
         " with the hashes that version 0.",
         "2 texts and 0 vectors read",
         "a server started with the handler ",
         "search in default finds first",
     ] {
-        assert!(said.contains(line), "{said}");
+        assert!(text.contains(line), "{text}");
     }
-    let told: Value = serde_json::from_slice(&rehearse(&backup, &["--json"]).stdout).unwrap();
-    assert_eq!((&told["documents"], &told["search"]["found"]), (&json!(2), &json!(true)));
+    let report: Value = serde_json::from_slice(&rehearse(&backup, &["--json"]).stdout).unwrap();
+    assert_eq!((&report["documents"], &report["search"]["found"]), (&json!(2), &json!(true)));
 }
 
 #[tokio::test]
@@ -231,25 +231,25 @@ async fn a_rehearsal_tells_damage_of_every_kind() {
     connection.execute("UPDATE documents SET text = 'altered' WHERE id = 'first'", []).unwrap();
     drop(connection);
     let differs = rehearse(&backup, &[]);
-    assert_eq!(differs.status.code(), Some(1), "{}", told(&differs));
-    assert!(told(&differs).contains("ragtime.sqlite is not what was written"), "{differs:?}");
+    assert_eq!(differs.status.code(), Some(1), "{}", said(&differs));
+    assert!(said(&differs).contains("ragtime.sqlite is not what was written"), "{differs:?}");
     let manifest = backup.join("manifest.json");
     let described = std::fs::read_to_string(&manifest).unwrap();
     std::fs::remove_file(&manifest).unwrap();
     let damaged = rehearse(&backup, &[]);
-    assert_eq!(damaged.status.code(), Some(1), "{}", told(&damaged));
-    assert!(told(&damaged).contains("lost: the text of \"first\""), "{}", told(&damaged));
+    assert_eq!(damaged.status.code(), Some(1), "{}", said(&damaged));
+    assert!(said(&damaged).contains("lost: the text of \"first\""), "{}", said(&damaged));
     std::fs::write(&database, &whole[..whole.len() / 2]).unwrap();
     assert_eq!(rehearse(&backup, &[]).status.code(), Some(1));
     std::fs::write(&database, &whole).unwrap();
     // As versions before manifests made it.
     let older = rehearse(&backup, &[]);
-    assert!(older.status.success() && told(&older).contains("no manifest"), "{}", told(&older));
+    assert!(older.status.success() && said(&older).contains("no manifest"), "{}", said(&older));
     // A manifest that leads elsewhere.
     std::fs::write(&manifest, described.replace("handlers/", "handlers/../../")).unwrap();
     let refused = rehearse(&backup, &[]);
     assert_eq!(refused.status.code(), Some(1));
-    assert!(told(&refused).contains("is no file of a backup"), "{}", told(&refused));
+    assert!(said(&refused).contains("is no file of a backup"), "{}", said(&refused));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -279,7 +279,7 @@ async fn a_bucket_takes_backups_and_gives_them_back() {
         "{listed}"
     );
     let command = |arguments: &[&str]| {
-        let mut command = store.told(binary());
+        let mut command = store.configured(binary());
         command.args(arguments).arg("--no-model").env("RAGTIME_BACKUP__PART_BYTES", "5242880");
         command.output().unwrap()
     };
@@ -288,25 +288,25 @@ async fn a_bucket_takes_backups_and_gives_them_back() {
     let component = std::fs::metadata(harness::component("ragtime_guest")).unwrap().len();
     assert!(component > 5 * 1024 * 1024, "{component}");
     let by_hand = command(&["backup", "s3://backups/by-hand", "--data-dir", data]);
-    assert!(by_hand.status.success(), "{}", told(&by_hand));
+    assert!(by_hand.status.success(), "{}", said(&by_hand));
     let again = command(&["backup", "s3://backups/by-hand", "--data-dir", data]);
-    assert!(told(&again).contains("there is a backup in s3://backups/by-hand"), "{again:?}");
+    assert!(said(&again).contains("there is a backup in s3://backups/by-hand"), "{again:?}");
     let checked = command(&["restore", "s3://backups/by-hand", "--check", "--data-dir", data]);
-    assert!(told(&checked).contains("search in default finds kept"), "{}", told(&checked));
+    assert!(said(&checked).contains("search in default finds kept"), "{}", said(&checked));
     let elsewhere = tempfile::tempdir().unwrap();
     let to = elsewhere.path().join("data");
     let back = command(&["restore", "s3://backups/by-hand", "--data-dir", to.to_str().unwrap()]);
-    assert!(back.status.success(), "{}", told(&back));
+    assert!(back.status.success(), "{}", said(&back));
     let left = std::fs::read_dir(&to).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(!left.into_iter().any(|name| name.to_string_lossy().contains("partial")));
     // The newest is named where only its parent was.
     let parent = command(&["restore", "s3://backups/nightly", "--check", "--data-dir", data]);
-    assert!(told(&parent).contains("the newest below it is s3://backups/nightly/ragtime-"));
-    let mut stranger = store.told(binary());
+    assert!(said(&parent).contains("the newest below it is s3://backups/nightly/ragtime-"));
+    let mut stranger = store.configured(binary());
     stranger.args(["backup", "s3://backups/other", "--data-dir", data]);
     let refused = stranger.env("AWS_SECRET_ACCESS_KEY", "wrong-secret").output().unwrap();
     assert_eq!(refused.status.code(), Some(1));
-    let said = told(&refused);
+    let text = said(&refused);
     assert!(
         said.contains("hint: the bucket is named by") && !said.contains("wrong-secret"),
         "{said}"

@@ -47,7 +47,7 @@ async fn protected(server: &Server) -> Value {
     json!({"documents": documents.body, "chunks": chunks.body, "keys": keys})
 }
 
-/// Scripts whose seeds are told with a failure.
+/// Scripts made from a fixed seed, so that a failure can be repeated.
 fn scripts() -> impl Iterator<Item = (usize, Vec<u8>)> {
     let config = Config { rng_seed: RngSeed::Fixed(SEED), ..Config::default() };
     let mut runner = TestRunner::new(config);
@@ -113,13 +113,13 @@ async fn no_order_of_imports_reaches_what_the_key_does_not() {
             assert!(matches!(status, 200 | 500), "{context}");
             if status == 500 {
                 // A script may have changed something before it trapped.
-                let told = [r#""code":"handler_failed""#, r#""code":"change_interrupted""#];
-                assert!(told.iter().any(|code| text.contains(code)), "{context}");
+                let codes = [r#""code":"handler_failed""#, r#""code":"change_interrupted""#];
+                assert!(codes.iter().any(|code| text.contains(code)), "{context}");
             } else if number % 3 == 0 {
                 assert!(!text.contains("LOOT"), "without a key: {context}");
             }
-            let told = |what: &str| text.lines().filter(|line| line.starts_with(what)).count();
-            (told("LOOT"), told("refused"), usize::from(status == 500))
+            let count = |what: &str| text.lines().filter(|line| line.starts_with(what)).count();
+            (count("LOOT"), count("refused"), usize::from(status == 500))
         })
         .buffer_unordered(AT_ONCE)
         .collect::<Vec<_>>()

@@ -41,7 +41,7 @@ fn search(host: &Server) -> impl Future<Output = Answer> {
     Answer::of(request.json(&json!({"query": "rag"})))
 }
 
-/// A number that a host tells about itself.
+/// A metric of a host.
 async fn metric(host: &Server, name: &str) -> u64 {
     let metrics = host.admin(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
     let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -253,10 +253,10 @@ async fn the_way_to_the_server_may_be_tls_and_its_certificate_is_verified() {
             command.env("RAGTIME_FLEET__REDIS_CA", ca);
         }
         let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-        let told = String::from_utf8(output.stderr).unwrap();
-        assert!(!output.status.success(), "{told}");
-        assert!(told.contains(found) && told.contains(advice), "{url}: {told}");
-        assert!(!told.contains(PASSWORD), "{told}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success(), "{stderr}");
+        assert!(stderr.contains(found) && stderr.contains(advice), "{url}: {stderr}");
+        assert!(!stderr.contains(PASSWORD), "{stderr}");
     }
 }
 

@@ -82,10 +82,10 @@ async fn what_became_of_an_ingestion_is_there_for_programs() {
         .unwrap();
     let done = ragtime(&server, &["ingest", file.to_str().unwrap(), "--json"]);
     assert!(!done.status.success(), "{done:?}");
-    let told: serde_json::Value = serde_json::from_str(stdout(&done)).unwrap();
-    assert_eq!((&told["indexed"], &told["pending"]), (&1.into(), &0.into()), "{told}");
-    assert!(told["failed"][0].as_str().unwrap().contains("empty"), "{told}");
-    assert_eq!(told["failed"].as_array().unwrap().len(), 1, "{told}");
+    let report: serde_json::Value = serde_json::from_str(stdout(&done)).unwrap();
+    assert_eq!((&report["indexed"], &report["pending"]), (&1.into(), &0.into()), "{report}");
+    assert!(report["failed"][0].as_str().unwrap().contains("empty"), "{report}");
+    assert_eq!(report["failed"].as_array().unwrap().len(), 1, "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

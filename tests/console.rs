@@ -29,14 +29,14 @@ fn with(server: &Server, key: &str, method: Method, path: &str) -> reqwest::Requ
 
 /// The next of a stream of events that has this name.
 async fn event(events: &mut Response, name: &str) -> Option<Value> {
-    let mut told = String::new();
+    let mut received = String::new();
     loop {
         let piece = tokio::time::timeout(Duration::from_secs(30), events.chunk()).await;
-        told.push_str(&String::from_utf8_lossy(&piece.unwrap().unwrap()?));
+        received.push_str(&String::from_utf8_lossy(&piece.unwrap().unwrap()?));
         let begin = format!("event: {name}\ndata: ");
         // The newest, of what has come whole.
         let whole = |event: &str| serde_json::from_str(event.strip_prefix(&begin)?).ok();
-        if let Some(data) = told.rsplit("\n\n").find_map(whole) {
+        if let Some(data) = received.rsplit("\n\n").find_map(whole) {
             return Some(data);
         }
     }
@@ -135,10 +135,10 @@ async fn a_stream_of_events_tells_changes_and_ends_with_its_key() {
     let third = Answer::read(listen(ADMIN).await.unwrap()).await;
     third.assert_problem(503, "too_many_listeners");
     drop(second);
-    // A change is told without being asked for.
+    // A change is sent without being asked for.
     let batch = json!({"documents": [{"id": "a", "text": "A rag."}]});
     let job = server.post("/v1/collections/default/documents?wait=indexed", batch).await;
-    let told = async {
+    let change = async {
         loop {
             let jobs = event(&mut first, "jobs").await.unwrap();
             if jobs["jobs"][0]["indexed"] == 1 {
@@ -146,9 +146,9 @@ async fn a_stream_of_events_tells_changes_and_ends_with_its_key() {
             }
         }
     };
-    let told = told.await;
-    assert_eq!(told["jobs"][0]["job_id"], job.body["job_id"], "{told}");
-    assert!(!told.to_string().contains("A rag."), "{told}");
+    let change = change.await;
+    assert_eq!(change["jobs"][0]["job_id"], job.body["job_id"], "{change}");
+    assert!(!change.to_string().contains("A rag."), "{change}");
     let id = key.split('_').nth(1).unwrap();
     assert_eq!(server.delete(&format!("/v1/keys/{id}")).await.status, 204);
     let last = event(&mut first, "error").await.unwrap();
@@ -318,8 +318,8 @@ async fn the_hosts_of_a_fleet_are_shown_as_they_are() {
     let refused = Answer::of(with(&here, &reader, Method::GET, "/admin/fleet")).await;
     refused.assert_problem(403, "scope_required");
     let alone = Setup::new().start();
-    let told = Answer::of(alone.admin(Method::GET, "/admin/fleet")).await;
-    assert_eq!(told.body, json!({"fleet": null, "hosts": [], "answered_by": null}));
+    let answer = Answer::of(alone.admin(Method::GET, "/admin/fleet")).await;
+    assert_eq!(answer.body, json!({"fleet": null, "hosts": [], "answered_by": null}));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -334,7 +334,7 @@ async fn every_page_is_accessible_in_both_colours_on_a_desk_and_on_a_phone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "writes the pictures of docs/console.md anew"]
+#[ignore = "writes the pictures of docs/console.md again"]
 async fn the_pictures_of_the_documentation() {
     let server = Setup::new().set("ADMIN__SAMPLE_INTERVAL_MS", 500).start();
     for name in ["ARCHITECTURE", "SECURITY", "CONTRIBUTING"] {

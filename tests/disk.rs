@@ -1,5 +1,5 @@
 //! A disk that is full, a folder that is damaged, a process out of descriptors:
-//! what was acknowledged stays, what can be served is, and somebody is told.
+//! what was acknowledged stays, what can be served is, and somebody is alerted.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -154,7 +154,7 @@ async fn a_lexical_index_that_is_damaged_is_made_anew() {
         damage(&file, 0, 1 << 20);
     }
     let server = Setup::again(&server).start();
-    until("the index is made anew", || async { server.search("syncopation").await == ["a"] }).await;
+    until("the index is rebuilt", || async { server.search("syncopation").await == ["a"] }).await;
     server.logged(&["damaged"]).await;
     harness::survived("A damaged index", "it is made anew from the database", "nothing");
 }

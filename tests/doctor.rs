@@ -71,12 +71,12 @@ impl Case {
     fn found(mut self) -> Found {
         self.flags.push("--json");
         let output = self.run();
-        let told: Value = serde_json::from_slice(&output.stdout)
+        let report: Value = serde_json::from_slice(&output.stdout)
             .unwrap_or_else(|error| panic!("{error}: {output:?}"));
-        let findings = told["findings"].as_array().unwrap().clone();
+        let findings = report["findings"].as_array().unwrap().clone();
         let fails = findings.iter().any(|one| one["status"] == "fail");
         assert_eq!(output.status.code(), Some(i32::from(fails)), "{output:?}");
-        assert_eq!(told["status"] == "fail", fails);
+        assert_eq!(report["status"] == "fail", fails);
         Found { output, findings }
     }
 }
@@ -85,8 +85,8 @@ impl Found {
     /// Asserts that a check has found this, with advice where something is wrong.
     fn assert(&self, check: &str, status: &str, words: &str) {
         let found = self.findings.iter().find(|one| {
-            let told = one["found"].as_str().unwrap();
-            one["check"] == check && one["status"] == status && told.contains(words)
+            let text = one["found"].as_str().unwrap();
+            one["check"] == check && one["status"] == status && text.contains(words)
         });
         let found =
             found.unwrap_or_else(|| panic!("no {status} {check} {words}: {:?}", self.output));
@@ -102,10 +102,10 @@ impl Found {
 fn a_folder_that_is_not_there_yet_is_sound_and_is_not_made() {
     let case = Case::new("");
     // For people, the worst last.
-    let told = String::from_utf8(case.run().stdout).unwrap();
-    assert!(told.contains("ok    settings.exposure"), "{told}");
-    let last = told.lines().last().unwrap();
-    assert!(last.contains(" ok, ") && last.ends_with(" to mend"), "{told}");
+    let text = String::from_utf8(case.run().stdout).unwrap();
+    assert!(text.contains("ok    settings.exposure"), "{text}");
+    let last = text.lines().last().unwrap();
+    assert!(last.contains(" ok, ") && last.ends_with(" to mend"), "{text}");
     assert!(!case.data.exists(), "it made something");
     let found = case.found();
     found.assert("data.folder", "ok", "is made at the first start");

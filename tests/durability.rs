@@ -75,7 +75,7 @@ async fn a_backup_made_while_serving_comes_back_with_handler_and_keys() {
     let restored = data_command(&server, &["restore", backup, "--replace"]);
     assert!(restored.status.success(), "{restored:?}");
     let server = Setup::again(&server).start();
-    // Searchable once the index is made anew, which a new document waits for.
+    // Searchable once the index is rebuilt, which a new document waits for.
     server.document("new", "roc").await;
     assert_eq!(server.search("phoenix").await, ["kept"]);
     assert!(server.search("griffin").await.is_empty());

@@ -241,8 +241,8 @@ async fn a_server_that_is_told_to_end_finishes_what_is_at_work_and_takes_nothing
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
 }
 
-/// What a handler that remembers tells the second of these three: another
-/// request of the same key, one of another key, one without a key.
+/// How a handler that remembers a request answers three later ones: one of the same
+/// key, one of another key, one without a key.
 async fn gossip(isolation: &str) -> [String; 3] {
     let server = server().set("HANDLER__ISOLATION", isolation).start();
     let faulty = std::fs::read(fixture(FAULTY)).unwrap();
@@ -263,7 +263,7 @@ async fn gossip(isolation: &str) -> [String; 3] {
 #[tokio::test]
 async fn a_shared_instance_can_tell_anybody_what_it_saw() {
     let [same, other, none] = gossip("shared").await;
-    assert!([same, other, none].iter().all(|told| told.contains("secret")));
+    assert!([same, other, none].iter().all(|answer| answer.contains("secret")));
 }
 
 #[tokio::test]

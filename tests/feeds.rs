@@ -52,8 +52,8 @@ impl Fixture {
         self.command(arguments).output().unwrap()
     }
 
-    /// What became of a feed, as programs are told.
-    fn told(&self, arguments: &[&str]) -> Value {
+    /// What became of a feed, as `--json` reports it.
+    fn report(&self, arguments: &[&str]) -> Value {
         let done = self.ingest(&[arguments, &["--json"]].concat());
         assert!(done.status.success(), "{}", said(&done));
         serde_json::from_slice(&done.stdout).unwrap()
@@ -61,7 +61,7 @@ impl Fixture {
 
     /// The mirror of the folder.
     fn mirror(&self) -> Value {
-        self.told(&[self.path(), "--delete-missing"])
+        self.report(&[self.path(), "--delete-missing"])
     }
 
     async fn ids(&self, collection: &str) -> Vec<String> {
@@ -144,7 +144,7 @@ async fn what_others_wrote_is_never_deleted() {
     // Another feed of another folder has its own.
     let other = tempfile::tempdir().unwrap();
     std::fs::write(other.path().join("c.txt"), "gamma").unwrap();
-    fixture.told(&[other.path().to_str().unwrap(), "--delete-missing"]);
+    fixture.report(&[other.path().to_str().unwrap(), "--delete-missing"]);
     fixture.mirror();
     assert_eq!(fixture.ids("default").await, ["a.txt", "b.txt", "c.txt"]);
 }
@@ -169,7 +169,7 @@ async fn a_source_that_is_empty_or_gone_deletes_nothing_unasked() {
     let gone = fixture.ingest(&[&format!("{}/nowhere", fixture.path()), "--delete-missing"]);
     assert_eq!(gone.status.code(), Some(1));
     assert_eq!(fixture.ids("default").await.len(), 30);
-    fixture.told(&[fixture.path(), "--delete-missing", "--max-delete", "100"]);
+    fixture.report(&[fixture.path(), "--delete-missing", "--max-delete", "100"]);
     assert!(fixture.ids("default").await.is_empty());
 }
 
@@ -352,7 +352,7 @@ async fn the_pages_of_a_sitemap_are_fetched_once_and_then_asked_for_changes() {
     let (fixture, site) = (Fixture::new(), site_of_two().await);
     let visit = |arguments: &[&str]| {
         let all = at(&site, arguments);
-        fixture.told(&all.iter().map(String::as_str).collect::<Vec<_>>())
+        fixture.report(&all.iter().map(String::as_str).collect::<Vec<_>>())
     };
     let id = |path: &str| format!("{}{path}", site.url);
     assert_eq!(strings(&visit(&[])["sent"]), [id("/one"), id("/two")]);
@@ -398,15 +398,15 @@ async fn a_visit_keeps_to_robots_txt_its_host_and_its_bounds() {
     let all = at(&site, &[]);
     let arguments: Vec<_> = all.iter().map(String::as_str).collect();
     let done = fixture.ingest(&arguments);
-    let told = said(&done);
-    assert_eq!(done.status.code(), Some(3), "{told}");
+    let text = said(&done);
+    assert_eq!(done.status.code(), Some(3), "{text}");
     for part in [
         "skipped 1 that robots.txt forbids",
         "it leads to another host",
         "it leads on more than 5 times",
         "skipped 1 of no kind that can be read",
     ] {
-        assert!(told.contains(part), "{part}: {told}");
+        assert!(text.contains(part), "{part}: {text}");
     }
     assert!(other.take_asked().is_empty());
     assert!(!site.take_asked().contains(&"200 /two".to_owned()));

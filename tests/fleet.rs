@@ -148,8 +148,8 @@ async fn a_host_that_starts_later_or_again_has_what_the_others_have() {
         .output()
         .unwrap();
     assert!(!refused.status.success());
-    let told = String::from_utf8(refused.stderr).unwrap();
-    assert!(told.contains("fleet import"), "{told}");
+    let stderr = String::from_utf8(refused.stderr).unwrap();
+    assert!(stderr.contains("fleet import"), "{stderr}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -177,10 +177,10 @@ async fn a_data_folder_becomes_a_fleet() {
     for host in &hosts {
         assert_eq!(host.search("document").await, ["own"]);
     }
-    let (ok, told) = command(&["status", "--json"]);
+    let (ok, stdout) = command(&["status", "--json"]);
     assert!(ok);
-    let told: Value = serde_json::from_str(&told).unwrap();
-    assert_eq!(told["hosts"].as_array().unwrap().len(), 2, "{told}");
+    let status: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(status["hosts"].as_array().unwrap().len(), 2, "{status}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -267,8 +267,8 @@ async fn vectors_are_made_once_and_every_host_ranks_as_one_that_is_alone() {
         .env("RAGTIME_FLEET__SCHEMA", &schema)
         .output()
         .unwrap();
-    let told = String::from_utf8(refused.stderr).unwrap();
-    assert!(!refused.status.success() && told.contains("embedding models"), "{told}");
+    let stderr = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && stderr.contains("embedding models"), "{stderr}");
     // The same texts by one host after the other, and by one that is alone.
     let alone = Setup::with_model().start();
     alone.model().await;
@@ -314,8 +314,8 @@ async fn ranked(host: &Server, query: &str, mode: &str) -> Vec<(String, String)>
 
 /// The names of hosts, as an operator sees them.
 async fn names(host: &Server) -> Vec<String> {
-    let told = Answer::of(host.admin(Method::GET, "/admin/fleet")).await;
-    let hosts = told.body["hosts"].as_array().unwrap_or_else(|| panic!("{told:?}")).iter();
+    let answer = Answer::of(host.admin(Method::GET, "/admin/fleet")).await;
+    let hosts = answer.body["hosts"].as_array().unwrap_or_else(|| panic!("{answer:?}")).iter();
     hosts.map(|host| host["name"].as_str().unwrap().to_owned()).collect()
 }
 

@@ -1,5 +1,5 @@
 //! Texts of any language are found by what a reader of it would type, whatever form
-//! the characters have, and their language is told, set, changed and compared.
+//! the characters have, and their language is detected, set, changed and compared.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -147,7 +147,7 @@ async fn language(server: &Server, collection: &str, id: &str) -> Value {
     server.get(&path).await.body["language"].clone()
 }
 
-/// Asks until the first result is this one; the index is made anew in the background.
+/// Asks until the first result is this one; the index is rebuilt in the background.
 async fn until_found(server: &Server, collection: &str, query: &str, id: &str) {
     loop {
         let found = results(server, collection, json!({"query": query, "mode": "lexical"})).await;
@@ -172,7 +172,7 @@ async fn a_language_is_told_set_changed_and_compared() {
             put.body["language"].clone()
         }
     };
-    // A word alone tells no language.
+    // No language is detected from a word alone.
     assert_eq!(put("word", json!({"text": "H\u{e4}user"})).await, Value::Null);
     let long = "Das Haus steht am Ende der Stra\u{df}e, und niemand wohnt darin.";
     assert_eq!(put("long", json!({"text": long})).await, "de");

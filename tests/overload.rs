@@ -1,5 +1,5 @@
 //! More requests than the server can serve. The short form is part of the suite
-//! and looks at what clients are told; the long one, with the model, prints the
+//! and looks at the answers of clients; the long one, with the model, prints the
 //! figures of `docs/benchmarks.md`:
 //!
 //! ```text
@@ -23,22 +23,22 @@ const CLIENTS: usize = 32;
 /// How often the server's memory is looked at.
 const SAMPLE: Duration = Duration::from_millis(50);
 
-/// What clients were told.
+/// How requests of clients ended.
 #[derive(Default)]
-struct Told {
+struct Outcomes {
     /// Milliseconds from when each request was due to the end of its answer.
     served: Vec<f64>,
     refused: usize,
-    /// What they should not have been told.
+    /// Answers that they should not have got.
     wrong: Vec<String>,
 }
 
-impl Told {
-    fn add(&mut self, one: One) {
-        match one {
-            One::Served(ms) => self.served.push(ms),
-            One::Refused => self.refused += 1,
-            One::Wrong(what) => self.wrong.push(what),
+impl Outcomes {
+    fn add(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Served(ms) => self.served.push(ms),
+            Outcome::Refused => self.refused += 1,
+            Outcome::Wrong(what) => self.wrong.push(what),
         }
     }
 
@@ -50,7 +50,7 @@ impl Told {
     }
 }
 
-enum One {
+enum Outcome {
     Served(f64),
     Refused,
     Wrong(String),
@@ -71,48 +71,48 @@ fn question(number: u64) -> String {
     format!("What does part {number} say of the {} and the {} of a rag?", word(0), word(1))
 }
 
-async fn ask(server: &Server, scale: Scale, number: u64, due: Instant) -> One {
+async fn ask(server: &Server, scale: Scale, number: u64, due: Instant) -> Outcome {
     let path = format!("/v1/collections/default/{}", scale.route);
     let request = server.request(Method::POST, &path).json(&json!({"query": question(number)}));
     let response = match request.send().await {
         Ok(response) => response,
-        Err(error) => return One::Wrong(error.to_string()),
+        Err(error) => return Outcome::Wrong(error.to_string()),
     };
     let status = response.status();
     let comes_back = response.headers().contains_key("retry-after");
     match (status, response.bytes().await) {
         (StatusCode::OK, Ok(body)) if body.starts_with(b"{") => {
-            One::Served(due.elapsed().as_secs_f64() * 1e3)
+            Outcome::Served(due.elapsed().as_secs_f64() * 1e3)
         }
         (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, Ok(_)) if comes_back => {
-            One::Refused
+            Outcome::Refused
         }
-        (status, body) => One::Wrong(format!("{status}: {body:?}")),
+        (status, body) => Outcome::Wrong(format!("{status}: {body:?}")),
     }
 }
 
 /// As much as there is: each client asks again when it has its answer.
-async fn closed(server: &Arc<Server>, scale: Scale, numbers: &Arc<AtomicU64>) -> Told {
+async fn closed(server: &Arc<Server>, scale: Scale, numbers: &Arc<AtomicU64>) -> Outcomes {
     let end = Instant::now() + scale.phase;
     let clients = (0..CLIENTS).map(|_| {
         let (server, numbers) = (Arc::clone(server), Arc::clone(numbers));
         tokio::spawn(async move {
-            let mut told = Vec::new();
+            let mut outcomes = Vec::new();
             while Instant::now() < end {
                 let number = numbers.fetch_add(1, Relaxed);
-                told.push(ask(&server, scale, number, Instant::now()).await);
+                outcomes.push(ask(&server, scale, number, Instant::now()).await);
             }
-            told
+            outcomes
         })
     });
     let all = futures::future::join_all(clients).await;
-    let mut told = Told::default();
-    all.into_iter().flat_map(Result::unwrap).for_each(|one| told.add(one));
-    told
+    let mut outcomes = Outcomes::default();
+    all.into_iter().flat_map(Result::unwrap).for_each(|one| outcomes.add(one));
+    outcomes
 }
 
 /// A stream of requests that does not wait for answers.
-async fn open(server: &Arc<Server>, scale: Scale, rate: f64, numbers: &Arc<AtomicU64>) -> Told {
+async fn open(server: &Arc<Server>, scale: Scale, rate: f64, numbers: &Arc<AtomicU64>) -> Outcomes {
     let start = Instant::now();
     let count = (rate * scale.phase.as_secs_f64()) as u32;
     let interval = Duration::from_secs_f64(1.0 / rate);
@@ -123,11 +123,11 @@ async fn open(server: &Arc<Server>, scale: Scale, rate: f64, numbers: &Arc<Atomi
         let (server, number) = (Arc::clone(server), numbers.fetch_add(1, Relaxed));
         asked.push(tokio::spawn(async move { ask(&server, scale, number, due).await }));
     }
-    let mut told = Told::default();
+    let mut outcomes = Outcomes::default();
     for one in asked {
-        told.add(one.await.unwrap());
+        outcomes.add(one.await.unwrap());
     }
-    told
+    outcomes
 }
 
 /// Resident memory in MB.
@@ -179,9 +179,9 @@ async fn overload(server: Arc<Server>, scale: Scale, multiples: &[f64]) {
     // Made-up parts beyond those of the documents.
     let numbers = Arc::new(AtomicU64::new(1_000_000));
     closed(&server, scale, &numbers).await;
-    let (told, most) = highest(&server, closed(&server, scale, &numbers)).await;
-    assert!(told.wrong.is_empty(), "{:?}", told.wrong);
-    let peak = told.served.len() as f64 / scale.phase.as_secs_f64();
+    let (outcomes, most) = highest(&server, closed(&server, scale, &numbers)).await;
+    assert!(outcomes.wrong.is_empty(), "{:?}", outcomes.wrong);
+    let peak = outcomes.served.len() as f64 / scale.phase.as_secs_f64();
     println!(
         "load      offered/s  served/s  of peak  refused  p50 ms  p99 ms  memory MB  calm after ms"
     );
@@ -189,23 +189,23 @@ async fn overload(server: Arc<Server>, scale: Scale, multiples: &[f64]) {
         "capacity  {:>9}  {peak:>8.0}  {:>7}  {:>7}  {:>6.0}  {:>6.0}  {most:>9}",
         "",
         "100 %",
-        told.refused,
-        told.percentile(50.0),
-        told.percentile(99.0)
+        outcomes.refused,
+        outcomes.percentile(50.0),
+        outcomes.percentile(99.0)
     );
     for multiple in multiples {
         let rate = peak * multiple;
-        let (told, most) = highest(&server, open(&server, scale, rate, &numbers)).await;
+        let (outcomes, most) = highest(&server, open(&server, scale, rate, &numbers)).await;
         let calm = calm(&server, scale, &numbers).await;
-        assert!(told.wrong.is_empty(), "{:?}", &told.wrong[..told.wrong.len().min(5)]);
-        assert!(!told.served.is_empty());
-        let served = told.served.len() as f64 / scale.phase.as_secs_f64();
+        assert!(outcomes.wrong.is_empty(), "{:?}", &outcomes.wrong[..outcomes.wrong.len().min(5)]);
+        assert!(!outcomes.served.is_empty());
+        let served = outcomes.served.len() as f64 / scale.phase.as_secs_f64();
         println!(
             "{multiple:>7.0}x  {rate:>9.0}  {served:>8.0}  {:>5.0} %  {:>7}  {:>6.0}  {:>6.0}  {most:>9}  {:>13.0}",
             100.0 * served / peak,
-            told.refused,
-            told.percentile(50.0),
-            told.percentile(99.0),
+            outcomes.refused,
+            outcomes.percentile(50.0),
+            outcomes.percentile(99.0),
             calm.as_secs_f64() * 1e3,
         );
     }
@@ -218,9 +218,9 @@ async fn calm(server: &Server, scale: Scale, numbers: &AtomicU64) -> Duration {
     let mut since = Duration::ZERO;
     while in_a_row < 5 {
         match ask(server, scale, numbers.fetch_add(1, Relaxed), Instant::now()).await {
-            One::Served(_) => in_a_row += 1,
-            One::Refused => (in_a_row, since) = (0, start.elapsed()),
-            One::Wrong(what) => panic!("{what}"),
+            Outcome::Served(_) => in_a_row += 1,
+            Outcome::Refused => (in_a_row, since) = (0, start.elapsed()),
+            Outcome::Wrong(what) => panic!("{what}"),
         }
         assert!(start.elapsed() < Duration::from_secs(60), "the server does not recover");
     }
@@ -240,10 +240,10 @@ async fn whoever_is_not_served_is_told_when_to_come_back() {
     // Enough at once that there is no turn for all, however fast the machine.
     let numbers = AtomicU64::new(2_000_000);
     let all = (0..200).map(|_| ask(&server, scale, numbers.fetch_add(1, Relaxed), Instant::now()));
-    let mut told = Told::default();
-    futures::future::join_all(all).await.into_iter().for_each(|one| told.add(one));
-    assert!(told.wrong.is_empty(), "{:?}", told.wrong);
-    assert!(told.refused > 0 && !told.served.is_empty(), "{} refused", told.refused);
+    let mut outcomes = Outcomes::default();
+    futures::future::join_all(all).await.into_iter().for_each(|one| outcomes.add(one));
+    assert!(outcomes.wrong.is_empty(), "{:?}", outcomes.wrong);
+    assert!(outcomes.refused > 0 && !outcomes.served.is_empty(), "{} refused", outcomes.refused);
     let answer = server.post("/v1/collections/default/search", json!({"query": "rag"})).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     harness::survived(

@@ -105,15 +105,15 @@ async fn a_swap_on_one_host_is_one_of_all() {
         assert_eq!(served(host).await, Some(1));
         assert_eq!(history(host).await, history(&hosts[0]).await);
     }
-    let told = binary()
+    let output = binary()
         .args(["fleet", "status", "--json"])
         .env("RAGTIME_FLEET__POSTGRES", engines::shared())
         .env("RAGTIME_FLEET__SCHEMA", &schema)
         .output()
         .unwrap();
-    let told: Value = serde_json::from_slice(&told.stdout).unwrap();
-    assert_eq!(told["hosts"].as_array().unwrap().len(), 4, "{told}");
-    assert!(told["hosts"][0]["generation"].as_u64().is_some(), "{told}");
+    let status: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(status["hosts"].as_array().unwrap().len(), 4, "{status}");
+    assert!(status["hosts"][0]["generation"].as_u64().is_some(), "{status}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,10 +153,10 @@ async fn held(server: &Server, number: usize) -> reqwest::Response {
     let request = server.admin(Method::POST, "/admin/guest?hold=true");
     let request = request.header("accept", "text/event-stream").body(version(number));
     let mut response = request.send().await.unwrap();
-    let mut told = String::new();
-    while !told.contains("\"held\"") {
-        let chunk = response.chunk().await.unwrap().unwrap_or_else(|| panic!("{told}"));
-        told.push_str(&String::from_utf8_lossy(&chunk));
+    let mut received = String::new();
+    while !received.contains("\"held\"") {
+        let chunk = response.chunk().await.unwrap().unwrap_or_else(|| panic!("{received}"));
+        received.push_str(&String::from_utf8_lossy(&chunk));
     }
     response
 }

@@ -186,9 +186,9 @@ async fn one_swap_at_a_time_and_a_caller_that_goes_away_calls_it_off() {
         .header("accept", "text/event-stream")
         .body(version("faulty-version-1"));
     let mut held = request.send().await.unwrap();
-    let mut told = String::new();
-    while !told.contains("held") {
-        told.push_str(&String::from_utf8_lossy(&held.chunk().await.unwrap().unwrap()));
+    let mut received = String::new();
+    while !received.contains("held") {
+        received.push_str(&String::from_utf8_lossy(&held.chunk().await.unwrap().unwrap()));
     }
     server.swap(version("faulty-version-2"), "").await.assert_problem(409, "swap_in_progress");
     let path = "/admin/guest/2/request/";

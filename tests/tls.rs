@@ -121,10 +121,10 @@ async fn curl_speaks_http_2_and_1_to_both_listeners() {
         for (flag, version) in [("--http2", "2"), ("--http1.1", "1.1")] {
             let form = "\n%{http_version} %{http_code} %header{strict-transport-security}";
             let answer = curl(&["--cacert", ca, flag, "-H", &key, "-w", form, url.as_str()]).await;
-            let told = said(&answer);
+            let text = said(&answer);
             // HSTS holds for a name, so the admin API says it only where that is set.
             let strict = if url == &admin { "" } else { hsts };
-            assert!(told.ends_with(&format!("\n{version} 200 {strict}")), "{told}");
+            assert!(text.ends_with(&format!("\n{version} 200 {strict}")), "{text}");
         }
         // Who does not know the authority does not go on.
         let answer = curl(&[url.as_str()]).await;
@@ -176,10 +176,10 @@ async fn the_protocol_is_the_one_that_both_like_best() {
         let spoken = stream.get_ref().1.alpn_protocol();
         assert_eq!(spoken, agreed.map(str::as_bytes), "{offered:?}");
     }
-    // A client that speaks neither is told so (RFC 7301 section 3.2).
+    // A client that speaks neither gets an alert that says so (RFC 7301 section 3.2).
     let refused = over(connect(&server.url).await, &authority, &["spdy/1"]).await;
-    let told = refused.unwrap_err().to_string();
-    assert!(told.contains("NoApplicationProtocol"), "{told}");
+    let error = refused.unwrap_err().to_string();
+    assert!(error.contains("NoApplicationProtocol"), "{error}");
     for (client, version) in [
         (trusting(&authority), Version::HTTP_2),
         (trusting(&authority).http1_only(), Version::HTTP_11),
@@ -364,19 +364,19 @@ async fn whoever_speaks_plain_http_is_told() {
     };
     let ca = files.write("ca.crt", &authority.pem);
     let ca = ca.to_str().unwrap();
-    let (done, told) = search(&plain, None);
-    assert!(!done && told.contains("Call it by https://"), "{told}");
-    let (done, told) = search(&server.url, None);
-    assert!(!done && told.contains("--ca FILE, or RAGTIME_CA"), "{told}");
-    let (done, told) = search(&server.url, Some(&files.path("tls.key")));
-    assert!(!done && told.contains("holds no certificate in PEM"), "{told}");
-    let (done, told) = search(&server.url, Some("/nowhere"));
-    assert!(!done && told.contains("/nowhere: No such file"), "{told}");
+    let (done, text) = search(&plain, None);
+    assert!(!done && text.contains("Call it by https://"), "{text}");
+    let (done, text) = search(&server.url, None);
+    assert!(!done && text.contains("--ca FILE, or RAGTIME_CA"), "{text}");
+    let (done, text) = search(&server.url, Some(&files.path("tls.key")));
+    assert!(!done && text.contains("holds no certificate in PEM"), "{text}");
+    let (done, text) = search(&server.url, Some("/nowhere"));
+    assert!(!done && text.contains("/nowhere: No such file"), "{text}");
     assert!(search(&server.url, Some(ca)).0);
     // And by the other mistake.
     let without = Setup::new().start();
-    let (done, told) = search(&without.url.replace("http://", "https://"), Some(ca));
-    assert!(!done && told.contains("call it by http://"), "{told}");
+    let (done, text) = search(&without.url.replace("http://", "https://"), Some(ca));
+    assert!(!done && text.contains("call it by http://"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -409,9 +409,9 @@ async fn a_health_check_goes_by_the_settings() {
         ("RAGTIME_CLIENT_KEY", key.to_str().unwrap()),
     ];
     assert_eq!(check(&secured, &[&tls[..], &with_certificate].concat()), (Some(0), String::new()));
-    let (status, told) = check(&secured, &tls);
-    assert!(status == Some(1) && told.contains("does not answer"), "{told}");
-    // Whoever goes by plain HTTP is told what to do here as well.
-    let (status, told) = check(&secured, &[]);
-    assert!(status == Some(1) && told.contains("tls_required"), "{told}");
+    let (status, text) = check(&secured, &tls);
+    assert!(status == Some(1) && text.contains("does not answer"), "{text}");
+    // A check by plain HTTP fails here as well, and says what to do.
+    let (status, text) = check(&secured, &[]);
+    assert!(status == Some(1) && text.contains("tls_required"), "{text}");
 }

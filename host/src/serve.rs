@@ -67,7 +67,7 @@ pub async fn run(settings: Settings) -> Result<(), ServeError> {
         show_first_key(key, &bound.settings.data.dir)?;
     }
     match bound.serve(signal::stopped()).await {
-        Some(reason) => Err(ServeError::StartedAnew(reason)),
+        Some(reason) => Err(ServeError::RestartNeeded(reason)),
         None => Ok(()),
     }
 }

@@ -246,7 +246,7 @@ def resident(pid):
 def run(name, folder, model):
     """What one peer does, as a JSON object."""
     documents, queries, judged = load(folder)
-    told = {"peer": name}
+    figures = {"peer": name}
     with tempfile.TemporaryDirectory() as place:
         peer = PEERS[name](model, place)
         if hasattr(peer, "vectors"):
@@ -256,11 +256,11 @@ def run(name, folder, model):
             started = time.perf_counter()
             for start in range(0, len(texts), size):
                 peer.vectors(texts[start : start + size])
-            told["texts embedded a second"] = len(texts) / (time.perf_counter() - started)
+            figures["texts embedded a second"] = len(texts) / (time.perf_counter() - started)
         if hasattr(peer, "ingest"):
             started = time.perf_counter()
             peer.ingest(documents)
-            told["documents a second"] = len(documents) / (time.perf_counter() - started)
+            figures["documents a second"] = len(documents) / (time.perf_counter() - started)
             peer.search(queries[0][1])
             took, scores = [], []
             for number, query in queries:
@@ -268,13 +268,13 @@ def run(name, folder, model):
                 found = peer.search(query)
                 took.append(1e3 * (time.perf_counter() - started))
                 scores.append(ndcg(found, judged[number]))
-            told["query, p50 ms"] = statistics.median(took)
-            told["query, p99 ms"] = statistics.quantiles(took, n=100)[98]
-            told["memory, MB"] = peer.memory() if hasattr(peer, "memory") else resident(os.getpid())
-            told["nDCG@10"] = statistics.mean(scores)
+            figures["query, p50 ms"] = statistics.median(took)
+            figures["query, p99 ms"] = statistics.quantiles(took, n=100)[98]
+            figures["memory, MB"] = peer.memory() if hasattr(peer, "memory") else resident(os.getpid())
+            figures["nDCG@10"] = statistics.mean(scores)
         if hasattr(peer, "close"):
             peer.close()
-    return told
+    return figures
 
 
 def main():
@@ -286,20 +286,20 @@ def main():
     if given.peer:
         print(json.dumps(run(given.peer, given.folder, given.model)))
         return
-    told = []
+    results = []
     for name in PEERS:
         command = [sys.executable, __file__, str(given.folder), "--model", given.model, "--peer", name]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         if done.returncode:
             print(f"{name} failed: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
             continue
-        told.append(json.loads(done.stdout.strip().splitlines()[-1]))
-    rows = [row for row in dict.fromkeys(key for one in told for key in one) if row != "peer"]
-    print("| | " + " | ".join(one["peer"] for one in told) + " |")
-    print("|---" * (len(told) + 1) + "|")
+        results.append(json.loads(done.stdout.strip().splitlines()[-1]))
+    rows = [row for row in dict.fromkeys(key for one in results for key in one) if row != "peer"]
+    print("| | " + " | ".join(one["peer"] for one in results) + " |")
+    print("|---" * (len(results) + 1) + "|")
     for row in rows:
         cell = lambda one: f"{one[row]:.3f}" if row == "nDCG@10" else f"{one[row]:.1f}"
-        print(f"| {row} | " + " | ".join(cell(one) if row in one else "" for one in told) + " |")
+        print(f"| {row} | " + " | ".join(cell(one) if row in one else "" for one in results) + " |")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ QUOTE = "Scott Joplin wrote the Maple Leaf Rag in 1899."
 server, key, with_model = os.environ["SERVER"], os.environ["KEY"], sys.argv[1:] == ["model"]
 client = openai.OpenAI(base_url=f"{server}/v1", api_key=key, max_retries=0)
 # The very first version looks for it beside `error`, where nobody has it.
-TELLS_PARAM = openai.__version__ != "1.0.0"
+NAMES_PARAM = openai.__version__ != "1.0.0"
 
 
 def chat(**options):
@@ -102,13 +102,13 @@ def texts():
     try:
         client.completions.create(model="ragtime/default", prompt=["a", "b"])
     except openai.BadRequestError as error:
-        assert error.param == "prompt" or not TELLS_PARAM, error
+        assert error.param == "prompt" or not NAMES_PARAM, error
     else:
         raise AssertionError("two prompts")
 
 
 def spent():
-    """A key whose budget is spent is told by the client's own exception."""
+    """The client raises its own exception for a key whose budget is spent."""
     made = client.with_options(base_url=server).post(
         "/v1/keys", body={"name": "short", "scopes": ["read"], "burst": 4, "rate_per_minute": 1},
         cast_to=typing.Dict[str, object],
@@ -183,7 +183,7 @@ def errors():
         try:
             chat(**{name: value})
         except openai.BadRequestError as error:
-            assert (error.param == name or not TELLS_PARAM) and name in error.message, error
+            assert (error.param == name or not NAMES_PARAM) and name in error.message, error
         else:
             raise AssertionError(name)
     stranger = openai.OpenAI(base_url=f"{server}/v1", api_key="rt_x_y", max_retries=0)

@@ -35,7 +35,7 @@ async fn no_body_is_read_without_a_key() {
     }
     let grown = most.saturating_sub(before);
     assert!(grown * 8 < 20 * length, "{} MiB for 600 MiB of strangers", grown / MIB);
-    // Who asks first is told before sending anything.
+    // A client that asks first is refused before it sends anything.
     let asks =
         post(DOCUMENTS, None, length).replace("\r\n\r\n", "\r\nexpect: 100-continue\r\n\r\n");
     let mut asking = connect(&server.url).await;
@@ -75,7 +75,7 @@ async fn a_body_is_as_large_as_its_route_and_key_have_use_for() {
     send(Method::PUT, &path, &low, &document).await.assert_problem(413, "body_too_large");
     send(Method::PUT, &path, &low, "{\"text\":\"a\"}").await.assert_problem(403, "scope_required");
     assert_eq!(send(Method::PUT, &path, ADMIN, &document).await.status, 201);
-    // One that asks first is told before it sends.
+    // A client that asks first is refused before it sends.
     let asks = post(SEARCH, Some(&low), 30 * MIB);
     let asks = asks.replace("\r\n\r\n", "\r\nexpect: 100-continue\r\n\r\n");
     let mut asking = connect(&server.url).await;

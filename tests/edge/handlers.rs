@@ -11,7 +11,7 @@ async fn a_write_that_was_begun_has_an_answer_that_says_so() {
         Answer::of(request.header("idempotency-key", key.to_owned()).json(&json!({})))
     };
     send(Method::POST, "k").await.assert_problem(500, "change_interrupted");
-    // Sent again it is not done again, nor told to be new.
+    // Sent again it is not done again, and the answer does not say that it is new.
     send(Method::POST, "k").await.assert_problem(409, "idempotency_response_not_kept");
     send(Method::POST, "other").await.assert_problem(500, "change_interrupted");
     // A PUT means the same the second time, so the server has sent it again.

@@ -194,12 +194,12 @@ async fn mixed(phase: Duration, at_once: usize) -> f64 {
     let rounds = attack.end();
     assert!(errors.is_empty(), "{} errors: {:?}", errors.len(), &errors[..errors.len().min(3)]);
     println!("           requests  p50 ms  p99 ms");
-    for (name, told) in [("alone", &alone), ("beside", &beside)] {
+    for (name, times) in [("alone", &alone), ("beside", &beside)] {
         println!(
             "{name:<10} {:>8}  {:>6.1}  {:>6.1}",
-            told.len(),
-            percentile(told, 50),
-            percentile(told, 99)
+            times.len(),
+            percentile(times, 50),
+            percentile(times, 99)
         );
     }
     println!("{rounds} rounds of attack in {} s", phase.as_secs());

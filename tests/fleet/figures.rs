@@ -32,7 +32,7 @@ impl Times {
     }
 
     /// The median and the 99th percentile, in milliseconds.
-    fn told(&self) -> String {
+    fn summary(&self) -> String {
         let at = |share: usize| self.0[(self.0.len() * share / 100).min(self.0.len() - 1)];
         let ms = |time: Duration| time.as_secs_f64() * 1_000.0;
         format!("{:.2} / {:.2} ms", ms(at(50)), ms(at(99)))
@@ -95,23 +95,27 @@ async fn figures() {
     fill(a).await;
     let row = |what: &str, alone: &str, fleet: &str| println!("| {what} | {alone} | {fleet} |");
     let (one, other) = (searches(&alone).await, searches(b).await);
-    row("search by words, p50 / p99", &one.told(), &other.told());
+    row("search by words, p50 / p99", &one.summary(), &other.summary());
     let (one, other) = (writes(&alone, "w").await, writes(b, "w").await);
-    row("`PUT` of a document until search finds it, p50 / p99", &one.told(), &other.told());
+    row("`PUT` of a document until search finds it, p50 / p99", &one.summary(), &other.summary());
 
     // Reading on one host while another writes: it waits for what the other has done.
     let (writing, reading) = tokio::join!(
         Times::of(REQUESTS, async |n| b.document(&format!("x{n}"), &text(n)).await),
         Times::of(REQUESTS, async |_| drop(c.get(&path("d0")).await)),
     );
-    row("`GET` of a document while another host writes, p50 / p99", "", &reading.told());
-    row("those writes, p50 / p99", "", &writing.told());
+    row("`GET` of a document while another host writes, p50 / p99", "", &reading.summary());
+    row("those writes, p50 / p99", "", &writing.summary());
     let fresh = Times::of(REQUESTS, async |n| {
         a.document("fresh", &format!("fresh{n}")).await;
         assert_eq!(c.search(&format!("fresh{n}")).await, ["fresh"]);
     });
     let fresh = fresh.await;
-    row("`PUT` on one host and the search on another that finds it, p50 / p99", "", &fresh.told());
+    row(
+        "`PUT` on one host and the search on another that finds it, p50 / p99",
+        "",
+        &fresh.summary(),
+    );
     let mut ended = Vec::new();
     for _ in 0..20 {
         let made = a.post("/v1/keys", json!({"name": "k", "scopes": ["read"]})).await;
@@ -127,7 +131,7 @@ async fn figures() {
     row(
         "the first request after a key was revoked on another host: refused, after",
         "",
-        &Times(ended).told(),
+        &Times(ended).summary(),
     );
 
     for (what, search) in [("searches", true), ("writes", false)] {

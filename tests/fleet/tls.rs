@@ -35,9 +35,9 @@ fn refused(arguments: &[&str], url: &str) -> String {
     let output = tokio::task::block_in_place(|| command.output().unwrap());
     let Output { status, stdout, stderr } = output;
     assert!(!status.success() && started.elapsed() < PATIENCE);
-    let told = [stdout, stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
-    assert!(!told.contains(PASSWORD), "{told}");
-    told
+    let text = [stdout, stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+    assert!(!text.contains(PASSWORD), "{text}");
+    text
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,14 +101,14 @@ async fn a_host_does_not_start_where_the_certificate_is_wrong_and_says_what_to_d
         (front(&postgres, &authority.of_days((-9, -1))), &trusting, "has expired", "renew"),
         (plain, &trusting, "does not speak TLS", "ssl = on"),
     ] {
-        let told = refused(&status, &url("localhost", port, parameters));
-        assert!(told.contains(found) && told.contains(advice), "{parameters}: {told}");
+        let text = refused(&status, &url("localhost", port, parameters));
+        assert!(text.contains(found) && text.contains(advice), "{parameters}: {text}");
     }
     let serve = ["serve", "--no-model", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
-    let told = refused(&serve, &url("localhost", right, "sslmode=verify-full"));
-    assert!(told.contains("not trusted") && told.contains("fleet.postgres_ca"), "{told}");
+    let text = refused(&serve, &url("localhost", right, "sslmode=verify-full"));
+    assert!(text.contains("not trusted") && text.contains("fleet.postgres_ca"), "{text}");
     files.write("empty.crt", "");
     let empty = format!("sslrootcert={}", files.path("empty.crt"));
-    let told = refused(&status, &url("localhost", right, &empty));
-    assert!(told.contains("no certificate in PEM"), "{told}");
+    let text = refused(&status, &url("localhost", right, &empty));
+    assert!(text.contains("no certificate in PEM"), "{text}");
 }

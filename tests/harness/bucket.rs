@@ -23,8 +23,8 @@ impl S3 {
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let told: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
-        let [url, id, secret] = told.try_into().expect("the store says where it is");
+        let words: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
+        let [url, id, secret] = words.try_into().expect("the store says where it is");
         let environment = [
             ("AWS_ENDPOINT_URL", url),
             ("AWS_ACCESS_KEY_ID", id),
@@ -39,8 +39,8 @@ impl S3 {
         &self.environment[2].1
     }
 
-    /// A command that knows the store.
-    pub fn told(&self, mut command: Command) -> Command {
+    /// The command, with the store in its environment.
+    pub fn configured(&self, mut command: Command) -> Command {
         command.envs(self.environment.clone());
         command
     }

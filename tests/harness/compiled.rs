@@ -1,5 +1,5 @@
 //! Compiled code that the servers of the suite share. Each has a data folder of
-//! its own, and compiling the handler anew in each would take seconds.
+//! its own, and compiling the handler again in each would take seconds.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};

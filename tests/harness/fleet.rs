@@ -10,7 +10,7 @@ use super::valkey;
 
 const HANDLER: &str = "handler.file counts for the first host of a new fleet alone";
 const BACKUP: &str = "the backups of a fleet are PostgreSQL's own";
-const COPY: &str = "it changes the copy of one host, which is made anew or put right by the log";
+const COPY: &str = "it changes the copy of one host, which is rebuilt or put right by the log";
 const METRIC: &str = "each host has metrics of its own requests";
 const BREAKER: &str = "each host finds out by itself that a model is down";
 

@@ -168,8 +168,8 @@ async fn the_admin_api_asks_for_a_certificate_of_its_own_authority() {
     ])
     .await;
     let failures = "ragtime_tls_handshake_failures_total{listener=\"admin\",reason=\"failed\"} ";
-    let told = said(&by_curl);
-    let counted = told.lines().find_map(|line| line.strip_prefix(failures)).unwrap();
+    let text = said(&by_curl);
+    let counted = text.lines().find_map(|line| line.strip_prefix(failures)).unwrap();
     assert!(counted.parse::<u32>().unwrap() >= 4, "{counted}");
 
     // Another authority of clients is taken into use as a certificate is.
@@ -253,12 +253,12 @@ fn a_start_that_cannot_speak_tls_fails_and_says_why() {
         (broken, key, "broken.crt is damaged", "PEM"),
         (large, key, "is larger than 1 MiB", "PEM"),
     ] {
-        let told = start_fails(&[
+        let text = start_fails(&[
             ("SERVER__TLS__CERTIFICATE_FILE", certificate),
             ("SERVER__TLS__KEY_FILE", key),
         ]);
-        assert!(told.contains("error: ") && told.contains(why), "{why}: {told}");
-        assert!(told.contains("hint: ") && told.contains(hint), "{hint}: {told}");
+        assert!(text.contains("error: ") && text.contains(why), "{why}: {text}");
+        assert!(text.contains("hint: ") && text.contains(hint), "{hint}: {text}");
     }
     for (settings, why) in [
         (
@@ -276,8 +276,8 @@ fn a_start_that_cannot_speak_tls_fails_and_says_why() {
             "client_ca_file",
         ),
     ] {
-        let told = start_fails(settings);
-        assert!(told.contains(why) && told.contains("hint: "), "{why}: {told}");
+        let text = start_fails(settings);
+        assert!(text.contains(why) && text.contains("hint: "), "{why}: {text}");
     }
 }
 
@@ -285,7 +285,7 @@ fn a_start_that_cannot_speak_tls_fails_and_says_why() {
 async fn an_expired_certificate_starts_and_is_told_of() {
     let authority = Authority::new();
     // A server that did not start would be of less use still to who has to renew it.
-    for (days, told, readiness) in [
+    for (days, line, readiness) in [
         (
             (-90, -1),
             "the certificate has expired: clients refuse it",
@@ -297,7 +297,7 @@ async fn an_expired_certificate_starts_and_is_told_of() {
         let issued = authority.of_days(days);
         let files = Files::of(&issued);
         let server = on("SERVER", Setup::new(), &files).start();
-        server.logged(&[told]).await;
+        server.logged(&[line]).await;
         let unchecked = Client::builder().tls_danger_accept_invalid_certs(true).build().unwrap();
         let ready = unchecked.get(format!("{}/readyz", server.url)).send().await.unwrap();
         assert_eq!(ready.status(), 200);

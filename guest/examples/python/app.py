@@ -50,12 +50,12 @@ async def answer(permit, question, writer):
             with await generation.generate(permit, wanted) as events:
                 while not events.writer_dropped:
                     for event in await events.read(64):
-                        await writer.write_all(await told(permit, passages, event))
+                        await writer.write_all(await encoded(permit, passages, event))
         except Err as error:
             await writer.write_all(event_bytes("error", {"title": str(error.value)}))
 
 
-async def told(permit, passages, event):
+async def encoded(permit, passages, event):
     match event:
         case Event_Delta(text):
             return event_bytes("delta", {"text": text})

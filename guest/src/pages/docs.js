@@ -64,13 +64,13 @@ function target(path, fields) {
 }
 
 function answered(place, answer) {
-  const told = [`${answer.status}`, `${answer.ms} ms`];
+  const facts = [`${answer.status}`, `${answer.ms} ms`];
   const left = remaining(answer.headers);
-  if (left) told.push(`${left} units left`);
-  told.push(answer.headers.get("x-request-id") ?? "");
+  if (left) facts.push(`${left} units left`);
+  facts.push(answer.headers.get("x-request-id") ?? "");
   const text = answer.json ? JSON.stringify(answer.json, null, 2) : answer.text;
   place.replaceChildren(
-    element("span", { className: answer.ok ? "soft" : "bad", textContent: told.join("  ·  ") }),
+    element("span", { className: answer.ok ? "soft" : "bad", textContent: facts.join("  ·  ") }),
     element("pre", { textContent: text || "(no body)" }));
 }
 

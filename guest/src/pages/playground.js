@@ -6,7 +6,7 @@ const base = () => `/v1/collections/${encodeURIComponent(find("collection").valu
 const documentOf = (id) => `${base()}/documents/${encodeURIComponent(id)}`;
 const absolute = (path) => new URL(path.replace(/^\//, ""), document.baseURI).href;
 
-// What was said, as the server is told it with the next question.
+// The turns so far, as they are sent to the server with the next question.
 let turns = [];
 // Ends the answer that is coming in.
 let coming = null;
@@ -75,7 +75,7 @@ async function offerLanguages() {
 const quietly = (work) => () => work().catch((error) => said("ask-said", `The server cannot be reached: ${error.message}`, true));
 find("key").addEventListener("change", quietly(offerCollections));
 find("collection").addEventListener("change", quietly(async () => {
-  anew();
+  restart();
   await offerLanguages();
 }));
 quietly(offerGenerators)();
@@ -83,7 +83,7 @@ quietly(offerCollections)();
 
 // --- The conversation.
 
-function anew() {
+function restart() {
   coming?.abort();
   turns = [];
   find("turns").replaceChildren();
@@ -112,8 +112,8 @@ function request(question) {
   return { method: "POST", url: absolute("/v1/chat/completions"), body, streams: true };
 }
 
-// Hands the data of each event to `tell`, until the last one.
-async function read(response, tell) {
+// Hands the data of each event to `handle`, until the last one.
+async function read(response, handle) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
@@ -124,7 +124,7 @@ async function read(response, tell) {
     for (const piece of pieces) {
       const data = /^data: (.*)$/m.exec(piece)?.[1];
       if (data === "[DONE]") return;
-      if (data) tell(JSON.parse(data));
+      if (data) handle(JSON.parse(data));
     }
   }
 }
@@ -191,8 +191,8 @@ find("query").addEventListener("keydown", (event) => {
   find("ask").requestSubmit();
 });
 find("stop").addEventListener("click", () => coming?.abort());
-find("anew").addEventListener("click", () => {
-  anew();
+find("restart").addEventListener("click", () => {
+  restart();
   find("query").focus();
 });
 
@@ -275,11 +275,11 @@ onSubmit("put", "put-said", async () => {
   await offerLanguages();
 });
 
-// Files one after the other: each is told of by itself.
+// Sends files one after the other. Each has a line that shows how far it is.
 async function upload(files) {
   for (const file of files) {
-    const told = element("span", { className: "soft", textContent: "on its way" });
-    find("uploads").prepend(element("li", {}, `${file.name} `, told));
+    const status = element("span", { className: "soft", textContent: "on its way" });
+    find("uploads").prepend(element("li", {}, `${file.name} `, status));
     const path = documentOf(file.name);
     const type = file.type || "application/octet-stream";
     showSnippets({ method: "PUT", url: absolute(path), file: { name: file.name, type } });
@@ -287,11 +287,11 @@ async function upload(files) {
       const answer = await call("PUT", path, file, type);
       quota(answer.headers);
       const warned = answer.json?.warnings?.map((one) => one.detail).join(" ") ?? "";
-      told.textContent = answer.ok ? `${answer.status === 201 ? "added" : "replaced"}: ${answer.json.chunks} passages. ${warned}` : complaint(answer);
-      told.classList.toggle("bad", !answer.ok);
+      status.textContent = answer.ok ? `${answer.status === 201 ? "added" : "replaced"}: ${answer.json.chunks} passages. ${warned}` : complaint(answer);
+      status.classList.toggle("bad", !answer.ok);
     } catch (error) {
-      told.textContent = `The server cannot be reached: ${error.message}`;
-      told.classList.add("bad");
+      status.textContent = `The server cannot be reached: ${error.message}`;
+      status.classList.add("bad");
     }
   }
   await offerLanguages();

@@ -6,8 +6,8 @@ use crate::analysis::{Role, analyse};
 use crate::detect::is_function_word;
 use crate::language::Language;
 
-/// Words of English that say nothing about what is asked. The longer list that
-/// tells languages has words here that may be asked for.
+/// Words of English that say nothing about what is asked. The longer list by which
+/// English is detected does not do, as it has words that may be asked for.
 const ENGLISH: [&str; 79] = [
     "a", "about", "an", "and", "any", "are", "as", "at", "be", "been", "but", "by", "can", "could",
     "did", "do", "does", "for", "from", "give", "had", "has", "have", "how", "i", "if", "in",
@@ -18,7 +18,7 @@ const ENGLISH: [&str; 79] = [
     "would", "you", "your",
 ];
 
-/// Words that ask, of more letters than the words that tell languages have.
+/// Words that ask, longer than any of the words by which languages are detected.
 const ASKING: [&str; 47] = [
     "welche",
     "welcher",

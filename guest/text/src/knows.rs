@@ -20,8 +20,8 @@ impl ModelLanguages {
         codes.map(parse).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether texts in a language mean something to the model. One that cannot be
-    /// told may be a name or a number, and is given the benefit of the doubt.
+    /// Whether texts in a language mean something to the model. A text whose
+    /// language is not known may be a name or a number, and gets the benefit of the doubt.
     pub fn knows(&self, language: Option<Language>) -> bool {
         self.0.is_empty() || language.is_none_or(|language| self.0.contains(&language))
     }

@@ -18,7 +18,7 @@ use crate::script::{self, ScriptKind};
 
 /// Words before a point that is part of them, a line for each language and kind:
 /// `never` ends a sentence, ends one unless a `number` follows, and `may` end one,
-/// which the next word tells. Collected from CLDR's suppressions, the style guides
+/// which the next word decides. Collected from CLDR's suppressions, the style guides
 /// of the languages and reading what was split wrongly.
 const ABBREVIATIONS: &str = include_str!("abbreviations.txt");
 

@@ -84,8 +84,8 @@ impl Rules {
         None
     }
 
-    /// What is wrong with the candidate at the end of a trial. Too little to
-    /// tell is not enough to pass.
+    /// What is wrong with the candidate at the end of a trial. A trial of
+    /// too few requests to judge by is not passed.
     pub fn verdict(&self, active: &Tally, candidate: &Tally) -> Result<(), Shortfall> {
         if candidate.requests < self.min_requests {
             let (requests, needed) = (candidate.requests, self.min_requests);

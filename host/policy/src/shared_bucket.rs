@@ -1,8 +1,8 @@
 //! The token bucket of [`bucket`](crate::bucket) as a script of Redis or Valkey, so that
 //! many hosts take from one.
 //!
-//! The script decides by its server's clock and answers with the level; what a client is
-//! told of it is computed here, by the code of the bucket itself.
+//! The script decides by its server's clock and answers with the level; what the
+//! client gets to know of it is computed here, by the code of the bucket itself.
 
 use std::time::Duration;
 

@@ -124,7 +124,7 @@ fn default_name(machine: Option<&str>, listen: SocketAddr) -> String {
     }
 }
 
-/// The name of this machine or container, where the operating system tells it.
+/// The name of this machine or container, where the operating system gives one.
 fn machine() -> Option<String> {
     fs::read_to_string("/proc/sys/kernel/hostname").ok().or_else(|| env::var("HOSTNAME").ok())
 }

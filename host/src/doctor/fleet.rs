@@ -51,10 +51,10 @@ pub async fn ask(settings: &Settings) -> Vec<Finding> {
         },
         None => Vec::new(),
     };
-    // What is wrong with the settings of the Redis is told by `judge`.
+    // `judge` reports what is wrong with the settings of the Redis.
     if let Some(Ok(client)) = client(&settings.fleet) {
         findings.extend(match information(&client).await {
-            Ok(told) => of_redis(&told),
+            Ok(info) => of_redis(&info),
             Err(error) => vec![redis_unreachable(&error)],
         });
     }
@@ -88,10 +88,12 @@ fn of_postgres(found: &Examination) -> Vec<Finding> {
 }
 
 fn version(found: &Examination) -> Finding {
-    let told = format!("PostgreSQL {} answers", found.server_version);
+    let summary = format!("PostgreSQL {} answers", found.server_version);
     match found.is_new_enough {
-        true => Finding::ok(POSTGRES, told),
-        false => Finding::fail(POSTGRES, told, "upgrade it to 15 or newer; hosts refuse this one"),
+        true => Finding::ok(POSTGRES, summary),
+        false => {
+            Finding::fail(POSTGRES, summary, "upgrade it to 15 or newer; hosts refuse this one")
+        }
     }
 }
 
@@ -133,12 +135,12 @@ fn clock(found: &Examination) -> Finding {
     const CHECK: &str = "fleet.clock";
     let seconds = found.clock_ahead_ms.unsigned_abs() / 1_000;
     let side = if found.clock_ahead_ms < 0 { "behind" } else { "ahead of" };
-    let told = format!("PostgreSQL's clock is {seconds} s {side} that of this machine");
+    let summary = format!("PostgreSQL's clock is {seconds} s {side} that of this machine");
     match found.clock_ahead_ms.unsigned_abs() <= CLOCK_TOLERANCE_MS {
-        true => Finding::ok(CHECK, told),
+        true => Finding::ok(CHECK, summary),
         false => Finding::warn(
             CHECK,
-            told,
+            summary,
             "set both, and have them kept (chrony, systemd-timesyncd): keys end by PostgreSQL's, \
              documents have the time of their host",
         ),
@@ -195,9 +197,9 @@ fn redis_unreachable(error: &RedisError) -> Finding {
     }
 }
 
-fn of_redis(told: &str) -> Vec<Finding> {
+fn of_redis(info: &str) -> Vec<Finding> {
     let value = |name: &str| {
-        told.lines().find_map(|line| line.trim_end().strip_prefix(name)?.strip_prefix(':'))
+        info.lines().find_map(|line| line.trim_end().strip_prefix(name)?.strip_prefix(':'))
     };
     // Valkey says the Redis that it is like.
     let version = value("redis_version").unwrap_or("of no version");
@@ -238,7 +240,7 @@ mod tests {
             standbys: Standbys::None,
         };
         assert_eq!(version(&found).status, Status::Fail);
-        let statuses = |told| of_redis(told).iter().map(|one| one.status).collect::<Vec<_>>();
+        let statuses = |info| of_redis(info).iter().map(|one| one.status).collect::<Vec<_>>();
         assert_eq!(statuses("redis_version:6.2.1\r\nmaxmemory:0\r\n"), [Status::Fail]);
         assert_eq!(statuses("redis_version:7.0.15\r\n"), [Status::Ok]);
         assert_eq!(statuses("no version"), [Status::Fail]);

@@ -13,8 +13,8 @@ const FILES_BESIDE_CONNECTIONS: u64 = 1_024;
 /// written, and some dozens.
 const LEAST_THREADS: u64 = 512;
 
-/// Memory maps that Linux allows a process unless it is told otherwise. An index takes
-/// some ten for each segment, an instance of a handler some dozens.
+/// Memory maps that Linux allows a process by default. An index takes some ten for each
+/// segment, an instance of a handler some dozens.
 const USUAL_MAPS: u64 = 65_530;
 
 /// What is reserved of the address space for one memory of an instance, whatever is
@@ -134,8 +134,8 @@ mod groups {
     }
 
     impl Groups {
-        /// Those of this process: inside a container they are at the root, outside below
-        /// the path that the process is told.
+        /// Those of this process. Inside a container they are at the root, outside they are
+        /// below the path that `/proc/self/cgroup` names.
         pub fn look() -> Self {
             let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
             let path = own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");

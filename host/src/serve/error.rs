@@ -94,7 +94,7 @@ pub enum ServeError {
     Backup(#[from] backup::BackupError),
     /// The host of a fleet cannot go on with what it has.
     #[error("this host has to be started again: {0}")]
-    StartedAnew(String),
+    RestartNeeded(String),
     /// A step of the start panicked.
     #[error(transparent)]
     Panicked(#[from] Panicked),
@@ -117,7 +117,7 @@ impl ServeError {
             Self::Open(_) => Some("set data.dir (or --data-dir) to a folder this user may write"),
             Self::Tls(start) => Some(start.error.hint()),
             Self::Handler(_) => Some("the world a handler targets is in wit/world.wit"),
-            Self::StartedAnew(_) => Some("start it again: it takes what the others have"),
+            Self::RestartNeeded(_) => Some("start it again: it takes what the others have"),
             Self::HandlerGone(_) => Some(
                 "--handler FILE.wasm serves another, --handler built-in the one in this binary",
             ),

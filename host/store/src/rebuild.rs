@@ -53,8 +53,9 @@ impl Rebuild {
         let more = chunks.len() == limit;
         let last = chunks.last().map(|chunk| chunk.chunk).filter(|_| more);
         self.done = last.unwrap_or(through.max(self.done));
-        // Removals are told by number to the index in use; this one has been told of
-        // each since it was begun, and those before left no chunk to add.
+        // The number of the last removal is that of the index in use. Every chunk that was
+        // removed since this one was begun is taken out of it, and those removed before that
+        // were never added.
         let removal = self.lexical.state()?.progress.removal;
         self.writer.commit(Progress { chunk: self.done, removal })?;
         Ok(more)

@@ -88,12 +88,12 @@ const tries = {
     await page.getByRole("button", { name: "Search" }).click();
     await page.locator(".results mark", { hasText: "Maple" }).first().waitFor();
 
-    // Cut anew, by the page of the collection.
+    // Cut again, by the page of the collection.
     await page.getByRole("button", { name: "Rechunk…" }).click();
     await inDialog(page).getByLabel("Tokens of a chunk").fill("60");
     await inDialog(page).getByLabel("Tokens of overlap").fill("10");
     await inDialog(page).getByRole("button", { name: "Rechunk" }).click();
-    await until("the documents are cut anew", async () => {
+    await until("the documents are cut again", async () => {
       const { body } = await api("GET", "/v1/collections/papers");
       return body.chunking.tokens === 60 && body.chunking.overlap === 10 && body.uncut_documents === 0;
     });
@@ -226,7 +226,7 @@ const tries = {
     const adopted = await inDialog(page).getByLabel("Credential").inputValue();
     await inDialog(page).getByRole("button", { name: "I have it" }).click();
     await go(page, "Settings");
-    // The page asks no more: its own requests would be told only that the key is not valid.
+    // The page asks no more: its own requests would only learn that the key is not valid.
     await page.getByText("Who did what, newest first").waitFor();
     const { body: now } = await api("GET", "/v1/keys/self", undefined, { key: adopted });
     assert.equal((await api("DELETE", `/v1/keys/${now.id}`)).status, 204);
@@ -246,7 +246,7 @@ const tries = {
       if (sure) await inDialog(page).getByRole("button", { name: "Replace it" }).click();
     };
 
-    // A dry run tells what would change, and changes nothing.
+    // A dry run shows what would change, and changes nothing.
     const first = await active();
     await upload(other, false);
     await page.locator(".steps").first().getByText("The dry run is sound").waitFor();

@@ -33,7 +33,7 @@ export async function browse(own, work, { viewport = DESKTOP, colorScheme = "lig
     page.on("dialog", (dialog) => wrong.push(dialog.message()));
     page.on("request", (request) => asked.push(request.url()));
     await work(page, context);
-    // An answer with an error is told as one by the browser too; those are wanted here.
+    // An answer with an error is logged as one by the browser too; those are wanted here.
     const unwanted = wrong.filter((line) => !line.startsWith("Failed to load resource"));
     assert.deepEqual(unwanted, []);
     assert.deepEqual(asked.filter((url) => !url.startsWith(own) && !url.startsWith("data:")), []);
@@ -66,8 +66,8 @@ export async function accessible(page, what) {
   const { violations } = await page.evaluate(() => window.axe.run(document, {
     runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
   }));
-  const told = violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).slice(0, 3).join("; ")}`);
-  assert.deepEqual(told, [], what);
+  const summaries = violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).slice(0, 3).join("; ")}`);
+  assert.deepEqual(summaries, [], what);
   const over = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
   assert.ok(over <= 0, `${what}: wider than the screen by ${over}`);
 }

@@ -42,8 +42,8 @@ async function conversation(page) {
   await page.locator("#uploads li", { hasText: "born.txt" }).getByText("added").waitFor();
   writeFileSync(join(folder, "born.txt"), HOSTILE);
   for (const name of ["curl", "python", "javascript"]) {
-    const told = JSON.parse(run(name, await lines(page, name)));
-    assert.equal(told.id, "born.txt");
+    const answer = JSON.parse(run(name, await lines(page, name)));
+    assert.equal(answer.id, "born.txt");
   }
   const dropped = await page.evaluateHandle(() => {
     const data = new DataTransfer();

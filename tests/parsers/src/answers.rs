@@ -16,9 +16,9 @@ pub(crate) fn answer(bytes: &[u8]) {
 
     let texts: Vec<_> = whole.into_iter().flatten().filter_map(text).collect();
     for unsupported in [Unsupported::Mark, Unsupported::Drop] {
-        let told = told(texts.iter().map(String::as_str), unsupported);
+        let received = received(texts.iter().map(String::as_str), unsupported);
         let at_once = texts.concat();
-        assert_eq!(self::told([at_once.as_str()], unsupported), told);
+        assert_eq!(self::received([at_once.as_str()], unsupported), received);
     }
 }
 
@@ -29,8 +29,8 @@ fn text(piece: Piece) -> Option<String> {
     }
 }
 
-/// What a client is told of an answer: its text, its quotes and its statements.
-fn told<'a>(
+/// What a client receives of an answer: its text, its quotes and its statements.
+fn received<'a>(
     pieces: impl IntoIterator<Item = &'a str>,
     unsupported: Unsupported,
 ) -> (String, Vec<String>, Vec<(String, bool)>) {

@@ -6,7 +6,7 @@
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "a panic is how a target tells what it found"
+    reason = "a panic is how a target reports what it found"
 )]
 
 mod answers;

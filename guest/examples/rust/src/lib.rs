@@ -48,7 +48,7 @@ impl wasip3::exports::http::handler::Guest for Handler {
         };
         respond(200, "text/event-stream", async move |mut writer| {
             if let Err(error) = answer(&permit, question, &mut writer).await {
-                tell(&mut writer, "error", json!({"title": error})).await;
+                send(&mut writer, "error", json!({"title": error})).await;
             }
             writer
         })
@@ -88,20 +88,20 @@ async fn answer(
     };
     let mut events = generation::generate(permit, request).await.map_err(text)?;
     while let Some(event) = events.next().await {
-        told(permit, &passages, event, writer).await?;
+        relay(permit, &passages, event, writer).await?;
     }
     Ok(())
 }
 
-async fn told(
+async fn relay(
     permit: &Permit,
     passages: &[Passage],
     event: Event,
     writer: &mut StreamWriter<u8>,
 ) -> Result<(), String> {
     match event {
-        Event::Delta(text) => tell(writer, "delta", json!({"text": text})).await,
-        Event::Done(end) => tell(writer, "done", json!({"abstained": end.abstained})).await,
+        Event::Delta(text) => send(writer, "delta", json!({"text": text})).await,
+        Event::Done(end) => send(writer, "done", json!({"abstained": end.abstained})).await,
         Event::Failed(_) => return Err("the generator broke off".into()),
         Event::Quote(quoted) => {
             let Some(passage) = passages.get(quoted.source as usize) else { return Ok(()) };
@@ -109,14 +109,14 @@ async fn told(
             let request = CitationRequest { document_id, span: quoted.span };
             for one in search::cite(permit, COLLECTION.into(), vec![request]).await.map_err(text)? {
                 let citation = json!({"document_id": one.document_id, "quote": one.quote});
-                tell(writer, "citation", citation).await;
+                send(writer, "citation", citation).await;
             }
         }
     }
     Ok(())
 }
 
-async fn tell(writer: &mut StreamWriter<u8>, name: &str, data: Value) {
+async fn send(writer: &mut StreamWriter<u8>, name: &str, data: Value) {
     // What is left over is for a client that has gone.
     let _ = writer.write_all(format!("event: {name}\ndata: {data}\n\n").into_bytes()).await;
 }

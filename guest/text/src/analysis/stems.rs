@@ -16,8 +16,8 @@ pub(super) struct Stems {
     pub(super) language: Option<Language>,
     own: Option<Stemmer>,
     script: u8,
-    /// For Latin words in a text of another script, or of no known language: a word
-    /// or two tell none, and are English more often than any other.
+    /// For Latin words in a text of another script, or of no known language: from
+    /// a word or two none is detected, and they are English more often than any other.
     english: Option<Stemmer>,
     pub(super) keeps_marks: bool,
     /// Places of stems by word.

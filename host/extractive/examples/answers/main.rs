@@ -10,7 +10,7 @@
 //! Each question is asked of the six paragraphs that BM25 finds, and once more of
 //! those that it finds without the paragraph that has the answer. `first` and `second`
 //! are the halves of the articles; `learn` prints weights learned on the first half.
-//! `time` tells how long an answer from ten paragraphs takes, and `write` writes those
+//! `time` prints how long an answer from ten paragraphs takes, and `write` writes those
 //! answers, a line for each, so that two builds can be compared.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::indexing_slicing)]

@@ -54,7 +54,7 @@ function rows(samples, series, format, now) {
 
 // A chart of `series`: name, class of its line, and `of`, which takes a number or null
 // from a sample. `unit` is what the numbers of its scale are made of. `update` draws it
-// anew.
+// again.
 export function chart(title, series, format, unit = 1) {
   const drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img" });
   const top = el("span", { class: "top" });
@@ -77,10 +77,10 @@ export function chart(title, series, format, unit = 1) {
     const drawnLines = series.flatMap(({ of, kind }) => lines(parts, of, most).map((points) =>
       svg("polyline", { class: kind, points: points.join(" ") })));
     const last = samples.at(-1);
-    const told = series.map(({ name, of }) => `${name} ${last ? format(of(last)) : "–"}`);
-    drawing.setAttribute("aria-label", `${title} over the last hour. Now: ${told.join(", ")}.`);
+    const labels = series.map(({ name, of }) => `${name} ${last ? format(of(last)) : "–"}`);
+    drawing.setAttribute("aria-label", `${title} over the last hour. Now: ${labels.join(", ")}.`);
     fill(drawing, grid, drawnLines);
-    fill(legend, series.map(({ kind }, index) => el("li", { class: kind }, told[index])));
+    fill(legend, series.map(({ kind }, index) => el("li", { class: kind }, labels[index])));
     drawn = () => {
       if (!more.open) return;
       fill(details, table(`${title}, means of five minutes`, ["When", ...series.map(({ name }) => name)],

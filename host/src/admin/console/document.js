@@ -28,14 +28,14 @@ export async function show(view, { collection, id, isShown }) {
 }
 
 function facts(one) {
-  const told = [
+  const rows = [
     ["Id", code(one.id)], ["Type", one.content_type], ["File", one.file_name ?? "–"], ["Length", size(one.bytes)],
     ["Passages", number(one.chunks)], ["Language", one.language ?? "not known"],
     ["Search", one.searchable ? pill("found", "good") : pill("on its way", "warn")],
     ["Put in", when(one.created_at)], ["Changed", when(one.updated_at)], ["SHA-256", code(one.sha256.slice(0, 16), one.sha256)],
   ];
   return el("section", { class: "card" }, el("h2", {}, "About"),
-    el("dl", { class: "facts" }, told.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])));
+    el("dl", { class: "facts" }, rows.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])));
 }
 
 function warnings(all) {
@@ -46,12 +46,12 @@ function warnings(all) {
 
 // What to do about the code of a warning, as the server explains it.
 function meaning(name) {
-  const told = el("p", { class: "soft", role: "status" });
+  const explanation = el("p", { class: "soft", role: "status" });
   const button = action("What to do", async () => {
     const entry = await call("GET", `/warnings/${encodeURIComponent(name)}`);
-    told.textContent = entry.detail;
+    explanation.textContent = entry.detail;
   }, { class: "link" });
-  return [button, told];
+  return [button, explanation];
 }
 
 function metadata(data) {

@@ -54,7 +54,7 @@ async function documents(view, { collection, follow, isShown }) {
     if (!isShown()) return;
     const model = one.embedding.model ?? "none, search is by words";
     redraw(about, el("p", { class: "soft" }, count(one.documents, "document"), " · ", count(one.chunks, "chunk"),
-      " · language ", one.language ?? "told by the texts", " · model ", model, " · chunks of about ",
+      " · language ", one.language ?? "detected from the texts", " · model ", model, " · chunks of about ",
       `${number(one.chunking.tokens)} tokens, ${number(one.chunking.overlap)} of overlap `,
       one.uncut_documents > 0 && pill(`${count(one.uncut_documents, "document")} to rechunk`, "warn")),
     el("p", { class: "row" }, action("Rechunk…", () => rechunk(one)),
@@ -91,12 +91,12 @@ async function documents(view, { collection, follow, isShown }) {
     const tokens = el("input", { name: "tokens", type: "number", min: 1, required: true, value: one.chunking.tokens });
     const overlap = el("input", { name: "overlap", type: "number", min: 0, required: true, value: one.chunking.overlap });
     const wanted = await dialog(`Rechunk ${collection}`, [
-      el("p", {}, "Every document is cut anew in the background. Search finds everything meanwhile."),
+      el("p", {}, "Every document is cut again in the background. Search finds everything meanwhile."),
       field("Tokens of a chunk", tokens), field("Tokens of overlap", overlap),
     ], [{ text: "Cancel", value: false }, { text: "Rechunk", value: true, kind: "primary" }]);
     if (!wanted) return;
     await call("PATCH", base, { chunking: { tokens: tokens.valueAsNumber, overlap: overlap.valueAsNumber } });
-    say(`The documents of ${collection} are being cut anew.`);
+    say(`The documents of ${collection} are being cut again.`);
     await head();
   }
 
@@ -135,13 +135,13 @@ async function documents(view, { collection, follow, isShown }) {
 }
 
 function results(collection, answer) {
-  const told = `${count(answer.results.length, "passage")}, ${answer.mode} search, ${number(answer.took_ms)} ms`;
+  const summary = `${count(answer.results.length, "passage")}, ${answer.mode} search, ${number(answer.took_ms)} ms`;
   const list = answer.results.map((result) => el("li", {},
     el("p", {}, el("a", { href: address(collection, result.document_id) }, result.title ?? result.document_id), " ",
       code(result.document_id), " ", el("span", { class: "soft" }, `score ${result.score.toFixed(3)}${result.page ? `, page ${result.page}` : ""}`)),
     result.headings.length > 0 && el("p", { class: "soft" }, result.headings.join(" › ")),
     el("p", { class: "passage" }, lit(result))));
-  return el("section", { class: "card" }, el("h2", {}, "Found"), el("p", { class: "soft" }, told), el("ol", { class: "results" }, list));
+  return el("section", { class: "card" }, el("h2", {}, "Found"), el("p", { class: "soft" }, summary), el("ol", { class: "results" }, list));
 }
 
 // The text of a result with the words of the query lit. Spans count the bytes of the document.

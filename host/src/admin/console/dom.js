@@ -109,7 +109,7 @@ export function say(text, bad = false) {
   silence = setTimeout(() => fill(place), bad ? 12_000 : 6_000);
 }
 
-// A button that works once at a time, and tells what went wrong.
+// A button that does its work once at a time, and shows what went wrong.
 export function action(text, work, properties = {}) {
   const button = el("button", { type: "button", "data-focus": text, ...properties }, text);
   button.addEventListener("click", () => once(button, work));

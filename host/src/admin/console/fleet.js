@@ -10,13 +10,13 @@ const EVERY_MS = 1_000;
 
 const behind = (host) => (host.behind ? `${count(host.behind, "entry", "entries")} behind` : "has everything");
 
-const told = (host) => (host.silent_seconds < 2 ? "now" : `${number(host.silent_seconds)} s ago`);
+const reported = (host) => (host.silent_seconds < 2 ? "now" : `${number(host.silent_seconds)} s ago`);
 
 function hosts(data) {
   return table("Hosts", ["Name", "State", "Follows", "Lease", "Version", "Generation", "Handler", "Reported"], data.hosts.map((one) => row(
     el("th", { scope: "row" }, one.name, one.id === data.answered_by ? " (this one)" : ""), pill(one.state, STATES[one.state] ?? "warn"),
     behind(one), one.leads ? pill("leads", "good") : "–", one.version, number(one.generation),
-    one.handler_sha256 ? code(one.handler_sha256.slice(0, 12), one.handler_sha256) : "none yet", told(one))), "There are none.");
+    one.handler_sha256 ? code(one.handler_sha256.slice(0, 12), one.handler_sha256) : "none yet", reported(one))), "There are none.");
 }
 
 function log(data) {

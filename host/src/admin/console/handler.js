@@ -13,16 +13,16 @@ function generations(data) {
     [short(one.sha256), ` ${size(one.bytes)}`], number(one.requests), number(one.in_flight))), "There are none.");
 }
 
-// What is told of a step, in the order of its name; the whole is there to be read as JSON.
+// A step of a swap: its name, a summary for the steps that have one, and all that was found, as JSON.
 function step(name, detail) {
-  const told = {
+  const summary = {
     compiled: () => `${size(detail.bytes)} in ${duration(detail.ms)}${detail.same_as_active ? ", the same as the one that serves" : ""}`,
     linked: () => changes("imports", detail.imports),
     probed: () => (detail.routes ? changes("routes", detail.routes) : "its answers are sound"),
     activated: () => `after ${duration(detail.ms)}`,
     restored: () => `from generation ${detail.from}`,
   }[name];
-  return el("li", {}, el("strong", {}, name), told ? [" ", told()] : "",
+  return el("li", {}, el("strong", {}, name), summary ? [" ", summary()] : "",
     el("details", {}, el("summary", {}, "What was found"), el("pre", { tabIndex: 0 }, JSON.stringify(detail, null, 2))));
 }
 

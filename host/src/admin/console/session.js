@@ -70,8 +70,8 @@ export async function call(method, path, json) {
   return response.status === 204 ? null : response.json();
 }
 
-// Sends a request whose answer is server-sent events, and hands each to `tell`.
-export async function events(method, path, tell, { body, headers, signal } = {}) {
+// Sends a request whose answer is server-sent events, and hands each to `handle`.
+export async function events(method, path, handle, { body, headers, signal } = {}) {
   const response = await ask(method, path, { body, signal, headers: { Accept: "text/event-stream", ...headers } });
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
@@ -83,12 +83,13 @@ export async function events(method, path, tell, { body, headers, signal } = {})
     for (const piece of pieces) {
       const name = /^event: (.*)$/m.exec(piece)?.[1];
       const data = /^data: (.*)$/m.exec(piece)?.[1];
-      if (name) tell(name, JSON.parse(data));
+      if (name) handle(name, JSON.parse(data));
     }
   }
 }
 
-// Sends a file and tells how much of it has gone, 0 to 1. `fetch` tells nothing of that.
+// Sends a file, and reports to `progress` how much of it has gone, from 0 to 1. `fetch` cannot
+// report that.
 export function send(method, path, file, mediaType, progress) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
@@ -102,7 +103,7 @@ export function send(method, path, file, mediaType, progress) {
       try {
         body = JSON.parse(request.responseText);
       } catch {
-        // What is no JSON is told by its status.
+        // An answer that is not JSON is described by its status alone.
       }
       if (request.status < 300) resolve({ status: request.status, body });
       else reject(new Problem(request.status, body, request.getResponseHeader("x-request-id")));
@@ -124,7 +125,7 @@ export async function signIn(credential) {
   follow();
 }
 
-// Ends the session: the key and all that was told are forgotten.
+// Ends the session: the key and all that the server sent are forgotten.
 export function signOut(why) {
   key = null;
   begun = false;
@@ -144,7 +145,7 @@ export function on(topic, work) {
   return () => all.delete(work);
 }
 
-function tell(topic, data) {
+function publish(topic, data) {
   latest.set(topic, data);
   for (const work of followers.get(topic) ?? []) work(data);
 }
@@ -156,25 +157,25 @@ async function follow() {
   stream = mine;
   let wait = RETRY_MS;
   while (stream === mine) {
-    tell("live", "connecting");
+    publish("live", "connecting");
     try {
       await events("GET", "/admin/events", (name, data) => {
         wait = RETRY_MS;
         if (name === "error") return signOut(data.detail);
-        tell("live", "live");
-        if (name === "samples") return tell(name, joined(latest.get(name)?.samples ?? [], data.samples));
-        tell(name, data);
+        publish("live", "live");
+        if (name === "samples") return publish(name, joined(latest.get(name)?.samples ?? [], data.samples));
+        publish(name, data);
       }, { signal: mine.signal });
     } catch (error) {
       if (mine.signal.aborted) return;
-      tell("live", error.code === "too_many_listeners" ? "too many consoles" : "offline");
+      publish("live", error.code === "too_many_listeners" ? "too many consoles" : "offline");
     }
     await new Promise((resolve) => setTimeout(resolve, wait));
     wait = Math.min(wait * 2, LONGEST_RETRY_MS);
   }
 }
 
-// The samples of the last hour, each once: a stream that begins anew tells all of them.
+// The samples of the last hour, each once: a stream that begins again sends all of them.
 function joined(known, news) {
   const oldest = Date.now() - 3_600_000;
   const byTime = new Map([...known, ...news].map((sample) => [sample.at, sample]));

@@ -7,7 +7,8 @@ import { send } from "./session.js";
 // Files that travel at once. More would only share the way.
 const AT_ONCE = 3;
 
-// The server tells a file by its content first; this is for those that it cannot tell so.
+// The type of a file of which the browser knows none. The server detects the type by the
+// content first, so this counts for files only where it cannot.
 const UNKNOWN = "application/octet-stream";
 
 // The id of a document is the name of its file, so that the same file again replaces it.
@@ -64,20 +65,20 @@ export function uploader(collection, done) {
 function upload(collection, file, waiting) {
   const id = idOf(file);
   const bar = el("progress", { max: 1, value: 0, "aria-label": `Upload of ${id}` });
-  const told = el("span", { role: "status" }, "waits");
-  const view = el("li", { "data-file": id }, el("span", {}, id, " ", el("span", { class: "soft" }, size(file.size))), bar, told);
+  const state = el("span", { role: "status" }, "waits");
+  const view = el("li", { "data-file": id }, el("span", {}, id, " ", el("span", { class: "soft" }, size(file.size))), bar, state);
   waiting.push(async () => {
-    told.textContent = "sending";
+    state.textContent = "sending";
     try {
       const { status, body } = await send("PUT", `${documentPath(collection, id)}?wait=searchable`, file, file.type || UNKNOWN, (part) => {
         bar.value = part;
-        if (part === 1) told.textContent = "being read and indexed";
+        if (part === 1) state.textContent = "being read and indexed";
       });
       bar.value = 1;
       const how = { 200: "replaced", 201: "added", 202: "stored, search will find it soon" }[status];
-      fill(told, pill(how, "good"), body.warnings?.length ? pill(count(body.warnings.length, "warning"), "warn") : "");
+      fill(state, pill(how, "good"), body.warnings?.length ? pill(count(body.warnings.length, "warning"), "warn") : "");
     } catch (error) {
-      fill(told, pill("failed", "bad"), ` ${error.message}`);
+      fill(state, pill("failed", "bad"), ` ${error.message}`);
     }
   });
   return view;

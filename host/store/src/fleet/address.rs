@@ -197,8 +197,8 @@ mod tests {
             // What comes before the @ is a password, whatever it looks like.
             ("postgresql://u:a?sslcert=s3cret@h/r?sslmode=no", "sslmode is disable"),
         ] {
-            let told = read(url, None).err().unwrap().to_string();
-            assert!(told.contains(words) && !told.contains("s3cret"), "{url}: {told}");
+            let message = read(url, None).err().unwrap().to_string();
+            assert!(message.contains(words) && !message.contains("s3cret"), "{url}: {message}");
         }
     }
 }

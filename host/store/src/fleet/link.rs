@@ -41,7 +41,7 @@ pub(crate) enum Broken {
 /// What the client library says of a server that has no TLS.
 const WITHOUT_TLS: &str = "server does not support TLS";
 
-/// Why no connection was made. What is wrong with TLS is told apart, as it takes a person.
+/// Why no connection was made. A fault of TLS is kept apart, as only a person can mend it.
 fn of_connecting(error: postgres::Error) -> Broken {
     let source = std::error::Error::source(&error);
     if source.is_some_and(|source| source.to_string() == WITHOUT_TLS) {

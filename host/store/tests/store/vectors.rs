@@ -177,7 +177,7 @@ async fn vectors_in_files_are_those_of_the_database_whatever_becomes_of_the_file
     close(store).await;
 
     let made = files(dir);
-    assert_eq!(made.len(), 1, "they are made anew");
+    assert_eq!(made.len(), 1, "they are made again");
     let bytes = std::fs::read(&made[0]).unwrap();
     for left in [0, 100, bytes.len() / 2] {
         std::fs::write(&made[0], &bytes[..left]).unwrap();
