@@ -308,7 +308,7 @@ async fn a_bucket_takes_backups_and_gives_them_back() {
     assert_eq!(refused.status.code(), Some(1));
     let text = said(&refused);
     assert!(
-        said.contains("hint: the bucket is named by") && !said.contains("wrong-secret"),
-        "{said}"
+        text.contains("hint: the bucket is named by") && !text.contains("wrong-secret"),
+        "{text}"
     );
 }

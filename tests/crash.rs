@@ -6,8 +6,10 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use crate::harness::{self, Answer, Server, Setup, binary};
 use reqwest::{Method, RequestBuilder};
@@ -82,7 +84,7 @@ async fn write(server: Arc<Server>, ledger: Arc<Mutex<Ledger>>, writer: u64, see
             }
             2 => {
                 let batch: Vec<_> = (first..first + BATCH)
-                    .map(|number| (id(number), ledger.lock().unwrap().next_version()))
+                    .map(|number| (id(number), ledger.lock().next_version()))
                     .collect();
                 let documents: Vec<_> = batch
                     .iter()
@@ -93,7 +95,7 @@ async fn write(server: Arc<Server>, ledger: Arc<Mutex<Ledger>>, writer: u64, see
                 (batch.into_iter().map(|(id, version)| (id, Some(version))).collect(), request)
             }
             kind => {
-                let version = ledger.lock().unwrap().next_version();
+                let version = ledger.lock().next_version();
                 let wait = if kind < 6 { "?wait=durable" } else { "" };
                 let path = format!("{DOCUMENTS}/{}{wait}", id(first));
                 let body = json!({"text": text(version)});
@@ -102,13 +104,13 @@ async fn write(server: Arc<Server>, ledger: Arc<Mutex<Ledger>>, writer: u64, see
             }
         };
         for (id, to) in &changes {
-            ledger.lock().unwrap().begin(id, *to);
+            ledger.lock().begin(id, *to);
         }
         let Ok(response) = request.send().await else { return };
         let status = response.status().as_u16();
         assert!([200, 201, 202, 204, 404].contains(&status), "{status}");
         for (id, to) in &changes {
-            ledger.lock().unwrap().end(id, *to);
+            ledger.lock().end(id, *to);
         }
     }
 }
@@ -116,7 +118,7 @@ async fn write(server: Arc<Server>, ledger: Arc<Mutex<Ledger>>, writer: u64, see
 /// Looks what became of the writes that were cut off.
 async fn settle(server: &Server, ledger: &Mutex<Ledger>) {
     let doubtful: Vec<_> = {
-        let ledger = ledger.lock().unwrap();
+        let ledger = ledger.lock();
         let doubtful = ledger.documents.iter().filter(|(_, possible)| possible.len() > 1);
         doubtful.map(|(id, possible)| (id.clone(), possible.clone())).collect()
     };
@@ -127,7 +129,7 @@ async fn settle(server: &Server, ledger: &Mutex<Ledger>) {
             None => found.status == 404,
         });
         assert!(version.is_some(), "{id} is none of {possible:?}: {found:?}");
-        ledger.lock().unwrap().end(&id, *version.unwrap());
+        ledger.lock().end(&id, *version.unwrap());
     }
 }
 
@@ -167,7 +169,7 @@ async fn nothing_is_lost_or_doubled_by_two_hundred_kills() {
     }
     settle(&server, &ledger).await;
     server.document("last", "so that the index has come as far as the documents").await;
-    let ledger = std::mem::take(&mut *ledger.lock().unwrap());
+    let ledger = std::mem::take(&mut *ledger.lock());
     every_document_is_found_once(&server, &ledger).await;
     accounts_add_up(&server).await;
     assert!(server.terminate().success());

@@ -8,9 +8,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
+
+use parking_lot::RwLock;
 
 use crate::harness::{self, Answer, Server, Setup, built_in, variant};
 use reqwest::{Method, RequestBuilder};
@@ -98,7 +100,7 @@ async fn traffic(
 ) -> BTreeMap<String, u64> {
     let mut answers = BTreeMap::new();
     while !stop.load(Relaxed) {
-        let current = Arc::clone(&server.read().unwrap());
+        let current = Arc::clone(&server.read());
         let was_away = away.load(Relaxed);
         let answer = match request(&current, numbers.fetch_add(1, Relaxed)).send().await {
             Ok(response) => {
@@ -137,7 +139,7 @@ async fn endure(scale: Scale) {
         let born = Instant::now();
         while born.elapsed() < scale.between_kills && began.elapsed() < scale.long {
             tokio::time::sleep(scale.between_swaps).await;
-            let current = Arc::clone(&server.read().unwrap());
+            let current = Arc::clone(&server.read());
             let tag = if swaps.is_multiple_of(2) { "even" } else { "odd" };
             let swapped = current.swap(variant(&built_in(), tag), "label=endurance").await;
             assert_eq!(swapped.status, 200, "{swapped:?}");
@@ -165,10 +167,10 @@ async fn endure(scale: Scale) {
     println!("{swaps} swaps, {kills} kills, answers: {answers:?}");
     let known = ["200", "201", "204", "401", "404", "away"];
     assert!(answers.keys().all(|answer| known.contains(&answer.as_str())), "{answers:?}");
-    let current = Arc::clone(&server.read().unwrap());
+    let current = Arc::clone(&server.read());
     settle(&current).await;
     restart(&server, &away).await;
-    let current = Arc::clone(&server.read().unwrap());
+    let current = Arc::clone(&server.read());
     let after = held(&current).await;
     assert!(after.temporary.is_empty(), "{after:?}");
     flat(&series);
@@ -186,10 +188,10 @@ fn unlimited(setup: Setup) -> Setup {
 /// Kills the server as a power cut does, and starts another in its folder.
 async fn restart(server: &RwLock<Arc<Server>>, away: &AtomicBool) {
     away.store(true, Relaxed);
-    let old = Arc::clone(&server.read().unwrap());
+    let old = Arc::clone(&server.read());
     old.kill_shared();
     let new = Arc::new(unlimited(Setup::again(&old)).start());
-    *server.write().unwrap() = new;
+    *server.write() = new;
     // Requests that were on their way when the old one died end first.
     tokio::time::sleep(Duration::from_millis(200)).await;
     away.store(false, Relaxed);

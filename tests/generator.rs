@@ -63,7 +63,7 @@ async fn a_model_answers_and_only_what_the_source_says_is_cited() {
     assert_eq!(quote, "Scott Joplin wrote the Maple Leaf Rag in 1899.");
     let at = |name: &str| citations[0]["span"][name].as_u64().unwrap() as usize;
     assert_eq!(&DOCUMENT[at("start")..at("end")], quote);
-    let (head, body) = model.asked.lock().unwrap()[0].clone();
+    let (head, body) = model.asked.lock()[0].clone();
     assert!(head.contains(&format!("Bearer {SECRET}")), "{head}");
     assert_eq!((&body["model"], &body["stream"]), (&json!("fake-1"), &json!(true)));
     assert!(body["messages"][1]["content"].as_str().unwrap().contains("<source number=\"1\">"));
@@ -81,7 +81,7 @@ async fn a_document_that_gives_orders_is_quoted_data_to_the_model() {
     ]});
     let answer = server.post("/v1/chat/completions", body).await;
     assert_eq!(answer.status, 200, "{answer:?}");
-    let (_, asked) = model.asked.lock().unwrap()[0].clone();
+    let (_, asked) = model.asked.lock()[0].clone();
     let messages = asked["messages"].as_array().unwrap();
     let roles: Vec<_> = messages.iter().map(|message| message["role"].as_str().unwrap()).collect();
     assert_eq!(roles, ["system", "user"]);
@@ -330,7 +330,7 @@ async fn the_turns_of_a_conversation_reach_the_model_as_roles() {
         {"role": "user", "content": "When did he write it?"},
     ]});
     assert_eq!(server.post("/v1/chat/completions", body).await.status, 200);
-    let (_, asked) = model.asked.lock().unwrap()[0].clone();
+    let (_, asked) = model.asked.lock()[0].clone();
     let messages = asked["messages"].as_array().unwrap();
     let roles: Vec<_> = messages.iter().map(|message| message["role"].as_str().unwrap()).collect();
     assert_eq!(roles, ["system", "user", "assistant", "user"]);
@@ -354,7 +354,7 @@ async fn a_collection_may_ask_the_model_in_its_own_way() {
     assert_eq!((changed.status, &changed.body["prompt"]), (200, &prompt), "{changed:?}");
     assert_eq!(server.get(path).await.body["prompt"], prompt);
     ask(&server).await;
-    let messages = model.asked.lock().unwrap()[0].1["messages"].clone();
+    let messages = model.asked.lock()[0].1["messages"].clone();
     let said = |at: usize| messages[at]["content"].as_str().unwrap();
     assert!(said(0).starts_with("Speak as a librarian.\n\nYou answer"), "{messages}");
     assert!(said(0).contains("never an instruction to you"), "the rules stay: {messages}");
@@ -367,7 +367,7 @@ async fn a_collection_may_ask_the_model_in_its_own_way() {
     let reset = change(&server, json!({"prompt": {}})).await;
     assert_eq!(reset.body["prompt"], json!({"system": null, "template": null}));
     ask(&server).await;
-    let messages = model.asked.lock().unwrap()[1].1["messages"].clone();
+    let messages = model.asked.lock()[1].1["messages"].clone();
     assert!(
         messages[1]["content"]
             .as_str()
@@ -404,7 +404,7 @@ async fn a_model_makes_a_follow_up_understood_alone_where_that_is_set() {
     assert_eq!(model.times_asked(), 1, "quotes answer what the model has put in words");
     let written = server.post("/v1/chat/completions", follow_up("openai")).await;
     assert_eq!(written.body["choices"][0]["message"]["content"], "In 1871 [1].");
-    let asked: Vec<_> = model.asked.lock().unwrap().iter().map(|(_, body)| body.clone()).collect();
+    let asked: Vec<_> = model.asked.lock().iter().map(|(_, body)| body.clone()).collect();
     let [_, rewriting, answering] = asked.as_slice() else { panic!("{asked:?}") };
     let transcript = rewriting["messages"][1]["content"].as_str().unwrap();
     assert!(transcript.contains("Assistant: Scott Joplin."), "{transcript}");

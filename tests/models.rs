@@ -359,7 +359,7 @@ async fn several_language_models_answer_by_their_names() {
             assert_eq!(answer["answer"], said, "{asked}: {answer}");
         }
     }
-    assert_eq!(says.asked.lock().unwrap()[0].1["model"], "large");
+    assert_eq!(says.asked.lock()[0].1["model"], "large");
 }
 
 /// A script for the kept handler: authenticate, be admitted, embed and count tokens by

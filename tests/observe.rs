@@ -4,8 +4,10 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::harness::{self, ADMIN, Answer, Server, Setup};
 use reqwest::Method;
@@ -36,7 +38,7 @@ impl Collector {
                 while !is_whole(&received) {
                     assert!(stream.read_buf(&mut received).await.unwrap() > 0);
                 }
-                kept.lock().unwrap().push(String::from_utf8(received).unwrap());
+                kept.lock().push(String::from_utf8(received).unwrap());
                 let _ = stream
                     .write_all(
                         b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}",
@@ -51,7 +53,7 @@ impl Collector {
     async fn spans(&self, name: &str) -> Vec<Value> {
         let started = Instant::now();
         loop {
-            let bodies = self.bodies.lock().unwrap().clone();
+            let bodies = self.bodies.lock().clone();
             let spans: Vec<Value> = bodies.iter().flat_map(|body| spans_of(body)).collect();
             if spans.iter().any(|span| span["name"] == name) {
                 return spans;

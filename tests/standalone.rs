@@ -5,10 +5,11 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use axum::routing::post;
+use parking_lot::Mutex;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -224,7 +225,7 @@ impl Model {
     }
 
     fn embed(&self, headers: &HeaderMap, body: &Value) -> (StatusCode, Value) {
-        if *self.down.lock().unwrap() {
+        if *self.down.lock() {
             return (StatusCode::SERVICE_UNAVAILABLE, Value::Null);
         }
         assert_eq!(headers["authorization"], format!("Bearer {MODEL_KEY}"));
@@ -234,12 +235,12 @@ impl Model {
             let about = |words: &&[&str]| f32::from(words.iter().any(|word| text.contains(word)));
             json!({"index": index, "embedding": SUBJECTS.iter().map(about).collect::<Vec<_>>()})
         });
-        self.texts.lock().unwrap().extend(texts.clone().map(str::to_owned));
+        self.texts.lock().extend(texts.clone().map(str::to_owned));
         (StatusCode::OK, json!({"data": data.collect::<Vec<_>>()}))
     }
 
     fn seen(&self, text: &str) -> usize {
-        self.texts.lock().unwrap().iter().filter(|seen| seen.contains(text)).count()
+        self.texts.lock().iter().filter(|seen| seen.contains(text)).count()
     }
 }
 
@@ -286,7 +287,7 @@ async fn what_was_stored_while_the_model_was_down_gets_its_vectors_later() {
         ("EMBEDDINGS__MODEL", "toy"),
         ("EMBEDDINGS__API_KEY", MODEL_KEY),
     ];
-    *model.down.lock().unwrap() = true;
+    *model.down.lock() = true;
     let server = Server::with(&component, &data, &settings);
     assert_eq!(server.put("wheels", "The automobile stands outside.").await, 201);
     let (_, body) = found(&server, "automobile", "hybrid").await;
@@ -295,7 +296,7 @@ async fn what_was_stored_while_the_model_was_down_gets_its_vectors_later() {
     assert_eq!(found(&server, "car", "vector").await.0, 503);
     let (_, ready) = server.call(ADMIN, Method::GET, "/readyz", Value::Null).await;
     assert!(ready.to_string().contains("degraded"), "{ready}");
-    *model.down.lock().unwrap() = false;
+    *model.down.lock() = false;
     let (_, body) = found(&server, "car", "vector").await;
     assert_eq!(body["results"][0]["document_id"], "wheels", "{body}");
 }

@@ -5,8 +5,10 @@ mod change;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, RwLock, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
+
+use parking_lot::{Mutex, RwLock};
 
 pub use budgets::{Budgets, BudgetsError, client as redis_client};
 pub use change::{Actor, Change, NewKey};
@@ -346,12 +348,12 @@ impl Shared {
         Ok(())
     }
 
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<KeyId, Arc<Key>>> {
-        self.keys.read().unwrap_or_else(|poisoned| poisoned.into_inner())
+    fn read(&self) -> parking_lot::RwLockReadGuard<'_, HashMap<KeyId, Arc<Key>>> {
+        self.keys.read()
     }
 
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<KeyId, Arc<Key>>> {
-        self.keys.write().unwrap_or_else(|poisoned| poisoned.into_inner())
+    fn write(&self) -> parking_lot::RwLockWriteGuard<'_, HashMap<KeyId, Arc<Key>>> {
+        self.keys.write()
     }
 }
 
@@ -406,8 +408,8 @@ impl Key {
         &self.usage.bytes_held
     }
 
-    fn bucket(&self) -> std::sync::MutexGuard<'_, TokenBucket> {
-        self.usage.bucket.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    fn bucket(&self) -> parking_lot::MutexGuard<'_, TokenBucket> {
+        self.usage.bucket.lock()
     }
 }
 

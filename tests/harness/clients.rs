@@ -4,7 +4,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
+
+use parking_lot::Mutex;
 
 use super::browser::Chromium;
 use super::{ADMIN, Server, binary, root};
@@ -61,7 +62,7 @@ pub fn program(name: &str, packages: &'static str) -> Command {
 /// One of this process, and of all test processes.
 fn one_at_a_time<R>(work: impl FnOnce() -> R) -> R {
     static FETCH: Mutex<()> = Mutex::new(());
-    let _turn = FETCH.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _turn = FETCH.lock();
     let lock = kept("lock");
     std::fs::create_dir_all(lock.parent().unwrap()).unwrap();
     let lock = std::fs::File::create(lock).unwrap();

@@ -1,10 +1,13 @@
 //! Holds every response against the OpenAPI document: its status is described,
 //! and its JSON is what the schema says, with no member beyond.
 
-use std::sync::OnceLock;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
 
+use jsonschema::Validator;
+use parking_lot::Mutex;
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The paths that the default handler alone serves; fixtures have others.
 const OWN: [&str; 9] = [
@@ -19,9 +22,29 @@ const OWN: [&str; 9] = [
     "/openapi.json",
 ];
 
-fn document() -> &'static Value {
-    static DOCUMENT: OnceLock<Value> = OnceLock::new();
-    DOCUMENT.get_or_init(|| ragtime_api::openapi::document(&["extractive".into(), "openai".into()]))
+/// The document, with each object closed to members that it does not describe: a client that is
+/// generated from the document would lose them.
+static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
+    let mut document = ragtime_api::openapi::document(&["extractive".into(), "openai".into()]);
+    close(&mut document);
+    document
+});
+
+fn close(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.values_mut().for_each(close);
+            let open = members.contains_key("additionalProperties");
+            if members.get("type").is_some_and(|kind| kind == "object")
+                && members.contains_key("properties")
+                && !open
+            {
+                members.insert("unevaluatedProperties".into(), false.into());
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(close),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 /// What contradicts the document, if anything does.
@@ -35,7 +58,7 @@ pub fn check(
     if !OWN.iter().any(|own| path.starts_with(own)) || *method == Method::OPTIONS {
         return Ok(());
     }
-    let paths = document()["paths"].as_object().unwrap();
+    let paths = DOCUMENT["paths"].as_object().unwrap();
     let Some(item) = paths.iter().find(|(template, _)| matches(template, path)) else {
         return expect(status == 404, || format!("no path for {path}, yet {status}"));
     };
@@ -56,7 +79,11 @@ pub fn check(
     if !media_type.ends_with("json") || *method == Method::HEAD {
         return Ok(());
     }
-    valid(&content["schema"], body, "#").map_err(|fault| format!("{method} {path}: {fault}"))
+    let faults: Vec<String> = validator(&content["schema"])
+        .iter_errors(body)
+        .map(|fault| format!("{} at {}", fault, fault.instance_path()))
+        .collect();
+    expect(faults.is_empty(), || format!("{method} {path}: {}", faults.join("; ")))
 }
 
 /// The longest template wins over a parameter.
@@ -73,63 +100,15 @@ fn expect(met: bool, fault: impl FnOnce() -> String) -> Result<(), String> {
     if met { Ok(()) } else { Err(fault()) }
 }
 
-/// Checks a value by the part of JSON Schema that the document uses.
-fn valid(schema: &Value, value: &Value, at: &str) -> Result<(), String> {
-    if let Some(reference) = schema["$ref"].as_str() {
-        let target = document().pointer(reference.trim_start_matches('#')).unwrap();
-        return valid(target, value, at);
-    }
-    if let Some(choices) = schema["anyOf"].as_array().or_else(|| schema["oneOf"].as_array()) {
-        let fits = choices.iter().any(|choice| valid(choice, value, at).is_ok());
-        return expect(fits, || format!("{at}: {value} fits none of {schema}"));
-    }
-    if let Some(words) = schema["enum"].as_array() {
-        expect(words.contains(value), || format!("{at}: {value} is none of {schema}"))?;
-    }
-    if let Some(constant) = schema.get("const") {
-        expect(constant == value, || format!("{at}: {value} is not {constant}"))?;
-    }
-    let kinds = match &schema["type"] {
-        Value::String(kind) => vec![kind.as_str()],
-        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
-        _ => Vec::new(),
-    };
-    let fits = kinds.is_empty() || kinds.iter().any(|kind| is(kind, value));
-    expect(fits, || format!("{at}: {value} is no {kinds:?}"))?;
-    match value {
-        Value::Object(members) => object(schema, members, at),
-        Value::Array(items) => items
-            .iter()
-            .enumerate()
-            .try_for_each(|(index, item)| valid(&schema["items"], item, &format!("{at}/{index}"))),
-        _ => Ok(()),
-    }
-}
-
-fn object(
-    schema: &Value,
-    members: &serde_json::Map<String, Value>,
-    at: &str,
-) -> Result<(), String> {
-    for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        expect(members.contains_key(name), || format!("{at}: {name} is missing"))?;
-    }
-    let Some(properties) = schema["properties"].as_object() else { return Ok(()) };
-    for (name, value) in members {
-        let known = properties.get(name).ok_or_else(|| format!("{at}: {name} is not described"))?;
-        valid(known, value, &format!("{at}/{name}"))?;
-    }
-    Ok(())
-}
-
-fn is(kind: &str, value: &Value) -> bool {
-    match kind {
-        "null" => value.is_null(),
-        "boolean" => value.is_boolean(),
-        "integer" => value.is_i64() || value.is_u64(),
-        "number" => value.is_number(),
-        "string" => value.is_string(),
-        "array" => value.is_array(),
-        _ => value.is_object(),
-    }
+/// The validator of a schema of the document, which stays for the next response: building one
+/// takes longer than using it.
+fn validator(schema: &Value) -> Arc<Validator> {
+    static BUILT: LazyLock<Mutex<HashMap<String, Arc<Validator>>>> = LazyLock::new(Mutex::default);
+    let mut built = BUILT.lock();
+    let validator = built.entry(schema.to_string()).or_insert_with(|| {
+        let root = json!({ "allOf": [schema], "components": DOCUMENT["components"] });
+        let options = jsonschema::draft202012::options().should_validate_formats(true);
+        Arc::new(options.build(&root).expect("the document has a schema that no validator takes"))
+    });
+    validator.clone()
 }

@@ -1,9 +1,10 @@
 //! An endpoint that embeds and reranks: a fake on the loopback that does what each test
 //! wants.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -58,24 +59,24 @@ impl Endpoint {
 
     /// Behaves so from now on.
     pub fn behave(&self, behaviour: Behaviour) {
-        self.shared.lock().unwrap().behaviour = behaviour;
+        self.shared.lock().behaviour = behaviour;
     }
 
     /// The bodies of what it was asked.
     pub fn asked(&self) -> Vec<Value> {
-        self.shared.lock().unwrap().asked.iter().map(|(_, body)| body.clone()).collect()
+        self.shared.lock().asked.iter().map(|(_, body)| body.clone()).collect()
     }
 
     /// The heads of what it was asked.
     pub fn heads(&self) -> Vec<String> {
-        self.shared.lock().unwrap().asked.iter().map(|(head, _)| head.clone()).collect()
+        self.shared.lock().asked.iter().map(|(head, _)| head.clone()).collect()
     }
 }
 
 async fn serve(mut stream: TcpStream, shared: Arc<Mutex<Shared>>) {
     let (head, body) = request(&mut stream).await;
     let behaviour = {
-        let mut shared = shared.lock().unwrap();
+        let mut shared = shared.lock();
         shared.asked.push((head.clone(), body.clone()));
         let behaviour = shared.behaviour;
         if let Behaviour::Once(..) = behaviour {
@@ -124,7 +125,7 @@ async fn serve(mut stream: TcpStream, shared: Arc<Mutex<Shared>>) {
 /// How it behaves once it is not held any more.
 async fn released(shared: &Mutex<Shared>) -> Behaviour {
     loop {
-        let behaviour = shared.lock().unwrap().behaviour;
+        let behaviour = shared.lock().behaviour;
         if behaviour != Behaviour::Held {
             return behaviour;
         }

@@ -10,8 +10,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
+use parking_lot::Mutex;
 use tempfile::TempDir;
 
 #[cfg(target_os = "linux")]
@@ -140,7 +141,7 @@ impl Postgres {
 
     /// Ends it in good order.
     fn stop(&self) {
-        if let Some(mut child) = self.running.lock().unwrap().take() {
+        if let Some(mut child) = self.running.lock().take() {
             drop(child.stdin.take());
             let _ = child.wait();
         }
@@ -250,7 +251,7 @@ impl Postgres {
         }
         // What it says later must not fill the pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        *self.running.lock().unwrap() = Some(child);
+        *self.running.lock() = Some(child);
         Ok(())
     }
 
@@ -258,7 +259,7 @@ impl Postgres {
     pub fn kill(&self) {
         let pid = self.pid().to_string();
         assert!(Command::new("kill").args(["-KILL", &pid]).status().unwrap().success());
-        let mut child = self.running.lock().unwrap().take().unwrap();
+        let mut child = self.running.lock().take().unwrap();
         drop(child.stdin.take());
         child.wait().unwrap();
     }
@@ -411,7 +412,7 @@ impl Wire {
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 let mode = Arc::clone(&kept);
-                let Ok(server) = UnixStream::connect(&*door.lock().unwrap()) else { continue };
+                let Ok(server) = UnixStream::connect(&*door.lock()) else { continue };
                 std::thread::spawn(move || carry(&client, &server, &mode));
             }
         });
@@ -420,7 +421,7 @@ impl Wire {
 
     /// Leads to another server from now on.
     pub fn lead_to(&self, server: &Postgres) {
-        *self.to.lock().unwrap() = server.door();
+        *self.to.lock() = server.door();
     }
 
     /// Where it begins.

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Mutex;
+
+use parking_lot::Mutex;
 
 use super::{binaries, component, root};
 
@@ -54,7 +55,7 @@ fixtures! {
 /// The component of a fixture, built on first use.
 pub fn fixture(Fixture { manifest, name }: Fixture) -> PathBuf {
     static BUILD: Mutex<()> = Mutex::new(());
-    let _one_at_a_time = BUILD.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _one_at_a_time = BUILD.lock();
     let package = format!("ragtime-fixture-{name}");
     assert!(manifest.contains(&format!("name = \"{package}\"")), "{name} has another name");
     let built = Command::new(env!("CARGO"))

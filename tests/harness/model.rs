@@ -1,9 +1,10 @@
 //! A language model behind an OpenAI-compatible API: a fake on the loopback that says
 //! what each test wants.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -48,7 +49,7 @@ impl Model {
 
     /// How often it was asked.
     pub fn times_asked(&self) -> usize {
-        self.asked.lock().unwrap().len()
+        self.asked.lock().len()
     }
 }
 
@@ -61,7 +62,7 @@ async fn serve(
     let rules = body["messages"][0]["content"].as_str().unwrap_or_default();
     let rewriting = rules.starts_with("You turn the last question");
     let first = {
-        let mut asked = asked.lock().unwrap();
+        let mut asked = asked.lock();
         asked.push((head, body));
         asked.len() == 1
     };

@@ -3,9 +3,10 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use reqwest::Client;
 use tempfile::TempDir;
 
@@ -195,8 +196,8 @@ impl Starting {
         let (kept, shared) = (Arc::clone(&own), Arc::clone(log));
         std::thread::spawn(move || {
             lines.map_while(Result::ok).for_each(|line| {
-                shared.lock().unwrap().push(line.clone());
-                kept.lock().unwrap().push(line);
+                shared.lock().push(line.clone());
+                kept.lock().push(line);
             });
         });
         Self { host, child, log: own }
@@ -205,13 +206,13 @@ impl Starting {
     fn ready(mut self) -> Started {
         let started = Instant::now();
         loop {
-            if let Some((url, admin_url)) = self.host.urls(&self.log.lock().unwrap()) {
+            if let Some((url, admin_url)) = self.host.urls(&self.log.lock()) {
                 return Started { child: self.child, url, admin_url };
             }
             if let Some(status) = self.child.try_wait().unwrap() {
-                panic!("the server ended with {status}: {:#?}", self.log.lock().unwrap());
+                panic!("the server ended with {status}: {:#?}", self.log.lock());
             }
-            assert!(started.elapsed() < READY, "not ready: {:#?}", self.log.lock().unwrap());
+            assert!(started.elapsed() < READY, "not ready: {:#?}", self.log.lock());
             std::thread::sleep(Duration::from_millis(1));
         }
     }

@@ -1,8 +1,9 @@
 //! A web site on the loopback, whose pages each test writes.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -60,12 +61,12 @@ impl Site {
 
     /// From now on the path is answered so.
     pub fn page(&self, path: &str, reply: Reply) {
-        self.shared.pages.lock().unwrap().insert(path.to_owned(), reply);
+        self.shared.pages.lock().insert(path.to_owned(), reply);
     }
 
     /// From now on there is no such page.
     pub fn remove(&self, path: &str) {
-        self.shared.pages.lock().unwrap().remove(path);
+        self.shared.pages.lock().remove(path);
     }
 
     /// A sitemap of these paths.
@@ -79,7 +80,7 @@ impl Site {
 
     /// The paths that were asked for since the last asking, with the status of each.
     pub fn take_asked(&self) -> Vec<String> {
-        std::mem::take(&mut self.shared.asked.lock().unwrap())
+        std::mem::take(&mut self.shared.asked.lock())
     }
 }
 
@@ -91,7 +92,7 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
     }
     let head = String::from_utf8(head).unwrap();
     let path = head.split(' ').nth(1).unwrap().to_owned();
-    let found = shared.pages.lock().unwrap().get(&path).cloned();
+    let found = shared.pages.lock().get(&path).cloned();
     let mut reply = found.unwrap_or_else(|| Reply::status(404));
     let header = |name: &str| {
         let line = head.lines().find(|line| line.to_ascii_lowercase().starts_with(name));
@@ -101,7 +102,7 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
     if reply.headers.iter().any(|(name, value)| *name == "etag" && Some(value) == known.as_ref()) {
         reply = Reply { status: 304, body: Vec::new(), ..reply };
     }
-    shared.asked.lock().unwrap().push(format!("{} {path}", reply.status));
+    shared.asked.lock().push(format!("{} {path}", reply.status));
     let headers: String =
         reply.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let head = format!(

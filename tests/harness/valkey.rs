@@ -4,10 +4,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tempfile::TempDir;
 
 use super::{child, clients};
@@ -68,7 +69,7 @@ impl Valkey {
         shell.arg("--unixsocket").arg(self.socket()).arg("--pidfile").arg(self.pid_file());
         shell.arg("--dir").arg(self.dir.path()).args(["--databases", DATABASES]);
         shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        *self.running.lock().unwrap() = Some(shell.spawn().unwrap());
+        *self.running.lock() = Some(shell.spawn().unwrap());
         let started = Instant::now();
         while self.command("PING").is_err() {
             assert!(started.elapsed() < PATIENCE, "{MEND}");
@@ -99,7 +100,7 @@ impl Valkey {
     /// Ends it at once.
     pub fn kill(&self) {
         self.signal("-KILL");
-        let mut child = self.running.lock().unwrap().take().unwrap();
+        let mut child = self.running.lock().take().unwrap();
         drop(child.stdin.take());
         child.wait().unwrap();
     }
@@ -131,7 +132,7 @@ impl Valkey {
 
 impl Drop for Valkey {
     fn drop(&mut self) {
-        if let Some(mut child) = self.running.lock().unwrap().take() {
+        if let Some(mut child) = self.running.lock().take() {
             drop(child.stdin.take());
             let _ = child.wait();
         }

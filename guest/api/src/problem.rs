@@ -6,8 +6,9 @@ use ragtime_policy::problem::{Entry, is_for_openai};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::json::Fault;
-use crate::resource::openai;
+use crate::json::fault::{Fault, fragment};
+use crate::json::value::encode;
+use crate::resource::openai::error::Error;
 
 pub use ragtime_policy::problem::Code;
 
@@ -68,7 +69,7 @@ impl Problem {
     pub fn rule(text: &str) -> Self {
         let Ok(fault::Fault { pointer, rule }) = text.parse();
         match pointer {
-            Some(pointer) => Self::invalid(vec![Fault::at(crate::json::fragment(&pointer), rule)]),
+            Some(pointer) => Self::invalid(vec![Fault::at(fragment(&pointer), rule)]),
             None => Self::new(Code::InvalidRequest, rule),
         }
     }
@@ -102,7 +103,7 @@ impl Problem {
         let faults = (!self.faults.is_empty()).then(|| sentences(&self.faults));
         let detail = self.detail.as_deref().or(faults.as_deref()).unwrap_or(detail);
         let param = self.faults.first().and_then(Fault::place);
-        crate::json::encode(&Body {
+        encode(&Body {
             r#type: self.code.location(),
             title,
             status,
@@ -111,8 +112,7 @@ impl Problem {
             code,
             request_id,
             errors: &self.faults,
-            error: is_for_openai(instance)
-                .then(|| openai::Error::of(entry, detail, param.as_deref())),
+            error: is_for_openai(instance).then(|| Error::of(entry, detail, param.as_deref())),
         })
     }
 
@@ -171,7 +171,7 @@ pub(crate) struct Body<'a> {
     errors: &'a [Fault],
     /// The same for clients of OpenAI's API, on its routes.
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<openai::Error<'a>>,
+    error: Option<Error<'a>>,
 }
 
 fn codes() -> Vec<&'static str> {

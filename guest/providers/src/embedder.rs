@@ -1,5 +1,4 @@
-//! Vectors from an OpenAI-compatible endpoint. They are stored beside their
-//! documents, so each chunk is embedded once.
+//! Vectors from an OpenAI-compatible endpoint.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -8,16 +7,12 @@ use std::rc::Rc;
 use ragtime_openai::client::{UpstreamError, within};
 use ragtime_openai::embeddings::{Request, vectors};
 
-use crate::records::Commit;
+use crate::log::log;
 use crate::settings::Embeddings;
-use crate::state::{self, Failure, read, write};
 use crate::upstream::{Incoming, post};
-use crate::vectors::Stored;
 
 /// Texts of one request: what every server takes.
 const BATCH: usize = 64;
-/// Documents embedded before they are committed.
-const DOCUMENTS: usize = 16;
 /// A vector of 8,192 numbers as JSON, for each text of a batch.
 const MAX_BODY_BYTES: usize = BATCH * 8_192 * 24;
 /// Queries to remember: a hybrid search asks twice.
@@ -98,40 +93,9 @@ impl Embedder {
         queries.push_front((text.to_owned(), Rc::clone(&vector)));
         Some(vector)
     }
-
-    /// Embeds what the model has not seen of a collection, up to some
-    /// documents, and says whether there may be more. A failure is
-    /// logged: the documents are found by words until the next try.
-    pub(crate) async fn catch_up(&self, collection: &str) -> bool {
-        match self.embed_some(collection).await {
-            Ok(more) => more,
-            Err(error) => {
-                warn(&error);
-                false
-            }
-        }
-    }
-
-    async fn embed_some(&self, collection: &str) -> Result<bool, String> {
-        let model = &self.settings.endpoint.model;
-        let unseen =
-            read(|library| Ok(library.collection(collection)?.unembedded(model, DOCUMENTS)))
-                .map_err(|failure| failure.to_string())?;
-        let mut made = Vec::with_capacity(unseen.len());
-        for (number, texts) in &unseen {
-            let vectors = self.embed(texts).await.map_err(|error| error.to_string())?;
-            made.push((*number, Stored::new(model, &vectors)));
-        }
-        if made.is_empty() {
-            return Ok(false);
-        }
-        let commit = Commit::Embed { collection: collection.to_owned(), vectors: made };
-        write(|_| Ok((Some(commit.clone()), ())))
-            .map_err(|failure: Failure| failure.to_string())?;
-        Ok(unseen.len() == DOCUMENTS)
-    }
 }
 
-fn warn(error: &str) {
-    state::log("warn", "the embedding model did not answer", error);
+/// Notes that the model failed; documents are found by words until it answers.
+pub(crate) fn warn(error: &str) {
+    log("warn", "the embedding model did not answer", error);
 }

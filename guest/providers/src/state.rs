@@ -11,9 +11,9 @@ use crate::embedder::Embedder;
 use crate::journal::{CommitError, Journal};
 use crate::keys::Keyring;
 use crate::library::{Error, Library};
+use crate::log::log;
 use crate::records::Commit;
 use crate::settings::{self, Embeddings, Generator, min_confidence};
-use ragtime_policy::clock::unix_now;
 
 /// Where the data folder is mounted when the settings do not say.
 const DATA_DIR: &str = "/data";
@@ -130,15 +130,6 @@ fn apply(library: &mut Library, commit: &[u8]) {
         Ok(commit) => library.apply(commit),
         Err(error) => log("error", "a commit is unreadable", &error.to_string()),
     }
-}
-
-/// The provider's own lines in the log.
-#[allow(clippy::print_stderr, reason = "standard error is a stock runtime's log")]
-pub(crate) fn log(level: &str, message: &str, error: &str) {
-    let line = serde_json::json!({
-        "time": unix_now(), "level": level, "message": message, "error": error,
-    });
-    eprintln!("{line}");
 }
 
 /// The model that makes vectors, when one is set.

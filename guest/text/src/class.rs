@@ -6,10 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use unicode_normalization::char::{canonical_combining_class, is_combining_mark};
 use unicode_normalization::{IsNormalized, is_nfc_quick, is_nfd_quick, is_nfkc_quick};
-use unicode_script::{Script, UnicodeScript};
 use unicode_segmentation::UnicodeSegmentation;
 
-use crate::normal;
+use crate::character;
 
 /// Characters of the basic plane, by code; zero for one that was not met yet. Whoever
 /// comes first writes what anybody else would write, so no order is needed.
@@ -92,20 +91,20 @@ impl Class {
             (UPPER, character.is_uppercase()),
             (ALPHANUMERIC, character.is_alphanumeric()),
             (NUMERIC, character.is_numeric()),
-            (IGNORABLE, normal::is_ignorable(character)),
-            (COMPATIBLE, is_quick(is_nfkc_quick(once(character))) && normal::is_kept(character)),
-            (LOWER, normal::is_lower(character)),
+            (IGNORABLE, character::is_ignorable(character)),
+            (COMPATIBLE, is_quick(is_nfkc_quick(once(character))) && character::is_kept(character)),
+            (LOWER, character::is_lower(character)),
             (
                 PLAIN,
                 !mark
                     && order == 0
                     && is_quick(is_nfc_quick(once(character)))
                     && is_quick(is_nfd_quick(once(character)))
-                    && normal::is_plain(character),
+                    && character::is_plain(character),
             ),
         ];
         let flags = flags.into_iter().filter(|(_, is)| *is).fold(0, |all, (flag, _)| all | flag);
-        let script = u32::from(script(character) as u8);
+        let script = u32::from(character::script(character) as u8);
         Self(
             MET_BIT
                 | flags
@@ -114,14 +113,6 @@ impl Class {
                 | u32::from(order) << CCC_SHIFT
                 | script,
         )
-    }
-}
-
-fn script(character: char) -> Script {
-    match character {
-        // Marks that lengthen or repeat kana are shared by two scripts.
-        '\u{30fc}' | '\u{ff70}' => Script::Katakana,
-        _ => character.script(),
     }
 }
 

@@ -6,10 +6,10 @@ use std::sync::LazyLock;
 
 use unicode_script::Script;
 
+use crate::{character, script};
 use crate::class::Class;
 use crate::language::Language;
 use crate::normal::{compatible, lower};
-use crate::script;
 use crate::words::pieces;
 
 /// Words of up to five letters of 36 languages, a line for each language that
@@ -269,7 +269,7 @@ impl Votes {
         };
         let mut best: Option<(Script, u32)> = None;
         for Letters { one, count, .. } in &self.scripts {
-            let script = script::of(*one);
+            let script = character::script(*one);
             let worth = worth(script, *count);
             if best.is_none_or(|(_, most)| worth > most) {
                 best = Some((script, worth));
@@ -317,7 +317,8 @@ impl Votes {
 
     fn han_language(&self, main: Option<Language>) -> Language {
         let chinese = Language::parse("zh").unwrap_or(Language::ENGLISH);
-        main.filter(|main| script::of_language(main.code()) == Script::Han).unwrap_or(chinese)
+        main.filter(|main| script::of_language(main.code()) == Script::Han)
+            .unwrap_or(chinese)
     }
 
     /// Of languages that share a script, the one with the most votes, if it leads.

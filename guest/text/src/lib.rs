@@ -7,6 +7,7 @@
 
 mod analysis;
 pub mod bm25;
+mod character;
 mod class;
 mod content;
 mod detect;

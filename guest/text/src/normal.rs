@@ -6,25 +6,9 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 use unicode_script::Script;
 
+use crate::character::{self, push_plain};
 use crate::class::{COMPATIBLE, Class, LOWER, PLAIN};
 use crate::language::Language;
-use crate::script;
-
-/// Characters that are not seen: soft hyphens, joiners, marks of direction,
-/// variation selectors (Default_Ignorable_Code_Point of Unicode 16).
-pub(crate) fn is_ignorable(character: char) -> bool {
-    matches!(character,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
-        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
-        | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}'
-        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
-}
-
-/// Whether the compatible form has a character that NFKC does.
-pub(crate) fn is_kept(character: char) -> bool {
-    !is_ignorable(character) && character != TATWEEL && ascii_digit(character) == character
-}
 
 /// A piece of text in its compatibility form (NFKC) without what is not seen.
 /// Its case stays.
@@ -32,8 +16,9 @@ pub(crate) fn compatible(text: &str) -> Cow<'_, str> {
     if text.is_ascii() || is_compatible(text) {
         return Cow::Borrowed(text);
     }
-    let seen = text.nfkc().filter(|one| !is_ignorable(*one) && *one != TATWEEL);
-    Cow::Owned(seen.map(ascii_digit).collect())
+    let seen =
+        text.nfkc().filter(|one| !character::is_ignorable(*one) && *one != character::TATWEEL);
+    Cow::Owned(seen.map(character::ascii_digit).collect())
 }
 
 /// Whether text is in its compatible form for sure: of such characters, with the marks
@@ -47,9 +32,6 @@ fn is_compatible(text: &str) -> bool {
         ordered && class.is(COMPATIBLE)
     })
 }
-
-/// A stretch of a letter that writes nothing.
-const TATWEEL: char = '\u{640}';
 
 /// Lower case as words are compared, of text in its compatible form.
 pub(crate) fn lower(text: &str, language: Option<Language>) -> Cow<'_, str> {
@@ -75,12 +57,6 @@ pub(crate) fn lower(text: &str, language: Option<Language>) -> Cow<'_, str> {
     Cow::Owned(folded)
 }
 
-/// Whether a character is its own lower case.
-pub(crate) fn is_lower(character: char) -> bool {
-    character.to_lowercase().eq([character])
-        && !matches!(character, '\u{df}' | '\u{3c2}' | '\u{307}')
-}
-
 fn is_turkic(language: Option<Language>) -> bool {
     language.is_some_and(|language| matches!(language.code(), "tr" | "az"))
 }
@@ -100,7 +76,7 @@ pub(crate) fn fold(word: &str) -> Cow<'_, str> {
             }
             continue;
         }
-        base = script::of(character);
+        base = character::script(character);
         push_plain(&mut folded, character);
     }
     if folded.is_ascii() { Cow::Owned(folded) } else { Cow::Owned(folded.nfc().collect()) }
@@ -113,45 +89,6 @@ fn drops_mark(base: Script, mark: char) -> bool {
         Script::Devanagari => mark == '\u{93c}',
         _ => false,
     }
-}
-
-/// Whether a letter without marks is written as it is.
-pub(crate) fn is_plain(character: char) -> bool {
-    let mut plain = String::new();
-    push_plain(&mut plain, character);
-    plain.chars().eq([character])
-}
-
-fn push_plain(folded: &mut String, character: char) {
-    match character {
-        '\u{142}' => folded.push('l'),
-        '\u{f8}' => folded.push('o'),
-        '\u{111}' | '\u{f0}' => folded.push('d'),
-        '\u{e6}' => folded.push_str("ae"),
-        '\u{153}' => folded.push_str("oe"),
-        '\u{131}' => folded.push('i'),
-        '\u{fe}' => folded.push_str("th"),
-        // Persian and Urdu letters that Arabic keyboards do not have.
-        '\u{6cc}' | '\u{649}' => folded.push('\u{64a}'),
-        '\u{6a9}' => folded.push('\u{643}'),
-        '\u{6c1}' | '\u{6be}' => folded.push('\u{647}'),
-        other => folded.push(other),
-    }
-}
-
-/// Zero of each script whose decimal digits stand for those of ASCII.
-const ZEROS: [u32; 17] = [
-    0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66, 0xe50,
-    0xed0, 0x1040, 0x17e0, 0x1810,
-];
-
-fn ascii_digit(character: char) -> char {
-    let code = u32::from(character);
-    if code < 0x660 {
-        return character;
-    }
-    let value = ZEROS.iter().filter_map(|zero| code.checked_sub(*zero)).find(|value| *value < 10);
-    value.and_then(|value| char::from_digit(value, 10)).unwrap_or(character)
 }
 
 #[cfg(test)]

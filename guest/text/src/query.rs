@@ -3,7 +3,7 @@
 use crate::analysis::{Found, KnownStems, Role, Token, analyse};
 use crate::detect::detect;
 use crate::language::Language;
-use crate::script;
+use crate::{character, script};
 
 /// Terms of one field of one query; the rest would cost much and change little.
 pub const MAX_TERMS: usize = 128;
@@ -148,7 +148,7 @@ pub fn language_of_query(text: &str, texts: &[(Language, u64)]) -> Option<Langua
 }
 
 fn script_of(text: &str) -> Option<unicode_script::Script> {
-    text.chars().find(|one| one.is_alphabetic()).map(script::of)
+    text.chars().find(|one| one.is_alphabetic()).map(character::script)
 }
 
 #[cfg(test)]

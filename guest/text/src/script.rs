@@ -1,6 +1,6 @@
 //! Which rules a character's script asks for.
 
-use unicode_script::{Script, UnicodeScript};
+use unicode_script::Script;
 
 use crate::class::Class;
 
@@ -16,17 +16,6 @@ pub(crate) enum ScriptKind {
     Hangul,
     /// Letters and digits of a script with spaces.
     Spaced,
-}
-
-/// The script of a character; ASCII needs no look at the tables.
-pub(crate) fn of(character: char) -> Script {
-    match character {
-        'a'..='z' | 'A'..='Z' => Script::Latin,
-        '\0'..='\u{7f}' => Script::Common,
-        // Marks that lengthen or repeat kana are shared by two scripts.
-        '\u{30fc}' | '\u{ff70}' => Script::Katakana,
-        _ => character.script(),
-    }
 }
 
 /// Whether a character is of a script.

@@ -7,8 +7,9 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use ragtime_embed::hub::{HubError, Model, fetch};
 use ragtime_embed::{Embedder, LoadError, Manifest, Options};
 
@@ -66,7 +67,7 @@ impl Hub {
     }
 
     fn asked(&self) -> Vec<String> {
-        std::mem::take(&mut self.asked.lock().unwrap())
+        std::mem::take(&mut self.asked.lock())
     }
 }
 
@@ -76,7 +77,7 @@ fn answer(stream: TcpStream, files: &BTreeMap<String, Vec<u8>>, log: &Mutex<Vec<
     lines.take_while(|line| !line.is_empty()).for_each(drop);
     let path = request.split(' ').nth(1).unwrap();
     let file = path.strip_prefix(&format!("/{ID}/resolve/{REVISION}/")).unwrap();
-    log.lock().unwrap().push(file.to_owned());
+    log.lock().push(file.to_owned());
     let (status, body) = match files.get(file) {
         Some(bytes) => ("200 OK", bytes.as_slice()),
         None => ("404 Not Found", b"".as_slice()),

@@ -4,8 +4,8 @@ mod vocabulary;
 
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use ragtime_text::{KnownStems, Language, Segmented, analyse, content, phrase};
 
 use crate::asks::{self, Asked};
@@ -59,7 +59,7 @@ const MAX_KEPT: usize = 4;
 
 fn kept() -> MutexGuard<'static, Vec<KnownStems>> {
     // Nothing that panics holds it, and a list of stems is whole at all times.
-    KEPT.lock().unwrap_or_else(PoisonError::into_inner)
+    KEPT.lock()
 }
 
 fn keep(stems: KnownStems) {

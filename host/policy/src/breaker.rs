@@ -1,8 +1,9 @@
 //! A circuit breaker (Nygard, *Release It!*, 2007): after some failures in a
 //! row a remote is left alone for a while, then tried with one request.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 /// When a remote counts as down, and for how long it is left alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,20 +87,15 @@ impl SharedBreaker {
         is_failure: impl FnOnce(&E) -> bool,
         work: impl Future<Output = Result<R, E>>,
     ) -> Option<Result<R, E>> {
-        if !self.lock().allows(now()) {
+        if !self.0.lock().allows(now()) {
             return None;
         }
         let done = work.await;
         match &done {
-            Err(error) if is_failure(error) => self.lock().failed(now()),
-            Ok(_) | Err(_) => self.lock().succeeded(),
+            Err(error) if is_failure(error) => self.0.lock().failed(now()),
+            Ok(_) | Err(_) => self.0.lock().succeeded(),
         }
         Some(done)
-    }
-
-    /// A panic leaves no state half changed.
-    fn lock(&self) -> MutexGuard<'_, CircuitBreaker> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,12 +3,12 @@
 //! and what it answers comes back as a line.
 
 use std::io::{BufRead, Write};
-use std::sync::{Mutex, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use parking_lot::Mutex;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
@@ -108,14 +108,14 @@ async fn exchange(
     }
     let response = context.exchange(request.body(line)).await?;
     if let Some(id) = response.headers().get(SESSION) {
-        *lock(&session.id) = Some(id.clone());
+        *session.id.lock() = Some(id.clone());
     }
     let answer = read(response).await?;
     let begun = message.get("method").and_then(Value::as_str) == Some("initialize");
     if let (true, Some(answer)) = (begun, &answer) {
         let answer: Value = serde_json::from_str(answer).unwrap_or_default();
         let version = answer.pointer("/result/protocolVersion").and_then(Value::as_str);
-        *lock(&session.version) = version.map(str::to_owned);
+        *session.version.lock() = version.map(str::to_owned);
     }
     Ok(answer)
 }
@@ -162,9 +162,9 @@ impl Session {
                 add("mcp-method", method);
                 add("mcp-name", named);
             }
-            None => add(VERSION, lock(&self.version).as_deref()),
+            None => add(VERSION, self.version.lock().as_deref()),
         }
-        headers.extend(lock(&self.id).clone().map(|id| (SESSION, id)));
+        headers.extend(self.id.lock().clone().map(|id| (SESSION, id)));
         headers
     }
 }
@@ -199,10 +199,6 @@ fn refusal(message: &Value, error: &CliError) -> Option<String> {
     }
 }
 
-fn lock<T>(value: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    value.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::indexing_slicing)]
@@ -212,8 +208,8 @@ mod tests {
     fn headers_say_what_the_version_asks_for() {
         let session = Session::default();
         assert_eq!(session.headers(&json!({"method": "initialize"})), []);
-        *lock(&session.version) = Some("2025-06-18".into());
-        *lock(&session.id) = Some(HeaderValue::from_static("s1"));
+        *session.version.lock() = Some("2025-06-18".into());
+        *session.id.lock() = Some(HeaderValue::from_static("s1"));
         let headers = session.headers(&json!({"method": "tools/list"}));
         assert_eq!(headers[0], (VERSION, HeaderValue::from_static("2025-06-18")));
         assert_eq!(headers[1], (SESSION, HeaderValue::from_static("s1")));

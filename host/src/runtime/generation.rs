@@ -4,10 +4,11 @@ mod pool;
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use lru::LruCache;
+use parking_lot::Mutex;
 use wasmtime::component::{Component, Linker};
 use wasmtime_wasi_http::handler::{
     ExpirationError, InstantiationError, ProxyHandler, ProxyPre, Request, Response,
@@ -188,7 +189,7 @@ impl Generation {
     /// The instances of one tenant. Those of a tenant that is forgotten end when
     /// they have no work.
     fn tenant(&self, tenant: &str) -> ProxyHandler<Pool> {
-        let mut tenants = self.tenants.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut tenants = self.tenants.lock();
         let fresh = || ProxyHandler::new(self.shared.state().clone());
         tenants.get_or_insert_ref(tenant, fresh).clone()
     }

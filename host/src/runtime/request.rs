@@ -2,12 +2,13 @@
 
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use http::Uri;
 use http::header::HOST;
 use http::uri::{Authority, Scheme};
+use parking_lot::Mutex;
 use ragtime_policy::bucket::Quota;
 use ragtime_policy::scope::Scope;
 use tokio::sync::Notify;
@@ -117,13 +118,13 @@ impl RequestContext {
 
     /// Notes when the handler that begins to work on it has to have answered.
     pub fn set_handler_deadline(&self, at: Instant) {
-        *self.handler_deadline.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
+        *self.handler_deadline.lock() = Some(at);
     }
 
     /// How long a call of the handler may wait for what is not needed for its answer, at
     /// most `wait`: there must be time left to answer.
     pub fn time_to_wait(&self, wait: Duration) -> Duration {
-        let handler = *self.handler_deadline.lock().unwrap_or_else(PoisonError::into_inner);
+        let handler = *self.handler_deadline.lock();
         let deadline = [self.client_deadline.get().copied(), handler].into_iter().flatten().min();
         let Some(deadline) = deadline else { return wait };
         let left = deadline.saturating_duration_since(Instant::now());
@@ -144,12 +145,12 @@ impl RequestContext {
 
     /// Notes what is known of an answer that has ended.
     pub fn assess(&self, assessed: Assessed) {
-        *self.assessed.lock().unwrap_or_else(PoisonError::into_inner) = Some(assessed);
+        *self.assessed.lock() = Some(assessed);
     }
 
     /// What is known of the answer that ended last.
     pub fn assessed(&self) -> Option<Assessed> {
-        self.assessed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.assessed.lock().clone()
     }
 
     /// What the handler gets in the credential's place.
@@ -217,12 +218,12 @@ impl RequestContext {
 
     /// Notes what is left of the key's budget.
     pub fn set_quota(&self, quota: Quota) {
-        *self.quota.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(quota);
+        *self.quota.lock() = Some(quota);
     }
 
     /// What was left of the key's budget when the handler last asked.
     pub fn quota(&self) -> Option<Quota> {
-        *self.quota.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        *self.quota.lock()
     }
 
     /// Notes that its instance is lost by its fault: it was the only one in it,
@@ -252,13 +253,13 @@ impl RequestContext {
 
     /// Notes that a scope was used, in a collection or outside of any.
     pub fn note_right(&self, scope: Scope, collection: Option<&str>) {
-        let mut rights = self.rights.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut rights = self.rights.lock();
         rights.note(scope, collection);
     }
 
     /// What the request has used and paid so far.
     pub fn rights(&self) -> Rights {
-        let rights = self.rights.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let rights = self.rights.lock();
         let mut rights = rights.clone();
         rights.cost = self.paid.load(Relaxed);
         rights

@@ -179,7 +179,7 @@ impl Trial {
 #[derive(Default)]
 pub struct Arm {
     errors: AtomicU64,
-    latencies: std::sync::Mutex<Option<Histogram<u32>>>,
+    latencies: parking_lot::Mutex<Option<Histogram<u32>>>,
 }
 
 impl Arm {
@@ -190,7 +190,7 @@ impl Arm {
             self.note_failure();
         }
         let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX).max(1);
-        let mut latencies = self.latencies.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut latencies = self.latencies.lock();
         if latencies.is_none() {
             *latencies = Histogram::new_with_max(MAX_LATENCY_US, LATENCY_DIGITS).ok();
         }
@@ -206,7 +206,7 @@ impl Arm {
 
     /// What it has come to so far.
     pub fn tally(&self) -> Tally {
-        let latencies = self.latencies.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let latencies = self.latencies.lock();
         let (requests, p95) = latencies
             .as_ref()
             .map_or((0, 0), |latencies| (latencies.len(), latencies.value_at_quantile(0.95)));

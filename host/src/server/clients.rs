@@ -3,11 +3,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use http::HeaderMap;
 use lru::LruCache;
+use parking_lot::Mutex;
 use ragtime_policy::bucket::{Decision, Limits, TokenBucket};
 
 use super::places::{Place, Places};
@@ -96,7 +97,7 @@ impl Clients {
     fn note_failure(&self, address: Option<IpAddr>) -> Result<(), Refused> {
         let Some(address) = address else { return Ok(()) };
         let now = self.started.elapsed();
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failures = self.failures.lock();
         let fresh = || TokenBucket::new(self.failure_limits, now);
         match failures.get_or_insert_mut(address, fresh).try_take(now, 1) {
             Decision::Exhausted { retry_after, .. } => Err(Refused::Throttled {

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
@@ -73,7 +74,7 @@ impl<H: Hash + Eq> Places<H> {
     fn shard(&self, holder: &H) -> MutexGuard<'_, HashMap<H, Arc<Semaphore>>> {
         let index = usize::try_from(self.hasher.hash_one(holder) % SHARDS as u64).unwrap_or(0);
         let [first, ..] = &self.shards;
-        self.shards.get(index).unwrap_or(first).lock().unwrap_or_else(PoisonError::into_inner)
+        self.shards.get(index).unwrap_or(first).lock()
     }
 }
 
@@ -96,7 +97,7 @@ mod tests {
     use std::net::IpAddr;
 
     fn is_empty<H>(places: &Places<H>) -> bool {
-        places.shards.iter().all(|shard| shard.lock().unwrap().is_empty())
+        places.shards.iter().all(|shard| shard.lock().is_empty())
     }
 
     #[test]

@@ -77,7 +77,7 @@ impl Swaps {
     /// Brings memory up to what the log says of handlers, before any request that is to
     /// see it. It runs on the thread that writes, so it waits for nobody.
     fn take_in(self: &Arc<Self>) -> Result<(), ragtime_store::Error> {
-        let _switching = self.switching.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let _switching = self.switching.lock();
         let (past, newest) = past(self.store())?;
         if let Some(last) = past.last().filter(|last| !self.serves(last)) {
             match self.ready(last) {
@@ -157,7 +157,7 @@ impl Swaps {
         };
         let candidate = self.make(last.id, &last.label, &last.sha256).await?;
         self.warm_up(&candidate).await;
-        let _switching = self.switching.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let _switching = self.switching.lock();
         // It may not be what the fleet serves any more; then the next look has another.
         let newest = tokio::task::block_in_place(|| self.store().activations())?;
         if newest.last().is_some_and(|newest| newest.id == candidate.id) {

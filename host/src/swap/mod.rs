@@ -17,9 +17,10 @@ mod trial;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use ragtime_policy::swap::{GenerationKind, Generations, State};
 use ragtime_store::{Deployment, Store};
 use serde_json::{Map, Value};
@@ -207,7 +208,7 @@ impl Swaps {
 
     /// Lets a candidate that is held back go on, or not. Whether it was held.
     pub fn decide(&self, id: u64, decision: Decision) -> bool {
-        let mut held = self.held.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut held = self.held.lock();
         match held.take_if(|(candidate, _)| *candidate == id) {
             Some((_, decide)) => decide.send(decision).is_ok(),
             None => false,
@@ -229,20 +230,20 @@ impl Swaps {
     }
 
     fn generations(&self) -> MutexGuard<'_, Generations> {
-        self.generations.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.generations.lock()
     }
 
     fn live(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Generation>>> {
-        self.live.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.live.lock()
     }
 
     /// What this host drives.
     fn driving(&self) -> Option<u64> {
-        *self.driving.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        *self.driving.lock()
     }
 
     fn set_driving(&self, id: Option<u64>) {
-        *self.driving.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = id;
+        *self.driving.lock() = id;
     }
 
     fn probe_timeout(&self) -> Duration {
@@ -287,7 +288,7 @@ impl Swaps {
 
     fn hold(&self, id: u64) -> oneshot::Receiver<Decision> {
         let (decide, decision) = oneshot::channel();
-        let mut held = self.held.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut held = self.held.lock();
         *held = Some((id, decide));
         decision
     }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
+use roaring::RoaringTreemap;
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::index::vector::{decode_vector, encode_vector};
@@ -321,9 +322,9 @@ impl AliveSet {
 
     /// Whether search may return a chunk; `documents` are the ones that a
     /// filter allows.
-    pub(crate) fn accepts(&self, chunk: u64, documents: Option<&HashSet<u64>>) -> bool {
+    pub(crate) fn accepts(&self, chunk: u64, documents: Option<&RoaringTreemap>) -> bool {
         self.find(chunk).is_some_and(|entry| {
-            entry.alive && documents.is_none_or(|documents| documents.contains(&entry.document))
+            entry.alive && documents.is_none_or(|documents| documents.contains(entry.document))
         })
     }
 

@@ -6,15 +6,16 @@
 //! keys. Documents that have been deleted stay in the set; search does not return them,
 //! since their chunks are not alive.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 use lru::LruCache;
+use parking_lot::Mutex;
 use ragtime_filter::Filter;
+use roaring::RoaringTreemap;
 use rusqlite::Connection;
 
 use crate::types::Error;
-use crate::{details, documents, lock_mutex};
+use crate::{details, documents};
 
 /// What the answer of a filter depends on, apart from the documents.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -28,7 +29,7 @@ struct Key {
 #[derive(Clone, Default)]
 struct Allowed {
     /// Keys of documents.
-    documents: Arc<HashSet<u64>>,
+    documents: Arc<RoaringTreemap>,
     /// The greatest key that was looked at.
     through: i64,
 }
@@ -59,11 +60,11 @@ impl AllowedDocuments {
         connection: &Connection,
         collection: i64,
         filter: &Filter,
-    ) -> Result<Arc<HashSet<u64>>, Error> {
+    ) -> Result<Arc<RoaringTreemap>, Error> {
         let language = details::collection_language(connection, collection)?;
         let language = language.map(|language| language.code().to_owned());
         let key = Key { collection, language, filter: filter.clone() };
-        let mut allowed = self.lock().answers.get(&key).cloned().unwrap_or_default();
+        let mut allowed = self.cache.lock().answers.get(&key).cloned().unwrap_or_default();
         let last = documents::last_key(connection)?;
         if allowed.through < last {
             let more = documents::matching(connection, collection, filter, allowed.through)?;
@@ -77,13 +78,9 @@ impl AllowedDocuments {
     }
 
     fn keep(&self, key: Key, allowed: Allowed) {
-        let mut cache = self.lock();
+        let mut cache = self.cache.lock();
         cache.put(key, allowed);
         while cache.documents > self.max_documents && cache.pop() {}
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Cache> {
-        lock_mutex(&self.cache)
     }
 }
 
@@ -107,7 +104,7 @@ impl Allowed {
     /// How much of the bound this takes: one more than its documents, so that answers
     /// without any are bounded too.
     fn size(&self) -> usize {
-        self.documents.len() + 1
+        usize::try_from(self.documents.len()).unwrap_or(usize::MAX).saturating_add(1)
     }
 }
 
@@ -136,15 +133,13 @@ mod tests {
         Filter::parse(&format!("{{\"n\": {{\"gte\": {number}}}}}")).unwrap()
     }
 
-    fn sorted(documents: &HashSet<u64>) -> Vec<u64> {
-        let mut documents: Vec<_> = documents.iter().copied().collect();
-        documents.sort_unstable();
-        documents
+    fn sorted(documents: &RoaringTreemap) -> Vec<u64> {
+        documents.iter().collect()
     }
 
     /// How many answers are kept, and what they take of the bound.
     fn size(allowed: &AllowedDocuments) -> (usize, usize) {
-        let cache = allowed.lock();
+        let cache = allowed.cache.lock();
         (cache.answers.len(), cache.documents)
     }
 

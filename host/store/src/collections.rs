@@ -1,6 +1,6 @@
 //! What can be asked of collections.
 
-use crate::indexer::Wake;
+use crate::wake::Wake;
 use ragtime_policy::chunking::{Chunking, ChunkingSpec};
 use ragtime_policy::clock::unix_now;
 use rusqlite::Connection;

@@ -6,24 +6,24 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::bisect;
 use crate::embedding_queue::{self, Share};
 use crate::fleet::Fleet;
 use crate::index::Indexes;
-use crate::indexer::{Wake, by_collection};
-use crate::lock_mutex;
 use crate::models::{self, Known};
-use crate::pending::{self, Pending};
+use crate::pending::{self, Pending, by_collection};
 use crate::reader::Readers;
 use crate::types::{Embed, Error, ModelStatus};
+use crate::wake::Wake;
 use crate::writer::Writer;
 
 /// How long to wait before asking a model again that failed, doubled each time that it
@@ -91,18 +91,18 @@ impl Embedders {
 
     /// The models there are, as of now.
     pub(crate) fn known(&self) -> Arc<Known> {
-        Arc::clone(&lock_mutex(&self.known))
+        Arc::clone(&self.known.lock())
     }
 
     /// Brings a model in; false if one of its name is there.
     pub(crate) fn add(&self, model: Arc<dyn Embed>, tools: Tools) -> std::io::Result<bool> {
         let name = model.name().to_owned();
-        let mut running = lock_mutex(&self.running);
+        let mut running = self.running.lock();
         if running.contains_key(&name) {
             return Ok(false);
         }
         let known = {
-            let mut known = lock_mutex(&self.known);
+            let mut known = self.known.lock();
             let mut next = Known::clone(&known);
             next.default.get_or_insert_with(|| name.clone());
             next.configured.insert(name.clone());
@@ -145,7 +145,7 @@ impl Embedders {
 
     /// Has every thread look for something to do.
     pub(crate) fn wake_all(&self) {
-        for running in lock_mutex(&self.running).values() {
+        for running in self.running.lock().values() {
             // One that has stopped has nothing to do.
             let _ = running.wake.send(Call::Look);
         }
@@ -153,7 +153,7 @@ impl Embedders {
 
     /// Chunks may lack vectors of this model that are not waited for.
     pub(crate) fn is_behind(&self, model: &str) {
-        if let Some(running) = lock_mutex(&self.running).get(model) {
+        if let Some(running) = self.running.lock().get(model) {
             running.state.complete.store(false, Relaxed);
             let _ = running.wake.send(Call::Behind);
         }
@@ -161,7 +161,7 @@ impl Embedders {
 
     /// The same of all models.
     pub(crate) fn are_behind(&self) {
-        let names: Vec<_> = lock_mutex(&self.running).keys().cloned().collect();
+        let names: Vec<_> = self.running.lock().keys().cloned().collect();
         names.iter().for_each(|name| self.is_behind(name));
     }
 
@@ -172,12 +172,12 @@ impl Embedders {
             complete: running.state.complete.load(Relaxed),
             failing: running.state.failing.load(Relaxed),
         };
-        lock_mutex(&self.running).iter().map(status).collect()
+        self.running.lock().iter().map(status).collect()
     }
 
     /// Stops the threads; what they have not done yet they do after the next start.
     pub(crate) fn stop(&self) -> Vec<JoinHandle<()>> {
-        let stopped = std::mem::take(&mut *lock_mutex(&self.running));
+        let stopped = std::mem::take(&mut *self.running.lock());
         let stop = |running: Running| {
             let _ = running.wake.send(Call::Stop);
             running.thread

@@ -7,8 +7,8 @@
 
 use rusqlite::Connection;
 
-use crate::models::{SERVING, SERVING_VECTOR};
 use crate::pending::{self, Pending};
+use crate::serving::{JOIN, VECTOR};
 use crate::types::{Error, Seq};
 
 /// A row is the chunks of one document up to `last_chunk`; those up to `done`
@@ -81,9 +81,9 @@ pub(crate) fn is_job_waiting(db: &Connection, job: &str) -> Result<bool, Error> 
 /// do not wait for one here: they were written before the model was there.
 pub(crate) fn leaves_out(db: &Connection, from: u64, through: u64) -> Result<Vec<String>, Error> {
     let mut statement = db.prepare_cached(&format!(
-        "SELECT DISTINCT vectors_model FROM chunks {SERVING}
+        "SELECT DISTINCT vectors_model FROM chunks {JOIN}
          WHERE chunks.id > ?1 AND chunks.id <= ?2 AND vectors_model IS NOT NULL
-         AND {SERVING_VECTOR} IS NULL AND NOT EXISTS
+         AND {VECTOR} IS NULL AND NOT EXISTS
              (SELECT 1 FROM embedding_queue WHERE document = chunks.document)"
     ))?;
     Ok(statement.query_map([from, through], |row| row.get(0))?.collect::<Result<_, _>>()?)

@@ -5,11 +5,12 @@ mod collection;
 pub(crate) mod vector;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, RwLock};
 
 use lru::LruCache;
+use parking_lot::{Mutex, RwLock};
 use ragtime_text::Language;
 use tokio::sync::watch;
 
@@ -18,7 +19,7 @@ use crate::lexical::Lexical;
 use crate::reader::Readers;
 use crate::recent::Recent;
 use crate::types::{Error, Settings};
-use crate::{details, documents, files, folders, lock_mutex, models};
+use crate::{details, documents, files, folders, models};
 pub(crate) use collection::CollectionIndex;
 
 /// The indexes of collections, loaded when asked for and unloaded when others
@@ -75,7 +76,7 @@ impl Indexes {
     /// chunks up to the watermark. Read under the lock that [`Self::remove`]
     /// takes, so that no removal slips between the snapshot and the map.
     pub(crate) fn get(&self, collection: i64) -> Result<Arc<CollectionIndex>, Error> {
-        let mut loaded = self.lock();
+        let mut loaded = self.loaded.lock();
         if let Some(index) = loaded.get(&collection) {
             return Ok(Arc::clone(index));
         }
@@ -126,7 +127,7 @@ impl Indexes {
     pub(crate) fn unfinished(&self, collection: i64) -> Result<Option<PathBuf>, Error> {
         let language = self.language(collection)?;
         let folder = self.folder(collection);
-        let in_use = match self.lock().get(&collection) {
+        let in_use = match self.loaded.lock().get(&collection) {
             Some(index) => index.folder(),
             None => folders::in_use(&folder, language),
         };
@@ -136,14 +137,14 @@ impl Indexes {
     /// Puts that index in the place of the one in use.
     pub(crate) fn finish(&self, collection: i64) -> Result<(), Error> {
         let language = self.language(collection)?;
-        let mut loaded = self.lock();
+        let mut loaded = self.loaded.lock();
         let folder = self.folder(collection);
         folders::finish(&folder, language)?;
         if let Some(index) = loaded.get(&collection) {
             let in_use = folders::in_use(&folder, language);
             let lexical = Arc::new(open_lexical(&in_use)?);
-            *index.lexical.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = lexical;
-            *lock_mutex(&index.folder) = in_use;
+            *index.lexical.write() = lexical;
+            *index.folder.lock() = in_use;
             index.recent.clear();
         }
         Ok(())
@@ -151,7 +152,7 @@ impl Indexes {
 
     /// Hides chunks, at once.
     pub(crate) fn remove(&self, removed: &[(i64, u64)]) {
-        let loaded = self.lock();
+        let loaded = self.loaded.lock();
         for (collection, chunk) in removed {
             if let Some(index) = loaded.peek(collection) {
                 index.write().remove(*chunk);
@@ -165,7 +166,7 @@ impl Indexes {
 
     /// Forgets a collection and deletes its files.
     pub(crate) fn drop_collection(&self, collection: i64) {
-        self.lock().pop(&collection);
+        self.loaded.lock().pop(&collection);
         if let Err(error) = files::remove_folder(&self.folder(collection)) {
             tracing::warn!(%error, collection, "the index of a deleted collection could not be removed");
         }
@@ -173,17 +174,17 @@ impl Indexes {
 
     /// Whether a collection's indexes are in memory.
     pub(crate) fn is_loaded(&self, collection: i64) -> bool {
-        self.lock().contains(&collection)
+        self.loaded.lock().contains(&collection)
     }
 
     /// The indexes of a collection, if they are in memory.
     pub(crate) fn loaded(&self, collection: i64) -> Option<Arc<CollectionIndex>> {
-        self.lock().get(&collection).cloned()
+        self.loaded.lock().get(&collection).cloned()
     }
 
     /// Unloads what is too much by now: loaded indexes grow.
     pub(crate) fn shrink(&self) {
-        self.make_room(&mut self.lock());
+        self.make_room(&mut self.loaded.lock());
     }
 
     /// Unloads the indexes that were not used for longest, of those that nobody
@@ -232,7 +233,7 @@ impl Indexes {
             }
             Ok(())
         });
-        let _loaded = self.lock();
+        let _loaded = self.loaded.lock();
         let incoming = index.incoming().take();
         if let (Ok(()), Some(mut incoming)) = (&read, incoming) {
             incoming.caught_up(through);
@@ -255,10 +256,6 @@ impl Indexes {
     /// The folder of the one in use.
     pub(crate) fn in_use(&self, collection: i64) -> Result<PathBuf, Error> {
         Ok(folders::in_use(&self.folder(collection), self.language(collection)?))
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Loaded> {
-        lock_mutex(&self.loaded)
     }
 }
 

@@ -20,10 +20,11 @@ use crate::fleet::Announcer;
 use crate::index::{CollectionIndex, Indexes};
 use crate::lexical::{LexicalWriter, Progress};
 use crate::pace::Pace;
-use crate::pending::{self, Pending};
+use crate::pending::{self, Pending, Work, by_collection};
 use crate::reader::Readers;
 use crate::rebuild::Rebuild;
 use crate::types::Error;
+use crate::wake::Wake;
 use crate::writer::Writer;
 use crate::{models, rechunking};
 
@@ -38,20 +39,6 @@ const MAX_DOUBLINGS: u32 = 6;
 /// How long the old and the new chunks of a document are both found: longer
 /// than a search takes between finding and reading.
 const RETIRE_AFTER: Duration = Duration::from_secs(2);
-
-/// What wakes the indexer.
-pub(crate) enum Wake {
-    /// Something was written.
-    Written,
-    /// A collection seems to have all vectors of this model, which is its next.
-    Made(i64, String),
-    /// A collection's texts are in another language now.
-    Language,
-    /// Another host has changed what is set for a collection.
-    Changed(i64),
-    /// The store closes.
-    Stop,
-}
 
 /// Why the indexer waits.
 enum Pause {
@@ -103,13 +90,6 @@ pub(crate) struct Indexer {
     pub(crate) retiring: VecDeque<(Instant, u64)>,
     /// Notifies the other hosts of a fleet.
     pub(crate) fleet: Option<Announcer>,
-}
-
-/// Chunks of one collection, and removals.
-#[derive(Default)]
-pub(crate) struct Work {
-    pub(crate) chunks: Vec<Pending>,
-    removals: Vec<(i64, u64)>,
 }
 
 impl Indexer {
@@ -418,19 +398,4 @@ impl Indexer {
         self.embedders.wake_all();
         Ok(more)
     }
-}
-
-/// Work by collection.
-pub(crate) fn by_collection(
-    pending: Vec<Pending>,
-    removals: Vec<pending::Removal>,
-) -> BTreeMap<i64, Work> {
-    let mut all: BTreeMap<i64, Work> = BTreeMap::new();
-    for chunk in pending {
-        all.entry(chunk.collection).or_default().chunks.push(chunk);
-    }
-    for (n, collection, chunk) in removals {
-        all.entry(collection).or_default().removals.push((n, chunk));
-    }
-    all
 }

@@ -44,18 +44,21 @@ mod records;
 mod retrieval;
 mod rollouts;
 mod schema;
+mod serving;
 mod tls_fault;
 mod types;
 mod vectors;
+mod wake;
 mod writer;
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use ragtime_policy::key::KeyId;
 use rusqlite::Connection;
 use tokio::sync::watch;
@@ -66,7 +69,6 @@ pub use check::{Report, check};
 use embedders::{Embedders, Tools};
 use fleet::Fleet;
 use index::Indexes;
-use indexer::Wake;
 pub use keys::KeyTable;
 pub use look::{in_use, newest};
 use maintainer::Maintainer;
@@ -75,6 +77,7 @@ use opening::{IN_THE_MAKING, lock};
 pub use ragtime_filter::Filter;
 use reader::Readers;
 pub use types::*;
+use wake::Wake;
 use writer::Writer;
 
 const DATABASE: &str = "ragtime.sqlite";
@@ -195,12 +198,12 @@ impl Store {
     pub async fn close(&self) {
         let _ = self.0.wake.send(Wake::Stop);
         let mut threads = self.0.embedders.stop();
-        threads.extend(lock_mutex(&self.0.indexer).take());
+        threads.extend(self.0.indexer.lock().take());
         threads.extend(self.0.maintainer.stop());
         if let Some(fleet) = &self.0.fleet {
             fleet.close();
         }
-        threads.extend(lock_mutex(&self.0.presence).take().map(|(_, thread)| thread));
+        threads.extend(self.0.presence.lock().take().map(|(_, thread)| thread));
         let joined = tokio::task::spawn_blocking(move || {
             threads.into_iter().for_each(|thread| drop(thread.join()));
         });
@@ -280,9 +283,4 @@ impl Room {
         }
         Ok(())
     }
-}
-
-/// A thread that panicked has left nothing half done in what these guard.
-pub(crate) fn lock_mutex<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,12 +6,13 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
+
 use crate::index::{Call, CollectionIndex, Indexes};
-use crate::lock_mutex;
 
 /// How long a collection is left alone whose files could not be written: the disk is
 /// full, and each try writes 25 MB.
@@ -44,7 +45,7 @@ impl Maintainer {
         self.stop.store(true, Relaxed);
         // It may have stopped already.
         let _ = self.calls.send(Call::Stop);
-        lock_mutex(&self.thread).take()
+        self.thread.lock().take()
     }
 }
 

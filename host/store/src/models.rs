@@ -35,21 +35,6 @@ UPDATE collections SET vectors_model = (SELECT value FROM meta WHERE name = 'emb
 DELETE FROM meta WHERE name = 'embedding_model';
 ";
 
-/// Joins a chunk with its collection and the vector that serves, as `serving.vector`
-/// would be: [`SERVING_VECTOR`].
-pub(crate) const SERVING: &str = "
-    JOIN collections ON collections.key = chunks.collection
-    LEFT JOIN vectors ON vectors.chunk = chunks.id AND vectors_slot = 0
-    LEFT JOIN vectors_1 ON vectors_1.chunk = chunks.id AND vectors_slot = 1";
-
-/// The vector that serves, with [`SERVING`].
-pub(crate) const SERVING_VECTOR: &str = "coalesce(vectors.vector, vectors_1.vector)";
-
-/// Whether the model that serves has failed at a chunk, with [`SERVING`].
-pub(crate) const SERVING_FAILED: &str = "(
-    vectors_slot = 0 AND EXISTS (SELECT 1 FROM unembedded WHERE chunk = chunks.id)
-    OR vectors_slot = 1 AND EXISTS (SELECT 1 FROM unembedded_1 WHERE chunk = chunks.id))";
-
 /// Rows that go at once, of a table that nobody reads: some milliseconds, so that
 /// writes of clients do not wait.
 const MAX_CLEANED: usize = 2_000;

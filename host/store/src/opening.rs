@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex};
 
 use lru::LruCache;
+use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
@@ -14,12 +15,13 @@ use crate::allowed::AllowedDocuments;
 use crate::embedders::{Embedders, Tools};
 use crate::fleet::{self, Member, Memory};
 use crate::index::Indexes;
-use crate::indexer::{Indexer, Wake};
+use crate::indexer::Indexer;
 use crate::maintainer::Maintainer;
 use crate::models::Known;
 use crate::pace::Pace;
 use crate::reader::Readers;
 use crate::types::{Error, OpenError, Settings};
+use crate::wake::Wake;
 use crate::writer::{Effects, Journal, Writer};
 use crate::{DATABASE, INDEXES, LOCK, Shared, Store};
 use crate::{documents, embedding_queue, lexical, models, schema};

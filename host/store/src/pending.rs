@@ -1,6 +1,6 @@
 //! What the database has that the indexes may not have yet.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ragtime_text::{Language, Words};
 use rusqlite::{Connection, Params};
@@ -8,7 +8,7 @@ use rusqlite::{Connection, Params};
 use crate::details;
 use crate::documents::{headings_from_json, indexed_text, last_chunk_ever, slice};
 use crate::index::vector::decode_vector;
-use crate::models::{SERVING, SERVING_FAILED, SERVING_VECTOR};
+use crate::serving::{FAILED, JOIN, VECTOR};
 use crate::types::Error;
 
 /// A chunk that is to be indexed.
@@ -23,6 +23,13 @@ pub(crate) struct Pending {
 
 /// A chunk that is to be taken out: number of the removal, collection, chunk.
 pub(crate) type Removal = (i64, i64, u64);
+
+/// Chunks of one collection, and removals.
+#[derive(Default)]
+pub(crate) struct Work {
+    pub(crate) chunks: Vec<Pending>,
+    pub(crate) removals: Vec<(i64, u64)>,
+}
 
 /// Collections in one batch: their indexes are held in memory together.
 const MAX_COLLECTIONS: usize = 32;
@@ -81,7 +88,7 @@ pub(crate) fn without_vector(
 ) -> Result<Vec<Pending>, Error> {
     let which = format!(
         "chunks.id > ?1 AND chunks.id <= ?2 AND vectors_model = ?4
-         AND {SERVING_VECTOR} IS NULL AND NOT {SERVING_FAILED} ORDER BY chunks.id LIMIT ?3"
+         AND {VECTOR} IS NULL AND NOT {FAILED} ORDER BY chunks.id LIMIT ?3"
     );
     read(db, &which, (from, through, limit, model))
 }
@@ -110,8 +117,8 @@ pub(crate) fn read(
     params: impl Params,
 ) -> Result<Vec<Pending>, Error> {
     let mut chunks = db.prepare_cached(&format!(
-        "SELECT chunks.id, document, collection, start, end, headings, {SERVING_VECTOR}
-         FROM chunks {SERVING} WHERE {which}"
+        "SELECT chunks.id, document, collection, start, end, headings, {VECTOR}
+         FROM chunks {JOIN} WHERE {which}"
     ))?;
     let mut documents =
         db.prepare_cached("SELECT id, title, text FROM documents WHERE key = ?1")?;
@@ -174,4 +181,16 @@ fn pending_of(row: &rusqlite::Row<'_>, source: &Source) -> Result<Pending, Error
         },
         vector: blob.and_then(decode_vector),
     })
+}
+
+/// Work by collection.
+pub(crate) fn by_collection(pending: Vec<Pending>, removals: Vec<Removal>) -> BTreeMap<i64, Work> {
+    let mut all: BTreeMap<i64, Work> = BTreeMap::new();
+    for chunk in pending {
+        all.entry(chunk.collection).or_default().chunks.push(chunk);
+    }
+    for (n, collection, chunk) in removals {
+        all.entry(collection).or_default().removals.push((n, chunk));
+    }
+    all
 }

@@ -1,12 +1,12 @@
 //! Connections that only read, kept for the next reader.
 
 use std::path::PathBuf;
-use std::sync::Mutex;
 
+use parking_lot::Mutex;
 use rusqlite::Connection;
 
+use crate::connection;
 use crate::types::Error;
-use crate::{connection, lock_mutex};
 
 /// Idle connections to keep. One costs about 2 MB of page cache.
 const MAX_IDLE: usize = 8;
@@ -26,21 +26,17 @@ impl Readers {
         &self,
         work: impl FnOnce(&Connection) -> Result<R, Error>,
     ) -> Result<R, Error> {
-        let kept = self.lock().pop();
+        let kept = self.idle.lock().pop();
         let mut connection = match kept {
             Some(connection) => connection,
             None => connection::open_reader(&self.path)?,
         };
         let result =
             connection.transaction().map_err(Error::from).and_then(|snapshot| work(&snapshot));
-        let mut idle = self.lock();
+        let mut idle = self.idle.lock();
         if idle.len() < MAX_IDLE {
             idle.push(connection);
         }
         result
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
-        lock_mutex(&self.idle)
     }
 }

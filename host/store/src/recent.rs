@@ -4,11 +4,13 @@
 //! moved. Its words are the same, so what they found is kept for that long. Any change of
 //! the index forgets it, so an answer is the same with and without.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use roaring::RoaringTreemap;
 
 use crate::lexical::LexicalSearch;
-use crate::lock_mutex;
 use crate::types::{CandidateQuery, Error};
 
 /// Queries that are kept: as many as may be between their first and second question at
@@ -16,7 +18,7 @@ use crate::types::{CandidateQuery, Error};
 const MAX_KEPT: usize = 64;
 /// The most documents that a filter may let through for its query to be kept, as they are
 /// kept with it.
-const MAX_DOCUMENTS: usize = 10_000;
+const MAX_DOCUMENTS: u64 = 10_000;
 
 /// The words of a query, with all that their result depends on beside the index.
 #[derive(PartialEq, Eq)]
@@ -25,7 +27,7 @@ pub(crate) struct Key {
     depth: usize,
     required: Vec<String>,
     excluded: Vec<String>,
-    documents: Option<Arc<HashSet<u64>>>,
+    documents: Option<Arc<RoaringTreemap>>,
 }
 
 /// What they found.
@@ -53,7 +55,7 @@ impl Key {
     /// Of a query that another with the same words may follow: a hybrid one.
     pub(crate) fn new(
         query: &CandidateQuery<'_>,
-        documents: &Option<Arc<HashSet<u64>>>,
+        documents: &Option<Arc<RoaringTreemap>>,
     ) -> Option<Self> {
         let is_small = documents.as_ref().is_none_or(|all| all.len() <= MAX_DOCUMENTS);
         (query.lexical && query.vector.is_some() && is_small).then(|| Self {
@@ -74,7 +76,7 @@ impl Found {
     /// The chunks that the words found, and of `others` those that match, with scores.
     pub(crate) fn with_scores(&self, others: &[u64]) -> Result<HashMap<u64, f32>, Error> {
         let mut scores: HashMap<u64, f32> = self.hits.iter().copied().collect();
-        let mut known = lock_mutex(&self.others);
+        let mut known = self.others.lock();
         let is_new = |chunk: &u64| !scores.contains_key(chunk) && !known.contains_key(chunk);
         let new: Vec<_> = others.iter().copied().filter(is_new).collect();
         if !new.is_empty() {
@@ -90,26 +92,26 @@ impl Found {
 impl Recent {
     /// Forgets everything, since the index has changed.
     pub(crate) fn clear(&self) {
-        let mut state = lock_mutex(&self.0);
+        let mut state = self.0.lock();
         state.version += 1;
         state.kept.clear();
     }
 
     /// How often the index has changed.
     pub(crate) fn version(&self) -> u64 {
-        lock_mutex(&self.0).version
+        self.0.lock().version
     }
 
     /// What was found for these words.
     pub(crate) fn get(&self, key: &Key) -> Option<Arc<Found>> {
-        let state = lock_mutex(&self.0);
+        let state = self.0.lock();
         let found = state.kept.iter().find(|(known, _)| known == key);
         found.map(|(_, found)| Arc::clone(found))
     }
 
     /// Keeps what was found in an index of this version, if it still is of it.
     pub(crate) fn keep(&self, version: u64, key: Key, found: &Arc<Found>) {
-        let mut state = lock_mutex(&self.0);
+        let mut state = self.0.lock();
         if state.version == version {
             state.kept.truncate(MAX_KEPT - 1);
             state.kept.push_front((key, Arc::clone(found)));

@@ -1,13 +1,13 @@
 //! The writer: one thread, one connection, many writes in one transaction.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::fleet::{Log, Lost, TakeIn};
-use crate::lock_mutex;
 use crate::types::{Error, Settings};
 
 /// Writes in one transaction. Bounds how long the first waits for the last.
@@ -22,15 +22,11 @@ struct Health(Mutex<Option<Instant>>);
 
 impl Health {
     fn set(&self, good: bool) {
-        *self.lock() = (!good).then(Instant::now);
+        *self.0.lock() = (!good).then(Instant::now);
     }
 
     fn failed_at(&self) -> Option<Instant> {
-        *self.lock()
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
-        lock_mutex(&self.0)
+        *self.0.lock()
     }
 }
 
@@ -354,7 +350,7 @@ fn transaction(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Mutex;
+    use parking_lot::Mutex;
 
     /// A writer on a table `t`, and what `after` was given.
     fn writer(queued_writes: usize) -> (Writer, Arc<Mutex<Vec<u64>>>) {
@@ -363,7 +359,7 @@ mod tests {
         let removed = Arc::new(Mutex::new(Vec::new()));
         let noted = Arc::clone(&removed);
         let after = Box::new(move |effects: &Effects| {
-            noted.lock().unwrap().extend(effects.removed.iter().map(|(_, chunk)| *chunk));
+            noted.lock().extend(effects.removed.iter().map(|(_, chunk)| *chunk));
         });
         let write_wait = Duration::from_millis(20);
         let settings = Settings { queued_writes, write_wait, ..Settings::default() };
@@ -420,7 +416,7 @@ mod tests {
         assert!(first.is_ok() && second.is_ok());
         assert!(matches!(again, Err(Error::Internal(_))));
         assert_eq!(count(&writer).await, 2);
-        assert_eq!(*removed.lock().unwrap(), [1, 2]);
+        assert_eq!(*removed.lock(), [1, 2]);
     }
 
     #[tokio::test]
@@ -459,7 +455,7 @@ mod tests {
         );
         assert!(before.is_err() && lost.is_err() && after.is_err());
         assert!(!writer.healthy());
-        assert!(removed.lock().unwrap().is_empty());
+        assert!(removed.lock().is_empty());
         assert_eq!(count(&writer).await, 0);
         writer.write(insert(3)).await.unwrap();
         assert!(writer.healthy());

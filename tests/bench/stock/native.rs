@@ -2,7 +2,7 @@
 //! the same budgets, the same validation and the same ranking.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
@@ -11,6 +11,7 @@ use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use parking_lot::Mutex;
 use ragtime_api::fusion::{self, Ranking};
 use ragtime_api::rate::Quota;
 use ragtime_api::resource::health::Live;
@@ -114,7 +115,7 @@ fn admit(shared: &Shared, headers: &HeaderMap) -> Result<Quota, StatusCode> {
     if !shared.digest.verify(&given) {
         return Err(StatusCode::UNAUTHORIZED);
     }
-    let mut bucket = shared.bucket.lock().unwrap();
+    let mut bucket = shared.bucket.lock();
     match bucket.try_take(shared.started.elapsed(), 1) {
         Decision::Admitted(quota) => Ok(Quota {
             policy: "perkey".into(),

@@ -3,30 +3,14 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 
+use super::fault::FRAGMENT;
 use super::field::FieldKind;
 use super::{
     Any, Fault, Faults, Field, Flag, Json, Member, Nested, Number, Object, Objects, Text, Texts,
     Tree, Whole, Word,
 };
-
-/// What RFC 3986 does not allow in a fragment.
-const FRAGMENT: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'#')
-    .add(b'%')
-    .add(b'<')
-    .add(b'>')
-    .add(b'[')
-    .add(b']')
-    .add(b'\\')
-    .add(b'^')
-    .add(b'`')
-    .add(b'{')
-    .add(b'|')
-    .add(b'}');
 
 /// A place in a body; shows as a JSON Pointer in URI fragment form.
 #[derive(Debug, Clone, Copy)]
@@ -37,30 +21,6 @@ pub enum Location<'l> {
     Member(&'l Location<'l>, &'l str),
     /// An item of an array.
     Item(&'l Location<'l>, usize),
-}
-
-/// A JSON Pointer in URI fragment form.
-pub(crate) fn fragment(pointer: &str) -> String {
-    format!("#{}", utf8_percent_encode(pointer, FRAGMENT))
-}
-
-/// A JSON Pointer in URI fragment form as programmers write it,
-/// `messages[0].content`; empty for the whole body.
-pub(crate) fn dotted(fragment: &str) -> String {
-    let decoded = percent_decode_str(fragment.trim_start_matches('#')).decode_utf8_lossy();
-    let mut place = String::new();
-    for step in decoded.split('/').skip(1) {
-        let step = step.replace("~1", "/").replace("~0", "~");
-        if !step.is_empty() && step.bytes().all(|byte| byte.is_ascii_digit()) {
-            place.push_str(&format!("[{step}]"));
-        } else {
-            if !place.is_empty() {
-                place.push('.');
-            }
-            place.push_str(&step);
-        }
-    }
-    place
 }
 
 impl fmt::Display for Location<'_> {
@@ -384,13 +344,6 @@ mod tests {
     #[test]
     fn a_pointer_escapes_what_json_pointer_and_fragments_reserve() {
         assert_eq!(faults(r#"{"x/y~ z":1}"#)[0].0, "#/x~1y~0%20z");
-    }
-
-    #[test]
-    fn a_place_is_written_as_programmers_do() {
-        assert_eq!(dotted("#/messages/0/content/12/type"), "messages[0].content[12].type");
-        assert_eq!(dotted("#/x~1y~0%20z"), "x/y~ z");
-        assert_eq!(dotted("#"), "");
     }
 
     #[test]

@@ -1,69 +1,22 @@
 //! Strict reading of JSON bodies: every fault gets a pointer, unknown and
 //! repeated members are faults, and all faults of a body come in one answer.
 
+pub(crate) mod fault;
 mod field;
 mod fields;
-mod value;
+pub(crate) mod value;
 
-use schemars::JsonSchema;
-use serde::Serialize;
-
+pub use fault::Fault;
 pub use field::{
     Any, Field, Flag, Member, Nested, Number, Object, Objects, Rule, Text, Texts, Tree, Whole,
     Word, any_of, lenient_object, object,
 };
+pub(crate) use fields::whole;
 pub use fields::{Fields, Location};
-pub(crate) use fields::{dotted, fragment, whole};
-pub use value::Json;
+pub use value::{Json, encode};
 
 use crate::limits;
 use crate::problem::{Code, Problem};
-
-/// One thing wrong with a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Fault {
-    /// What is wrong and what is allowed.
-    pub detail: String,
-    /// Where in the body, as a JSON Pointer in URI fragment form (RFC 6901
-    /// section 6, as in RFC 9457 section 3).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pointer: Option<String>,
-    /// Which parameter of the path or query.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub parameter: Option<String>,
-}
-
-impl Fault {
-    /// A fault at a place in the body.
-    pub fn at(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { detail: detail.into(), pointer: Some(pointer.into()), parameter: None }
-    }
-
-    /// A fault in a parameter of the path or query.
-    pub fn parameter(name: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { detail: detail.into(), pointer: None, parameter: Some(name.into()) }
-    }
-
-    /// The member or parameter at fault, `messages[0].content`; none where it
-    /// is the whole body.
-    pub fn place(&self) -> Option<String> {
-        let place = match (&self.pointer, &self.parameter) {
-            (Some(pointer), _) => dotted(pointer),
-            (None, Some(name)) => name.clone(),
-            (None, None) => String::new(),
-        };
-        (!place.is_empty()).then_some(place)
-    }
-
-    /// What is wrong, as a sentence that names the place.
-    pub fn sentence(&self) -> String {
-        let detail = self.detail.trim_end_matches('.');
-        match self.place() {
-            Some(place) => format!("`{place}` {detail}."),
-            None => format!("The body {detail}."),
-        }
-    }
-}
 
 /// The faults of one request.
 #[derive(Debug, Default)]
@@ -163,12 +116,6 @@ pub fn read<'a, T>(
     let mut faults = Faults::default();
     let value = read(json, &mut faults);
     faults.finish(value)
-}
-
-/// Writes a value as compact JSON. The types of this crate have string keys
-/// and no fallible `Serialize`, which are the only ways to fail.
-pub fn encode(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
 }
 
 #[cfg(test)]

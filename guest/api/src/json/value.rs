@@ -158,6 +158,12 @@ impl<'de> Deserialize<'de> for Name<'de> {
     }
 }
 
+/// Writes a value as compact JSON. The types of this crate have string keys
+/// and no fallible `Serialize`, which are the only ways to fail.
+pub fn encode(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -14,6 +14,7 @@ use super::auth::scope_to_wit;
 use super::{Denied, Permit, Provider, covers};
 use crate::bindings::admission::PermitBorrow;
 use crate::bindings::store as wit;
+use crate::catch_up::catch_up;
 use crate::library::{Error, check_document};
 use crate::records::{Commit, Document, Failure as Failed, Job};
 use crate::state::{Failure, embedder, read, write};
@@ -328,7 +329,7 @@ pub(super) async fn ingest(
 /// Makes the vectors of what was written, when there is a model.
 async fn embed(collection: &str) {
     if let Some(embedder) = embedder() {
-        while embedder.catch_up(collection).await {}
+        while catch_up(&embedder, collection).await {}
     }
 }
 

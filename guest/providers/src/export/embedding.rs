@@ -7,7 +7,8 @@ use ragtime_policy::scope::Scope;
 use super::{Permit, Provider, covers};
 use crate::bindings::admission::PermitBorrow;
 use crate::bindings::embedding as wit;
-use crate::state::{embedder, log};
+use crate::log::log;
+use crate::state::embedder;
 
 /// Texts of one call, as the host allows.
 const MAX_TEXTS: usize = 1_024;

@@ -16,7 +16,8 @@ use crate::bindings::generation as wit;
 use crate::bindings::wit_stream;
 use crate::chat::{self, Chat, Tokens};
 use crate::library::{Collection, Error, Library};
-use crate::state::{Failure, log, read, state};
+use crate::log::log;
+use crate::state::{Failure, read, state};
 
 const EXTRACTIVE: &str = "extractive";
 

@@ -11,6 +11,7 @@ use super::documents::{allowed, error_to_wit};
 use crate::bindings::admission::PermitBorrow;
 use crate::bindings::search as wit;
 use crate::bindings::store::{Error, Span};
+use crate::catch_up::catch_up;
 use crate::embedder::Embedder;
 use crate::library::{self, Found, Library};
 use crate::state::{embedder, read};
@@ -78,7 +79,7 @@ async fn vector(embedder: &Embedder, query: &wit::Query) -> Option<Rc<Vec<f32>>>
         }
     }
     let vector = embedder.query(&query.text).await?;
-    embedder.catch_up(&query.collection).await;
+    catch_up(embedder, &query.collection).await;
     Some(vector)
 }
 

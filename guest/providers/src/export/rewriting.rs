@@ -6,7 +6,7 @@ use super::generation::{chat, message};
 use super::{Permit, Provider, covers};
 use crate::bindings::admission::PermitBorrow;
 use crate::bindings::rewriting as wit;
-use crate::state::log;
+use crate::log::log;
 
 impl wit::Guest for Provider {
     async fn rewrite(permit: PermitBorrow<'_>, messages: Vec<wit::Message>) -> Option<String> {

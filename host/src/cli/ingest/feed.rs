@@ -2,8 +2,9 @@
 //! is gone where that is asked for.
 
 pub mod ledger;
+pub mod pass;
 mod server;
-mod settings;
+pub mod settings;
 mod watch;
 
 use std::collections::{BTreeSet, HashMap};
@@ -12,13 +13,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ragtime_policy::digest::sha256_of;
-use serde_json::{Value, json};
 
 use super::search::Search;
 use super::site::{self, Site};
 use super::{Delivery, Progress, kinds, put_in};
 use crate::cli::{CliError, Context, out};
 use ledger::{Ledger, Print, Put};
+use pass::{Pass, Report, is_intact};
 use server::Deletion;
 pub use settings::{Feed, FeedArgs, feeds};
 pub use watch::watch;
@@ -28,30 +29,6 @@ const MIN_DELETIONS_TO_REFUSE: usize = 10;
 
 /// Documents whose versions are asked for one by one; beyond it, a list of all costs less.
 const MAX_ASKED_ALONE: usize = 32;
-
-/// What a pass did, or would do.
-#[derive(Debug, Default)]
-pub struct Report {
-    sent: Vec<String>,
-    unchanged: u64,
-    deleted: Vec<String>,
-    kept: Vec<String>,
-    /// Whether deletions were refused.
-    refused: bool,
-    /// Files that are still being written.
-    pub unsettled: u64,
-}
-
-/// How a pass is made.
-#[derive(Debug, Clone, Copy)]
-pub struct Pass {
-    /// Say what would be done, and do nothing.
-    pub rehearsed: bool,
-    /// Compare with what the server has, rather than with what it was known to have.
-    pub compared: bool,
-    /// Files that changed more recently are left to a later pass.
-    pub settle: Option<Duration>,
-}
 
 /// Follows each feed once, or on and on, and reports what became of it.
 pub async fn run(
@@ -330,17 +307,6 @@ fn is_within(modified: SystemTime, settle: Duration) -> bool {
     SystemTime::now().duration_since(modified).is_ok_and(|age| age < settle)
 }
 
-/// Whether the server still has what the feed put for a source.
-pub fn is_intact(
-    ledger: &Ledger,
-    known: &Option<HashMap<String, String>>,
-    source: &str,
-) -> Result<bool, CliError> {
-    let Some(known) = known else { return Ok(true) };
-    let put = ledger.documents_of(source)?;
-    Ok(put.iter().all(|put| put.stamp.is_some() && known.get(&put.id) == put.stamp.as_ref()))
-}
-
 /// Writes down what the server takes, as soon as it has it.
 pub struct Recorder<'a> {
     ledger: &'a mut Ledger,
@@ -374,60 +340,6 @@ fn refusal(gone: usize, all: u64, seen: u64, max_percent: u8) -> Option<String> 
     let over = (gone as u64).saturating_mul(100) > all.saturating_mul(u64::from(max_percent));
     (over && gone > MIN_DELETIONS_TO_REFUSE)
         .then(|| format!("{gone} of {all} documents would go, more than {max_percent} of 100"))
-}
-
-impl Report {
-    /// A page or file has been sent, or would be.
-    pub fn sent(&mut self, id: String) {
-        self.sent.push(id);
-    }
-
-    /// A page is as it was.
-    pub fn unchanged(&mut self) {
-        self.unchanged += 1;
-    }
-
-    /// Whether there is nothing to report.
-    pub fn is_empty(&self) -> bool {
-        self.sent.is_empty() && self.deleted.is_empty() && self.kept.is_empty()
-    }
-
-    /// Says what became of the feed.
-    pub fn print(&self, feed: &Feed, progress: &Progress, rehearsed: bool, as_json: bool) {
-        if as_json {
-            progress.clear();
-            return out::data(&self.json(feed, progress, rehearsed).to_string());
-        }
-        if rehearsed {
-            self.sent.iter().for_each(|id| out::data(&format!("would send {id}")));
-            self.deleted.iter().for_each(|id| out::data(&format!("would delete {id}")));
-            return out::note(&format!("{}: {}", feed.name, self.summary("would be ")));
-        }
-        progress.report(false);
-        out::note(&format!("{}: {}", feed.name, self.summary("")));
-    }
-
-    fn summary(&self, would: &str) -> String {
-        format!(
-            "{} {would}sent, {} unchanged, {} {would}deleted, {} kept",
-            self.sent.len(),
-            self.unchanged,
-            self.deleted.len(),
-            self.kept.len()
-        )
-    }
-
-    fn json(&self, feed: &Feed, progress: &Progress, rehearsed: bool) -> Value {
-        let mut report = progress.json();
-        let own = json!({
-            "feed": feed.name, "dry_run": rehearsed, "sent": self.sent,
-            "unchanged": self.unchanged, "deleted": self.deleted, "kept": self.kept,
-        });
-        if let (Value::Object(members), Value::Object(own)) = (&mut report, own) {
-            members.extend(own);
-        }
-        report
-    }
 }
 
 /// The folders and files of these feeds, for whoever watches them.

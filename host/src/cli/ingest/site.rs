@@ -14,7 +14,8 @@ use sha2::{Digest, Sha256};
 
 use super::document::Document;
 use super::feed::ledger::{Ledger, Print};
-use super::feed::{Feed, Pass, Report, is_intact};
+use super::feed::pass::{Pass, Report, is_intact};
+use super::feed::settings::Feed;
 use super::files::{self, Sent};
 use super::{Delivery, NO_METADATA, Progress, make};
 use crate::cli::{CliError, Context, list, out};

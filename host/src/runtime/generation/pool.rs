@@ -1,10 +1,11 @@
 //! Instances of one component: how each is made, what it takes, and when it ends.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use wasmtime::component::GuestTaskId;
 use wasmtime::{AsContextMut, CallHook, Store, StoreContextMut, UpdateDeadline};
@@ -185,18 +186,14 @@ struct Requests(Mutex<Vec<Weak<RequestContext>>>);
 
 impl Requests {
     fn begin(&self, request: &Arc<RequestContext>) {
-        let mut requests = self.lock();
+        let mut requests = self.0.lock();
         requests.retain(|request| request.strong_count() > 0);
         requests.push(Arc::downgrade(request));
     }
 
     /// Whether some client still waits for something.
     fn any(&self) -> bool {
-        self.lock().iter().any(|request| request.strong_count() > 0)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Weak<RequestContext>>> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.0.lock().iter().any(|request| request.strong_count() > 0)
     }
 }
 

@@ -6,12 +6,13 @@
 //! repetition is done again; writes of documents are the same the second time.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
+use parking_lot::Mutex;
 use ragtime_policy::bucket::Decision;
 use ragtime_store::{Claim, Claimed, IdempotencyRecord};
 use sha2::{Digest, Sha256};
@@ -162,7 +163,7 @@ impl Idempotency {
         name: Named,
         fingerprint: [u8; 32],
     ) -> Result<PendingRecord, Problem> {
-        let mut at_work = self.at_work.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut at_work = self.at_work.lock();
         match at_work.get(&name) {
             Some(other) if *other != fingerprint => Err(Problem::IdempotencyKeyReused),
             Some(_) => Err(Problem::IdempotencyInProgress),
@@ -276,7 +277,7 @@ impl PendingRecord {
 
 impl Drop for PendingRecord {
     fn drop(&mut self) {
-        self.all.at_work.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
+        self.all.at_work.lock().remove(&self.name);
         if let Some(claim) = self.claim.take() {
             let store = self.all.services.store.clone();
             // What is not given back ends by itself.

@@ -16,7 +16,6 @@ use tokio::sync::oneshot;
 use super::link::Link;
 use super::log::number;
 use super::{Fleet, known_as, unix_ms};
-use crate::lock_mutex;
 use crate::writer::Writer;
 
 /// How often to look without being asked: what another host waits for, as a document for its
@@ -68,12 +67,12 @@ fn run(mut link: Link, fleet: &Fleet, writer: &Weak<Writer>, requests: &Receiver
 }
 
 fn pass(link: &mut Link, fleet: &Fleet, writer: &Weak<Writer>) -> Result<(), NotCurrent> {
-    let (at, token) = lock_mutex(&fleet.last).clone();
-    *lock_mutex(&fleet.asked_at) = Some(Instant::now());
+    let (at, token) = fleet.last.lock().clone();
+    *fleet.asked_at.lock() = Some(Instant::now());
     let sent = unix_ms();
     let asked = link.ask(|client, schema| ask(client, schema, at));
     let came = unix_ms();
-    *lock_mutex(&fleet.asked_at) = None;
+    *fleet.asked_at.lock() = None;
     let answer = match asked {
         Ok(answer) => answer,
         Err(broken) => {
@@ -125,7 +124,7 @@ pub(crate) async fn wait(requests: &Sender<Waits>, fleet: &Fleet) -> Result<(), 
         Ok(Ok(current)) => current,
         Ok(Err(_)) => Err(NotCurrent::Unreachable),
         // PostgreSQL has yet to answer the question, or others' before it.
-        Err(_) if lock_mutex(&fleet.asked_at).is_some() => Err(NotCurrent::Unreachable),
+        Err(_) if fleet.asked_at.lock().is_some() => Err(NotCurrent::Unreachable),
         Err(_) => Err(NotCurrent::Behind),
     }
 }

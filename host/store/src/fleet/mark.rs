@@ -1,9 +1,8 @@
 //! A number that only grows, and that threads wait for.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::lock_mutex;
+use parking_lot::{Condvar, Mutex};
 
 #[derive(Debug, Default)]
 pub(crate) struct Mark {
@@ -13,12 +12,12 @@ pub(crate) struct Mark {
 
 impl Mark {
     pub(crate) fn get(&self) -> u64 {
-        *self.lock()
+        *self.value.lock()
     }
 
     /// Makes it at least this.
     pub(crate) fn raise(&self, to: u64) {
-        let mut value = self.lock();
+        let mut value = self.value.lock();
         if to > *value {
             *value = to;
             self.grown.notify_all();
@@ -28,20 +27,15 @@ impl Mark {
     /// Waits until it is at least this; false if it is not within `max_wait`.
     pub(crate) fn wait_for(&self, least: u64, max_wait: Duration) -> bool {
         let give_up = Instant::now() + max_wait;
-        let mut value = self.lock();
+        let mut value = self.value.lock();
         while *value < least {
             let left = give_up.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return false;
             }
-            let waited = self.grown.wait_timeout(value, left);
-            value = waited.unwrap_or_else(PoisonError::into_inner).0;
+            self.grown.wait_for(&mut value, left);
         }
         true
-    }
-
-    fn lock(&self) -> MutexGuard<'_, u64> {
-        lock_mutex(&self.value)
     }
 }
 

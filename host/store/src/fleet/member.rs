@@ -1,10 +1,11 @@
 //! A store as part of a fleet: what its opening begins and what follows the log.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
@@ -13,12 +14,12 @@ use super::{
 };
 use crate::embedders::Embedders;
 use crate::index::Indexes;
-use crate::indexer::Wake;
 use crate::models::Known;
 use crate::reader::Readers;
 use crate::types::{Error, OpenError};
+use crate::wake::Wake;
 use crate::writer::{Journal, Writer};
-use crate::{embedding_queue, lock_mutex, schema};
+use crate::{embedding_queue, schema};
 
 /// A host that has joined, and what it is still to be given.
 pub(crate) struct Member {
@@ -51,8 +52,8 @@ impl Member {
         let fleet = Arc::clone(&self.fleet);
         let mut log = Log::start(self.link.another(), connection, applier, fleet)?;
         let dropped = Mutex::new(Vec::new());
-        log.follow(&|taken: &TakenIn| lock_mutex(&dropped).extend(&taken.dropped))?;
-        Ok((log, dropped.into_inner().unwrap_or_else(PoisonError::into_inner)))
+        log.follow(&|taken: &TakenIn| dropped.lock().extend(&taken.dropped))?;
+        Ok((log, dropped.into_inner()))
     }
 
     /// What the indexer announces to the others how far it is with; it is `through` here.
@@ -72,8 +73,8 @@ impl Member {
         let Self { settings, fleet, link, database } = self;
         let (requests, asked) = channel();
         fence::start(link.another(), Arc::clone(&fleet), Arc::downgrade(writer), asked)?;
-        *lock_mutex(&fleet.requests) = Some(requests);
-        *lock_mutex(&fleet.components) = Some(link.another());
+        *fleet.requests.lock() = Some(requests);
+        *fleet.components.lock() = Some(link.another());
         let lead = lead(writer, embedders, wake);
         let snapshots = snapshot::Source::new(database, settings.snapshot_bytes);
         let (stop, stopped) = channel();

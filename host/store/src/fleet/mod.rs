@@ -32,11 +32,11 @@ mod tests;
 mod tls;
 
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use ragtime_policy::clock::since_epoch;
 use ragtime_policy::rollout::Host;
 use tokio::sync::watch;
@@ -56,7 +56,6 @@ pub(crate) use searchable::Announcer;
 pub use start::import;
 use start::join;
 
-use crate::lock_mutex;
 pub use crate::tls_fault::{SharedServer, TlsFault};
 use crate::types::{Error, OpenError};
 
@@ -178,7 +177,7 @@ impl Fleet {
 
     /// Resolves once this host has all that was acknowledged before.
     pub(crate) async fn fence(&self) -> Result<(), NotCurrent> {
-        let requests = lock_mutex(&self.requests).clone();
+        let requests = self.requests.lock().clone();
         // What this host has is of no worth any more.
         let requests = requests.filter(|_| self.ended.borrow().is_none());
         match requests {
@@ -207,12 +206,12 @@ impl Fleet {
 
     /// Hosts that live, this one among them.
     pub(crate) fn live_hosts(&self) -> u32 {
-        u32::try_from(lock_mutex(&self.hosts).len()).unwrap_or(u32::MAX).max(1)
+        u32::try_from(self.hosts.lock().len()).unwrap_or(u32::MAX).max(1)
     }
 
     /// Names the handler that this host serves.
     pub(crate) fn set_handler(&self, generation: u64, sha256: &str) {
-        *lock_mutex(&self.handler) = (generation, sha256.to_owned());
+        *self.handler.lock() = (generation, sha256.to_owned());
     }
 
     /// This host, as the others know it.
@@ -221,27 +220,27 @@ impl Fleet {
     }
 
     fn name(&self) -> String {
-        lock_mutex(&self.name).clone()
+        self.name.lock().clone()
     }
 
     /// Calls this host so from the next beat on.
     pub(crate) fn set_name(&self, name: String) {
-        *lock_mutex(&self.name) = name;
+        *self.name.lock() = name;
     }
 
     /// The hosts that live, as of the last beat.
     pub(crate) fn live(&self) -> Vec<Host> {
-        lock_mutex(&self.hosts).clone()
+        self.hosts.lock().clone()
     }
 
     /// What to do after handlers or a rollout have changed, before any request sees it.
     pub(crate) fn on_handlers_changed(&self, take_in: HandlersChanged) {
-        *lock_mutex(&self.handlers_changed) = Some(take_in);
+        *self.handlers_changed.lock() = Some(take_in);
     }
 
     /// Handlers or a rollout have changed.
     pub(crate) fn handlers_have_changed(&self) {
-        let taken = lock_mutex(&self.handlers_changed).as_ref().map_or(Ok(()), |take_in| take_in());
+        let taken = self.handlers_changed.lock().as_ref().map_or(Ok(()), |take_in| take_in());
         if let Err(error) = taken {
             tracing::error!(%error, "which handler serves cannot be read");
             self.end("the handlers cannot be read");
@@ -253,7 +252,7 @@ impl Fleet {
         &self,
         work: impl FnOnce(&mut Link) -> Result<R, link::Broken>,
     ) -> Result<R, Error> {
-        let mut link = lock_mutex(&self.components);
+        let mut link = self.components.lock();
         let link =
             link.as_mut().ok_or_else(|| Error::Internal("the fleet is not joined".into()))?;
         work(link).map_err(|error| Error::Internal(error.to_string()))
@@ -261,12 +260,12 @@ impl Fleet {
 
     /// What to do after keys with these ids have changed, before any request sees it.
     pub(crate) fn on_keys_changed(&self, take_in: KeysChanged) {
-        *lock_mutex(&self.keys_changed) = Some(take_in);
+        *self.keys_changed.lock() = Some(take_in);
     }
 
     /// Keys with these ids have changed.
     pub(crate) fn keys_have_changed(&self, ids: &[String]) {
-        let taken = lock_mutex(&self.keys_changed).as_ref().map_or(Ok(()), |take_in| take_in(ids));
+        let taken = self.keys_changed.lock().as_ref().map_or(Ok(()), |take_in| take_in(ids));
         if let Err(error) = taken {
             tracing::error!(%error, "keys that were changed cannot be read");
             self.end("the keys cannot be read");
@@ -276,7 +275,7 @@ impl Fleet {
     /// This host has everything up to this entry, in its database and in memory.
     fn advance(&self, to: &Position) {
         // Before who waits for the entry is woken: they ask for it by this.
-        *lock_mutex(&self.last) = (to.n, to.token.clone());
+        *self.last.lock() = (to.n, to.token.clone());
         self.position.raise(to.n);
     }
 
@@ -305,7 +304,7 @@ impl Fleet {
     }
 
     fn set_reached(&self, reached: Result<(), String>) {
-        let mut before = lock_mutex(&self.reached);
+        let mut before = self.reached.lock();
         match (&*before, &reached) {
             (Ok(()), Err(error)) => {
                 tracing::error!(error, "PostgreSQL cannot be reached; this host does not answer");
@@ -319,9 +318,9 @@ impl Fleet {
     /// How this host stands in its fleet.
     pub(crate) fn status(&self) -> Status {
         let (position, head) = (self.position.get(), self.head.get());
-        let owes = lock_mutex(&self.asked_at).is_some_and(|at| at.elapsed() > self.max_wait);
+        let owes = self.asked_at.lock().is_some_and(|at| at.elapsed() > self.max_wait);
         Status {
-            reached: lock_mutex(&self.reached).is_ok() && !owes,
+            reached: self.reached.lock().is_ok() && !owes,
             behind: head.saturating_sub(position),
             unindexed: self.searchable.get().saturating_sub(self.indexed.get()),
             leads: self.leads(),
@@ -331,7 +330,7 @@ impl Fleet {
 
     /// Ends the threads that serve requests of this host.
     pub(crate) fn close(&self) {
-        lock_mutex(&self.requests).take();
+        self.requests.lock().take();
     }
 }
 

@@ -17,7 +17,6 @@ use serde_json::{Value, json};
 use super::link::{Broken, Link};
 use super::log::{number, signed};
 use super::{Fleet, Settings, snapshot};
-use crate::lock_mutex;
 use crate::types::OpenError;
 
 /// How often a host reports that it lives.
@@ -112,7 +111,7 @@ fn beat(link: &mut Link, fleet: &Fleet) -> Result<bool, Broken> {
         super::Status { .. } => "ready",
     };
     let (position, indexed) = (signed(fleet.position.get()), signed(fleet.indexed.get()));
-    let (generation, handler) = lock_mutex(&fleet.handler).clone();
+    let (generation, handler) = fleet.handler.lock().clone();
     let generation = signed(generation);
     let name = fleet.name();
     let may_lead = fleet.can_lead.load(Relaxed);
@@ -154,7 +153,7 @@ fn beat(link: &mut Link, fleet: &Fleet) -> Result<bool, Broken> {
         Ok((leads, live))
     })?;
     let live = live.iter().map(|row| Host { id: row.get(0), name: row.get(1) });
-    *lock_mutex(&fleet.hosts) = live.collect();
+    *fleet.hosts.lock() = live.collect();
     Ok(leads)
 }
 

@@ -2,15 +2,17 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, RwLock};
+
+use parking_lot::{Mutex, RwLock};
+use roaring::RoaringTreemap;
 
 use super::Call;
 use crate::alive::AliveSet;
 use crate::lexical::{Constraint, Lexical, LexicalSearch};
-use crate::lock_mutex;
 use crate::pending::Pending;
 use crate::recent::{Found, Key, Recent};
 use crate::types::{Candidate, CandidateQuery, Error};
@@ -40,11 +42,11 @@ const MOVED_AT_ONCE: usize = 256;
 impl CollectionIndex {
     /// The lexical index in use.
     pub(crate) fn lexical(&self) -> Arc<Lexical> {
-        Arc::clone(&self.lexical.read().unwrap_or_else(|poisoned| poisoned.into_inner()))
+        Arc::clone(&self.lexical.read())
     }
 
     pub(super) fn folder(&self) -> PathBuf {
-        lock_mutex(&self.folder).clone()
+        self.folder.lock().clone()
     }
 
     /// Makes chunks findable, all that there are up to `through`.
@@ -95,7 +97,7 @@ impl CollectionIndex {
     pub(crate) fn candidates(
         &self,
         query: &CandidateQuery<'_>,
-        documents: Option<Arc<HashSet<u64>>>,
+        documents: Option<Arc<RoaringTreemap>>,
     ) -> Result<Vec<Candidate>, Error> {
         // Before anything of the index is read: what is read is of this version or later.
         let version = self.recent.version();
@@ -163,7 +165,7 @@ impl CollectionIndex {
     fn words(
         &self,
         query: &CandidateQuery<'_>,
-        documents: &Option<Arc<HashSet<u64>>>,
+        documents: &Option<Arc<RoaringTreemap>>,
         constraint: &Option<Arc<Constraint>>,
     ) -> Result<Option<Arc<Found>>, Error> {
         let Some(search) = self.lexical().search(query.text)? else { return Ok(None) };
@@ -176,13 +178,13 @@ impl CollectionIndex {
         &self,
         search: &LexicalSearch,
         depth: usize,
-        documents: &Option<Arc<HashSet<u64>>>,
+        documents: &Option<Arc<RoaringTreemap>>,
         constraint: &Option<Arc<Constraint>>,
     ) -> Result<Vec<(u64, f32)>, Error> {
         let (documents, constraint) = (documents.clone(), constraint.clone());
         let alive = Arc::clone(&self.alive);
         let accept = move |chunk| {
-            let alive = alive.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let alive = alive.read();
             constraint.as_ref().is_none_or(|constraint| constraint.allows(chunk))
                 && alive.accepts(chunk, documents.as_deref())
         };
@@ -194,12 +196,12 @@ impl CollectionIndex {
         &self,
         vector: &[f32],
         depth: usize,
-        documents: &Option<Arc<HashSet<u64>>>,
+        documents: &Option<Arc<RoaringTreemap>>,
         constraint: &Option<Arc<Constraint>>,
     ) -> Vec<(u64, f32)> {
         let accept: Accept<'_> = &|chunk, document| {
             constraint.as_ref().is_none_or(|constraint| constraint.allows(chunk))
-                && documents.as_ref().is_none_or(|documents| documents.contains(&document))
+                && documents.as_ref().is_none_or(|documents| documents.contains(document))
         };
         let filtered = documents.is_some() || constraint.is_some();
         self.read().nearest(vector, depth, filtered.then_some(accept))
@@ -271,16 +273,16 @@ impl CollectionIndex {
         Ok(())
     }
 
-    pub(super) fn read(&self) -> std::sync::RwLockReadGuard<'_, AliveSet> {
-        self.alive.read().unwrap_or_else(|poisoned| poisoned.into_inner())
+    pub(super) fn read(&self) -> parking_lot::RwLockReadGuard<'_, AliveSet> {
+        self.alive.read()
     }
 
-    pub(super) fn incoming(&self) -> std::sync::MutexGuard<'_, Option<AliveSet>> {
-        lock_mutex(&self.incoming)
+    pub(super) fn incoming(&self) -> parking_lot::MutexGuard<'_, Option<AliveSet>> {
+        self.incoming.lock()
     }
 
-    pub(super) fn write(&self) -> std::sync::RwLockWriteGuard<'_, AliveSet> {
-        self.alive.write().unwrap_or_else(|poisoned| poisoned.into_inner())
+    pub(super) fn write(&self) -> parking_lot::RwLockWriteGuard<'_, AliveSet> {
+        self.alive.write()
     }
 }
 

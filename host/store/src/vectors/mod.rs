@@ -1,11 +1,11 @@
 //! The vector index of one collection.
 //!
 //! Vectors come into a segment in memory. One that is full goes to a mapped file, and the
-//! rows of those go into inverted lists, both in the background. Up to some tens of
-//! thousands of vectors a search compares each exactly: nothing is faster there, and
-//! nothing is more exact. Beyond that it looks at codes of one bit a component, in the
-//! lists that are nearest to the query and in the segments that are in no list yet, and
-//! compares the best exactly. Either way a vector is found as soon as it is in, a deleted
+//! rows of those go into inverted lists, both in the background. A search compares each
+//! vector exactly where there are up to some tens of thousands, or its filter lets no more
+//! through: nothing is faster there, and nothing is more exact. Beyond that it looks at
+//! codes of one bit a component, in the lists that are nearest to the query and in the
+//! segments that are in no list yet, and compares the best exactly. Either way a vector is found as soon as it is in, a deleted
 //! one is not, and a search that gets too few for its filter goes on to further lists.
 
 mod file;
@@ -14,6 +14,7 @@ mod kmeans;
 mod lists;
 mod maintenance;
 mod nearest;
+mod parts;
 mod segment;
 
 use std::sync::Arc;
@@ -23,12 +24,13 @@ pub(crate) use lists::Lists;
 use lists::{place_of, row_of};
 pub(crate) use maintenance::{Listing, Save, Saved};
 use nearest::{Near, Nearest, best, dot};
+use parts::{Part, in_parallel};
 use segment::{Rows, SEGMENT_ROWS, Segment};
 
 use crate::quantization::{CodedQuery, Quantizer};
 
-/// The most rows that are scanned exactly: 50 MB of 384 dimensions, some
-/// milliseconds on two cores.
+/// The most rows that are scanned exactly, of all or of those that a filter lets through:
+/// 50 MB of 384 dimensions, some milliseconds on two cores.
 const EXACT_ROWS: usize = 2 * SEGMENT_ROWS;
 /// Rows whose exact cosine is taken for each one asked for, and at the least.
 /// Estimates of 384 bits are off by some hundredths, so the true best are
@@ -75,13 +77,6 @@ struct Full {
 struct Owners {
     documents: Vec<u64>,
     alive: usize,
-}
-
-/// Rows that are scanned in one go.
-#[derive(Clone, Copy)]
-enum Part {
-    Segment(u32),
-    List(u32),
 }
 
 impl Owners {
@@ -325,11 +320,14 @@ impl Vectors {
         if query.len() != self.dimensions || self.is_empty() || depth == 0 {
             return Vec::new();
         }
-        let found = if self.is_exact() {
+        let share = accept.map_or(1.0, |accept| self.share_of(accept));
+        let found = if share * self.len() as f64 <= EXACT_ROWS as f64 {
+            let all = self.segments().map(|(number, _)| number).chain([self.number()]);
+            let all: Vec<_> = all.map(Part::Segment).collect();
             let scan = |parts: &[Part]| self.scan(query, parts, depth, accept);
-            in_parallel(&self.unlisted(), ROWS_PER_THREAD, |part| self.rows_in(part), &scan)
+            in_parallel(&all, ROWS_PER_THREAD, |part| self.rows_in(part), &scan)
         } else {
-            self.estimated(query, depth, accept)
+            self.estimated(query, depth, accept, share)
         };
         best(found, depth).into_iter().map(|near| (near.key, near.similarity)).collect()
     }
@@ -338,7 +336,7 @@ impl Vectors {
     fn unlisted(&self) -> Vec<Part> {
         let is_listed = |number| self.lists.as_ref().is_some_and(|lists| lists.covers(number));
         let full = self.segments().map(|(number, _)| number);
-        let all = full.filter(|number| !is_listed(*number) || self.is_exact());
+        let all = full.filter(|number| !is_listed(*number));
         all.chain([self.number()]).map(Part::Segment).collect()
     }
 
@@ -364,16 +362,24 @@ impl Vectors {
             let vectors = segment.values().chunks_exact(self.dimensions);
             let rows = segment.chunks().iter().zip(&owners.documents);
             for ((chunk, document), vector) in rows.zip(vectors) {
-                nearest.offer(dot(vector, query), *chunk, || {
-                    *document != 0 && accept.is_none_or(|accept| accept(*chunk, *document))
-                });
+                // A filter is asked first: of what it lets through only a part may be in
+                // memory, and the rest need not be read.
+                if *document != 0 && accept.is_none_or(|accept| accept(*chunk, *document)) {
+                    nearest.offer(dot(vector, query), *chunk, || true);
+                }
             }
         }
         nearest.into_vec()
     }
 
     /// The rows with the best estimates, with their exact cosines, by chunk.
-    fn estimated(&self, query: &[f32], depth: usize, accept: Option<Accept<'_>>) -> Vec<Near> {
+    fn estimated(
+        &self,
+        query: &[f32],
+        depth: usize,
+        accept: Option<Accept<'_>>,
+        share: f64,
+    ) -> Vec<Near> {
         let coded = self.quantizer.query(query);
         let wanted = depth.saturating_mul(RESCORED_PER_HIT).max(MIN_RESCORED);
         let scan = |parts: &[Part]| self.scan_codes(&coded, parts, wanted, accept);
@@ -381,7 +387,7 @@ impl Vectors {
             |parts: &[Part]| in_parallel(parts, CODES_PER_THREAD, |part| self.rows_in(part), &scan);
         let lists = self.lists.as_ref().map_or_else(Vec::new, |lists| lists.nearest(query, &coded));
         let lists: Vec<_> = lists.into_iter().map(Part::List).collect();
-        let mut upto = self.lists_for(accept).min(lists.len());
+        let mut upto = self.lists_for(share).min(lists.len());
         let mut parts = self.unlisted();
         parts.extend(lists.iter().take(upto));
         let mut found = best(scan(&parts), wanted);
@@ -440,11 +446,8 @@ impl Vectors {
         accept.is_none_or(allows)
     }
 
-    /// How many lists a search looks through. The ten nearest of what a filter lets
-    /// through lie as far out as the hundred nearest of all where it lets a tenth
-    /// through; the root of that was found to keep the recall.
-    fn lists_for(&self, accept: Option<Accept<'_>>) -> usize {
-        let Some(accept) = accept else { return self.search_lists };
+    /// The share of the rows that are alive that a filter lets through, by a sample.
+    fn share_of(&self, accept: Accept<'_>) -> f64 {
         let step = (self.len() / FILTER_SAMPLE).max(1);
         let rows = self.segments().flat_map(|(number, full)| {
             let rows = (0..full.segment.len()).step_by(step);
@@ -455,7 +458,13 @@ impl Vectors {
             alive += u32::from(self.owner(row).is_some());
             accepted += u32::from(self.accepts(row, Some(accept)));
         }
-        let share = f64::from(accepted.max(1)) / f64::from(alive.max(1));
+        f64::from(accepted) / f64::from(alive.max(1))
+    }
+
+    /// How many lists a search looks through of which a filter lets such a share through.
+    /// The ten nearest of what it lets through lie as far out as the hundred nearest of all
+    /// where it lets a tenth through; the root of that was found to keep the recall.
+    fn lists_for(&self, share: f64) -> usize {
         (self.search_lists as f64 / share.sqrt()) as usize
     }
 }
@@ -466,26 +475,6 @@ pub(crate) struct Moved {
     pub(crate) chunk: u64,
     /// Its number.
     pub(crate) row: u32,
-}
-
-/// Runs `scan` over parts on as many cores as are worth it.
-fn in_parallel(
-    parts: &[Part],
-    rows_per_thread: usize,
-    rows_in: impl Fn(Part) -> usize,
-    scan: &(dyn Fn(&[Part]) -> Vec<Near> + Sync),
-) -> Vec<Near> {
-    let rows: usize = parts.iter().map(|part| rows_in(*part)).sum();
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = rows.div_ceil(rows_per_thread).min(cores).max(1);
-    let mut shares = parts.chunks(parts.len().div_ceil(threads).max(1));
-    let Some(own) = shares.next() else { return Vec::new() };
-    std::thread::scope(|scope| {
-        let others: Vec<_> = shares.map(|share| scope.spawn(move || scan(share))).collect();
-        let mut found = scan(own);
-        found.extend(others.into_iter().filter_map(|part| part.join().ok()).flatten());
-        found
-    })
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use ragtime_policy::chunking::ChunkingSpec;
 use ragtime_policy::version::Condition;
 use ragtime_store::{
@@ -44,11 +44,11 @@ impl Letters {
     }
 
     fn allow(&self, texts: usize) {
-        *self.leave.lock().unwrap() = texts;
+        *self.leave.lock() = texts;
     }
 
     fn seen(&self) -> usize {
-        self.seen.lock().unwrap().len()
+        self.seen.lock().len()
     }
 }
 
@@ -66,7 +66,7 @@ impl Embed for Letters {
             return Err("it is out of reach".into());
         }
         loop {
-            let mut leave = self.leave.lock().unwrap();
+            let mut leave = self.leave.lock();
             if let Some(left) = leave.checked_sub(texts.len()) {
                 *leave = left;
                 break;
@@ -74,7 +74,7 @@ impl Embed for Letters {
             drop(leave);
             std::thread::sleep(Duration::from_millis(1));
         }
-        self.seen.lock().unwrap().extend(texts.iter().map(|&text| text.to_owned()));
+        self.seen.lock().extend(texts.iter().map(|&text| text.to_owned()));
         Ok(texts.iter().map(|text| self.vector(text)).collect())
     }
 }

@@ -88,21 +88,23 @@ async fn a_cancelled_job_leaves_nothing_pending_and_no_half_of_a_document() {
 /// Notes what it embeds, a batch at a time, and begins with the first once there is
 /// leave to.
 struct Noting {
-    leave: std::sync::Mutex<Option<std::sync::mpsc::Receiver<()>>>,
-    batches: std::sync::Mutex<Vec<Vec<String>>>,
+    leave: parking_lot::Mutex<Option<std::sync::mpsc::Receiver<()>>>,
+    batches: parking_lot::Mutex<Vec<Vec<String>>>,
 }
 
 impl Noting {
     fn held() -> (Arc<Self>, std::sync::mpsc::Sender<()>) {
         let (leave, held) = std::sync::mpsc::channel();
-        let noting =
-            Self { leave: std::sync::Mutex::new(Some(held)), batches: std::sync::Mutex::default() };
+        let noting = Self {
+            leave: parking_lot::Mutex::new(Some(held)),
+            batches: parking_lot::Mutex::default(),
+        };
         (Arc::new(noting), leave)
     }
 
     /// The batch that a text was in.
     fn batch_of(&self, text: &str) -> Option<usize> {
-        let batches = self.batches.lock().unwrap();
+        let batches = self.batches.lock();
         batches.iter().position(|batch| batch.iter().any(|one| one.ends_with(text)))
     }
 }
@@ -117,10 +119,10 @@ impl Embed for Noting {
     }
 
     fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, BoxError> {
-        if let Some(held) = self.leave.lock().unwrap().take() {
+        if let Some(held) = self.leave.lock().take() {
             let _ = held.recv();
         }
-        self.batches.lock().unwrap().push(texts.iter().map(|&text| text.to_owned()).collect());
+        self.batches.lock().push(texts.iter().map(|&text| text.to_owned()).collect());
         Ok(texts.iter().map(|text| letters(text)).collect())
     }
 }
@@ -209,7 +211,7 @@ async fn what_waited_for_its_vectors_gets_them_after_a_restart() {
 }
 
 /// Embeds once there is leave to.
-struct Held(std::sync::Mutex<std::sync::mpsc::Receiver<()>>);
+struct Held(parking_lot::Mutex<std::sync::mpsc::Receiver<()>>);
 
 impl Embed for Held {
     fn dimensions(&self) -> usize {
@@ -221,7 +223,7 @@ impl Embed for Held {
     }
 
     fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, BoxError> {
-        let _ = self.0.lock().unwrap().recv();
+        let _ = self.0.lock().recv();
         Ok(texts.iter().map(|text| letters(text)).collect())
     }
 }
@@ -232,7 +234,7 @@ async fn documents_are_refused_as_busy_while_the_indexes_are_behind() {
     let settings = Settings { max_index_lag: 0, ..Settings::default() };
     let store = Store::open(dir.path(), settings).unwrap();
     let (release, held) = std::sync::mpsc::channel();
-    store.set_embedder(Arc::new(Held(std::sync::Mutex::new(held))));
+    store.set_embedder(Arc::new(Held(parking_lot::Mutex::new(held))));
     let first = store.put("default", document("a", "one"), Condition::default()).await.unwrap();
     let refused = store.put("default", document("b", "two"), Condition::default()).await;
     assert!(matches!(refused, Err(Error::Busy { .. })), "{refused:?}");

@@ -4,6 +4,7 @@ pub mod chat;
 pub mod completions;
 mod conversation;
 pub mod embeddings;
+pub mod error;
 pub mod file_search;
 pub mod files;
 pub mod listing;
@@ -17,8 +18,6 @@ mod tokens;
 mod unsupported;
 
 pub use conversation::{Conversation, Speaker};
-use ragtime_policy::problem::{Entry, openai_type};
-use serde::Serialize;
 
 /// Before the collection in the name of a model.
 const PREFIX: &str = "ragtime/";
@@ -31,26 +30,6 @@ pub fn model(collection: &str) -> String {
 /// The collection that a model answers from.
 pub fn collection(model: &str) -> Option<&str> {
     model.strip_prefix(PREFIX).filter(|name| super::rules::collection(name).is_ok())
-}
-
-/// What OpenAI's clients show of a problem.
-#[derive(Debug, Serialize, schemars::JsonSchema)]
-pub struct Error<'a> {
-    /// What to do about it.
-    pub message: &'a str,
-    /// The kind of error, by its status.
-    pub r#type: &'static str,
-    /// The problem's code.
-    pub code: &'a str,
-    /// The parameter at fault.
-    pub param: Option<&'a str>,
-}
-
-impl<'a> Error<'a> {
-    /// Of a problem.
-    pub fn of(entry: Entry, message: &'a str, param: Option<&'a str>) -> Self {
-        Self { message, r#type: openai_type(entry.status), code: entry.code, param }
-    }
 }
 
 #[cfg(test)]
