@@ -67,7 +67,7 @@ overload:
 
 # Measure swaps under load
 load:
-    cargo test --release --workspace --test server load:: -- --ignored --nocapture
+    cargo test --release --workspace --test server a_hundred_swaps -- --ignored --nocapture
 
 # Mixed traffic with swaps and kills, for half an hour by default
 endurance seconds="1800":

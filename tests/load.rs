@@ -2,7 +2,7 @@
 //! prints the figures of `docs/benchmarks.md`:
 //!
 //! ```text
-//! cargo test --release --workspace --test server load:: -- --ignored --nocapture
+//! cargo test --release --workspace --test server a_hundred_swaps -- --ignored --nocapture
 //! ```
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout)]

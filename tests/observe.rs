@@ -280,7 +280,7 @@ async fn every_administrative_act_is_written_down() {
     assert_eq!((changed.status, &changed.body["burst"]), (200, &json!(7)), "{changed:?}");
     server.post(&format!("/v1/keys/{id}/rotate"), json!({"grace_seconds": 60})).await;
     server.delete(&format!("/v1/keys/{id}")).await;
-    let other = harness::variant(&harness::built_in(), "audit");
+    let other = std::fs::read(harness::fixture(harness::FAULTY)).unwrap();
     assert_eq!(server.swap(other, "label=other").await.status, 200);
     let audit = |server: &Server, query: &str| {
         let request = server.admin(Method::GET, &format!("/admin/audit?{query}"));

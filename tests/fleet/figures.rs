@@ -86,9 +86,12 @@ async fn writes(host: &Server, prefix: &str) -> Times {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it measures for minutes"]
 async fn figures() {
-    let alone = Setup::new().start();
+    let unlimited =
+        |setup: Setup| setup.set("AUTH__RATE_PER_MINUTE", u32::MAX).set("AUTH__BURST", u32::MAX);
+    let alone = unlimited(Setup::new()).start();
     let (postgres, schema) = (Postgres::start(), engines::schema());
-    let hosts: Vec<_> = (0..3).map(|_| host(&postgres.url(), &schema).start()).collect();
+    let start = || unlimited(host(&postgres.url(), &schema)).start();
+    let hosts: Vec<_> = (0..3).map(|_| start()).collect();
     let [a, b, c] = &hosts[..] else { panic!() };
     println!("| what | alone | one of three hosts |\n|---|---|---|");
     fill(&alone).await;
@@ -153,7 +156,7 @@ async fn figures() {
         );
     }
     let started = Instant::now();
-    let late = host(&postgres.url(), &schema).start();
+    let late = start();
     assert!(!late.search("word7").await.is_empty());
     let took = started.elapsed().as_secs_f64();
     let chunks = late.get("/v1/collections/default").await.body["chunks"].clone();

@@ -6,11 +6,11 @@ use std::sync::LazyLock;
 
 use unicode_script::Script;
 
-use crate::{character, script};
 use crate::class::Class;
 use crate::language::Language;
 use crate::normal::{compatible, lower};
 use crate::words::pieces;
+use crate::{character, script};
 
 /// Words of up to five letters of 36 languages, a line for each language that
 /// begins with its code. From <https://github.com/stopwords-iso/stopwords-iso>
@@ -317,8 +317,7 @@ impl Votes {
 
     fn han_language(&self, main: Option<Language>) -> Language {
         let chinese = Language::parse("zh").unwrap_or(Language::ENGLISH);
-        main.filter(|main| script::of_language(main.code()) == Script::Han)
-            .unwrap_or(chinese)
+        main.filter(|main| script::of_language(main.code()) == Script::Han).unwrap_or(chinese)
     }
 
     /// Of languages that share a script, the one with the most votes, if it leads.

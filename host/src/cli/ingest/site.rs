@@ -3,6 +3,7 @@
 
 mod address;
 mod fetch;
+pub mod settings;
 mod sitemap;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -20,6 +21,7 @@ use super::files::{self, Sent};
 use super::{Delivery, NO_METADATA, Progress, make};
 use crate::cli::{CliError, Context, list, out};
 use fetch::{Fetched, Fetcher, Page, Refusal};
+use settings::SiteArgs;
 
 /// Characters of an id that the server takes.
 const MAX_ID_CHARS: usize = 256;
@@ -29,27 +31,6 @@ const MAX_PAGE_BYTES: usize = 32 * 1024 * 1024;
 const MAX_SITEMAP_DEPTH: u32 = 3;
 /// Pages of other hosts and the like that are named; a sitemap may have thousands.
 const MAX_NAMED: usize = 5;
-
-/// How sites are visited.
-#[derive(Debug, Clone, clap::Args)]
-#[command(next_help_heading = "Sites")]
-pub struct SiteArgs {
-    /// Pages of one site that are fetched at most
-    #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
-    max_pages: usize,
-    /// Bytes that are fetched from one site at most
-    #[arg(long, value_name = "BYTES", default_value_t = 1024 * 1024 * 1024)]
-    max_site_bytes: u64,
-    /// Seconds that one site is visited at most
-    #[arg(long, value_name = "SECONDS", default_value_t = 3_600)]
-    max_site_seconds: u64,
-    /// Milliseconds from one request to the next; a longer Crawl-delay of robots.txt is kept
-    #[arg(long, value_name = "MS", default_value_t = 500)]
-    delay_ms: u64,
-    /// Fetch from this machine and from private networks too
-    #[arg(long)]
-    allow_private: bool,
-}
 
 /// A site that is being visited.
 pub struct Site {

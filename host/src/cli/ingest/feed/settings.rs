@@ -11,7 +11,7 @@ use super::ledger::{self, Ledger};
 use crate::cli::ingest::Delivery;
 use crate::cli::ingest::document::Shape;
 use crate::cli::ingest::search::Selection;
-use crate::cli::ingest::site::SiteArgs;
+use crate::cli::ingest::site::settings::SiteArgs;
 use crate::cli::{CliError, Context};
 
 /// How sources are followed.

@@ -13,7 +13,8 @@ use reqwest::{Client, Response, StatusCode, Url};
 use robotxt::{AccessResult, Robots};
 use tokio::time::Instant;
 
-use super::{SiteArgs, address, sitemap};
+use super::settings::SiteArgs;
+use super::{address, sitemap};
 use crate::cli::CliError;
 use crate::cli::context::cause;
 use crate::cli::ingest::feed::ledger::Print;
