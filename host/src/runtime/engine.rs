@@ -90,6 +90,8 @@ pub fn compile(engine: &Engine, cache: &CodeCache, bytes: &[u8]) -> wasmtime::Re
     let component = match cache.load(engine, &sha256) {
         Some(component) => component,
         None => {
+            // Somebody waits for the first start.
+            tracing::info!("the host compiles a handler, and keeps the code for later starts");
             let component = Component::new(engine, bytes)?;
             if let Err(error) = cache.save(&sha256, &component) {
                 tracing::warn!(%error, "compiled code is not kept, so the next start makes it again");
