@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::json;
 
-use super::{host, path};
+use super::{host, path, unlimited};
 use crate::harness::engines::{self, Postgres};
 use crate::harness::{Answer, Server, Setup};
 
@@ -86,8 +86,6 @@ async fn writes(host: &Server, prefix: &str) -> Times {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it measures for minutes"]
 async fn figures() {
-    let unlimited =
-        |setup: Setup| setup.set("AUTH__RATE_PER_MINUTE", u32::MAX).set("AUTH__BURST", u32::MAX);
     let alone = unlimited(Setup::new()).start();
     let (postgres, schema) = (Postgres::start(), engines::schema());
     let start = || unlimited(host(&postgres.url(), &schema)).start();
