@@ -27,15 +27,10 @@ fn host(url: &str, schema: &str) -> Setup {
         .set("FLEET__WAIT_MS", patience)
 }
 
-/// So that a long form does not end with the budget of the key.
-fn unlimited(setup: Setup) -> Setup {
-    setup.set("AUTH__RATE_PER_MINUTE", u32::MAX).set("AUTH__BURST", u32::MAX)
-}
-
 /// So many hosts of a new fleet.
 fn fleet(count: usize) -> (String, Vec<Server>) {
     let schema = engines::schema();
-    let one = || unlimited(host(&engines::shared(), &schema)).start();
+    let one = || host(&engines::shared(), &schema).without_budget().start();
     let hosts = (0..count).map(|_| one()).collect();
     (schema, hosts)
 }

@@ -163,13 +163,13 @@ impl Keyring {
 
     /// Whether no key exists, as on the first start.
     pub fn is_empty(&self) -> bool {
-        self.shared.read().is_empty()
+        self.shared.keys.read().is_empty()
     }
 
     /// The key behind a credential.
     pub fn authenticate(&self, credential: &str) -> Result<Arc<Key>, Rejected> {
         let credential = Credential::parse(credential).map_err(|_| Rejected::Malformed)?;
-        let key = self.shared.read().get(credential.id()).cloned().ok_or(Rejected::Unknown)?;
+        let key = self.shared.keys.read().get(credential.id()).cloned().ok_or(Rejected::Unknown)?;
         if !key.record.digest.verify(&credential) {
             return Err(Rejected::Unknown);
         }
@@ -181,7 +181,7 @@ impl Keyring {
     /// Whether a request that `key` was let in with may go on: the key has not
     /// been revoked, has not expired, and allows all that it did.
     pub fn still_lets_in(&self, key: &Key) -> bool {
-        let now = self.shared.read().get(&key.record.id).cloned();
+        let now = self.shared.keys.read().get(&key.record.id).cloned();
         now.is_some_and(|now| {
             let wide = |name: &String| now.record.allows_collection(name);
             now.record.admits_at(self.shared.store.now()).is_ok()
@@ -212,7 +212,7 @@ impl Keyring {
         let hosts = self.shared.store.live_hosts();
         // A small burst must pay for the dearest request on every host.
         let price = cost.saturating_mul(hosts).min(key.record.burst.max(cost));
-        match key.bucket().try_take(self.shared.started.elapsed(), price) {
+        match key.usage.bucket.lock().try_take(self.shared.started.elapsed(), price) {
             Decision::Admitted(quota) => Decision::Admitted(share(quota, hosts)),
             Decision::Exhausted { quota, retry_after } => {
                 Decision::Exhausted { quota: share(quota, hosts), retry_after }
@@ -236,7 +236,10 @@ impl Keyring {
     /// What this host counts of a budget: all there is to a key of the host itself, which
     /// nothing is taken from.
     pub fn own_quota(&self, key: &Key) -> Quota {
-        share(key.bucket().quota(self.shared.started.elapsed()), self.shared.store.live_hosts())
+        share(
+            key.usage.bucket.lock().quota(self.shared.started.elapsed()),
+            self.shared.store.live_hosts(),
+        )
     }
 
     /// Makes the connection to the server of the budgets, if there is one.
@@ -251,7 +254,7 @@ impl Keyring {
 
     /// Every live key, oldest first.
     pub fn all(&self) -> Vec<Arc<Key>> {
-        let mut keys: Vec<_> = self.shared.read().values().cloned().collect();
+        let mut keys: Vec<_> = self.shared.keys.read().values().cloned().collect();
         keys.sort_by(|a, b| {
             (a.record.created_at, &a.record.id).cmp(&(b.record.created_at, &b.record.id))
         });
@@ -316,7 +319,7 @@ fn follow_other_hosts(shared: &Arc<Shared>) {
 impl Shared {
     /// Reads every key of the store, at the start.
     fn read_all(&self) -> Result<(), ragtime_store::Error> {
-        let mut keys = self.write();
+        let mut keys = self.keys.write();
         for StoredKey { record, last_used_at, spent_units } in self.store.keys()? {
             warn_of_limited_admin(&record);
             let id = record.id.clone();
@@ -329,7 +332,7 @@ impl Shared {
     /// Makes memory what the store has of these keys, under the lock, so that the last to
     /// read is the last to write.
     fn take_in(&self, ids: &[String]) -> Result<(), ragtime_store::Error> {
-        let mut keys = self.write();
+        let mut keys = self.keys.write();
         let mut stored = self.store.keys_with(ids)?;
         for id in ids.iter().filter_map(|id| KeyId::parse(id).ok()) {
             let Some(at) = stored.iter().position(|key| key.record.id == id) else {
@@ -346,14 +349,6 @@ impl Shared {
             keys.insert(id, Arc::new(key));
         }
         Ok(())
-    }
-
-    fn read(&self) -> parking_lot::RwLockReadGuard<'_, HashMap<KeyId, Arc<Key>>> {
-        self.keys.read()
-    }
-
-    fn write(&self) -> parking_lot::RwLockWriteGuard<'_, HashMap<KeyId, Arc<Key>>> {
-        self.keys.write()
     }
 }
 
@@ -377,7 +372,7 @@ impl Key {
 
     /// The same key after a change, with what has been counted of it.
     fn changed(&self, record: KeyRecord, started: Instant) -> Self {
-        self.bucket().set_limits(started.elapsed(), limits_of(&record));
+        self.usage.bucket.lock().set_limits(started.elapsed(), limits_of(&record));
         Self { record, usage: Arc::clone(&self.usage) }
     }
 
@@ -406,10 +401,6 @@ impl Key {
     /// Bytes of bodies that are held for its requests.
     pub fn bytes_held(&self) -> &AtomicUsize {
         &self.usage.bytes_held
-    }
-
-    fn bucket(&self) -> parking_lot::MutexGuard<'_, TokenBucket> {
-        self.usage.bucket.lock()
     }
 }
 

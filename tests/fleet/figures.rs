@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::json;
 
-use super::{host, path, unlimited};
+use super::{host, path};
 use crate::harness::engines::{self, Postgres};
 use crate::harness::{Answer, Server, Setup};
 
@@ -86,9 +86,9 @@ async fn writes(host: &Server, prefix: &str) -> Times {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it measures for minutes"]
 async fn figures() {
-    let alone = unlimited(Setup::new()).start();
+    let alone = Setup::new().without_budget().start();
     let (postgres, schema) = (Postgres::start(), engines::schema());
-    let start = || unlimited(host(&postgres.url(), &schema)).start();
+    let start = || host(&postgres.url(), &schema).without_budget().start();
     let hosts: Vec<_> = (0..3).map(|_| start()).collect();
     let [a, b, c] = &hosts[..] else { panic!() };
     println!("| what | alone | one of three hosts |\n|---|---|---|");

@@ -115,6 +115,12 @@ impl Setup {
         self
     }
 
+    /// The first key spends what it likes: a test of something else does not end with its
+    /// budget.
+    pub fn without_budget(self) -> Self {
+        self.set("AUTH__RATE_PER_MINUTE", u32::MAX).set("AUTH__BURST", u32::MAX)
+    }
+
     /// The folder that its data will be in.
     pub fn folder(&self) -> &Path {
         self.dir.path()

@@ -5,7 +5,7 @@ mod vocabulary;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use ragtime_text::{KnownStems, Language, Segmented, analyse, content, phrase};
 
 use crate::asks::{self, Asked};
@@ -57,13 +57,8 @@ pub(crate) struct Candidate {
 static KEPT: Mutex<Vec<KnownStems>> = Mutex::new(Vec::new());
 const MAX_KEPT: usize = 4;
 
-fn kept() -> MutexGuard<'static, Vec<KnownStems>> {
-    // Nothing that panics holds it, and a list of stems is whole at all times.
-    KEPT.lock()
-}
-
 fn keep(stems: KnownStems) {
-    let mut kept = kept();
+    let mut kept = KEPT.lock();
     if kept.len() < MAX_KEPT && !stems.is_full() {
         kept.push(stems);
     }
@@ -102,7 +97,7 @@ struct Question {
 impl<'a> Reading<'a> {
     pub(crate) fn new(question: &str, passages: &[Passage<'a>]) -> Self {
         let mut vocabulary = Vocabulary::for_texts(passages);
-        let mut stems = kept().pop().unwrap_or_default();
+        let mut stems = KEPT.lock().pop().unwrap_or_default();
         let read = passages.iter().map(|passage| Read::new(passage, &mut vocabulary, &mut stems));
         let read: Vec<_> = read.collect();
         keep(stems);

@@ -182,7 +182,7 @@ impl Keyring {
     }
 
     fn find(&self, id: &KeyId) -> Result<Arc<Key>, KeyringError> {
-        self.shared.read().get(id).cloned().ok_or(KeyringError::Unknown)
+        self.shared.keys.read().get(id).cloned().ok_or(KeyringError::Unknown)
     }
 
     /// Runs a change to its end, whether or not the caller waits for it.
@@ -224,7 +224,7 @@ impl Change {
 impl Shared {
     /// Makes memory what the store is after these steps.
     fn bring_in(&self, steps: Vec<Step>) {
-        let mut keys = self.write();
+        let mut keys = self.keys.write();
         for step in steps {
             match step {
                 Step::Insert(record) => {

@@ -5,8 +5,9 @@
 //! vector exactly where there are up to some tens of thousands, or its filter lets no more
 //! through: nothing is faster there, and nothing is more exact. Beyond that it looks at
 //! codes of one bit a component, in the lists that are nearest to the query and in the
-//! segments that are in no list yet, and compares the best exactly. Either way a vector is found as soon as it is in, a deleted
-//! one is not, and a search that gets too few for its filter goes on to further lists.
+//! segments that are in no list yet, and compares the best exactly. Either way a vector is
+//! found as soon as it is in, a deleted one is not, and a search that gets too few for its
+//! filter goes on to further lists.
 
 mod file;
 mod home;
@@ -320,7 +321,11 @@ impl Vectors {
         if query.len() != self.dimensions || self.is_empty() || depth == 0 {
             return Vec::new();
         }
-        let share = accept.map_or(1.0, |accept| self.share_of(accept));
+        // Where all are few, it does not matter how many a filter lets through.
+        let share = match accept {
+            Some(accept) if !self.is_exact() => self.share_of(accept),
+            Some(_) | None => 1.0,
+        };
         let found = if share * self.len() as f64 <= EXACT_ROWS as f64 {
             let all = self.segments().map(|(number, _)| number).chain([self.number()]);
             let all: Vec<_> = all.map(Part::Segment).collect();
@@ -362,8 +367,8 @@ impl Vectors {
             let vectors = segment.values().chunks_exact(self.dimensions);
             let rows = segment.chunks().iter().zip(&owners.documents);
             for ((chunk, document), vector) in rows.zip(vectors) {
-                // A filter is asked first: of what it lets through only a part may be in
-                // memory, and the rest need not be read.
+                // A filter is asked first: the vectors of what it leaves out, which may not
+                // be in memory, need not be read.
                 if *document != 0 && accept.is_none_or(|accept| accept(*chunk, *document)) {
                     nearest.offer(dot(vector, query), *chunk, || true);
                 }
@@ -454,8 +459,8 @@ impl Vectors {
             rows.map(move |offset| row_of(number, offset))
         });
         let (mut alive, mut accepted) = (0_u32, 0_u32);
-        for row in rows {
-            alive += u32::from(self.owner(row).is_some());
+        for row in rows.filter(|row| self.owner(*row).is_some()) {
+            alive += 1;
             accepted += u32::from(self.accepts(row, Some(accept)));
         }
         f64::from(accepted) / f64::from(alive.max(1))
